@@ -1,0 +1,32 @@
+# `make demo` and `make test` set up what they need in .venv; the second time that is quick.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.ready
+SEED ?=
+
+.PHONY: demo test bench lint clean
+
+$(STAMP): pyproject.toml .constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade "pip>=25.1"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c .constraints.txt -e ".[local]" --group dev
+	touch $(STAMP)
+
+demo: $(STAMP)
+	$(BIN)/rlm local fetch --yes
+	$(BIN)/rlm demo $(if $(SEED),--seed $(SEED))
+
+test: $(STAMP)
+	$(BIN)/python -m pytest
+
+bench: $(STAMP)
+	$(BIN)/python -m tests.bench
+
+lint: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+clean:
+	rm -rf $(VENV)

@@ -1,0 +1,124 @@
+"""The Python face: ``RLM(...).completion(prompt)``."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Self
+
+from . import contexts
+from .engine import engine
+from .errors import UsageError
+from .events import Event
+from .limits import Limits
+from .models import is_lm
+from .run import LM
+from .session import Reader, Result, Session
+from .settings import in_force
+from .tools import Tools
+
+
+class RLM:
+    """A Recursive Language Model: answers questions about inputs of any length.
+
+    ``model`` and ``sub_model`` are names at the endpoint (or objects like
+    ``testing.ScriptedLM``); with none, the environment decides, and where that names no endpoint
+    the embedded LM. ``tools`` are functions and values for the cells. ``persistent`` keeps one
+    kernel, with its variables, for all questions until ``close``. Further settings are those of
+    ``settings.Settings`` and ``max_turns``, ``max_cost`` and the like.
+
+    Raises ``UsageError`` for a setting that is unknown or wrong. Use it in a ``with`` block or
+    call ``close``: it keeps connections, and the embedded LM's process, between questions.
+    """
+
+    def __init__(
+        self,
+        model: str | LM | None = None,
+        *,
+        sub_model: str | LM | None = None,
+        environment: str | None = None,
+        limits: Limits | None = None,
+        tools: Mapping[str, object] | None = None,
+        persistent: bool = False,
+        **settings: Any,
+    ) -> None:
+        root = model if is_lm(model) else None
+        sub = sub_model if is_lm(sub_model) else None
+        if sub is not None and root is None:
+            raise UsageError("sub_model is an object: give model as an object too")
+        named = {
+            "model": None if root else model,
+            "sub_model": None if sub else sub_model,
+            "environment": environment,
+        }
+        self._force = in_force({**named, **settings}, limits=limits)
+        self._tools = Tools(tools)
+        self._options: dict[str, Any] = {"persistent": persistent, "root": root, "sub": sub}
+        self._session: Session | None = None
+
+    @property
+    def limits(self) -> Limits:
+        """The limits of each run."""
+        return self._force.limits
+
+    def completion(self, prompt: object, root_prompt: str | None = None) -> Result:
+        """Answer ``root_prompt`` about ``prompt``, which becomes ``context``.
+
+        Without ``root_prompt`` the question is taken to stand in ``prompt`` itself. A ``Path`` is
+        read as ``rlm run --context`` reads it. Blocks; works in any thread and inside a running
+        event loop. An interrupt ends the run, keeps its trajectory and is raised again.
+
+        Raises ``UsageError`` and its children, and ``LMError`` where the endpoint had to be asked
+        for its models and gave none. What goes wrong later is in the result.
+        """
+        return engine().run(self._ask(prompt, root_prompt, ()))
+
+    async def acompletion(self, prompt: object, root_prompt: str | None = None) -> Result:
+        """``completion`` for asyncio code; cancelling it ends the run."""
+        return await engine().await_(self._ask(prompt, root_prompt, ()))
+
+    async def astream(self, prompt: object, root_prompt: str | None = None) -> AsyncIterator[Event]:
+        """The run's events as they happen, ``RunEnded`` last. Leaving the loop ends the run."""
+        loop = asyncio.get_running_loop()
+        queue: asyncio.Queue[Event | None] = asyncio.Queue()
+
+        def hand_over(event: Event) -> None:
+            loop.call_soon_threadsafe(queue.put_nowait, event)
+
+        running = asyncio.ensure_future(
+            engine().await_(self._ask(prompt, root_prompt, [hand_over]))
+        )
+        running.add_done_callback(lambda _: queue.put_nowait(None))
+        try:
+            while (event := await queue.get()) is not None:
+                yield event
+            await running
+        finally:
+            running.cancel()
+            with suppress(asyncio.CancelledError):
+                await running
+
+    async def _ask(self, prompt: object, question: str | None, readers: Sequence[Reader]) -> Result:
+        if isinstance(prompt, Path):
+            source = await asyncio.to_thread(contexts.from_path, prompt)
+        else:
+            source = await asyncio.to_thread(contexts.from_value, prompt)
+        self._session = self._session or Session(self._force, self._tools, **self._options)
+        return await self._session.ask(source, question, readers)
+
+    def close(self) -> None:
+        """End the kernel of a persistent session, the connections and the embedded LM."""
+        engine().run(self._close())
+
+    async def _close(self) -> None:
+        if self._session is not None:
+            await self._session.close()
+            self._session = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()

@@ -1,0 +1,191 @@
+"""Live answers to the calls of one node's cells: sub-LMs, children, tools."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import itertools
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from . import prompts
+from .digests import call_key
+from .errors import CallRefused, LimitReached, LMError
+from .events import CallEnded, CallStarted
+from .repl import Call, Slot, refusal
+from .run import CallMeter, Run, inlined
+
+Child = Callable[[str, int, str, str | None, tuple[str, bytes]], Awaitable[str]]
+"""Starts a child: node, call, question, model asked for, context; returns its answer.
+Raises ``LMError`` where it ended without one."""
+
+
+def identity(call: Call) -> str:
+    """The key of a call: what was written, so that replay finds it again."""
+    if call.op == "tool":
+        return call_key("tool", [call.tool, call.arguments])
+    contexts = [[kind, hashlib.sha256(data).hexdigest()] for kind, data in call.contexts]
+    return call_key(call.op, [call.prompts, call.model, contexts])
+
+
+@dataclass(frozen=True)
+class _Place:
+    """Where one prompt of a call stands in the record."""
+
+    call: Call
+    number: int
+    key: str
+    occurrence: int
+    index: int
+
+
+class Nobody:
+    """``repl.Calls`` between two questions of a session."""
+
+    async def serve(self, call: Call) -> list[Slot]:
+        raise CallRefused("no question is being answered: nobody pays for this call")
+
+
+class LiveCalls:
+    """``repl.Calls`` for a node of a live run."""
+
+    def __init__(self, run: Run, node: str, depth: int, child: Child) -> None:
+        self._run = run
+        self._node = node
+        self._depth = depth
+        self._child = child
+        self._numbers = itertools.count(1)
+        self._children = itertools.count(1)
+        self._seen: Counter[tuple[int, str]] = Counter()
+        self.failed: Counter[int] = Counter()
+        self.made: Counter[int] = Counter()
+        self.last_error = ""
+
+    async def serve(self, call: Call) -> list[Slot]:
+        """One slot a prompt. Raises ``LimitReached`` and ``CallRefused`` for the whole call."""
+        count = max(len(call.prompts), 1)
+        key = identity(call)
+        number, occurrence = next(self._numbers), self._seen[call.cell, key]
+        self._seen[call.cell, key] += 1
+        if call.op != "tool":
+            self._count(_Place(call, number, key, occurrence, 0), count)
+        self._run.emit(CallStarted(self._node, call.cell, call.op, count))
+        ask = self._way(call)
+        places = [_Place(call, number, key, occurrence, i) for i in range(count)]
+        slots = await asyncio.gather(*(self._recorded(place, ask) for place in places))
+        if self._run.ledger.tripped is not None and any("error" in slot for slot in slots):
+            raise self._run.ledger.tripped
+        return list(slots)
+
+    def _count(self, place: _Place, count: int) -> None:
+        """Book the call, or record that the limit refused all of it."""
+        try:
+            self._run.ledger.count_calls(count)
+        except LimitReached as error:
+            slot = refusal(str(error), "LimitReached")
+            self._emit(place, _Asked(CallMeter(self._run.ledger)), slot, time.time(), 0.0)
+            raise
+        self.made[place.call.cell] += count
+
+    def _way(self, call: Call) -> _Ask:
+        if call.op == "tool":
+            return self._ask_tool
+        if not call.op.startswith("rlm"):
+            return self._ask_sub
+        return self._ask_child if self._depth < self._run.limits.depth else self._ask_inlined
+
+    async def _recorded(self, place: _Place, ask: _Ask) -> Slot:
+        """The slot, and its record whatever happened on the way."""
+        asked = _Asked(CallMeter(self._run.ledger))
+        slot = refusal("cancelled before it was answered", "LMError", cause="interrupted")
+        started, clock = time.time(), time.monotonic()
+        try:
+            slot = await ask(place, asked)
+        except LMError as error:
+            slot = refusal(str(error), "LMError", cause=error.cause, attempts=error.attempts)
+        except (LimitReached, CallRefused) as error:
+            slot = refusal(str(error), type(error).__name__)
+        finally:
+            self._emit(place, asked, slot, started, time.monotonic() - clock)
+        if "error" in slot and place.call.op != "tool":
+            self.failed[place.call.cell] += 1
+            self.last_error = slot["error"]["message"]
+        return slot
+
+    def _emit(
+        self, place: _Place, asked: _Asked, slot: Slot, started: float, seconds: float
+    ) -> None:
+        call = place.call
+        self._run.emit(
+            CallEnded(
+                node=self._node,
+                cell=call.cell,
+                call=place.number,
+                op=call.op,  # type: ignore[arg-type]
+                index=place.index,
+                count=max(len(call.prompts), 1),
+                key=place.key,
+                occurrence=place.occurrence,
+                prompt=call.prompts[place.index] if call.prompts else call.tool,
+                asked=call.model,
+                model=asked.model,
+                reply=slot.get("value"),
+                error=slot.get("error"),
+                usage=asked.meter.usage,
+                child=asked.child,
+                started=started,
+                seconds=seconds,
+            )
+        )
+
+    async def _ask_tool(self, place: _Place, asked: _Asked) -> Slot:
+        return await self._run.tools.call(place.call.tool, place.call.arguments)
+
+    async def _ask_sub(self, place: _Place, asked: _Asked) -> Slot:
+        return await self._complete(place.call, place.call.prompts[place.index], asked)
+
+    async def _complete(self, call: Call, prompt: str, asked: _Asked) -> Slot:
+        model = self._run.model(call.model, self._run.sub)
+        asked.model = model.name
+        reply = await model.client.complete(
+            model.name, [prompts.message("user", prompt)], asked.meter, sampling=model.sampling
+        )
+        asked.model = reply.model
+        return {"value": reply.text}
+
+    async def _ask_inlined(self, place: _Place, asked: _Asked) -> Slot:
+        """At the depth limit: a plain sub-call with the context in the prompt, if it fits."""
+        call, question = place.call, place.call.prompts[place.index]
+        if not call.given[place.index]:
+            return await self._complete(call, question, asked)
+        text = inlined(*call.contexts[place.index])
+        prompt = "" if text is None else prompts.inlined(question, text)
+        if text is None or len(prompt) > self._run.prompt_chars:
+            raise CallRefused(
+                f"no child may be started at depth {self._depth + 1} (the limit is "
+                f"{self._run.limits.depth}) and this context does not fit a plain prompt of "
+                f"{self._run.prompt_chars:,} characters: use llm_query_batched on pieces"
+            )
+        return await self._complete(call, prompt, asked)
+
+    async def _ask_child(self, place: _Place, asked: _Asked) -> Slot:
+        call = place.call
+        asked.child = child = f"{self._node}.{next(self._children)}"
+        asked.model = self._run.model(call.model, self._run.root).name
+        question, context = call.prompts[place.index], call.contexts[place.index]
+        async with self._run.place(self._depth + 1):
+            return {"value": await self._child(child, place.number, question, call.model, context)}
+
+
+@dataclass
+class _Asked:
+    """What is known of a prompt while it is being answered."""
+
+    meter: CallMeter
+    model: str | None = None
+    child: str | None = None
+
+
+_Ask = Callable[[_Place, _Asked], Awaitable[Slot]]

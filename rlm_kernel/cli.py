@@ -1,0 +1,236 @@
+"""The command ``rlm``."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import ctypes
+import dataclasses
+import json
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from . import __version__, contexts
+from .engine import engine
+from .errors import RLMError, UsageError
+from .record import show
+from .screen import Screen
+from .session import Result, Session
+from .settings import in_force
+from .tools import Tools
+
+ANSWERED, FAILED, USAGE, LIMIT, INTERRUPTED = 0, 1, 2, 3, 130
+_STATUS = {"answered": ANSWERED, "failed": FAILED, "limit": LIMIT, "interrupted": INTERRUPTED}
+PR_SET_DUMPABLE = 4
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; returns its exit status."""
+    _hide_from_children()
+    options = _parser().parse_args(arguments)
+    work: Callable[[argparse.Namespace], int] = options.work
+    errors = Console(stderr=True)
+    try:
+        return work(options)
+    except UsageError as error:
+        errors.print(f"rlm: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
+        return USAGE
+    except RLMError as error:
+        errors.print(f"rlm: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
+        return FAILED
+    except KeyboardInterrupt:
+        errors.print("rlm: interrupted", style="yellow")
+        return INTERRUPTED
+    except BrokenPipeError:
+        return FAILED
+
+
+def _hide_from_children() -> None:
+    """Keep an LM's code, which runs as the same user, out of our memory and environment."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_DUMPABLE, 0)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="rlm",
+        description="Answer questions about inputs of any length: a language model writes a "
+        "notebook about them.",
+    )
+    parser.add_argument("--version", action="version", version=f"rlm {__version__}")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    _run_parser(commands)
+    _show_parser(commands)
+    _replay_parser(commands)
+    _doctor_parser(commands)
+    _local_parser(commands)
+    return parser
+
+
+def _run_parser(commands: Any) -> None:
+    run = commands.add_parser(
+        "run",
+        help="answer a question about a context",
+        description="Answer QUESTION about the context. Only the answer goes to standard output. "
+        "Exit status: 0 answered, 1 failed, 2 wrong usage, 3 a limit was reached, 130 interrupted.",
+    )
+    run.set_defaults(work=_run)
+    run.add_argument("question", metavar="QUESTION")
+    run.add_argument(
+        "--context", required=True, metavar="PATH", help="a file, a folder, or - for standard input"
+    )
+    run.add_argument("--encoding", help="of a text context; found out by default")
+    run.add_argument("--model", help="the LM that writes the cells")
+    run.add_argument("--sub-model", help="the LM that llm_query asks")
+    run.add_argument("--base-url", metavar="URL", help="any OpenAI-compatible endpoint")
+    run.add_argument("--env", dest="environment", help="where cells run: local")
+    run.add_argument("--kernel", metavar="NAME", help="the kernelspec that runs cells")
+    run.add_argument("--prompt", metavar="STYLE", help="strong or small")
+    for name, what in (
+        ("turns", "LM replies in each node"),
+        ("depth", "levels of children"),
+        ("calls", "sub-calls and children"),
+        ("tokens", "tokens, in and out, or none"),
+        ("cost", "US dollars, or none"),
+        ("seconds", "seconds for the run, or none"),
+        ("cell-seconds", "running seconds for a cell"),
+    ):
+        run.add_argument(f"--max-{name}", metavar="N", help=what)
+    run.add_argument("--out", metavar="DIR", help="the run's folder; by default under rlm-runs")
+    run.add_argument("--json", action="store_true", help="print the whole result as JSON")
+    run.add_argument("--quiet", action="store_true", help="no progress on standard error")
+
+
+def _show_parser(commands: Any) -> None:
+    shown = commands.add_parser("show", help="print a finished run: its tree and what it used")
+    shown.set_defaults(work=_show)
+    shown.add_argument("path", metavar="PATH", type=Path, help="a run's folder or notebook")
+    shown.add_argument("--json", action="store_true")
+
+
+def _replay_parser(commands: Any) -> None:
+    replay = commands.add_parser(
+        "replay",
+        help="run a trajectory's cells again, with no LM, and compare",
+        description="Run the recorded cells again in fresh kernels; calls answer from the record. "
+        "This executes the code of the trajectory on this machine. Exit status 0: equal.",
+    )
+    replay.set_defaults(work=_replay)
+    replay.add_argument("path", metavar="PATH", type=Path, help="a run's folder or notebook")
+
+
+def _doctor_parser(commands: Any) -> None:
+    doctor = commands.add_parser(
+        "doctor", help="say what is in force, where it comes from, and whether it answers"
+    )
+    doctor.set_defaults(work=_doctor)
+    doctor.add_argument("--model")
+    doctor.add_argument("--sub-model")
+    doctor.add_argument("--base-url", metavar="URL")
+
+
+def _local_parser(commands: Any) -> None:
+    local = commands.add_parser("local", help="the embedded LM")
+    parts = local.add_subparsers(required=True, metavar="ACTION")
+    fetch = parts.add_parser("fetch", help="download its weights (1.6 GB, Apache-2.0)")
+    fetch.set_defaults(work=_fetch)
+    fetch.add_argument("--yes", action="store_true", help="do not ask")
+
+
+def _given(options: argparse.Namespace, *without: str) -> dict[str, Any]:
+    """The options that are settings, by their names."""
+    left_out = {"work", *without}
+    return {name: value for name, value in vars(options).items() if name not in left_out}
+
+
+def _run(options: argparse.Namespace) -> int:
+    force = in_force(_given(options, "question", "context", "encoding", "json", "quiet"))
+    source = contexts.from_path(options.context, encoding=options.encoding)
+    screen = Screen(Console(stderr=True, quiet=options.quiet))
+
+    async def work() -> Result:
+        session = Session(force, Tools())
+        try:
+            return await session.ask(source, options.question, [screen])
+        finally:
+            await asyncio.shield(session.close())
+
+    with screen.showing():
+        result = engine().run(work())
+    _report(result, options)
+    return _STATUS[result.status]
+
+
+def _report(result: Result, options: argparse.Namespace) -> None:
+    errors = Console(stderr=True, quiet=options.quiet)
+    if options.json:
+        print(json.dumps(_as_json(result)))
+    elif result.response is not None:
+        sys.stdout.buffer.write(result.response.encode("utf-8", "backslashreplace") + b"\n")
+        sys.stdout.flush()
+    if not result.confirmed:
+        best = "no answer" if result.response is None else "the answer above is unconfirmed"
+        said = Console(stderr=True)  # also with --quiet: an exit status alone explains nothing
+        said.print(f"rlm: {best}: {result.reason}", style="yellow", markup=False, highlight=False)
+    errors.print(f"trajectory: {result.trajectory}", style="dim", markup=False, soft_wrap=True)
+
+
+def _as_json(result: Result) -> dict[str, Any]:
+    return {
+        **dataclasses.asdict(result),
+        "cost": result.cost,
+        "trajectory": str(result.trajectory),
+    }
+
+
+def _show(options: argparse.Namespace) -> int:
+    loaded = show.load(options.path)
+    if options.json:
+        print(json.dumps(show.as_json(loaded), indent=1))
+    else:
+        show.render(loaded, Console())
+    return ANSWERED
+
+
+def _replay(options: argparse.Namespace) -> int:
+    from . import replay
+    from .record import trajectory
+
+    recorded = trajectory.load(options.path)
+    progress = Console(stderr=True)
+
+    def say(text: str) -> None:
+        progress.print(text, style="dim", markup=False, highlight=False)
+
+    verdict = engine().run(replay.replay(recorded, say))
+    console = Console(markup=False, highlight=False, soft_wrap=True)
+    console.print(
+        f"{verdict.result}: {verdict.cells} cells run again, {verdict.calls} calls answered from "
+        "the record, no LM asked"
+    )
+    for sentence in [*verdict.differences, *verdict.ambiguities]:
+        console.print(f"- {sentence}")
+    return ANSWERED if verdict.result == "equal" else FAILED
+
+
+def _doctor(options: argparse.Namespace) -> int:
+    from . import doctor
+
+    return (
+        ANSWERED if engine().run(doctor.examine(in_force(_given(options)), Console())) else FAILED
+    )
+
+
+def _fetch(options: argparse.Namespace) -> int:
+    from .embedded.fetching import fetch_with_progress
+
+    fetch_with_progress(Console(stderr=True), options.yes)
+    return ANSWERED
+
+
+if __name__ == "__main__":
+    sys.exit(main())

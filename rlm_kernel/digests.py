@@ -1,0 +1,118 @@
+"""What makes two values the same: canonical JSON, the identity of a call, the digest of outputs.
+
+All of it is pure and stable: replay compares these values with those of an older record, so a
+change here needs a new version of the schema.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Callable
+from typing import Any
+
+from .events import Output
+
+_TEXTS = ("text", "evalue")
+
+
+def canonical(data: Any) -> str:
+    """Plain JSON data as the one ASCII text that equal data always gives."""
+    return json.dumps(data, sort_keys=True, ensure_ascii=True, separators=(",", ":"))
+
+
+def sha256(text: str) -> str:
+    """Of the text's UTF-8 form; lone surrogates are allowed."""
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def call_key(op: str, args: Any) -> str:
+    """24 hex digits for what was written: the operation and its arguments as plain JSON data."""
+    return hashlib.sha256(canonical([op, args]).encode("ascii")).hexdigest()[:24]
+
+
+def digest(outputs: list[Output]) -> str:
+    """SHA-256 of a cell's outputs, after every one of ``RULES`` was applied in its order."""
+    for rule in RULES.values():
+        outputs = rule(outputs)
+    return hashlib.sha256(canonical(outputs).encode("ascii")).hexdigest()
+
+
+def _lines_joined(outputs: list[Output]) -> list[Output]:
+    """A file of a notebook holds texts as lists of lines, a kernel's message holds them whole."""
+    return [{key: _joined(key, value) for key, value in output.items()} for output in outputs]
+
+
+def _joined(key: str, value: Any) -> Any:
+    if key in _TEXTS and isinstance(value, list):
+        return "".join(map(str, value))
+    if key == "data" and isinstance(value, dict):
+        return {mime: _joined_data(mime, part) for mime, part in value.items()}
+    return value
+
+
+def _joined_data(mime: str, part: Any) -> Any:
+    is_json = mime == "application/json" or mime.endswith("+json")
+    return "".join(map(str, part)) if isinstance(part, list) and not is_json else part
+
+
+def _streams_joined(outputs: list[Output]) -> list[Output]:
+    """How a print is cut into messages, and how stdout and stderr interleave, is chance."""
+    joined: list[Output] = []
+    streams: dict[str, str] = {}
+    for output in [*outputs, {}]:
+        if output.get("output_type") == "stream":
+            name = str(output.get("name"))
+            streams[name] = streams.get(name, "") + str(output.get("text", ""))
+            continue
+        joined += [{"stream": name, "text": streams[name]} for name in sorted(streams)]
+        streams = {}
+        joined += [output] if output else []
+    return joined
+
+
+def _counts_dropped(outputs: list[Output]) -> list[Output]:
+    """A human may run more cells before a replay."""
+    return [{k: v for k, v in output.items() if k != "execution_count"} for output in outputs]
+
+
+def _ids_dropped(outputs: list[Output]) -> list[Output]:
+    """Display ids are random, and metadata says how to show an output, not what it is."""
+    return [
+        {k: v for k, v in output.items() if k not in ("id", "metadata", "transient")}
+        for output in outputs
+    ]
+
+
+def _replaced(sign: str, pattern: str, by: str) -> Callable[[list[Output]], list[Output]]:
+    found = re.compile(pattern)
+
+    def walk(value: Any) -> Any:
+        if isinstance(value, str):
+            # Without the sign there is no match; this took 200 cells from 1.9 s to 0.1 s.
+            return found.sub(by, value) if sign in value else value
+        if isinstance(value, list):
+            return [walk(part) for part in value]
+        if isinstance(value, dict):
+            return {key: walk(part) for key, part in value.items()}
+        return value
+
+    return walk
+
+
+RULES: dict[str, Callable[[list[Output]], list[Output]]] = {
+    "lines_joined": _lines_joined,
+    "streams_joined": _streams_joined,
+    "counts_dropped": _counts_dropped,
+    "ids_dropped": _ids_dropped,
+    # <function f at 0x7f3a…>
+    "addresses_replaced": _replaced(" at 0x", r" at 0x[0-9a-f]+", " at 0x…"),
+    # "Cell In[7], line 2" of a traceback
+    "cell_numbers_replaced": _replaced("In", r"\bIn ?\[\d+\]", "In[…]"),
+    # a warning names the kernel's process: …/ipykernel_4711/1234.py
+    "kernel_paths_replaced": _replaced(
+        "ipykernel_", r"[^\s'\"]*ipykernel_\d+[/\\]\d+\.py", "ipykernel.py"
+    ),
+}
+"""Each rule by its name, applied in this order. Nothing else is normalised."""

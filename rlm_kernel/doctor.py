@@ -1,0 +1,88 @@
+"""``rlm doctor``: what is in force, where it comes from, and whether it answers."""
+
+from __future__ import annotations
+
+import dataclasses
+import tempfile
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from . import prompts
+from .errors import RLMError
+from .inner import open_kernel
+from .limits import Ledger, Limits
+from .models import Models, open_models
+from .run import CallMeter, Model
+from .settings import LIMIT_NAMES, InForce
+
+SECRETS = ("api_key", "sub_api_key")
+
+
+async def examine(force: InForce, console: Console) -> bool:
+    """Print the settings and try the kernel and both LMs; whether all of them answered."""
+    console.print(_table(force))
+
+    async def kernel() -> str:
+        with tempfile.TemporaryDirectory() as cwd:
+            async with open_kernel(Path(cwd), kernel_name=force.settings.kernel) as (opened, _):
+                await opened.execute("1 + 1")
+        return "starts and runs a cell"
+
+    good = await _tried(console, f"kernel {force.settings.kernel}", kernel)
+
+    async def models() -> str:
+        nonlocal good
+        async with open_models(force.settings, force.limits) as opened:
+            good &= await _try_both(console, opened)
+        return f"author {opened.root.name}, sub-LM {opened.sub.name}, prompt {opened.style.name}"
+
+    return await _tried(console, "LM", models) and good
+
+
+async def _try_both(console: Console, models: Models) -> bool:
+    async def author() -> str:
+        return await _ask(models.root)
+
+    async def sub() -> str:
+        return await _ask(models.sub)
+
+    good = await _tried(console, f"author {models.root.name}", author)
+    return await _tried(console, f"sub-LM {models.sub.name}", sub) and good
+
+
+async def _ask(model: Model) -> str:
+    messages = [prompts.message("user", "Reply with the word: ready")]
+    meter = CallMeter(Ledger(Limits(calls=1, cost=0.1)))
+    reply = await model.client.complete(model.name, messages, meter, sampling=model.sampling)
+    usage = meter.usage
+    cost = "price unknown" if usage.unpriced else f"${usage.cost:.6f}"
+    return f"answers {reply.text.strip()[:40]!r} ({usage.tokens} tokens, {cost})"
+
+
+async def _tried(console: Console, what: str, attempt: Callable[[], Awaitable[str]]) -> bool:
+    started = time.monotonic()
+    try:
+        said, good = await attempt(), True
+    except RLMError as error:
+        said, good = str(error), False
+    seconds = time.monotonic() - started
+    mark = "[green]ok[/]  " if good else "[red]bad[/] "
+    console.print(mark, end="")
+    console.print(f"{what}: {said} ({seconds:.1f} s)", markup=False, highlight=False)
+    return good
+
+
+def _table(force: InForce) -> Table:
+    table = Table("setting", "value", "from", box=None, pad_edge=False)
+    for field in dataclasses.fields(force.settings):
+        value = getattr(force.settings, field.name)
+        shown = "(set)" if field.name in SECRETS and value else value
+        table.add_row(field.name, str(shown), force.origins.get(field.name, "default"))
+    for name, limit in LIMIT_NAMES.items():
+        value = getattr(force.limits, limit)
+        table.add_row(name, str(value), force.origins.get(name, "default"))
+    return table

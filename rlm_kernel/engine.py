@@ -1,0 +1,95 @@
+"""The event loop that runs live on: one thread for the process, whatever loop the caller has."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+from collections.abc import Callable, Coroutine
+from concurrent.futures import Future
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+CLEANUP_SECONDS = 30.0
+
+
+class Engine:
+    """A daemon thread with an event loop. ``run`` blocks, ``start`` does not."""
+
+    def __init__(self) -> None:
+        self._pid = os.getpid()
+        self._loop = asyncio.new_event_loop()
+        ready = threading.Event()
+        self._thread = threading.Thread(
+            target=self._main, args=(ready,), name="rlm-engine", daemon=True
+        )
+        self._thread.start()
+        ready.wait()
+
+    def _main(self, ready: threading.Event) -> None:
+        asyncio.set_event_loop(self._loop)
+        self._loop.call_soon(ready.set)
+        self._loop.run_forever()
+
+    def start(self, work: Coroutine[Any, Any, T]) -> tuple[Future[T], Callable[[], None]]:
+        """Start ``work`` on the loop; its future, and a function that cancels it.
+
+        Cancelling asks the work to end; the future is done when it has cleaned up.
+        """
+        started: Future[asyncio.Task[T]] = Future()
+        done: Future[T] = Future()
+
+        def begin() -> None:
+            task = self._loop.create_task(work)
+            task.add_done_callback(lambda task: _settle(task, done))
+            started.set_result(task)
+
+        def cancel() -> None:
+            self._loop.call_soon_threadsafe(started.result(CLEANUP_SECONDS).cancel)
+
+        self._loop.call_soon_threadsafe(begin)
+        return done, cancel
+
+    def run(self, work: Coroutine[Any, Any, T]) -> T:
+        """The result of ``work``. A ``KeyboardInterrupt`` cancels it and waits for its clean-up."""
+        done, cancel = self.start(work)
+        try:
+            return done.result()
+        except KeyboardInterrupt:
+            cancel()
+            done.exception(CLEANUP_SECONDS)
+            raise
+
+    async def await_(self, work: Coroutine[Any, Any, T]) -> T:
+        """``run`` for callers on any asyncio loop; cancelling waits for the clean-up too."""
+        done, cancel = self.start(work)
+        waiting = asyncio.wrap_future(done)
+        try:
+            return await asyncio.shield(waiting)
+        except asyncio.CancelledError:
+            cancel()
+            await asyncio.wait({waiting}, timeout=CLEANUP_SECONDS)
+            raise
+
+
+def _settle(task: asyncio.Task[T], done: Future[T]) -> None:
+    """Hand over the outcome; a cancelled task is an error here, so that waiters see its end."""
+    if task.cancelled():
+        done.set_exception(asyncio.CancelledError())
+    elif (error := task.exception()) is not None:
+        done.set_exception(error)
+    else:
+        done.set_result(task.result())
+
+
+_engine: Engine | None = None
+_lock = threading.Lock()
+
+
+def engine() -> Engine:
+    """The process's engine; a forked process gets its own."""
+    global _engine
+    with _lock:
+        if _engine is None or _engine._pid != os.getpid():
+            _engine = Engine()
+        return _engine

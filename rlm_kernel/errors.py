@@ -1,0 +1,88 @@
+"""The error tree. The class says who can mend it.
+
+``UsageError`` and its children: the caller (a wrong option, a missing context, no LM).
+``CallRefused``: the code in a cell (a prompt too long, a wrong type); it is raised inside the cell.
+``LMError``: nobody at once; it names the cause and how often we tried.
+``KernelDied``: the loop, by a restart; it is never passed off as the output of a cell.
+``LimitReached``: the human, who set the limit; it carries what was spent and what was allowed.
+"""
+
+from __future__ import annotations
+
+
+class RLMError(Exception):
+    """Anything this package raises on purpose. Its text is written for a person."""
+
+
+class UsageError(RLMError):
+    """The caller asked for something that cannot be; the text says what to write instead."""
+
+
+class ContextError(UsageError):
+    """The context is missing, unreadable or of a kind that cannot be handed to a kernel."""
+
+
+class NoLM(UsageError):
+    """No LM is set and the embedded one is not there; the text names both ways to get one."""
+
+
+class LMError(RLMError):
+    """An LM did not give a usable reply.
+
+    ``cause`` is one of ``CAUSES``; ``attempts`` counts the HTTP requests made for it (0 when none
+    was sent); ``status`` is the last HTTP status, if any.
+    """
+
+    CAUSES = (
+        "unreachable",  # no connection could be made
+        "timeout",  # no reply in time
+        "auth",  # 401, 403
+        "model",  # the endpoint does not know the model
+        "window",  # the prompt does not fit the model's context window
+        "bad_request",  # any other 4xx
+        "rate_limit",  # 429 after the last retry
+        "server",  # 5xx after the last retry
+        "cut",  # the stream ended before the reply did
+        "garbage",  # the body was not a chat completion
+        "empty",  # a choice with no text
+        "refusal",  # the model refused, or a content filter did
+        "child",  # a child node ended without an answer
+    )
+
+    def __init__(
+        self, message: str, *, cause: str, attempts: int = 0, status: int | None = None
+    ) -> None:
+        super().__init__(message)
+        self.cause = cause
+        self.attempts = attempts
+        self.status = status
+
+
+class CallRefused(RLMError):
+    """A call from a cell that cannot be served as it was written."""
+
+
+class LimitReached(RLMError):
+    """A limit of the run was reached. ``limit`` is the field of ``Limits`` that said so."""
+
+    def __init__(self, limit: str, *, spent: float, allowed: float) -> None:
+        super().__init__(f"limit reached: {limit}: spent {spent:g}, allowed {allowed:g}")
+        self.limit = limit
+        self.spent = spent
+        self.allowed = allowed
+
+
+class KernelDied(RLMError):
+    """The inner kernel ended on its own. ``exit_code`` as the provisioner gave it, if known."""
+
+    def __init__(self, message: str, *, exit_code: int | None = None) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code
+
+
+class KernelStartError(RLMError):
+    """The inner kernel could not be started; the text carries the end of its log."""
+
+
+class RecordError(RLMError):
+    """A trajectory cannot be read or was changed; the text names the file and the line."""

@@ -1,0 +1,314 @@
+"""What can happen in a run, as small frozen records.
+
+The loop emits them; the recorder, the ledger's display and the tests read the same records.
+Every record has a ``kind``. Those in ``TRANSIENT`` are for the screen only and are not written to
+the journal. Times are Unix seconds, durations seconds, money US dollars, sizes characters.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal, TypeAlias
+
+Status: TypeAlias = Literal["answered", "failed", "limit", "interrupted"]
+CellStatus: TypeAlias = Literal["ok", "error", "timeout", "interrupted", "died"]
+Output: TypeAlias = dict[str, Any]  # an nbformat 4 output
+
+
+@dataclass(frozen=True)
+class Usage:
+    """What one call, or a sum of calls, used.
+
+    ``requests`` counts HTTP requests, failed ones and retries included. ``cost`` is the known
+    part of the price; ``unpriced`` counts the requests whose price is not known. ``estimated``
+    is true where a number was not reported by the endpoint (a stream that we or it cut).
+    """
+
+    requests: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cached_tokens: int = 0
+    cost: float = 0.0
+    unpriced: int = 0
+    estimated: bool = False
+
+    @property
+    def tokens(self) -> int:
+        return self.input_tokens + self.output_tokens
+
+    def __add__(self, other: Usage) -> Usage:
+        return Usage(
+            self.requests + other.requests,
+            self.input_tokens + other.input_tokens,
+            self.output_tokens + other.output_tokens,
+            self.cached_tokens + other.cached_tokens,
+            self.cost + other.cost,
+            self.unpriced + other.unpriced,
+            self.estimated or other.estimated,
+        )
+
+
+@dataclass(frozen=True)
+class ContextInfo:
+    """What a node's ``context`` is and where it can be found again.
+
+    ``type`` is the Python type inside the kernel, ``length`` its ``len``; ``head`` and ``tail``
+    are its first and last characters (all of it in ``head`` when short). ``spec`` is what
+    ``contexts.Source.spec`` gives: kind, sha256 and, where there is one, path.
+    """
+
+    type: str
+    length: int | None
+    lines: int | None
+    format: str | None
+    head: str
+    tail: str
+    spec: dict[str, Any]
+    notice: str | None = None
+
+
+@dataclass(frozen=True)
+class RunStarted:
+    kind: ClassVar[str] = "run_started"
+    run: str
+    question: str
+    settings: dict[str, Any]
+    versions: dict[str, str]
+    time: float
+
+
+@dataclass(frozen=True)
+class NodeStarted:
+    """``node`` is ``"0"`` for the root, ``"0.2"`` for its second child. ``call`` is the call in
+    the parent that started it."""
+
+    kind: ClassVar[str] = "node_started"
+    node: str
+    parent: str | None
+    depth: int
+    call: int | None
+    question: str
+    model: str
+    context: ContextInfo
+    time: float
+
+
+@dataclass(frozen=True)
+class Prompted:
+    """The messages added to the LM's history before a turn; with ``compacted`` they are all of
+    it, since what came before did not fit the model's window."""
+
+    kind: ClassVar[str] = "prompted"
+    node: str
+    turn: int
+    messages: list[dict[str, Any]]
+    time: float
+    compacted: bool = False
+
+
+@dataclass(frozen=True)
+class ReplyDelta:
+    kind: ClassVar[str] = "reply_delta"
+    node: str
+    turn: int
+    text: str
+
+
+@dataclass(frozen=True)
+class Replied:
+    """One reply of the node's LM, whole. ``finish`` is the endpoint's finish reason, or
+    ``"cut"`` where we stopped reading after the first block."""
+
+    kind: ClassVar[str] = "replied"
+    node: str
+    turn: int
+    text: str
+    model: str
+    finish: str | None
+    usage: Usage
+    seconds: float
+    time: float
+
+
+@dataclass(frozen=True)
+class CellStarted:
+    kind: ClassVar[str] = "cell_started"
+    node: str
+    cell: int
+    turn: int
+    source: str
+    author: Literal["lm", "human"]
+    time: float
+
+
+@dataclass(frozen=True)
+class OutputMade:
+    """One output while its cell still runs."""
+
+    kind: ClassVar[str] = "output_made"
+    node: str
+    cell: int
+    output: Output
+
+
+@dataclass(frozen=True)
+class CellRan:
+    """A cell that ended. ``answer`` is the text given to ``FINAL_VAR`` or ``answer`` in it, if
+    it ended without an error. ``notices`` is what the kernel's guard has to say to the LM."""
+
+    kind: ClassVar[str] = "cell_ran"
+    node: str
+    cell: int
+    turn: int
+    source: str
+    author: Literal["lm", "human"]
+    status: CellStatus
+    outputs: list[Output]
+    notices: list[str]
+    answer: str | None
+    execution_count: int | None
+    seconds: float
+    time: float
+
+
+@dataclass(frozen=True)
+class CallStarted:
+    """``count`` prompts were asked for in one call."""
+
+    kind: ClassVar[str] = "call_started"
+    node: str
+    cell: int
+    op: str
+    count: int
+
+
+@dataclass(frozen=True)
+class CallEnded:
+    """One prompt of a call (or one call of a tool), answered or failed.
+
+    ``call`` numbers the calls of a node; prompts of a batch share it and differ by ``index``
+    (of ``count``). ``key`` identifies the call by what was written: operation, arguments, model
+    as asked for (``asked``, None if unset). ``occurrence`` counts equal keys in one cell, from 0.
+    ``child`` is the node that answered an ``rlm_query``. Exactly one of ``reply`` and ``error``
+    is set; ``error`` has ``type`` and ``message``. ``usage`` is this call's own: a child's usage
+    is in the child's records.
+    """
+
+    kind: ClassVar[str] = "call_ended"
+    node: str
+    cell: int
+    call: int
+    op: Literal["llm_query", "llm_query_batched", "rlm_query", "rlm_query_batched", "tool"]
+    index: int
+    count: int
+    key: str
+    occurrence: int
+    prompt: str
+    asked: str | None
+    model: str | None
+    reply: Any | None
+    error: dict[str, Any] | None
+    usage: Usage
+    child: str | None
+    started: float
+    seconds: float
+
+
+@dataclass(frozen=True)
+class KernelRestarted:
+    """The node's kernel died or would not stop, and a new one has ``context`` and the guest."""
+
+    kind: ClassVar[str] = "kernel_restarted"
+    node: str
+    cell: int
+    reason: str
+    lost: list[str]
+    time: float
+
+
+@dataclass(frozen=True)
+class NodeEnded:
+    """``confirmed`` is false for the best answer so far of a run that hit a limit."""
+
+    kind: ClassVar[str] = "node_ended"
+    node: str
+    status: Status
+    answer: str | None
+    confirmed: bool
+    reason: str | None
+    time: float
+
+
+@dataclass(frozen=True)
+class RunEnded:
+    """``usage`` is the sum over the tree, ``turns`` and ``calls`` likewise."""
+
+    kind: ClassVar[str] = "run_ended"
+    status: Status
+    answer: str | None
+    confirmed: bool
+    reason: str | None
+    usage: Usage
+    turns: int
+    calls: int
+    seconds: float
+    time: float
+
+
+Event: TypeAlias = (
+    RunStarted
+    | NodeStarted
+    | Prompted
+    | ReplyDelta
+    | Replied
+    | CellStarted
+    | OutputMade
+    | CellRan
+    | CallStarted
+    | CallEnded
+    | KernelRestarted
+    | NodeEnded
+    | RunEnded
+)
+TRANSIENT: tuple[type, ...] = (ReplyDelta, CellStarted, OutputMade, CallStarted)
+_KINDS: dict[str, type] = {
+    cls.kind: cls
+    for cls in (
+        RunStarted,
+        NodeStarted,
+        Prompted,
+        ReplyDelta,
+        Replied,
+        CellStarted,
+        OutputMade,
+        CellRan,
+        CallStarted,
+        CallEnded,
+        KernelRestarted,
+        NodeEnded,
+        RunEnded,
+    )
+}
+_NESTED: dict[str, type] = {"usage": Usage, "context": ContextInfo}
+
+
+def to_dict(event: Event) -> dict[str, Any]:
+    """The event as plain JSON data, ``kind`` first. ``from_dict`` is its inverse."""
+    return {"kind": event.kind, **dataclasses.asdict(event)}
+
+
+def from_dict(data: dict[str, Any]) -> Event:
+    """An event from ``to_dict``'s form.
+
+    Raises ``ValueError`` for an unknown kind and ``TypeError`` for missing or unknown fields.
+    """
+    fields = dict(data)
+    kind = fields.pop("kind", None)
+    cls = _KINDS.get(kind) if isinstance(kind, str) else None
+    if cls is None:
+        raise ValueError(f"unknown kind of event: {kind!r}")
+    for name, nested in _NESTED.items():
+        if isinstance(fields.get(name), dict):
+            fields[name] = nested(**fields[name])
+    return cls(**fields)  # type: ignore[no-any-return]

@@ -1,0 +1,112 @@
+"""The line from a cell to the broker.
+
+Wire format, both ways: 4 bytes header length, 8 bytes payload length (big endian), the header as
+JSON in UTF-8 with surrogates passed through, the payload as it is. A connection carries one
+request at a time; closing it cancels the request.
+"""
+
+import asyncio
+import collections
+import json
+import os
+import socket
+import struct
+import threading
+
+from .errors import CallRefused
+
+HEADER = struct.Struct(">IQ")
+MAX_HEADER = 1 << 30
+
+
+def pack(header: dict, payload: bytes = b"") -> bytes:
+    """A frame; see the module's docstring. Raises ``CallRefused`` if the header is too large."""
+    data = json.dumps(header, ensure_ascii=False).encode("utf-8", "surrogatepass")
+    if len(data) > MAX_HEADER:
+        raise CallRefused(
+            "one call may carry %s bytes, this one has %s: make several calls"
+            % (format(MAX_HEADER, ","), format(len(data), ","))
+        )
+    return HEADER.pack(len(data), len(payload)) + data + payload
+
+
+def unpack_header(data: bytes) -> object:
+    return json.loads(data.decode("utf-8", "surrogatepass"))
+
+
+class Line:
+    """Connections to the broker: one a request in flight, kept for the next.
+
+    A forked process makes its own, or two processes would read each other's replies. At most
+    ``LIMIT`` calls are on the wire; more wait here, so that threads cannot exhaust descriptors.
+    """
+
+    LIMIT = 256
+
+    def __init__(self, address, token):
+        self._address = address
+        self._token = token
+        self._pid = None
+        self._reset()
+
+    def _reset(self):
+        if self._pid != os.getpid():
+            self._pid = os.getpid()
+            self._idle: collections.deque = collections.deque()
+            self._places = threading.BoundedSemaphore(self.LIMIT)
+
+    def _connect(self):
+        if isinstance(self._address, str):
+            sock = socket.socket(socket.AF_UNIX)
+            sock.connect(self._address)
+        else:
+            sock = socket.create_connection(tuple(self._address))
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        sock.sendall(pack({"token": self._token}))
+        return sock
+
+    def ask(self, header, payload=b""):
+        """Send a request and wait for its reply. Any exception on the way cancels it."""
+        self._reset()
+        with self._places:
+            try:
+                sock = self._idle.pop()
+            except IndexError:
+                sock = self._connect()
+            try:
+                sock.sendall(pack(header, payload))
+                size, extra = HEADER.unpack(_read(sock, HEADER.size))
+                reply = unpack_header(_read(sock, size))
+                _read(sock, extra)
+            except BaseException:
+                sock.close()
+                raise
+            self._idle.append(sock)
+        return reply
+
+    async def ask_aio(self, header, payload=b""):
+        """The same for code on the kernel's event loop; cancelling the task cancels the request."""
+        if isinstance(self._address, str):
+            reader, writer = await asyncio.open_unix_connection(self._address)
+        else:
+            reader, writer = await asyncio.open_connection(*self._address)
+        try:
+            writer.write(pack({"token": self._token}) + pack(header, payload))
+            await writer.drain()
+            size, extra = HEADER.unpack(await reader.readexactly(HEADER.size))
+            reply = unpack_header(await reader.readexactly(size))
+            await reader.readexactly(extra)
+            return reply
+        finally:
+            writer.close()
+
+
+def _read(sock, size):
+    chunks = []
+    while size:
+        chunk = sock.recv(min(size, 1 << 20))
+        if not chunk:
+            raise ConnectionError("the host of this kernel is gone")
+        chunks.append(chunk)
+        size -= len(chunk)
+    return b"".join(chunks)

@@ -1,0 +1,137 @@
+"""What a run may cost, and what it has cost.
+
+``Limits`` is one frozen value; ``Ledger`` is the one account of the whole tree. Money, tokens and
+calls are reserved before a request is sent and settled when it has ended, so that many requests
+in flight cannot overshoot together by more than their estimates were wrong.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from .errors import LimitReached, UsageError
+from .events import Usage
+
+
+@dataclass(frozen=True)
+class Limits:
+    """The limits of one run, over its whole tree unless it says otherwise.
+
+    Raises ``UsageError`` for a value out of range. ``None`` for ``tokens``, ``cost`` or
+    ``seconds`` lifts that limit.
+    """
+
+    turns: int = 20
+    """LM replies in each node."""
+    depth: int = 1
+    """How deep children may go: 0 makes every ``rlm_query`` a plain sub-call."""
+    calls: int = 2000
+    """Sub-calls and children, counted by prompt."""
+    tokens: int | None = 5_000_000
+    """Input and output tokens, the LM's turns included."""
+    cost: float | None = 5.0
+    """US dollars, where prices are known."""
+    seconds: float | None = 3600.0
+    """Wall time of the run."""
+    cell_seconds: float = 120.0
+    """Running time of one cell; it stands still while the cell waits for an LM."""
+    in_flight: int = 64
+    """HTTP requests at the same time."""
+    kernels: int = 8
+    """Live children at each depth; the others wait."""
+
+    def __post_init__(self) -> None:
+        lowest = {"turns": 1, "in_flight": 1, "kernels": 1}
+        for f in dataclasses.fields(self):
+            value = getattr(self, f.name)
+            optional = f.name in ("tokens", "cost", "seconds")
+            if value is None and optional:
+                continue
+            whole = f.name not in ("cost", "seconds", "cell_seconds")
+            right = isinstance(value, int if whole else (int, float))
+            if not right or isinstance(value, bool) or not value >= lowest.get(f.name, 0):
+                kind = "a whole number" if whole else "a number"
+                raise UsageError(
+                    f"limit {f.name}={value!r}: give {kind} of at least {lowest.get(f.name, 0)}"
+                    + (" or None" if optional else "")
+                )
+
+
+@dataclass
+class Reservation:
+    """What a request may use at most by our estimate, held until it is settled."""
+
+    tokens: int
+    cost: float
+
+
+class Ledger:
+    """What the whole tree has spent and has reserved. Touched on the run's event loop only."""
+
+    def __init__(self, limits: Limits) -> None:
+        self.limits = limits
+        self.usage = Usage()
+        self.turns = 0
+        self.calls = 0
+        self.tripped: LimitReached | None = None
+        self._reserved_tokens = 0
+        self._reserved_cost = 0.0
+        self._started = time.monotonic()
+
+    @property
+    def seconds(self) -> float:
+        return time.monotonic() - self._started
+
+    @property
+    def seconds_left(self) -> float | None:
+        return None if self.limits.seconds is None else self.limits.seconds - self.seconds
+
+    def trip(self, limit: str, spent: float, allowed: float) -> LimitReached:
+        """Note that a limit was reached and return the error to raise. The first one stays."""
+        error = LimitReached(limit, spent=spent, allowed=allowed)
+        self.tripped = self.tripped or error
+        return error
+
+    def count_calls(self, count: int) -> None:
+        """Book ``count`` sub-calls, all or none. Raises ``LimitReached``."""
+        self._check_open()
+        if self.calls + count > self.limits.calls:
+            raise self.trip("calls", self.calls + count, self.limits.calls)
+        self.calls += count
+
+    def _check_open(self) -> None:
+        if self.tripped is not None:
+            raise self.tripped
+        if self.limits.seconds is not None and self.seconds >= self.limits.seconds:
+            raise self.trip("seconds", self.seconds, self.limits.seconds)
+
+    @contextmanager
+    def reserve(self, tokens: int, cost: float) -> Iterator[Reservation]:
+        """Hold ``tokens`` and ``cost`` while a request is under way. Raises ``LimitReached``.
+
+        The caller books what was really used with ``book``; the reservation ends either way.
+        """
+        self._check_open()
+        limits = self.limits
+        sum_tokens = self.usage.tokens + self._reserved_tokens + tokens
+        if limits.tokens is not None and sum_tokens > limits.tokens:
+            raise self.trip("tokens", sum_tokens, limits.tokens)
+        sum_cost = self.usage.cost + self._reserved_cost + cost
+        if limits.cost is not None and sum_cost > limits.cost:
+            raise self.trip("cost", sum_cost, limits.cost)
+        held = Reservation(tokens, cost)
+        self._reserved_tokens += tokens
+        self._reserved_cost += cost
+        try:
+            yield held
+        finally:
+            self._reserved_tokens -= held.tokens
+            self._reserved_cost -= held.cost
+
+    def book(self, usage: Usage) -> None:
+        """Add what a request used, failed attempts included. Never raises."""
+        self.usage = self.usage + usage

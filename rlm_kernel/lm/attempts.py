@@ -1,0 +1,204 @@
+"""One call to an LM and the HTTP requests that it takes: what they use, and what failed.
+
+Pure bookkeeping. Every request is settled, also one that failed, was cut or was cancelled.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol, TypeAlias
+
+from ..errors import LMError
+from ..events import Usage
+from . import chat
+from .chat import Failure
+
+ASSUMED_OUTPUT_TOKENS = 512
+CHARS_A_TOKEN = 4
+SAID_CHARS = 300
+MODELS_SHOWN = 5
+
+Price: TypeAlias = Callable[[str, Usage], float | None]
+
+
+class Meter(Protocol):
+    """What one call is booked to."""
+
+    def reserve(self, tokens: int, cost: float) -> AbstractContextManager[object]:
+        """Hold an estimate while a request is in flight. Raises ``LimitReached``."""
+
+    def book(self, usage: Usage) -> None:
+        """Add what one HTTP request really used."""
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """Settings of the model; each is sent only when set, since reasoning models refuse them."""
+
+    temperature: float | None = None
+    max_tokens: int | None = None
+    top_p: float | None = None
+    seed: int | None = None
+
+    def fields(self) -> dict[str, float]:
+        return {name: value for name, value in vars(self).items() if value is not None}
+
+
+@dataclass(frozen=True)
+class Reply:
+    """A usable reply. ``usage`` and ``seconds`` are of the whole call, failed tries included;
+    ``finish`` is the endpoint's finish reason, or "cut" where we stopped reading."""
+
+    text: str
+    model: str
+    finish: str | None
+    usage: Usage
+    seconds: float
+
+
+@dataclass
+class Attempt:
+    """One HTTP request and what came of it. ``charged`` is false where no work was done for it;
+    without ``reported`` the usage of one that was charged can only be estimated."""
+
+    text: str = ""
+    refusal: str = ""
+    finish: str | None = None
+    model: str | None = None
+    reported: chat.Reported | None = None
+    charged: bool = True
+
+    def take(self, piece: chat.Piece) -> None:
+        """Note all but the text. Usage may come cumulatively: the last one seen counts."""
+        self.refusal += piece.refusal
+        self.finish = piece.finish or self.finish
+        self.model = piece.model or self.model
+        self.reported = piece.reported or self.reported
+
+    def check(self) -> None:
+        """Raise ``Failure`` if the reply has ended without a text that could be used."""
+        if self.text:
+            return
+        if self.refusal or self.finish == "content_filter":
+            raise Failure("refusal", self.refusal or "a content filter took the reply away")
+        if self.finish == "length":
+            raise Failure("empty", "max_tokens was used up before any text: raise it")
+        raise Failure("empty", again=True)
+
+
+@dataclass
+class Call:
+    """One call, its tries so far and what they used. ``price`` is None where all is free."""
+
+    model: str
+    messages: list[dict[str, Any]]
+    meter: Meter
+    sampling: Sampling
+    price: Price | None
+    attempts: int = 0
+    waited_s: float = 0.0
+    usage: Usage = field(default_factory=Usage)
+    started: float = field(default_factory=time.monotonic)
+
+    def __post_init__(self) -> None:
+        self.messages = chat.mend_all(self.messages)
+        self._input_tokens = max(1, chat.size(self.messages) // CHARS_A_TOKEN)
+
+    def body(self) -> dict[str, Any]:
+        return {"model": self.model, "messages": self.messages, **self.sampling.fields()}
+
+    def reserve(self) -> AbstractContextManager[object]:
+        """Hold the estimate of one request. Raises ``LimitReached``."""
+        output = self.sampling.max_tokens or ASSUMED_OUTPUT_TOKENS
+        most = Usage(input_tokens=self._input_tokens, output_tokens=output)
+        cost = self.price(self.model, most) if self.price else None
+        return self.meter.reserve(most.tokens, cost or 0.0)
+
+    def settle(self, attempt: Attempt) -> None:
+        """Book what a request used. Called once for each, however it ended."""
+        usage = self._used(attempt)
+        self.usage += usage
+        self.meter.book(usage)
+
+    def _used(self, attempt: Attempt) -> Usage:
+        told = attempt.reported
+        if told is None and not attempt.charged:
+            return Usage(requests=1)
+        usage = told.usage if told else self._estimated(attempt.text)
+        if self.price is None:
+            return usage
+        cost = told.cost if told else None
+        if cost is None and usage.tokens:
+            cost = self.price(self.model, usage)
+        return replace(usage, unpriced=1) if cost is None else replace(usage, cost=cost)
+
+    def _estimated(self, text: str) -> Usage:
+        if not text:
+            return Usage(requests=1, estimated=True)
+        output = max(1, len(text) // CHARS_A_TOKEN)
+        return Usage(1, self._input_tokens, output, estimated=True)
+
+    def reply(self, attempt: Attempt) -> Reply:
+        """The reply that a settled attempt brought."""
+        seconds = time.monotonic() - self.started
+        return Reply(attempt.text, attempt.model or self.model, attempt.finish, self.usage, seconds)
+
+
+def lm_error(
+    failure: Failure,
+    said: str,
+    *,
+    url: str,
+    model: str = "",
+    attempts: int = 1,
+    waited_s: float = 0.0,
+    names: list[str] | None = None,
+) -> LMError:
+    """The error of a call that is given up: what happened, what the endpoint said, what to do.
+
+    ``said`` is the failure's text made safe to show; ``names`` are models that there are.
+    """
+    words = _WORDS[failure.cause].format(
+        url=url, model=model, tries=_tries(attempts), waited=f"{waited_s:.1f}"
+    )
+    happened, _, advice = words.partition(" | ")
+    status = f" (status {failure.status})" if failure.status else ""
+    heard = f": {said[:SAID_CHARS].rstrip('. ')}" if said else ""
+    has = f" It has: {', '.join(names[:MODELS_SHOWN])}." if names else ""
+    return LMError(
+        f"{happened}{status}{heard}.{has} {advice}".rstrip(),
+        cause=failure.cause,
+        attempts=attempts,
+        status=failure.status,
+    )
+
+
+def _tries(count: int) -> str:
+    return "1 try" if count == 1 else f"{count} tries"
+
+
+# What happened | what to do. The endpoint's own words go in between.
+_WORDS = {
+    "unreachable": "no connection to {url} after {tries} | Start the server, or set RLM_BASE_URL "
+    "(or OPENAI_BASE_URL) to one that runs.",
+    "timeout": "no reply from {url} in time after {tries} | Allow more time, or ask for less.",
+    "auth": "{url} refused the key | Set RLM_API_KEY (or OPENAI_API_KEY) to a key that is valid "
+    "there.",
+    "model": "{url} does not know the model {model!r} | Set RLM_MODEL or RLM_SUB_MODEL to a model "
+    "that it has, or check the address (most end in /v1).",
+    "window": "the prompt does not fit the context window of {model!r} | Send it in smaller "
+    "pieces, or use a model with a larger window.",
+    "bad_request": "{url} refused the request",
+    "rate_limit": "{url} still had too many requests after {tries} and {waited} s of waiting | Try "
+    "later, or allow fewer requests in flight.",
+    "server": "{url} failed to serve the request in {tries} | Try later, or see the log of the "
+    "server.",
+    "cut": "{url} ended its reply too early in {tries} | Try later, or see the log of the server.",
+    "garbage": "{url} sent something that is no chat completion in {tries} | Check that "
+    "RLM_BASE_URL (or OPENAI_BASE_URL) is an OpenAI-compatible endpoint.",
+    "empty": "{model!r} replied with no text in {tries} | Change the prompt or the model.",
+    "refusal": "{model!r} refused to answer | Change the prompt or the model.",
+}

@@ -1,0 +1,264 @@
+"""Reading the chat completions protocol: bodies, stream events, usage, and what an error means.
+
+Nothing here does any I/O. Bodies come from endpoints of many makers, so every shape is checked.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+from ..events import Usage
+
+IMAGE_CHARS = 4000  # an image is charged about a thousand tokens, whatever its bytes
+HEARD_CHARS = 20_000
+NO_DATA = (b":", b"event:", b"id:", b"retry:")
+
+WINDOW = re.compile(
+    r"context[_ ](length|window|size)|(prompt|input) is too long|exceeds the maximum number of tok",
+    re.IGNORECASE,
+)
+NO_MODEL = re.compile(
+    r"model_not_found|invalid[_ ]model|not a valid model|model\b.{0,80}(not found|not exist)",
+    re.IGNORECASE | re.DOTALL,
+)
+REFUSED = re.compile(r"content_filter|content_policy|content management policy", re.IGNORECASE)
+
+
+class Failure(Exception):
+    """One request that failed. ``cause`` is one of ``LMError.CAUSES``, ``said`` what the endpoint
+    said about it; ``again`` whether another try may help, ``wait_s`` how long it asked to wait."""
+
+    def __init__(
+        self, cause: str, said: str = "", *, again: bool = False, status: int | None = None
+    ) -> None:
+        super().__init__(cause, said)
+        self.cause = cause
+        self.said = said
+        self.again = again
+        self.status = status
+        self.wait_s: float | None = None
+
+
+@dataclass(frozen=True)
+class Reported:
+    """The usage that an endpoint reported; ``cost`` in US dollars where it did."""
+
+    usage: Usage
+    cost: float | None
+
+
+@dataclass(frozen=True)
+class Piece:
+    """What one body, or one event of a stream, holds of a reply."""
+
+    text: str
+    refusal: str
+    finish: str | None
+    model: str | None
+    reported: Reported | None
+
+
+def piece(body: object) -> Piece:
+    """Read a completion or one event of a stream.
+
+    Raises ``Failure`` for an error that was sent with status 200, and for what is no chat
+    completion.
+    """
+    if not isinstance(body, dict):
+        raise Failure("garbage", _short(body), again=True)
+    if body.get("error"):
+        code = _mapping(body["error"]).get("code")
+        raise failure(code if isinstance(code, int) else 500, body)
+    choices = body.get("choices")
+    if not isinstance(choices, list):
+        raise Failure("garbage", f"no choices, only {sorted(map(str, body))[:8]}", again=True)
+    choice = _mapping(choices[0]) if choices else {}
+    message = _mapping(choice.get("delta") or choice.get("message"))
+    finish, model, refusal = choice.get("finish_reason"), body.get("model"), message.get("refusal")
+    return Piece(
+        text=_text(message.get("content")),
+        refusal=refusal if isinstance(refusal, str) else "",
+        finish=finish if isinstance(finish, str) else None,
+        model=model if isinstance(model, str) else None,
+        reported=reported(body),
+    )
+
+
+def reported(body: object) -> Reported | None:
+    """The ``usage`` of a body, or None if it has none."""
+    usage = _mapping(body).get("usage")
+    if not isinstance(usage, dict):
+        return None
+    details = _mapping(usage.get("prompt_tokens_details"))
+    cost: Any = usage.get("cost")
+    counted = Usage(
+        requests=1,
+        input_tokens=_count(usage.get("prompt_tokens")),
+        output_tokens=_count(usage.get("completion_tokens")),
+        cached_tokens=_count(details.get("cached_tokens")),
+    )
+    known = isinstance(cost, (int, float)) and not isinstance(cost, bool) and cost >= 0
+    return Reported(counted, float(cost) if known else None)
+
+
+def failure(status: int, body: object) -> Failure:
+    """What an error status and its body mean."""
+    error = _mapping(body).get("error", body)
+    said = _mapping(error).get("message") or _mapping(body).get("detail") or error
+    code = f"{_mapping(error).get('code')} {_mapping(error).get('type')}"
+    cause, again = _cause(status, f"{code} {said}", code)
+    return Failure(cause, _short(said), again=again, status=status)
+
+
+def _cause(status: int, text: str, code: str) -> tuple[str, bool]:
+    if status in (401, 403):
+        return "auth", False
+    if status in (400, 413, 422, 500) and WINDOW.search(text):
+        return "window", False
+    if status == 400 and REFUSED.search(text):
+        return "refusal", False
+    if status == 404 or (status in (400, 422) and NO_MODEL.search(text)):
+        return "model", False
+    if status == 429:
+        return "rate_limit", "insufficient_quota" not in code
+    if status == 408:
+        return "timeout", True
+    if status == 409 or status >= 500:
+        return "server", True
+    return "bad_request", False
+
+
+def retry_after(headers: Mapping[str, str]) -> float | None:
+    """The seconds that an answer asks us to wait, from its headers; None if it does not."""
+    if (ms := _number(headers.get("retry-after-ms"))) is not None:
+        return max(0.0, ms / 1000)
+    value = headers.get("retry-after")
+    if value is None:
+        return None
+    if (seconds := _number(value)) is not None:
+        return max(0.0, seconds)
+    try:
+        return max(0.0, parsedate_to_datetime(value).timestamp() - time.time())
+    except ValueError:
+        return None
+
+
+async def pieces(data: AsyncIterator[bytes]) -> AsyncGenerator[Piece | None]:
+    """The events of a streamed reply; None for the ``[DONE]`` that ends it.
+
+    Chat endpoints send one line an event. Split on bytes: text methods would also split at
+    U+2028, which may stand inside a payload. Raises ``Failure`` for what is no such stream.
+    """
+    rest = b""
+    async for chunk in data:
+        *lines, rest = (rest + chunk).split(b"\n")
+        for line in lines:
+            payload = line.removeprefix(b"data:").strip()
+            if payload == b"[DONE]":
+                yield None
+                return
+            # Bare JSON passes: errors come so, and replies of endpoints that do not stream.
+            if payload and not line.startswith(NO_DATA):
+                yield piece(parse(payload))
+    if rest.strip() and not rest.startswith(NO_DATA):
+        yield piece(parse(rest.removeprefix(b"data:").strip()))
+
+
+def parse(payload: bytes) -> object:
+    """A payload as JSON. Raises ``Failure`` if it is none."""
+    try:
+        return json.loads(payload)
+    except ValueError:
+        raise Failure("garbage", _short(payload.decode("utf-8", "replace")), again=True) from None
+
+
+def model_names(body: object) -> list[str]:
+    """The names in the body of ``GET /models``. Raises ``Failure`` if it is none."""
+    listed = _mapping(body).get("data")
+    if not isinstance(listed, list):
+        raise Failure("garbage", _short(body))
+    return [name for item in listed if isinstance(name := _mapping(item).get("id"), str)]
+
+
+class Joiner:
+    """Joins the deltas of a stream: a surrogate pair may come in two halves."""
+
+    def __init__(self) -> None:
+        self._half = ""
+
+    def add(self, text: str) -> str:
+        text = self._half + text
+        split = "\ud800" <= text[-1:] <= "\udbff"
+        self._half = text[-1] if split else ""
+        return mend(text[:-1] if split else text)
+
+    def end(self) -> str:
+        """What is left: U+FFFD for a half that never met its other."""
+        return mend(self._half)
+
+
+def mend(text: str) -> str:
+    """``text`` with surrogate pairs joined and each lone surrogate as U+FFFD.
+
+    JSON over UTF-8 cannot carry them, and endpoints do send halves of an escaped pair.
+    """
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    return text
+
+
+def mend_all(value: Any) -> Any:
+    """``mend`` for every text inside messages."""
+    if isinstance(value, str):
+        return mend(value)
+    if isinstance(value, list):
+        return [mend_all(item) for item in value]
+    if isinstance(value, dict):
+        return {key: mend_all(item) for key, item in value.items()}
+    return value
+
+
+def size(messages: list[dict[str, Any]]) -> int:
+    """The characters of all texts in messages; a part that is no text counts ``IMAGE_CHARS``."""
+    return sum(_size(message.get("content")) for message in messages)
+
+
+def _size(content: object) -> int:
+    if isinstance(content, list):
+        texts = [_mapping(part).get("text") for part in content]
+        return sum(len(text) if isinstance(text, str) else IMAGE_CHARS for text in texts)
+    return len(content) if isinstance(content, str) else 0
+
+
+def _mapping(value: object) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _text(content: object) -> str:
+    if isinstance(content, list):
+        return "".join(_text(_mapping(part).get("text")) for part in content)
+    return content if isinstance(content, str) else ""
+
+
+def _count(value: object) -> int:
+    return value if isinstance(value, int) and value > 0 else 0
+
+
+def _number(value: str | None) -> float | None:
+    try:
+        number = float(value or "")
+    except ValueError:
+        return None
+    return number if number == number else None
+
+
+def _short(value: object) -> str:
+    return " ".join(str(value).split())[:HEARD_CHARS]

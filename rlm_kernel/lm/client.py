@@ -1,0 +1,298 @@
+"""The LM client: turns as streams, sub-calls whole, over any OpenAI-compatible endpoint.
+
+One ``Client`` serves a whole run. It bounds the requests in flight, tries again what may pass,
+and books every HTTP request, also one that failed or was cancelled.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import random
+import re
+from asyncio import sleep
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import aclosing, asynccontextmanager, suppress
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING, Any, Self
+
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_after_attempt
+
+from ..errors import LMError
+from ..events import Usage
+from . import chat, prices, transport
+from .attempts import Attempt, Call, Meter, Reply, Sampling, lm_error
+from .chat import Failure
+
+if TYPE_CHECKING:
+    from openai import AsyncOpenAI
+
+__all__ = ["Client", "Meter", "Reply", "Sampling"]
+
+MAX_WAIT_S = 60.0
+MAX_BACKOFF_S = 8.0
+MODELS_S = 10.0
+SECRET_CHARS = 8  # shorter keys are fillers such as "none" and may stand in any text
+
+
+class Client:
+    """One ``AsyncOpenAI``, made inside the event loop that uses it: ``async with Client(...)``.
+
+    ``base_url`` None is OpenAI's own. ``timeout_s`` bounds a whole ``complete`` request, and in a
+    stream the silence between two events. ``retries`` are tries after the first, ``backoff_s``
+    the first wait between two. ``free`` says that nothing is charged (the embedded LM).
+
+    Raises ``UsageError`` for an address or a key that cannot be sent.
+    """
+
+    def __init__(
+        self,
+        *,
+        base_url: str | None,
+        api_key: str | None,
+        in_flight: int,
+        timeout_s: float,
+        retries: int,
+        free: bool = False,
+        backoff_s: float = 0.5,
+    ) -> None:
+        self._base_url = transport.checked_url(base_url or prices.OPENAI_URL)
+        self._key = transport.checked_key(api_key or "")
+        self._in_flight = in_flight
+        self._timeout_s = timeout_s
+        self._retries = retries
+        self._free = free
+        self._backoff_s = backoff_s
+        self._include_usage = True
+        self._slots = asyncio.Semaphore(in_flight)
+        self._openai: AsyncOpenAI | None = None
+
+    def __repr__(self) -> str:
+        return f"Client({self.url!r}, in_flight={self._in_flight})"
+
+    @property
+    def url(self) -> str:
+        """The endpoint's address as it may be shown: without a password."""
+        return transport.shown_url(self._base_url)
+
+    async def __aenter__(self) -> Self:
+        # In threads: importing openai takes 0.5 s and the price data 0.3 s, in which the loop
+        # should be starting a kernel.
+        await asyncio.to_thread(importlib.import_module, "openai")
+        if not self._free:
+            await asyncio.to_thread(prices.serves, self._base_url)
+        self._openai = transport.connect(
+            self._base_url, self._key, in_flight=self._in_flight, connect_s=self._timeout_s
+        )
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        await self._client.close()
+        self._openai = None
+
+    @property
+    def _client(self) -> AsyncOpenAI:
+        if self._openai is None:
+            raise RuntimeError("the LM client is not open: use `async with Client(...)`")
+        return self._openai
+
+    async def complete(
+        self,
+        model: str,
+        messages: list[dict[str, Any]],
+        meter: Meter,
+        *,
+        sampling: Sampling,
+    ) -> Reply:
+        """One reply, whole. Raises ``LMError``, and ``LimitReached`` from the meter."""
+        call = self._call(model, messages, meter, sampling)
+
+        async def once() -> Reply:
+            async with self._request(call) as (this, _):
+                # Not chat.completions.create: it takes half as much CPU again for its models.
+                body = await self._client.post("/chat/completions", cast_to=bytes, body=call.body())
+                piece = chat.piece(chat.parse(body))
+                this.take(piece)
+                this.text = chat.mend(piece.text)
+                this.check()
+            return call.reply(this)
+
+        return await self._persevere(call, once)
+
+    async def stream(
+        self,
+        model: str,
+        messages: list[dict[str, Any]],
+        meter: Meter,
+        *,
+        sampling: Sampling,
+        on_delta: Callable[[str], None],
+        on_restart: Callable[[], None],
+        cut: Callable[[str], int | None] | None = None,
+    ) -> Reply:
+        """One reply, its text given to ``on_delta`` as it comes.
+
+        ``on_restart`` is called when a try failed after some text: what was given is void.
+        ``cut`` gets the text so far and may return where it ends; reading then stops, the request
+        is closed and ``finish`` is "cut". Raises as ``complete`` does.
+        """
+        call = self._call(model, messages, meter, sampling)
+        given = 0
+
+        def give(text: str) -> None:
+            nonlocal given
+            given += len(text)
+            on_delta(text)
+
+        async def once() -> Reply:
+            nonlocal given
+            if given:
+                given = 0
+                on_restart()
+            async with self._request(call) as (this, deadline):
+                end = await self._read(call, this, deadline, give, cut)
+            reply = call.reply(this)
+            return reply if end is None else replace(reply, text=this.text[:end], finish="cut")
+
+        return await self._persevere(call, partial(self._or_without_usage, once))
+
+    async def _read(
+        self,
+        call: Call,
+        this: Attempt,
+        deadline: asyncio.Timeout,
+        on_delta: Callable[[str], None],
+        cut: Callable[[str], int | None] | None,
+    ) -> int | None:
+        """Read a stream into ``this``; returns where ``cut`` ended its text, if it did."""
+        loop, joiner, done = asyncio.get_running_loop(), chat.Joiner(), False
+        async with self._stream(call) as pieces:
+            async for piece in pieces:
+                if piece is None:
+                    done = True
+                    break
+                deadline.reschedule(loop.time() + self._timeout_s)
+                this.take(piece)
+                at = len(this.text)
+                this.text += joiner.add(piece.text)
+                end = cut(this.text) if cut and len(this.text) > at else None
+                if shown := this.text[at:end]:
+                    on_delta(shown)
+                if end is not None:
+                    return end
+        if not done and this.finish is None:
+            raise Failure("cut", f"after {len(this.text)} characters", again=True)
+        if rest := joiner.end():
+            this.text += rest
+            on_delta(rest)
+        this.check()
+        return None
+
+    @asynccontextmanager
+    async def _stream(self, call: Call) -> AsyncIterator[AsyncIterator[chat.Piece | None]]:
+        body = call.body() | {"stream": True}
+        if self._include_usage:
+            body["stream_options"] = {"include_usage": True}
+        create = self._client.chat.completions.with_streaming_response.create
+        async with (
+            create(**body) as response,
+            aclosing(response.iter_bytes()) as data,
+            aclosing(chat.pieces(data)) as pieces,
+        ):
+            yield pieces
+
+    async def models(self) -> list[str]:
+        """The names of the models that the endpoint has. Raises ``LMError``; not metered."""
+        try:
+            return await self._models()
+        except Failure as failure:
+            error = lm_error(failure, self._scrubbed(failure.said), url=self.url)
+        raise error
+
+    async def _models(self) -> list[str]:
+        async with transport.watched(Attempt(), min(MODELS_S, self._timeout_s)):
+            return chat.model_names(chat.parse(await self._client.get("/models", cast_to=bytes)))
+
+    def _call(
+        self, model: str, messages: list[dict[str, Any]], meter: Meter, sampling: Sampling
+    ) -> Call:
+        return Call(model, messages, meter, sampling, None if self._free else self._price)
+
+    def _price(self, model: str, usage: Usage) -> float | None:
+        return prices.price(model, self._base_url, usage)
+
+    @asynccontextmanager
+    async def _request(self, call: Call) -> AsyncIterator[tuple[Attempt, asyncio.Timeout]]:
+        """One HTTP request: a slot, a reservation and a deadline; settled however it ends."""
+        async with self._slots:
+            with call.reserve():
+                call.attempts += 1
+                this = Attempt()
+                try:
+                    async with transport.watched(this, self._timeout_s) as deadline:
+                        yield this, deadline
+                finally:
+                    call.settle(this)
+
+    async def _persevere(self, call: Call, once: Callable[[], Awaitable[Reply]]) -> Reply:
+        """Try until it works, no try is left, or another cannot help."""
+
+        def wait_s(state: RetryCallState) -> float:
+            seconds = self._wait_s(state)
+            call.waited_s += seconds
+            return seconds
+
+        retrying = AsyncRetrying(
+            stop=stop_after_attempt(self._retries + 1),
+            wait=wait_s,
+            retry=retry_if_exception(lambda e: isinstance(e, Failure) and e.again),
+            sleep=sleep,
+            reraise=True,
+        )
+        try:
+            return await retrying(once)
+        except Failure as failure:
+            error = await self._error(call, failure)
+        # Not in the handler: what failed may hold the key, and a traceback would show it.
+        raise error
+
+    async def _or_without_usage(self, once: Callable[[], Awaitable[Reply]]) -> Reply:
+        """``once``, and at once again if the endpoint will not be asked for the usage."""
+        try:
+            return await once()
+        except Failure as failure:
+            if failure.status not in (400, 422) or "stream_options" not in failure.said:
+                raise
+            self._include_usage = False
+        return await once()
+
+    def _wait_s(self, state: RetryCallState) -> float:
+        failure = state.outcome.exception() if state.outcome else None
+        if isinstance(failure, Failure) and failure.wait_s is not None:
+            return min(failure.wait_s, MAX_WAIT_S)
+        backoff = self._backoff_s * 2.0 ** (state.attempt_number - 1)
+        # Jitter, or all requests of a batch come back in the same moment.
+        return min(backoff, MAX_BACKOFF_S) * random.uniform(0.5, 1.0)
+
+    async def _error(self, call: Call, failure: Failure) -> LMError:
+        names: list[str] = []
+        if failure.cause == "model":
+            # The list is a courtesy: an endpoint without one does not change the error.
+            with suppress(Failure):
+                names = await self._models()
+        return lm_error(
+            failure,
+            self._scrubbed(failure.said),
+            url=self.url,
+            model=call.model,
+            attempts=call.attempts,
+            waited_s=call.waited_s,
+            names=names,
+        )
+
+    def _scrubbed(self, text: str) -> str:
+        """What an endpoint said, without the key that it may have echoed."""
+        if len(self._key) >= SECRET_CHARS:
+            text = text.replace(self._key, "[key]")
+        return re.sub(r"(?i)\b(bearer|basic)\s+[^\s\"',}]+", r"\1 [key]", transport.shown_url(text))

@@ -1,0 +1,206 @@
+"""What a cell put out: from the kernel's messages to notebook outputs, and to text for the LM."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from .events import Output
+
+ANSI = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
+SHOWN_TYPES = (
+    "text/plain",
+    "text/markdown",
+    "text/html",
+    "text/latex",
+    "application/json",
+    "image/png",
+    "image/jpeg",
+    "image/gif",
+    "image/svg+xml",
+)
+"""MIME types kept of an LM's cell. JavaScript and widgets could act in the reader's browser."""
+
+
+class _Text:
+    """A stream's text: its beginning and its end, with what lay between counted."""
+
+    def __init__(self, keep: int) -> None:
+        self._half = max(keep // 2, 1)
+        self.head = ""
+        self.tail = ""
+        self.cut = 0
+
+    def add(self, text: str) -> None:
+        room = self._half - len(self.head)
+        if room > 0:
+            self.head += text[:room]
+            text = text[room:]
+        self.tail += text
+        over = len(self.tail) - self._half
+        if over > self._half:  # trimmed seldom, so that many small writes stay cheap
+            self.cut += over
+            self.tail = self.tail[over:]
+
+    def text(self) -> str:
+        over = max(len(self.tail) - self._half, 0) if self.cut else 0
+        gap = self.cut + over
+        if not gap:
+            return self.head + self.tail
+        return f"{self.head}\n… {gap:,} characters not kept …\n{self.tail[over:]}"
+
+
+class Collector:
+    """Builds a cell's outputs from the messages it caused, in bounded memory.
+
+    At most ``max_chars`` of each stream block and ``max_outputs`` outputs are kept; the rest is
+    counted and said.
+    """
+
+    def __init__(self, max_chars: int = 200_000, max_outputs: int = 500) -> None:
+        self._max_chars = max_chars
+        self._max_outputs = max_outputs
+        self._items: list[tuple[Output, _Text | None]] = []
+        self._displays: dict[str, list[Output]] = {}
+        self._clear_next = False
+        self._dropped = 0
+
+    def add(self, kind: str, content: dict[str, Any]) -> Output | None:
+        """Take an iopub message; returns the output it made, if it made a new one."""
+        if kind == "clear_output":
+            self._clear_next = bool(content.get("wait"))
+            if not self._clear_next:
+                self._clear()
+            return None
+        if kind == "update_display_data":
+            self._update(content)
+            return None
+        output = _output(kind, content)
+        if output is None:
+            return None
+        if self._clear_next:
+            self._clear()
+        return self._keep(output, content.get("transient", {}).get("display_id"))
+
+    def _clear(self) -> None:
+        self._items.clear()
+        self._displays.clear()
+        self._clear_next = False
+
+    def _keep(self, output: Output, display_id: str | None) -> Output | None:
+        if output["output_type"] == "stream":
+            last, text = self._items[-1] if self._items else ({}, None)
+            if text is not None and last["name"] == output["name"]:
+                text.add(output["text"])
+                return output
+            text = _Text(self._max_chars)
+            text.add(output["text"])
+        else:
+            text = None
+        # An error is the last thing a cell says; it must survive a flood of displays.
+        if len(self._items) >= self._max_outputs and output["output_type"] != "error":
+            self._dropped += 1
+            return None
+        self._items.append((output, text))
+        if display_id:
+            self._displays.setdefault(display_id, []).append(output)
+        return output
+
+    def _update(self, content: dict[str, Any]) -> None:
+        new = _output("display_data", content)
+        for output in self._displays.get(content.get("transient", {}).get("display_id", ""), []):
+            if new is not None:
+                output.update(data=new["data"], metadata=new["metadata"])
+
+    @property
+    def outputs(self) -> list[Output]:
+        """The outputs so far, as nbformat wants them."""
+        kept = [dict(o, text=text.text()) if text else o for o, text in self._items]
+        if self._dropped:
+            note = f"… {self._dropped:,} more outputs not kept …\n"
+            kept.append({"output_type": "stream", "name": "stderr", "text": note})
+        return kept
+
+
+def _output(kind: str, content: dict[str, Any]) -> Output | None:
+    """The nbformat output of one message, untrusted parts left out; None for other messages."""
+    if kind == "stream":
+        return {
+            "output_type": "stream",
+            "name": content["name"],
+            "text": content["text"],
+        }
+    if kind == "error":
+        return {
+            "output_type": "error",
+            "ename": content["ename"],
+            "evalue": content["evalue"],
+            "traceback": list(content["traceback"]),
+        }
+    if kind not in ("display_data", "execute_result"):
+        return None
+    data = {mime: v for mime, v in content["data"].items() if mime in SHOWN_TYPES}
+    if not data:
+        left_out = ", ".join(content["data"]) or "nothing"
+        data = {"text/plain": f"[output of type {left_out}: not shown]"}
+    metadata = content.get("metadata", {})
+    output: Output = {"output_type": kind, "data": data, "metadata": metadata}
+    if kind == "execute_result":
+        output["execution_count"] = content.get("execution_count")
+    return output
+
+
+# -- text for the LM ------------------------------------------------------------------------------
+def cut(text: str, size: int) -> str:
+    """``text`` in at most ``size`` characters: head and tail, and how many were cut between.
+
+    A size too small for the note gives the first ``size`` characters.
+    """
+    if len(text) <= size:
+        return text
+    note = f"\n… {len(text):,} characters in all, cut to {size:,} …\n"
+    room = size - len(note)
+    if room < 2:
+        return text[:size]
+    head = (room * 2) // 3
+    return text[:head] + note + text[len(text) - (room - head) :]
+
+
+def text_of(outputs: list[Output], size: int) -> str:
+    """The outputs as the LM reads them, in at most ``size`` characters.
+
+    The error, if any, is never cut away: it has up to half of the room and stands last.
+    """
+    error = "\n".join(_error_text(o) for o in outputs if o["output_type"] == "error")
+    error = cut(error, max(size // 2, 1))
+    rest = "".join(_shown(o) for o in outputs if o["output_type"] != "error").rstrip("\n")
+    rest = cut(rest, max(size - len(error) - 1, 0))
+    return "\n".join(part for part in (rest, error) if part)
+
+
+def _shown(output: Output) -> str:
+    if output["output_type"] == "stream":
+        return _overwritten(ANSI.sub("", output["text"]))
+    data = output["data"]
+    for mime in ("text/plain", "text/markdown", "text/latex", "application/json"):
+        if mime in data:
+            image = next((f" ({m})" for m in data if m.startswith("image/")), "")
+            return f"{data[mime]}{image}\n"
+    return f"[{', '.join(data)}]\n"
+
+
+def _overwritten(text: str) -> str:
+    """Text after carriage returns, as a terminal would show it; a progress bar is one line."""
+    if "\r" not in text:
+        return text
+    lines = text.replace("\r\n", "\n").split("\n")
+    return "\n".join(line.rstrip("\r").rsplit("\r", 1)[-1] for line in lines)
+
+
+def _error_text(output: Output) -> str:
+    """The error with the lines of the cell that led to it; library frames say little to an LM."""
+    arrows = []
+    for line in ANSI.sub("", "\n".join(output["traceback"])).splitlines():
+        if re.match(r"-+>\s*\d+ ", line) and line not in arrows:
+            arrows.append(line)
+    return "\n".join([*arrows[:3], f"{output['ename']}: {output['evalue']}"])

@@ -1,0 +1,1 @@
+"""The record of a run, its view as notebooks, and what can be read back from both."""

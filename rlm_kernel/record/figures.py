@@ -1,0 +1,40 @@
+"""Numbers as a person reads them, the same on the screen and in the notebooks."""
+
+from __future__ import annotations
+
+from ..events import Usage
+
+
+def counted(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def money(cost: float) -> str:
+    """Enough digits to see small sums: $12.35, $0.0123, $0.000045."""
+    if cost == 0 or cost >= 1:
+        return f"${cost:,.2f}"
+    if cost < 0.000001:
+        return "under $0.000001"
+    return f"${cost:.4f}" if cost >= 0.001 else f"${cost:.6f}"
+
+
+def price(usage: Usage) -> str:
+    """The known cost; an unknown price is said, never taken as zero."""
+    if not usage.unpriced:
+        return money(usage.cost)
+    if usage.unpriced >= usage.requests and not usage.cost:
+        return "price unknown"
+    return f"{money(usage.cost)} ({counted(usage.unpriced, 'request')} unpriced)"
+
+
+def spent(usage: Usage) -> str:
+    about = "about " if usage.estimated else ""
+    return f"{about}{counted(usage.tokens, 'token')} · {price(usage)}"
+
+
+def duration(seconds: float) -> str:
+    if seconds < 100:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"

@@ -1,0 +1,272 @@
+"""The record of a run: one line an event, each sealed with the lines before it.
+
+A line is ``{"seal": chain, "event": {...}}``, where ``chain`` is the start of the SHA-256 of the
+chain before it and the event's canonical JSON, so the first altered line is known. The last line
+of a whole record is ``{"sealed": sha256 of all bytes before it}``. Long texts are in ``blobs/``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ..digests import canonical, sha256
+from ..errors import RecordError
+from ..events import TRANSIENT, Event, from_dict, to_dict
+from .packing import pack, unpack
+
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+_SEAL_OF_LINE = re.compile(rb'\{"seal": "([0-9a-f]{32})"')
+
+
+def _next_seal(before: str, event_json: str) -> str:
+    return hashlib.sha256((before + event_json).encode("ascii")).hexdigest()[:32]
+
+
+class Journal:
+    """A record being written. Every line has reached the operating system when ``write`` returns.
+
+    All methods raise ``RecordError`` where the disk refuses.
+    """
+
+    def __init__(self, path: Path, descriptor: int) -> None:
+        self.path = path
+        self._blobs = path.parent / "blobs"
+        self._descriptor = descriptor
+        self._seal = ""
+        self._bytes = hashlib.sha256()
+        self._kept: set[str] = set()
+
+    @classmethod
+    def create(cls, path: Path) -> Journal:
+        """A new journal, readable by its owner only. A file that is there is never written over."""
+        try:
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        except FileExistsError as error:
+            raise RecordError(
+                f"{path}: there is a record already; choose another folder or remove it"
+            ) from error
+        except OSError as error:
+            raise _refused(path, error) from error
+        return cls(path, descriptor)
+
+    def write(self, event: Event) -> None:
+        """Append one event. Events of a transient kind are left out."""
+        if isinstance(event, TRANSIENT):
+            return
+        text = canonical(pack(to_dict(event), self._keep))
+        self._seal = _next_seal(self._seal, text)
+        self._append(f'{{"seal": "{self._seal}", "event": {text}}}\n'.encode("ascii"))
+
+    def sync(self) -> None:
+        """Wait until all that was written is on the disk."""
+        try:
+            os.fsync(self._descriptor)
+        except OSError as error:
+            raise _refused(self.path, error) from error
+
+    def seal(self) -> str:
+        """Append the seal, sync, close; gives the seal. Nothing can be written after it."""
+        seal = self._bytes.hexdigest()
+        try:
+            self._append(f'{{"sealed": "{seal}"}}\n'.encode("ascii"))
+            self.sync()
+        finally:
+            self.close()
+        return seal
+
+    def close(self) -> None:
+        """Close without a seal, as after an error. Closing twice does nothing."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+    def _append(self, line: bytes) -> None:
+        rest = memoryview(line)
+        try:
+            while rest:
+                rest = rest[os.write(self._descriptor, rest) :]
+        except OSError as error:
+            raise _refused(self.path, error) from error
+        self._bytes.update(line)
+
+    def _keep(self, text: str) -> str:
+        data = text.encode("utf-8", "surrogatepass")
+        name = hashlib.sha256(data).hexdigest()
+        if name not in self._kept:
+            write_file(self._blobs / name, data)
+            self._kept.add(name)
+        return name
+
+
+def write_file(path: Path, data: bytes) -> None:
+    """Put ``data`` there whole or not at all, readable by its owner only. Raises RecordError."""
+    # One fixed name beside the file: what a killed writer leaves is overwritten by the next one.
+    half = path.with_name(f".{path.name}.part")
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_NOFOLLOW", 0)
+        with open(os.open(half, flags, 0o600), "wb") as file:
+            file.write(data)
+        os.replace(half, path)
+    except OSError as error:
+        raise _refused(path, error) from error
+
+
+def _refused(path: Path, error: OSError) -> RecordError:
+    return RecordError(
+        f"{path}: the record cannot be written: {error.strerror or error}; "
+        "free some space or choose another folder with --out"
+    )
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Something wrong with a record. ``line`` counts from 1; 0 is the file as a whole."""
+
+    line: int
+    text: str
+
+    def __str__(self) -> str:
+        return self.text
+
+
+@dataclass(frozen=True)
+class Record:
+    """What a journal holds. ``seal`` is the hash in its last line, if it has one.
+
+    ``sealed`` is true for a whole record: its seal is there and right, and nothing is missing.
+    A record without a seal and without problems is that of a run that still goes on or was killed.
+    """
+
+    events: list[Event]
+    sealed: bool
+    problems: list[Problem]
+    seal: str | None = None
+
+
+def read(path: Path) -> Record:
+    """All that can be read. What is wrong is told in ``problems``; only a file that is missing
+    or cannot be opened raises ``RecordError``."""
+    reader = _Reader(path.parent / "blobs")
+    try:
+        with path.open("rb") as file:
+            for number, line in enumerate(file, 1):
+                reader.take(number, line)
+    except OSError as error:
+        raise RecordError(f"{path}: the record cannot be read: {error.strerror}") from error
+    return reader.record()
+
+
+@dataclass
+class _Reader:
+    blobs: Path
+    events: list[Event] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
+    lines: int = 0
+    seal: str | None = None  # of the whole file
+    _before: str | None = ""  # the chain up to here; None where a line could not be read
+    _bytes: Any = field(default_factory=hashlib.sha256)
+
+    def record(self) -> Record:
+        if not self.lines:
+            self._problem(0, "the record is empty: the run was stopped before it began")
+        return Record(
+            self.events, self.seal is not None and not self.problems, self.problems, self.seal
+        )
+
+    def take(self, number: int, line: bytes) -> None:
+        self.lines = number
+        if self.seal is not None:
+            self._problem(number, f"line {number} was added after the record was sealed")
+        data = _parsed(line)
+        if isinstance(data, dict) and "sealed" in data:
+            self._check_seal(number, data["sealed"])
+        elif isinstance(data, dict) and isinstance(data.get("event"), dict):
+            self._take_event(number, data["event"], data.get("seal"))
+        else:
+            self._take_unreadable(number, line)
+        self._bytes.update(line)
+
+    def _take_event(self, number: int, packed: dict[str, Any], seal: Any) -> None:
+        what = f"line {number} ({describe(packed)})"
+        before, self._before = self._before, seal if _is_ascii(seal) else None
+        try:
+            if before is not None and seal != _next_seal(before, canonical(packed)):
+                text = "was changed after it was written, or a line before it was taken out"
+                self._problem(number, f"{what} {text}")
+            self.events.append(from_dict(unpack(packed, self._fetcher(number, what))))
+        except (TypeError, ValueError, RecursionError) as error:
+            self._problem(number, f"{what} is not an event that can be read: {error}")
+
+    def _take_unreadable(self, number: int, line: bytes) -> None:
+        if line.endswith(b"\n"):
+            self._problem(number, f"line {number} cannot be read: {_shown(line)}")
+        else:
+            self._problem(number, f"line {number} is cut: the writer was stopped in its middle")
+        seal = _SEAL_OF_LINE.match(line)
+        self._before = seal[1].decode("ascii") if seal else None
+
+    def _check_seal(self, number: int, seal: Any) -> None:
+        self.seal = str(seal)
+        if self.seal != self._bytes.hexdigest():
+            self._problem(number, "the seal does not match: the record was changed after its end")
+
+    def _fetcher(self, number: int, what: str) -> Any:
+        def fetch(name: Any, chars: Any) -> str:
+            try:
+                return self._blob(name)
+            except (OSError, ValueError) as error:
+                self._problem(number, f"{what}: a text of {chars} characters is lost: {error}")
+                return f"[lost: a text of {chars} characters, sha256 {name}]"
+
+        return fetch
+
+    def _blob(self, name: Any) -> str:
+        # The name comes from the file: nothing but a hash may become part of a path.
+        if not isinstance(name, str) or not _SHA256.fullmatch(name):
+            raise ValueError(f"not a sha256: {name!r}")
+        text = (self.blobs / name).read_bytes().decode("utf-8", "surrogatepass")
+        if sha256(text) != name:
+            raise ValueError(f"blobs/{name} was changed after it was written")
+        return text
+
+    def _problem(self, number: int, text: str) -> None:
+        self.problems.append(Problem(number, text))
+
+
+def _is_ascii(seal: Any) -> bool:
+    return isinstance(seal, str) and seal.isascii()
+
+
+def _parsed(line: bytes) -> Any:
+    try:
+        return json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _shown(line: bytes) -> str:
+    return ascii(line[:60].decode("utf-8", "replace").rstrip())
+
+
+def describe(event: dict[str, Any]) -> str:
+    """In a few words, which event this is; any dict will do."""
+    kind, node = event.get("kind"), event.get("node")
+    words = str(kind).replace("_", " ")
+    if kind == "call_ended":
+        words = f"{event.get('op')} in cell {event.get('cell')}"
+        index, count = event.get("index"), event.get("count")
+        if isinstance(index, int) and count != 1:
+            words += f", prompt {index + 1} of {count}"
+    elif kind == "cell_ran":
+        words = f"cell {event.get('cell')}"
+    elif kind in ("replied", "prompted"):
+        words = f"{'reply' if kind == 'replied' else 'prompt'} of turn {event.get('turn')}"
+    return words if node in (None, "0") else f"{words} of node {node}"

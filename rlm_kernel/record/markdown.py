@@ -1,0 +1,96 @@
+"""Text made safe for a Markdown cell, whoever wrote it.
+
+JupyterLab sanitises Markdown, other viewers and ``nbconvert`` do not. A context or a reply must
+not be able to end its fence, its table or its quote, nor to become HTML.
+"""
+
+from __future__ import annotations
+
+import html
+import re
+import unicodedata
+
+# Nothing in here can begin any structure of Markdown, HTML or TeX.
+_PLAIN = frozenset(" ,.;'\"?/%-")
+_LIST_MARK = re.compile(r"^(\d+(?=\.(?: |$))|(?=-))([-.])")
+_TAG = re.compile(r"<(?=[A-Za-z/!?])")
+_IMAGE = re.compile(r"!(?=\[)")
+_LONE = re.compile(r"[\ud800-\udfff]")
+_WORD_JOINER = "\u2060"
+
+
+def printable(text: str) -> str:
+    """With U+FFFD for each lone surrogate, which no viewer and no exporter can write."""
+    return text if text.isascii() else _LONE.sub("\ufffd", text)
+
+
+def inert(text: str) -> str:
+    """Markdown whose HTML stays text and whose images stay links.
+
+    A word joiner, which has no width, is put after each ``<`` of a tag and each ``!`` of an
+    image. An escape would be shown as it is inside code, and telling code from text as every
+    viewer does is not possible. An image would be fetched as soon as the notebook is opened.
+    """
+    return _IMAGE.sub("!" + _WORD_JOINER, _TAG.sub("<" + _WORD_JOINER, printable(text)))
+
+
+def literal(text: str) -> str:
+    """One line of running text that shows ``text`` and has no structure of its own."""
+    shown = "".join(map(_entity, one_line(text)))
+    return _LIST_MARK.sub(lambda mark: f"{mark[1]}&#{ord(mark[2])};", shown)
+
+
+def code(text: str) -> str:
+    """The same in code type, where viewers set no formulas between two dollar signs."""
+    return f"<code>{literal(text)}</code>" if text else ""
+
+
+def _entity(char: str) -> str:
+    if char == "$":  # between two of them viewers set a formula, but not inside code
+        return "<code>&#36;</code>"
+    if char.isalnum() or char in _PLAIN or ord(char) > 127:
+        return char
+    return f"&#{ord(char)};"
+
+
+def one_line(text: str) -> str:
+    """Runs of white space and control characters become one space."""
+    shown = printable(text)
+    clean = "".join(" " if unicodedata.category(c) in ("Cc", "Zl", "Zp") else c for c in shown)
+    return " ".join(clean.split())
+
+
+def shorten(text: str, size: int) -> str:
+    """At most ``size`` characters; what was cut from the middle is counted."""
+    if len(text) <= size:
+        return text
+    note = f" … {len(text):,} characters … "
+    keep = max(0, size - len(note))
+    tail = keep // 4
+    return text[: keep - tail] + note + (text[-tail:] if tail else "")
+
+
+def fenced(text: str, language: str = "text") -> str:
+    """A fenced block whose fence is longer than any run of backticks inside."""
+    longest = max(map(len, re.findall(r"`+", text)), default=0)
+    fence = "`" * max(3, longest + 1)
+    return f"{fence}{language}\n{printable(text)}\n{fence}"
+
+
+def quote(text: str) -> str:
+    """A block quote that shows the lines of ``text`` and has no structure of its own."""
+    lines = [literal(line) for line in text.splitlines() if line.strip()]
+    return "> " + "<br>\n> ".join(lines or [""])
+
+
+def details(summary: str, body: str) -> str:
+    """A block that opens on a click. ``summary`` is plain text, ``body`` is Markdown."""
+    line = html.escape(one_line(summary), quote=False)
+    return f"<details><summary>{line}</summary>\n\n{body}\n\n</details>"
+
+
+def table(head: list[str], rows: list[list[str]]) -> str:
+    """A table of cells that are Markdown of one line already. Heads of numbers end in ``:``."""
+    marks = ["---:" if name.endswith(":") else "---" for name in head]
+    lines = [[name.rstrip(":") for name in head], marks, *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)

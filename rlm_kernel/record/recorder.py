@@ -1,0 +1,249 @@
+"""The reader of events that writes the record and its view.
+
+The record gets every event at once. A notebook is written at most once a second, in a thread, so
+that the loop goes on; a node's end is written without delay.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import re
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from jupyter_core.paths import jupyter_data_dir
+
+from ..errors import RecordError
+from ..events import (
+    CallEnded,
+    CellRan,
+    Event,
+    KernelRestarted,
+    NodeEnded,
+    NodeStarted,
+    Prompted,
+    Replied,
+    RunEnded,
+    RunStarted,
+)
+from . import ipynb, journal
+from .metadata import Place, page, record
+from .notebook import build
+from .summary import Fold
+
+JOURNAL = "journal.jsonl"
+INTERVAL_S = 1.0
+LONGEST_PROMPT = 2000  # characters of a prompt that are kept in memory for the view
+_SHOWN = (NodeStarted, Prompted, Replied, CellRan, CallEnded, KernelRestarted, NodeEnded)
+
+
+def new_run_folder(base: Path, name: str) -> Path:
+    """A new folder ``rlm-runs/<name>`` under ``base``, kept out of git, with a number where the
+    name is taken. Where ``base`` cannot be written it is in Jupyter's data folder.
+
+    Raises ``RecordError`` where that cannot be written either.
+    """
+    stem = re.sub(r"[^\w.-]+", "-", name).strip("-.")[:60] or "run"
+    try:
+        return _make_folder(base / "rlm-runs", stem)
+    except OSError:
+        elsewhere = Path(jupyter_data_dir()) / "rlm-runs"
+    try:
+        return _make_folder(elsewhere, stem)
+    except OSError as error:
+        raise RecordError(
+            f"no folder for the run can be made, neither in {base} nor in {elsewhere}: "
+            f"{error.strerror}; name one with --out"
+        ) from error
+
+
+def _make_folder(runs: Path, stem: str) -> Path:
+    runs.mkdir(parents=True, exist_ok=True)
+    ignore = runs / ".gitignore"
+    if not ignore.exists():
+        ignore.write_text("*\n", encoding="utf-8")
+    number, folder = 1, runs / stem
+    while True:
+        try:
+            folder.mkdir(mode=0o700)
+            return folder
+        except FileExistsError:
+            number += 1
+            folder = runs / f"{stem}-{number}"
+
+
+@dataclass
+class _Page:
+    """One notebook. ``events`` are let go when its node has ended and it was written."""
+
+    path: Path
+    root: bool
+    events: list[Event] = field(default_factory=list)
+    dirty: bool = True
+    ended: bool = False
+    not_before: float = 0.0
+
+
+class Recorder:
+    """Call it with each event, on the loop; ``close`` it when there are no more.
+
+    A disk that refuses raises ``RecordError``: at once where the record is concerned, at the next
+    event or at ``close`` where a notebook is. Events of a child that come after its end (a thread
+    that outlived its cell) are in the record only.
+    """
+
+    def __init__(self, folder: Path, *, interval_s: float = INTERVAL_S) -> None:
+        self.folder = folder
+        self._interval_s = interval_s
+        self._journal = journal.Journal.create(folder / JOURNAL)
+        self._fold = Fold()
+        self._run: RunStarted | None = None
+        self._pages: dict[str, _Page] = {}
+        self._wake = asyncio.Event()
+        self._unsynced = False
+        self._closing = False
+        self._writer: asyncio.Task[None] | None = None
+
+    def __call__(self, event: Event) -> None:
+        if self._writer is not None and self._writer.done():
+            self._writer.result()  # raises what stopped it
+        self._journal.write(event)
+        self._fold.add(event)
+        if isinstance(event, RunStarted):
+            self._run = event
+        elif isinstance(event, RunEnded):
+            self._hurry(*self._pages)
+        elif isinstance(event, _SHOWN):
+            self._show(event)
+        if self._writer is None:
+            self._writer = asyncio.get_running_loop().create_task(self._write_as_needed())
+
+    @property
+    def trajectory(self) -> Path:
+        """The notebook of the root."""
+        return self.folder / page("", root=True)
+
+    async def close(self) -> None:
+        """Write everything, seal the record and note its seal in each notebook.
+
+        Raises ``RecordError``; the record is then closed without a seal.
+        """
+        try:
+            self._closing = True
+            self._wake.set()
+            if self._writer is not None:
+                await self._writer
+            seal = await asyncio.to_thread(self._journal.seal)
+            for name, written in self._pages.items():
+                if written.events:
+                    await self._write(name, written, seal)
+                else:
+                    await asyncio.to_thread(_add_seal, written, seal)
+        finally:
+            self._journal.close()
+
+    def _show(self, event: Event) -> None:
+        if isinstance(event, NodeStarted):
+            self._open(event)
+        name = getattr(event, "node", "")
+        shown = self._pages.get(name)
+        if shown is None or (shown.ended and not shown.root):
+            return
+        shown.events.append(_slim(event))
+        shown.ended = isinstance(event, NodeEnded)
+        if isinstance(event, Replied):
+            self._unsynced = True
+            self._wake.set()
+        if isinstance(event, (NodeStarted, NodeEnded)):
+            self._hurry(name, *self._above(name))
+        elif not shown.dirty:
+            shown.dirty = True
+            self._wake.set()
+
+    def _open(self, event: NodeStarted) -> None:
+        root = event.parent is None
+        self._pages[event.node] = _Page(self.folder / page(event.node, root=root), root)
+
+    def _above(self, name: str) -> list[str]:
+        """The nodes above: their notebooks link to this one and count it."""
+        above: list[str] = []
+        parent = self._fold.parent(name)
+        while parent is not None and parent not in above:
+            above.append(parent)
+            parent = self._fold.parent(parent)
+        return above
+
+    def _hurry(self, first: str | None = None, *others: str) -> None:
+        """The first is written at once, the others when their time has come."""
+        for name in (first, *others):
+            if name in self._pages and name is not None:
+                self._pages[name].dirty = True
+        if first in self._pages and first is not None:
+            self._pages[first].not_before = 0.0
+        self._wake.set()
+
+    async def _write_as_needed(self) -> None:
+        """The one task that writes notebooks and syncs the record, until ``close``."""
+        while True:
+            closing = self._closing
+            self._wake.clear()
+            if self._unsynced:
+                self._unsynced = False
+                await asyncio.to_thread(self._journal.sync)
+            for name, due in list(self._pages.items()):
+                if due.dirty and (closing or due.not_before <= time.monotonic()):
+                    await self._write(name, due)
+            if closing:
+                return
+            await self._wait()
+
+    async def _wait(self) -> None:
+        times = [waiting.not_before for waiting in self._pages.values() if waiting.dirty]
+        seconds = max(0.0, min(times) - time.monotonic()) if times else None
+        try:
+            await asyncio.wait_for(self._wake.wait(), seconds)
+        except TimeoutError:
+            return  # a notebook's time has come
+
+    async def _write(self, name: str, due: _Page, seal: str | None = None) -> None:
+        if not due.events:
+            due.dirty = False
+            return
+        ended, nodes = due.ended, self._fold.tree().below(name)
+        place = Place(run=self._run, nodes=nodes, folder=True, seal=seal)
+        due.dirty = False
+        began = time.monotonic()
+        whole = ended or seal is not None
+        await asyncio.to_thread(_write_page, due.path, list(due.events), place, check=whole)
+        # A notebook that takes long to write is written less often: a tenth of a core at most.
+        now = time.monotonic()
+        due.not_before = now + max(self._interval_s, 10 * (now - began))
+        if ended and not due.root and not due.dirty:
+            due.events.clear()
+
+
+def _slim(event: Event) -> Event:
+    """The event without what the view does not show: a prompt may be ten million characters."""
+    if isinstance(event, CallEnded) and len(event.prompt) > LONGEST_PROMPT:
+        return dataclasses.replace(event, prompt=event.prompt[:LONGEST_PROMPT])
+    if isinstance(event, Prompted) and event.turn <= 1:
+        return dataclasses.replace(event, messages=[])
+    return event
+
+
+def _write_page(path: Path, events: list[Event], place: Place, *, check: bool) -> None:
+    made = build(events, place)
+    if check:
+        ipynb.check(made, path)
+    journal.write_file(path, ipynb.dumps(made))
+
+
+def _add_seal(written: _Page, seal: str) -> None:
+    try:
+        made = ipynb.loads(written.path.read_bytes())
+        made.metadata["rlm"]["record"] = record(written.root, seal)
+    except (OSError, ValueError, KeyError) as error:
+        raise RecordError(f"{written.path}: the notebook was changed meanwhile: {error}") from error
+    journal.write_file(written.path, ipynb.dumps(made))

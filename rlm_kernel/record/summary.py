@@ -1,0 +1,221 @@
+"""What a run used, node by node: a fold of its events into a tree of totals.
+
+Money is summed exactly and rounded once, so that the totals do not depend on the order of events.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from fractions import Fraction
+
+from ..events import (
+    CallEnded,
+    CellRan,
+    ContextInfo,
+    Event,
+    NodeEnded,
+    NodeStarted,
+    Replied,
+    RunEnded,
+    RunStarted,
+    Usage,
+)
+
+RUNNING = "running"
+
+
+@dataclass(frozen=True)
+class Node:
+    """``own`` is what the node's turns and sub-calls used, ``total`` adds all nodes below it.
+
+    ``status`` is ``"running"`` until the node has ended. ``calls`` counts prompts of sub-calls
+    and children, not tools. ``children`` are in the order of their start.
+    """
+
+    id: str
+    parent: str | None
+    depth: int
+    question: str
+    model: str
+    context: ContextInfo | None
+    status: str
+    answer: str | None
+    confirmed: bool
+    reason: str | None
+    turns: int
+    cells: int
+    calls: int
+    own: Usage
+    total: Usage
+    seconds: float
+    children: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Tree:
+    """``nodes`` in the order of their start, the root first. ``ended`` is the run's last event."""
+
+    run: str
+    question: str
+    nodes: tuple[Node, ...]
+    turns: int
+    calls: int
+    usage: Usage
+    ended: RunEnded | None
+
+    def node(self, name: str) -> Node:
+        """Raises ``KeyError``."""
+        for node in self.nodes:
+            if node.id == name:
+                return node
+        raise KeyError(name)
+
+    def below(self, name: str) -> tuple[Node, ...]:
+        """The node and all nodes below it, in the order of their start."""
+        inside = {name}
+        for node in self.nodes:
+            if node.parent in inside:
+                inside.add(node.id)
+        return tuple(node for node in self.nodes if node.id in inside)
+
+
+def summarise(events: Iterable[Event]) -> Tree:
+    """Of a whole record or of any part of it."""
+    fold = Fold()
+    for event in events:
+        fold.add(event)
+    return fold.tree()
+
+
+def add_up(usages: Iterable[Usage]) -> Usage:
+    """The sum, with the cost exact before it is rounded."""
+    whole = _Sum()
+    for usage in usages:
+        whole.add(usage)
+    return whole.rounded()
+
+
+@dataclass
+class _Sum:
+    """A sum of usages whose cost is exact."""
+
+    usage: Usage = field(default_factory=Usage)
+    cost: Fraction = Fraction(0)
+
+    def add(self, usage: Usage) -> None:
+        self.cost += Fraction(usage.cost)
+        self.usage = self.usage + usage
+
+    def merged(self, other: _Sum) -> _Sum:
+        return _Sum(self.usage + other.usage, self.cost + other.cost)
+
+    def rounded(self) -> Usage:
+        return dataclasses.replace(self.usage, cost=float(self.cost))
+
+
+@dataclass
+class _Growing:
+    started: NodeStarted
+    ended: NodeEnded | None = None
+    turns: int = 0
+    cells: int = 0
+    calls: int = 0
+    own: _Sum = field(default_factory=_Sum)
+    last: float = 0.0
+    children: list[str] = field(default_factory=list)
+
+
+class Fold:
+    """Takes events one at a time; ``tree`` may be asked at any moment.
+
+    Events of a node that never started (a damaged record) are left out.
+    """
+
+    def __init__(self) -> None:
+        self._run: RunStarted | None = None
+        self._ended: RunEnded | None = None
+        self._nodes: dict[str, _Growing] = {}
+
+    def add(self, event: Event) -> None:
+        if isinstance(event, RunStarted):
+            self._run = event
+        elif isinstance(event, RunEnded):
+            self._ended = event
+        elif isinstance(event, NodeStarted):
+            self._start(event)
+        elif event.node in self._nodes:
+            self._grow(self._nodes[event.node], event)
+
+    def parent(self, name: str) -> str | None:
+        """Of a node that has started; None for the root."""
+        node = self._nodes.get(name)
+        return node.started.parent if node else None
+
+    def _start(self, event: NodeStarted) -> None:
+        self._nodes[event.node] = _Growing(event, last=event.time)
+        if event.parent in self._nodes and event.parent is not None:
+            self._nodes[event.parent].children.append(event.node)
+
+    def _grow(self, node: _Growing, event: Event) -> None:
+        if isinstance(event, Replied):
+            node.turns += 1
+            node.own.add(event.usage)
+        elif isinstance(event, CallEnded):
+            node.calls += event.op != "tool"
+            node.own.add(event.usage)
+            node.last = max(node.last, event.started + event.seconds)
+        elif isinstance(event, CellRan):
+            node.cells += 1
+        elif isinstance(event, NodeEnded):
+            node.ended = event
+        node.last = max(node.last, getattr(event, "time", 0.0))
+
+    def tree(self) -> Tree:
+        totals = self._totals()
+        nodes = tuple(_frozen(node, totals[name]) for name, node in self._nodes.items())
+        whole = _Sum()
+        for node in self._nodes.values():
+            whole = whole.merged(node.own)
+        return Tree(
+            run=self._run.run if self._run else "",
+            question=self._run.question if self._run else "",
+            nodes=nodes,
+            turns=sum(node.turns for node in nodes),
+            calls=sum(node.calls for node in nodes),
+            usage=whole.rounded(),
+            ended=self._ended,
+        )
+
+    def _totals(self) -> dict[str, _Sum]:
+        totals = {name: node.own.merged(_Sum()) for name, node in self._nodes.items()}
+        # A child starts after its parent, so going backwards every child is whole when it is added.
+        for name, node in reversed(self._nodes.items()):
+            parent = node.started.parent
+            if parent in totals and parent is not None and parent != name:
+                totals[parent] = totals[parent].merged(totals[name])
+        return totals
+
+
+def _frozen(node: _Growing, total: _Sum) -> Node:
+    start, end = node.started, node.ended
+    return Node(
+        id=start.node,
+        parent=start.parent,
+        depth=start.depth,
+        question=start.question,
+        model=start.model,
+        context=start.context,
+        status=end.status if end else RUNNING,
+        answer=end.answer if end else None,
+        confirmed=end.confirmed if end else False,
+        reason=end.reason if end else None,
+        turns=node.turns,
+        cells=node.cells,
+        calls=node.calls,
+        own=node.own.rounded(),
+        total=total.rounded(),
+        seconds=max(0.0, (end.time if end else node.last) - start.time),
+        children=tuple(node.children),
+    )

@@ -1,0 +1,226 @@
+"""A recorded run read back for replay: from the record, or from a notebook that was sent alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ..digests import digest, sha256
+from ..errors import RecordError
+from ..events import CallEnded, CellRan, Event, NodeEnded, NodeStarted, Output, RunStarted
+from . import ipynb, journal, show
+from .metadata import page
+from .packing import unpack
+
+
+@dataclass(frozen=True)
+class RecordedCell:
+    """A cell as it ran. ``outputs`` is None where only their digest was kept."""
+
+    cell: int
+    source: str
+    author: str
+    status: str
+    answer: str | None
+    digest: str
+    outputs: list[Output] | None
+
+
+@dataclass(frozen=True)
+class RecordedCall:
+    """One prompt's slot in the record, with the time it was under way (None if not kept)."""
+
+    cell: int
+    key: str
+    occurrence: int
+    index: int
+    count: int
+    op: str
+    slot: dict[str, Any]
+    child: str | None
+    span: tuple[float, float] | None
+
+
+@dataclass
+class RecordedNode:
+    """What replay needs of one node."""
+
+    node: str
+    parent: str | None
+    context: dict[str, Any]
+    cells: list[RecordedCell] = field(default_factory=list)
+    calls: list[RecordedCall] = field(default_factory=list)
+    answer: str | None = None
+
+
+@dataclass
+class Recorded:
+    """A run. ``problems`` says where its files were changed after they were written."""
+
+    folder: Path
+    settings: dict[str, Any]
+    nodes: dict[str, RecordedNode]
+    problems: list[str]
+
+
+def load(path: Path) -> Recorded:
+    """From a run's folder, its record or one of its notebooks; the record is preferred.
+
+    Raises ``RecordError`` for what is none of them.
+    """
+    loaded = show.load(path)
+    if loaded.source.suffix == ".ipynb":
+        return _from_notebook(loaded.source)
+    events = journal.read(loaded.source).events
+    recorded = _from_events(loaded.source.parent, events, list(loaded.problems))
+    if loaded.sealed is False and not loaded.problems:
+        recorded.problems.append("the record was not finished: the run goes on or was killed")
+    wanted = {node.id for node in loaded.tree.nodes}
+    recorded.nodes = {name: node for name, node in recorded.nodes.items() if name in wanted}
+    recorded.problems += _changed_notebooks(recorded)
+    return recorded
+
+
+def _from_events(folder: Path, events: Iterable[Event], problems: list[str]) -> Recorded:
+    recorded = Recorded(folder, {}, {}, problems)
+    for event in events:
+        if isinstance(event, RunStarted):
+            recorded.settings = event.settings
+        elif isinstance(event, NodeStarted):
+            recorded.nodes[event.node] = RecordedNode(event.node, event.parent, event.context.spec)
+        elif isinstance(event, CellRan | CallEnded | NodeEnded) and event.node in recorded.nodes:
+            _take(recorded.nodes[event.node], event)
+    return recorded
+
+
+def _take(node: RecordedNode, event: CellRan | CallEnded | NodeEnded) -> None:
+    if isinstance(event, CellRan):
+        node.cells.append(
+            RecordedCell(
+                event.cell,
+                event.source,
+                event.author,
+                event.status,
+                event.answer,
+                digest(event.outputs),
+                event.outputs,
+            )
+        )
+    elif isinstance(event, CallEnded):
+        slot = {"value": event.reply} if event.error is None else {"error": event.error}
+        span = event.started, event.started + event.seconds
+        node.calls.append(
+            RecordedCall(
+                event.cell,
+                event.key,
+                event.occurrence,
+                event.index,
+                event.count,
+                event.op,
+                slot,
+                event.child,
+                span,
+            )
+        )
+    elif event.confirmed:
+        node.answer = event.answer
+
+
+def _from_notebook(path: Path) -> Recorded:
+    """One node alone; its children's answers are among its calls."""
+    notebook = ipynb.loads(path.read_bytes())
+    folder = path.parent.parent if path.parent.name == "calls" else path.parent
+    blobs = folder / "blobs"
+
+    def fetch(name: Any, chars: Any) -> str:
+        try:
+            return (blobs / str(name)).read_bytes().decode("utf-8", "surrogatepass")
+        except OSError as error:
+            raise RecordError(
+                f"{path}: it refers to blobs/{name}, which is not beside it: send the run's "
+                "folder instead of the notebook alone"
+            ) from error
+
+    about: dict[str, Any] = unpack(dict(notebook.metadata["rlm"]), fetch)
+    try:
+        spec = about["context"]["spec"]
+        node = RecordedNode(about["node"], about["parent"], spec, [], [], None)
+        node.answer = about["answer"] if about["confirmed"] else None
+        node.cells = list(_cells_of(notebook, about["cells"]))
+        node.calls = [_call_of(row) for row in about["calls"]]
+        settings = about["settings"]
+    except (KeyError, TypeError) as error:
+        raise RecordError(f"{path}: metadata.rlm is damaged: {error!r}") from error
+    problems = [
+        f"cell {row['cell']} was changed: its source is not the one that ran"
+        for row, cell in zip(about["cells"], node.cells, strict=False)
+        if row["source"] != sha256(cell.source)
+    ]
+    return Recorded(folder, settings, {node.node: node}, problems)
+
+
+def _cells_of(notebook: Any, rows: list[dict[str, Any]]) -> Iterable[RecordedCell]:
+    by_number = {row["cell"]: row for row in rows}
+    for cell in notebook.cells:
+        number = cell.metadata.get("rlm", {}).get("cell")
+        if cell.cell_type == "code" and number in by_number:
+            row = by_number[number]
+            yield RecordedCell(
+                number,
+                cell.source,
+                row["author"],
+                row["status"],
+                row["answer"],
+                row["outputs"],
+                list(cell.outputs),
+            )
+
+
+def _call_of(row: dict[str, Any]) -> RecordedCall:
+    slot = {"error": row["error"]} if "error" in row else {"value": row["reply"]}
+    return RecordedCall(
+        row["cell"],
+        row["key"],
+        row["occurrence"],
+        row["index"],
+        row["count"],
+        row["op"],
+        slot,
+        row["child"],
+        None,
+    )
+
+
+def _changed_notebooks(recorded: Recorded) -> list[str]:
+    """Where a notebook beside the record says something else than the record."""
+    problems = []
+    for node in recorded.nodes.values():
+        path = recorded.folder / page(node.node, root=node.parent is None)
+        if not path.exists():
+            problems.append(f"{path.name} is missing beside the record")
+            continue
+        try:
+            seen = _from_notebook(path).nodes[node.node]
+        except (RecordError, ValueError, KeyError) as error:
+            problems.append(f"{path.name} cannot be read: {error}")
+            continue
+        problems += [f"{path.name}: {text}" for text in _differences(node, seen)]
+    return problems
+
+
+def _differences(node: RecordedNode, seen: RecordedNode) -> Iterable[str]:
+    for ours, theirs in zip(node.calls, seen.calls, strict=False):
+        if ours.slot != theirs.slot:
+            yield (
+                f"the recorded reply to {ours.op} in cell {ours.cell}, prompt {ours.index + 1} of "
+                f"{ours.count}, is not the one in the record"
+            )
+    for mine, shown in zip(node.cells, seen.cells, strict=False):
+        if mine.source != shown.source:
+            yield f"cell {mine.cell}: its source is not the one in the record"
+        elif mine.digest != digest(shown.outputs or []):
+            yield f"cell {mine.cell}: its outputs are not those in the record"
+    if node.answer != seen.answer:
+        yield "the answer is not the one in the record"

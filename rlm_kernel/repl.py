@@ -1,0 +1,452 @@
+"""The REPL: a kernel with the guest, the broker and the context in it.
+
+It runs cells under a clock, comes back after the kernel's death, and turns what the guest sends
+into checked ``Call`` values. What a call is answered with is the caller's business: the loop asks
+LMs, replay reads the record.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import shutil
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+from . import broker, guest
+from .contexts import Source
+from .errors import CallRefused, KernelDied, LimitReached
+from .events import CellStatus, ContextInfo, Output
+from .inner import Kernel, open_kernel
+from .outputs import Collector
+
+GRACE_SECONDS = 3.0
+"""How long an interrupted cell has to end before its kernel is replaced."""
+MAX_NOTICE = 2000
+Author = Literal["lm", "human"]
+
+
+@dataclass(frozen=True)
+class Call:
+    """A call from a cell, checked. ``contexts`` are kind and bytes for each child's context;
+    ``given`` says which of them were written and not taken from the prompt."""
+
+    op: str
+    cell: int
+    prompts: list[str]
+    model: str | None
+    contexts: list[tuple[str, bytes]] = field(default_factory=list)
+    given: list[bool] = field(default_factory=list)
+    tool: str = ""
+    arguments: dict[str, Any] = field(default_factory=dict)
+
+
+Slot = dict[str, Any]
+"""``{"value": ...}`` or ``{"error": {"type", "message", ...}}``."""
+
+
+class Calls(Protocol):
+    """Answers the calls of one node's cells."""
+
+    async def serve(self, call: Call) -> list[Slot]:
+        """One slot a prompt (one for a tool). Cancelled when the cell stops waiting.
+
+        Raises ``LimitReached``, ``CallRefused`` or ``Refused`` where the whole call is refused.
+        """
+        ...
+
+
+class Refused(Exception):
+    """Raised by ``Calls.serve`` with the one error of a whole call."""
+
+    def __init__(self, slot: Slot) -> None:
+        super().__init__(slot["error"]["message"])
+        self.slot = slot
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What a kernel is given besides its context. ``tools`` holds name, signature and doc of
+    each function; ``data`` the sources of values under their names."""
+
+    cwd: Path
+    kernel_name: str = "python3"
+    env: dict[str, str] = field(default_factory=dict)
+    tools: list[dict[str, str]] = field(default_factory=list)
+    data: dict[str, Source] = field(default_factory=dict)
+    max_prompt_chars: int = 400_000
+    max_batch: int = 10_000
+    cell_seconds: float = 120.0
+
+
+@dataclass(frozen=True)
+class Ran:
+    """How a cell ended. ``draft`` is an answer it named without ending well or being ready;
+    ``lost`` the names that went with a kernel that died or was replaced."""
+
+    status: CellStatus
+    outputs: list[Output]
+    notices: list[str]
+    answer: str | None
+    draft: str | None
+    execution_count: int | None
+    seconds: float
+    names: list[str] = field(default_factory=list)
+    restarted: str | None = None
+    lost: list[str] = field(default_factory=list)
+
+
+class _Clock:
+    """A cell's running time. It stands still while the cell's main thread waits for an LM."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._spent = 0.0
+        self._since = time.monotonic()
+        self._waiting = 0
+
+    @contextmanager
+    def waiting(self) -> Iterator[None]:
+        if self._waiting == 0:
+            self._spent += time.monotonic() - self._since
+        self._waiting += 1
+        try:
+            yield
+        finally:
+            self._waiting -= 1
+            if self._waiting == 0:
+                self._since = time.monotonic()
+
+    def _left(self) -> float:
+        running = 0.0 if self._waiting else time.monotonic() - self._since
+        return self._seconds - self._spent - running
+
+    async def expired(self) -> None:
+        while (left := self._left()) > 0:
+            await asyncio.sleep(max(left, 0.05))
+
+
+def _text(value: object, most: int = 1 << 26) -> str | None:
+    return value[:most] if isinstance(value, str) else None
+
+
+def _texts(value: object) -> list[str]:
+    items = value if isinstance(value, list) else []
+    return [item[:MAX_NOTICE] for item in items[:100] if isinstance(item, str)]
+
+
+def check(request: broker.Request) -> Call | None:
+    """The call in a request; None if the guest did not write it as ours does."""
+    header, payload = request.header, request.payload
+    cell, model = header.get("cell"), header.get("model")
+    prompts = header.get("prompts", [])
+    if not isinstance(cell, int) or not isinstance(model, str | None):
+        return None
+    if request.op == "tool":
+        arguments = {"args": header.get("args"), "kwargs": header.get("kwargs")}
+        right = isinstance(arguments["args"], list) and isinstance(arguments["kwargs"], dict)
+        name = _text(header.get("name"))
+        return Call("tool", cell, [], None, [], [], name, arguments) if right and name else None
+    if not isinstance(prompts, list) or not all(isinstance(p, str) for p in prompts):
+        return None
+    if request.op in ("llm_query", "llm_query_batched"):
+        return Call(request.op, cell, prompts, model)
+    if request.op not in ("rlm_query", "rlm_query_batched"):
+        return None
+    contexts, given = _contexts(header.get("contexts"), payload), header.get("given")
+    if contexts is None or len(contexts) != len(prompts) or not isinstance(given, list):
+        return None
+    return Call(request.op, cell, prompts, model, contexts, [bool(g) for g in given])
+
+
+def _contexts(sizes: object, payload: bytes) -> list[tuple[str, bytes]] | None:
+    """Cut the payload into the children's contexts, as the header says."""
+    found, position = [], 0
+    for item in sizes if isinstance(sizes, list) else []:
+        kind, size = (item.get("kind"), item.get("size")) if isinstance(item, dict) else (None, 0)
+        if kind not in ("text", "bytes", "json", "pickle") or not isinstance(size, int):
+            return None
+        if not 0 <= size <= len(payload) - position:
+            return None
+        found.append((kind, payload[position : position + size]))
+        position += size
+    return found
+
+
+def refusal(message: str, kind: str = "CallRefused", **more: Any) -> Slot:
+    return {"error": {"type": kind, "message": message, **more}}
+
+
+class Repl:
+    """One node's REPL. Made by ``open_repl``; cells are run one at a time."""
+
+    def __init__(self, calls: Calls, setup: Setup) -> None:
+        self.calls = calls
+        self._setup = setup
+        self._stack = AsyncExitStack()
+        self._kernel: Kernel | None = None
+        self._folder = Path()
+        self._context: Source | None = None
+        self._info: asyncio.Future[dict[str, Any]] | None = None
+        self._reports: dict[int, dict[str, Any]] = {}
+        self._names: list[str] = []
+        self._running: int | None = None
+        self._clock = _Clock(setup.cell_seconds)
+        self._serving: set[asyncio.Future[list[Slot]]] = set()
+
+    @property
+    def pid(self) -> int:
+        assert self._kernel is not None
+        return self._kernel.pid
+
+    # life
+    async def _open(self) -> None:
+        setup = self._setup
+        self._kernel, self._folder = await self._stack.enter_async_context(
+            open_kernel(setup.cwd, kernel_name=setup.kernel_name, env=setup.env)
+        )
+        address = await self._stack.enter_async_context(broker.serve(self._folder, self))
+        data = {name: self._placed(source, name) for name, source in setup.data.items()}
+        config = {
+            "address": address.where,
+            "token": address.token,
+            "tools": setup.tools,
+            "data": {name: {**spec, "file": path} for name, (spec, path) in data.items()},
+            "max_prompt_chars": setup.max_prompt_chars,
+            "max_batch": setup.max_batch,
+        }
+        boot = self._folder / "boot.json"
+        boot.write_text(json.dumps(config))
+        shutil.copytree(
+            Path(guest.__file__).parent,
+            self._folder / "rlm_guest",
+            ignore=shutil.ignore_patterns("__pycache__"),
+        )
+        folder = str(self._folder)
+        await self._inside(
+            f"__import__('sys').path.insert(0, {folder!r}); "
+            f"__import__('rlm_guest').boot({str(boot)!r}); "
+            f"__import__('sys').path.remove({folder!r})"
+        )
+
+    async def _inside(self, source: str) -> None:
+        """Run code of ours in the kernel, unseen by the guest's hooks."""
+        assert self._kernel is not None
+        said: list[str] = []
+
+        def listen(kind: str, content: dict[str, Any]) -> None:
+            if kind == "error":
+                said.append(f"{content['ename']}: {content['evalue']}")
+
+        done = await self._kernel.execute(source, silent=True, on_message=listen)
+        if not done.ok:
+            raise KernelDied(f"the guest could not be started in the kernel: {' '.join(said)}")
+
+    def _placed(self, source: Source, name: str) -> tuple[dict[str, Any], str]:
+        """The source's bytes where the kernel can read them, and how it must read them."""
+        if source.path is not None:
+            return source.spec(), str(source.path)
+        path = self._folder / f"value-{name}"
+        path.write_bytes(source.data or b"")
+        return source.spec(), str(path)
+
+    async def set_context(self, source: Source) -> ContextInfo:
+        """Give the kernel its ``context``; also after every restart."""
+        self._context = source
+        spec, path = self._placed(source, "context")
+        self._info = asyncio.get_running_loop().create_future()
+        await self._inside(f"__import__('rlm_guest').set_context({spec!r}, {path!r})")
+        info = await asyncio.wait_for(self._info, 10)
+        return _info(info, spec, source.notice)
+
+    async def _reopen(self) -> list[str]:
+        """A new kernel with guest and context. Returns the names that were lost."""
+        lost, self._names = self._names, []
+        await self.close()
+        await self._open()
+        if self._context is not None:
+            await self.set_context(self._context)
+        return lost
+
+    async def close(self) -> None:
+        self._stop_calls()
+        await self._stack.aclose()
+        self._stack = AsyncExitStack()
+
+    # cells
+    async def run(
+        self,
+        source: str,
+        *,
+        cell: int,
+        author: Author = "lm",
+        collector: Collector | None = None,
+        on_output: Callable[[Output], None] | None = None,
+    ) -> Ran:
+        """Run one cell under the clock. Errors of the cell are in the result, never raised.
+
+        When cancelled, the cell is interrupted and the caller finds in ``collector`` what it had
+        put out; the kernel and its names stay unless it would not stop.
+        """
+        assert self._kernel is not None
+        collector = collector or Collector()
+        self._running, self._clock = cell, _Clock(self._setup.cell_seconds)
+        started = time.monotonic()
+
+        def listen(kind: str, content: dict[str, Any]) -> None:
+            output = collector.add(kind, content)
+            if output is not None and on_output is not None:
+                on_output(output)
+
+        executing = asyncio.ensure_future(
+            self._kernel.execute(
+                source, on_message=listen, metadata={"rlm": {"cell": cell, "author": author}}
+            )
+        )
+        expiring = asyncio.ensure_future(self._clock.expired())
+        try:
+            await asyncio.wait({executing, expiring}, return_when=asyncio.FIRST_COMPLETED)
+            timed_out = not executing.done()
+            if timed_out:
+                await self._stop(executing)
+        except asyncio.CancelledError:
+            await asyncio.shield(self._stop(executing))
+            raise
+        finally:
+            expiring.cancel()
+            self._running = None
+        return await self._ran(executing, timed_out, collector, cell, time.monotonic() - started)
+
+    async def _stop(self, executing: asyncio.Future[Any]) -> None:
+        """Interrupt the cell; if it will not end in time, leave ``executing`` cancelled."""
+        assert self._kernel is not None
+        self._stop_calls()
+        await self._kernel.interrupt()
+        await asyncio.wait({executing}, timeout=GRACE_SECONDS)
+        if not executing.done():
+            executing.cancel()
+            await asyncio.gather(executing, return_exceptions=True)
+
+    def _stop_calls(self) -> None:
+        for serving in self._serving:
+            serving.cancel()
+
+    async def _ran(
+        self,
+        executing: asyncio.Future[Any],
+        timed_out: bool,
+        collector: Collector,
+        cell: int,
+        seconds: float,
+    ) -> Ran:
+        restarted, lost, status, count = None, [], "ok", None
+        if executing.cancelled():
+            restarted = f"the cell did not stop within {GRACE_SECONDS:g} s of being interrupted"
+        elif isinstance(error := executing.exception(), KernelDied):
+            restarted, status = str(error), "died"
+        elif error is not None:
+            raise error
+        else:
+            status = "ok" if executing.result().ok else "error"
+            count = executing.result().execution_count
+        if restarted is not None:
+            lost = await self._reopen()
+        report = self._reports.pop(cell, {})
+        if restarted is None and report:
+            self._names = _texts(report.get("names"))
+        ended_well = status == "ok" and not timed_out
+        return Ran(
+            status="timeout" if timed_out and status != "died" else status,  # type: ignore[arg-type]
+            outputs=collector.outputs,
+            notices=_texts(report.get("notices")),
+            answer=_text(report.get("answer")) if ended_well else None,
+            draft=_text(report.get("draft"))
+            or (None if ended_well else _text(report.get("answer"))),
+            execution_count=count,
+            seconds=seconds,
+            names=self._names,
+            restarted=restarted,
+            lost=lost,
+        )
+
+    # calls
+    async def answer(self, request: broker.Request) -> dict[str, Any]:
+        """The broker's ``Answerer``."""
+        if request.op == "context" and self._info is not None and not self._info.done():
+            self._info.set_result(request.header.get("info") or {})
+            return {"value": None}
+        if request.op == "ran":
+            cell = request.header.get("cell")
+            if isinstance(cell, int) and cell == self._running:
+                self._reports[cell] = request.header
+            return {"value": None}
+        call = check(request)
+        if call is None:
+            return refusal(f"a malformed call: {str(request.op)[:50]!r}")
+        if call.cell != self._running:
+            return refusal(
+                f"cell {call.cell}, which started this code, has ended: calls are served only "
+                "while their cell runs. Wait for threads and tasks before the cell ends."
+            )
+        try:
+            with self._pause(bool(request.header.get("main"))):
+                slots = await self._serve(call)
+        except Refused as refused:
+            return refused.slot
+        except (LimitReached, CallRefused) as error:
+            return refusal(str(error), type(error).__name__)
+        return {"value": slots} if call.op.endswith("_batched") else slots[0]
+
+    @contextmanager
+    def _pause(self, main: bool) -> Iterator[None]:
+        clock = self._clock
+        if not main:
+            yield
+            return
+        with clock.waiting():
+            yield
+
+    async def _serve(self, call: Call) -> list[Slot]:
+        serving: asyncio.Future[list[Slot]] = asyncio.ensure_future(self.calls.serve(call))
+        self._serving.add(serving)
+        try:
+            return await serving
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if serving.cancelled() and task is not None and not task.cancelling():
+                raise CallRefused("the cell was interrupted") from None
+            serving.cancel()
+            await asyncio.gather(serving, return_exceptions=True)
+            raise
+        finally:
+            self._serving.discard(serving)
+
+
+def _info(info: dict[str, Any], spec: dict[str, Any], notice: str | None) -> ContextInfo:
+    """What the guest says its context is, checked, with where it came from."""
+    number = {k: v if isinstance(v := info.get(k), int) else None for k in ("length", "lines")}
+    return ContextInfo(
+        type=_text(info.get("type"), 100) or "unknown",
+        length=number["length"],
+        lines=number["lines"],
+        format=_text(info.get("format"), 500),
+        head=_text(info.get("head"), 2000) or "",
+        tail=_text(info.get("tail"), 2000) or "",
+        spec=spec,
+        notice=notice,
+    )
+
+
+@asynccontextmanager
+async def open_repl(calls: Calls, setup: Setup) -> AsyncIterator[Repl]:
+    """A REPL with no context yet. Raises what ``open_kernel`` raises."""
+    repl = Repl(calls, setup)
+    try:
+        await repl._open()
+        yield repl
+    finally:
+        await asyncio.shield(repl.close())

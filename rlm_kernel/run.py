@@ -1,0 +1,189 @@
+"""What the nodes of one run share: its LMs, limits, ledger, tools and the reader of its events."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Protocol
+
+from .contexts import Source
+from .events import Event, Usage
+from .history import Message
+from .limits import Ledger, Limits
+from .lm.client import Meter, Reply, Sampling
+from .prompts import Style
+from .repl import Setup
+from .tools import Tools
+
+INLINE_BYTES = 32_768
+"""Contexts up to this size stand in the record; larger ones go to ``blobs`` or stay by path."""
+COPIED_BYTES = 16 << 20
+"""Files up to this size are copied into ``blobs``, so that a moved trajectory replays."""
+
+
+class LM(Protocol):
+    """What the loop needs of an LM endpoint; ``lm.Client`` and ``testing.ScriptedLM`` are two."""
+
+    async def stream(
+        self,
+        model: str,
+        messages: list[Message],
+        meter: Meter,
+        *,
+        sampling: Sampling,
+        on_delta: Callable[[str], None],
+        on_restart: Callable[[], None],
+        cut: Callable[[str], int | None] | None,
+    ) -> Reply: ...
+
+    async def complete(
+        self, model: str, messages: list[Message], meter: Meter, *, sampling: Sampling
+    ) -> Reply: ...
+
+
+@dataclass(frozen=True)
+class Model:
+    """An LM in a role: where it is, its name there, how it is sampled, its window in tokens."""
+
+    client: LM
+    name: str
+    sampling: Sampling
+    window: int
+
+
+@dataclass(frozen=True)
+class Kernels:
+    """How inner kernels are made: kernelspec, further environment variables, working folder
+    (None: a folder of each node's own in the run folder)."""
+
+    kernel_name: str = "python3"
+    env: dict[str, str] = field(default_factory=dict)
+    cwd: Path | None = None
+
+
+class CallMeter:
+    """Books one call to the run's ledger and sums it for the call's own record."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+        self.usage = Usage()
+
+    @contextmanager
+    def reserve(self, tokens: int, cost: float) -> Iterator[object]:
+        with self._ledger.reserve(tokens, cost) as held:
+            yield held
+
+    def book(self, usage: Usage) -> None:
+        self.usage = self.usage + usage
+        self._ledger.book(usage)
+
+
+class Run:
+    """One question on its way to an answer; shared by every node of its tree."""
+
+    def __init__(
+        self,
+        *,
+        root: Model,
+        sub: Model,
+        limits: Limits,
+        style: Style,
+        emit: Callable[[Event], None],
+        folder: Path,
+        tools: Tools,
+        kernels: Kernels,
+    ) -> None:
+        self.root = root
+        self.sub = sub
+        self.limits = limits
+        self.style = style
+        self.emit = emit
+        self.folder = folder
+        self.tools = tools
+        self.kernels = kernels
+        self.ledger = Ledger(limits)
+        self._places: dict[int, asyncio.Semaphore] = {}
+
+    def place(self, depth: int) -> asyncio.Semaphore:
+        """Bounds live children at one depth. By depth, or waiting parents would block children."""
+        return self._places.setdefault(depth, asyncio.Semaphore(self.limits.kernels))
+
+    def model(self, name: str | None, default: Model) -> Model:
+        """The model a cell asked for: one of the two roles by name, else the name at the
+        default's endpoint."""
+        if name is None:
+            return default
+        for role in (default, self.sub, self.root):
+            if role.name == name:
+                return role
+        return replace(default, name=name)
+
+    @property
+    def prompt_chars(self) -> int:
+        """The longest prompt a sub-LM takes, leaving room for its reply."""
+        return max(int(self.sub.window * 0.75 * 3), 1000)
+
+    def setup(self, node: str) -> Setup:
+        """What a node's kernel is given besides its context. Makes its working folder."""
+        cwd = self.kernels.cwd or self.folder / "files" / node
+        cwd.mkdir(parents=True, exist_ok=True)
+        return Setup(
+            cwd=cwd,
+            kernel_name=self.kernels.kernel_name,
+            env=self.kernels.env,
+            tools=self.tools.functions,
+            data=self.tools.data,
+            max_prompt_chars=self.prompt_chars,
+            cell_seconds=self.limits.cell_seconds,
+        )
+
+    def kept(self, source: Source) -> tuple[Source, str | None]:
+        """The source with its bytes where the record can find them again, and its text where it
+        is small enough to stand in the record itself. Blocks: it may write a file."""
+        if source.kind == "folder" or (source.data is None and source.size > COPIED_BYTES):
+            return source, None
+        data = source.data if source.data is not None else _bytes_at(source)
+        if source.size <= INLINE_BYTES and (text := _plain_text(data)) is not None:
+            return source, text
+        path = self.folder / "blobs" / source.sha256
+        if not path.exists():
+            path.parent.mkdir(mode=0o700, exist_ok=True)
+            part = path.with_name(f"{path.name}.{os.getpid()}.part")
+            part.write_bytes(data)
+            part.replace(path)
+        return (source if source.data is None else replace(source, path=path, data=None)), None
+
+    @staticmethod
+    def from_guest(kind: str, data: bytes, name: str) -> Source:
+        """The source for a child's context as the guest sent it."""
+        return Source(
+            kind=kind,  # type: ignore[arg-type]
+            path=None,
+            data=data,
+            sha256=hashlib.sha256(data).hexdigest(),
+            size=len(data),
+            name=name,
+        )
+
+
+def inlined(kind: str, data: bytes) -> str | None:
+    """A child's context as text for a plain prompt; None where it has no text."""
+    return data.decode("utf-8", "surrogatepass") if kind in ("text", "json") else None
+
+
+def _bytes_at(source: Source) -> bytes:
+    assert source.path is not None
+    return source.path.read_bytes()
+
+
+def _plain_text(data: bytes) -> str | None:
+    """The bytes as text that survives JSON; two lone surrogates beside each other would not."""
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError:
+        return None

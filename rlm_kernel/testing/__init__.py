@@ -1,0 +1,32 @@
+"""Fakes for the tests of those who build on this package; they are public."""
+
+from __future__ import annotations
+
+from .endpoint import Exchange, FakeEndpoint
+from .faults import (
+    CutStream,
+    EmptyChoice,
+    Fault,
+    Garbage,
+    Hang,
+    Refusal,
+    Say,
+    Slow,
+    Status,
+)
+from .scripted import ScriptedLM
+
+__all__ = [
+    "CutStream",
+    "EmptyChoice",
+    "Exchange",
+    "FakeEndpoint",
+    "Fault",
+    "Garbage",
+    "Hang",
+    "Refusal",
+    "Say",
+    "ScriptedLM",
+    "Slow",
+    "Status",
+]

@@ -1,0 +1,267 @@
+"""The view: valid at every moment, and nothing that an LM wrote can change its form."""
+
+from __future__ import annotations
+
+import json
+import re
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import nbformat
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from markdown_it import MarkdownIt
+from stories import HOSTILE, call, cell, prompted, replied, run_started, started, story
+
+from rlm_kernel.digests import digest
+from rlm_kernel.events import CellRan, Event, NodeEnded
+from rlm_kernel.record import ipynb
+from rlm_kernel.record.markdown import details, fenced, inert, literal, quote, shorten, table
+from rlm_kernel.record.metadata import Place
+from rlm_kernel.record.notebook import build
+from rlm_kernel.record.packing import LONGEST, unpack
+from rlm_kernel.record.prose import reminders, without_blocks
+from rlm_kernel.record.summary import summarise
+
+SCHEMA = json.loads((files("rlm_kernel") / "record" / "schema" / "trajectory-1.json").read_text("utf-8"))
+
+
+def view(events: list[Event], node: str = "0", **place: Any) -> nbformat.NotebookNode:
+    own = [event for event in events if getattr(event, "node", None) == node]
+    nodes = summarise(events).below(node)
+    return build(own, Place(**({"run": run_started(), "nodes": nodes} | place)))
+
+
+def source(notebook: nbformat.NotebookNode, part: str) -> str:
+    (found,) = [c.source for c in notebook.cells if c.id.endswith(part)]
+    return str(found)
+
+
+def names(notebook: nbformat.NotebookNode) -> list[str]:
+    return [c.id for c in notebook.cells]
+
+
+@pytest.mark.parametrize("node", ["0", "0.1"])
+def test_every_beginning_of_a_run_is_a_valid_notebook(node: str) -> None:
+    jsonschema.Draft202012Validator.check_schema(SCHEMA)
+    check = jsonschema.Draft202012Validator(SCHEMA)
+    for size in range(len(story()) + 1):
+        made = view(story()[:size], node)
+        nbformat.validate(made)
+        assert nbformat.reads(ipynb.dumps(made).decode(), as_version=4) == made
+        if made.cells:
+            check.validate(json.loads(json.dumps(made.metadata.rlm)))
+
+
+def test_the_cells_tell_the_run_in_its_order() -> None:
+    assert names(view(story())) == [
+        "n0-header",
+        "n0-context",
+        "n0-replay",
+        "n0-turn-1",
+        "n0-cell-1",
+        "n0-cell-1-calls",
+        "n0-cell-1-notices",
+        "n0-turn-2-reminder",
+        "n0-cell-2",
+        "n0-cell-2-calls",
+        "n0-cell-2-notices",
+        "n0-cell-2-restart",
+        "n0-cell-3",
+        "n0-answer",
+        "n0-totals",
+        "n0-verdict",
+    ]
+
+
+def test_it_opens_with_the_rlm_kernel_and_asks_for_replay_and_verdict() -> None:
+    made = view(story())
+    assert made.metadata.kernelspec.name == "rlm"
+    code = [c for c in made.cells if c.cell_type == "code"]
+    assert (code[0].source, code[-1].source) == ("%rlm replay", "%rlm verdict")
+
+
+def test_prose_loses_its_executed_block_and_keeps_its_markdown() -> None:
+    text = source(view(story()), "turn-1")
+    assert text == "###### Turn 1\n\nI look at **each** review.\n\nThen I count."
+
+
+def test_a_cell_has_its_real_outputs_and_its_facts() -> None:
+    made = view(story())
+    ran = next(e for e in story() if isinstance(e, CellRan) and e.node == "0" and e.cell == 2)
+    (shown,) = [c for c in made.cells if c.id == "n0-cell-2"]
+    assert shown.metadata.tags == ["raises-exception"]
+    assert shown.metadata.rlm.author == "lm"
+    assert shown.metadata.rlm.digest == digest(ran.outputs)
+    assert [o.output_type for o in shown.outputs] == [
+        "stream",
+        "display_data",
+        "execute_result",
+        "error",
+        "stream",
+    ]
+    assert shown.outputs[3].evalue == "\ufffd"
+
+
+def test_sub_calls_are_one_line_that_opens() -> None:
+    text = source(view(story()), "cell-1-calls")
+    summary = "24 sub-calls to qwen2.5-0.5b · 2,676 tokens in, 276 out · $27.60 (12 requests"
+    assert text.startswith(f"<details><summary>{summary}")
+    assert text.count("\n| ") == 2 + 20
+    assert "and 4 more" in text
+
+
+def test_a_child_and_its_parent_are_linked_both_ways() -> None:
+    root, child = view(story()), view(story(), "0.1")
+    assert "[0.1](calls/0.1.ipynb)" in source(root, "header")
+    assert "[0.1](calls/0.1.ipynb)" in source(root, "cell-2-calls")
+    assert "[0](../trajectory.ipynb)" in source(child, "header")
+    deep = [started("0"), started("0.1"), started("0.1.3")]
+    assert "[0.1](0.1.ipynb)" in source(view(deep, "0.1.3"), "header")
+    assert "[0.1.3](0.1.3.ipynb)" in source(view(deep, "0.1"), "header")
+
+
+def test_the_answer_says_whether_it_is_confirmed() -> None:
+    def answer(*end: Any) -> str:
+        return source(view([started("0"), NodeEnded("0", *end, 11.0)]), "answer")
+
+    assert answer("answered", "42", True, None).startswith("**Answer**\n\n42")
+    assert answer("limit", "41", False, "turns").startswith("**Unconfirmed answer**")
+    assert answer("failed", None, False, "the LM is down") == "**No answer** · the LM is down"
+
+
+def test_calls_of_a_running_cell_are_shown_already() -> None:
+    made = view([started("0"), call("0", 0)])
+    assert "1 sub-call" in source(made, "cell-1-calls")
+
+
+def test_what_the_lm_was_told_beside_its_output_is_quoted() -> None:
+    text = source(view(story()), "turn-2-reminder")
+    assert "Finish with FINAL_VAR" in text.replace("&#95;", "_")
+    assert "loaded already" not in text
+    assert "no Python block" in source(view(story(), "0.1"), "turn-2-reminder")
+
+
+def test_reminders_are_what_follows_the_output() -> None:
+    ran = cell("0", 1, outputs=[{"output_type": "stream", "text": "a\n\nb\n\nc"}], notices=["n"])
+    message = prompted("0", 2, "Output:\na\n\nb\n\nc\n\nn\n\nGo on.").messages
+    assert reminders(message, [ran]) == ["Go on."]
+    assert reminders(message[:0], [ran]) == []
+
+
+@pytest.mark.parametrize(
+    ("reply", "left"),
+    [
+        ("a\n```python\nx\n```\nexplain x", "a\n\nexplain x"),
+        ("x", ""),
+        ("```\nx", ""),
+        ("~~~py\n\nx\n\n~~~", ""),
+        ("no block of explain x", "no block of explain x"),
+        ("```python\nx\n```\n```python\ny\n```", "```python\ny\n```"),
+    ],
+)
+def test_only_executed_blocks_are_taken_out(reply: str, left: str) -> None:
+    assert without_blocks(reply, ["x\n"]) == left
+
+
+def test_the_metadata_has_all_that_a_replay_of_the_node_needs() -> None:
+    about = view(story()).metadata.rlm
+    assert about.calls[24].child == "0.1"
+    assert unpack(about.calls[24].reply, lambda name, chars: "") == HOSTILE
+    assert about.calls[25].error == {"type": "LMError", "message": "down"}
+    assert "prompt" not in about.calls[0]
+    assert [c.author for c in about.cells] == ["lm", "lm", "human"]
+    assert about.restarts == [
+        {"cell": 2, "reason": "out of memory", "lost": ["replies", "prompts"]}
+    ]
+    assert [row.node for row in about.tree] == ["0.1"]
+
+
+def test_a_long_reply_is_referred_to_only_where_a_folder_goes_along() -> None:
+    events: list[Event] = [started("0"), call("0", 0, reply="x" * (LONGEST + 1))]
+    assert view(events).metadata.rlm.calls[0].reply == "x" * (LONGEST + 1)
+    assert view(events, folder=True).metadata.rlm.calls[0].reply.chars == LONGEST + 1
+
+
+def test_the_seal_of_the_record_is_noted() -> None:
+    assert view(story()).metadata.rlm.record is None
+    assert view(story(), seal="a" * 64).metadata.rlm.record.path == "journal.jsonl"
+    assert view(story(), "0.1", seal="a" * 64).metadata.rlm.record.path == "../journal.jsonl"
+
+
+def test_two_views_of_the_same_events_are_equal_bytes() -> None:
+    assert ipynb.dumps(view(story())) == ipynb.dumps(view(story()))
+
+
+def test_a_lone_surrogate_survives_and_stops_no_other_tool(tmp_path: Path) -> None:
+    events: list[Event] = [started("0"), replied("0", 1, "\udfff"), call("0", 0, reply="a\ud800")]
+    stream = {"output_type": "stream", "name": "stdout", "text": "\udc80"}
+    made = view([*events, cell("0", 1, source="x = '\ud800'", outputs=[stream])])
+    path = tmp_path / "trajectory.ipynb"
+    path.write_bytes(ipynb.dumps(made))
+    read = nbformat.read(path, as_version=4)
+    nbformat.write(read, path)  # as JupyterLab saves it; it fails with a lone surrogate anywhere
+    reply = nbformat.read(path, as_version=4).metadata.rlm.calls[0].reply
+    assert unpack(reply, lambda name, chars: "") == "a\ud800"
+
+
+def test_a_lone_surrogate_that_others_left_in_a_notebook_survives_our_file() -> None:
+    made = ipynb.notebook(
+        {"nbformat": 4, "nbformat_minor": 5, "metadata": {"x": "\ud800"}, "cells": []}
+    )
+    assert ipynb.loads(ipynb.dumps(made)) == made
+
+
+def rendered(text: str) -> str:
+    """As a viewer that does not sanitise would."""
+    return str(MarkdownIt("commonmark", {"html": True}).enable("table").render(text))
+
+
+NASTY = st.text(alphabet="`~|<>/!-[]()#*_$\\&;\n\r\t 1.=+scriptdeal\u2028\ud800", max_size=60)
+
+
+@given(NASTY)
+def test_a_fence_cannot_be_ended_from_inside(text: str) -> None:
+    tokens = MarkdownIt().parse(fenced(text) + "\n\nafter")
+    assert [token.type for token in tokens][:2] == ["fence", "paragraph_open"]
+
+
+@given(NASTY)
+def test_a_quote_is_one_paragraph_of_text(text: str) -> None:
+    tokens = [token.type for token in MarkdownIt().parse(quote(text) + "\n\nafter")]
+    middle = tokens[1 : tokens.index("blockquote_close")]
+    assert middle in (["paragraph_open", "inline", "paragraph_close"], [])
+    assert set(re.findall(r"<[a-z]+", rendered(quote(text)))) <= {
+        "<blockquote",
+        "<p",
+        "<br",
+        "<code",
+    }
+
+
+@given(NASTY)
+def test_a_cell_of_a_table_stays_one_cell(text: str) -> None:
+    html = rendered(details("s", table(["a", "b"], [[literal(text), literal(text)]])))
+    assert html.count("<td") == 2
+    assert set(re.findall(r"<([a-z]+)", html)) <= {
+        *("details", "summary", "table", "thead", "tbody", "tr", "th", "td", "code")
+    }
+    assert html.rstrip().endswith("</details>")
+
+
+@given(NASTY)
+def test_inert_markdown_has_no_html_and_no_image(text: str) -> None:
+    for token in MarkdownIt("commonmark", {"html": True}).parse(inert(text)):
+        assert token.type != "html_block"
+        kinds = {child.type for child in token.children or []}
+        assert not kinds & {"html_inline", "image"}
+
+
+def test_shortened_text_keeps_its_size_and_says_what_was_cut() -> None:
+    short = shorten("x" * 1000, 100)
+    assert len(short) <= 100
+    assert "1,000 characters" in short
+    assert shorten("x" * 100, 100) == "x" * 100
