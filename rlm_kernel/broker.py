@@ -60,10 +60,10 @@ class Address:
 
 
 async def _read_frame(
-    reader: asyncio.StreamReader, max_header: int
+    reader: asyncio.StreamReader, max_header: int, max_payload: int
 ) -> tuple[dict[str, Any], bytes]:
     head, extra = guest.HEADER.unpack(await reader.readexactly(guest.HEADER.size))
-    if head > max_header or extra > MAX_PAYLOAD:
+    if head > max_header or extra > max_payload:
         raise ValueError(f"a frame of {head} + {extra} bytes")
     header = guest.unpack_header(await reader.readexactly(head))
     if not isinstance(header, dict):
@@ -80,12 +80,12 @@ class _Session:
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
-            hello, _ = await _read_frame(reader, TOKEN_FRAME)
+            hello, _ = await _read_frame(reader, TOKEN_FRAME, 0)
             if not hmac.compare_digest(str(hello.get("token")).encode(), self._token.encode()):
                 log.warning("a connection with a wrong token was refused")
                 return
             while True:
-                header, payload = await _read_frame(reader, guest.MAX_HEADER)
+                header, payload = await _read_frame(reader, guest.MAX_HEADER, MAX_PAYLOAD)
                 reply = await self._answer_or_cancel(Request(header, payload), reader)
                 if reply is None:
                     return

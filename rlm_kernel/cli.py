@@ -7,6 +7,7 @@ import asyncio
 import ctypes
 import dataclasses
 import json
+import secrets
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -14,13 +15,14 @@ from typing import Any
 
 from rich.console import Console
 
-from . import __version__, contexts
+from . import __version__, contexts, demo
+from .contexts import Source
 from .engine import engine
 from .errors import RLMError, UsageError
 from .record import show
 from .screen import Screen
 from .session import Result, Session
-from .settings import in_force
+from .settings import InForce, in_force
 from .tools import Tools
 
 ANSWERED, FAILED, USAGE, LIMIT, INTERRUPTED = 0, 1, 2, 3, 130
@@ -64,6 +66,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"rlm {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _run_parser(commands)
+    _demo_parser(commands)
     _show_parser(commands)
     _replay_parser(commands)
     _doctor_parser(commands)
@@ -103,6 +106,17 @@ def _run_parser(commands: Any) -> None:
     run.add_argument("--out", metavar="DIR", help="the run's folder; by default under rlm-runs")
     run.add_argument("--json", action="store_true", help="print the whole result as JSON")
     run.add_argument("--quiet", action="store_true", help="no progress on standard error")
+
+
+def _demo_parser(commands: Any) -> None:
+    demo = commands.add_parser(
+        "demo",
+        help="answer a question about a text made from a seed, and check the answer",
+        description="Make a text of over 200,000 characters and a question about it from a seed, "
+        "answer it as `rlm run` would, and compare with the right answer, which the LM never sees.",
+    )
+    demo.set_defaults(work=_demo)
+    demo.add_argument("--seed", type=int, help="by default a new one each time")
 
 
 def _show_parser(commands: Any) -> None:
@@ -150,33 +164,61 @@ def _given(options: argparse.Namespace, *without: str) -> dict[str, Any]:
 def _run(options: argparse.Namespace) -> int:
     force = in_force(_given(options, "question", "context", "encoding", "json", "quiet"))
     source = contexts.from_path(options.context, encoding=options.encoding)
-    screen = Screen(Console(stderr=True, quiet=options.quiet))
-
-    async def work() -> Result:
-        session = Session(force, Tools())
-        try:
-            return await session.ask(source, options.question, [screen])
-        finally:
-            await asyncio.shield(session.close())
-
-    with screen.showing():
-        result = engine().run(work())
-    _report(result, options)
+    result = _ask(force, source, options.question, options.quiet)
+    _report(result, options.json)
     return _STATUS[result.status]
 
 
-def _report(result: Result, options: argparse.Namespace) -> None:
-    errors = Console(stderr=True, quiet=options.quiet)
-    if options.json:
+def _ask(force: InForce, source: Source, question: str, quiet: bool) -> Result:
+    """Run a question with progress on standard error, and say where its trajectory is."""
+    console = Console(stderr=True, quiet=quiet)
+    screen = Screen(console)
+    session = Session(force, Tools())
+
+    async def work() -> Result:
+        try:
+            return await session.ask(source, question, [screen])
+        finally:
+            await asyncio.shield(session.close())
+
+    try:
+        with screen.showing():
+            return engine().run(work())
+    finally:
+        if session.trajectory is not None and session.trajectory.exists():
+            console.print(
+                f"trajectory: {session.trajectory}", style="dim", markup=False, soft_wrap=True
+            )
+
+
+def _demo(options: argparse.Namespace) -> int:
+    seed = secrets.randbelow(10**6) if options.seed is None else options.seed
+    made = demo.make(seed)
+    console = Console(stderr=True, highlight=False)
+    console.print(f"seed {seed}: a text of {len(made.context):,} characters")
+    result = _ask(in_force({}), contexts.from_value(made.context), made.question, False)
+    _report(result, as_json=False)
+    right = (result.response or "").strip() == made.answer
+    console.print(
+        "the answer is right" if right else f"the answer is wrong: it is {made.answer}",
+        style="green" if right else "red",
+    )
+    return _STATUS[result.status] if right else FAILED
+
+
+def _report(result: Result, as_json: bool) -> None:
+    """The answer on standard output; why there is none, or no sure one, on standard error."""
+    if as_json:
         print(json.dumps(_as_json(result)))
     elif result.response is not None:
         sys.stdout.buffer.write(result.response.encode("utf-8", "backslashreplace") + b"\n")
         sys.stdout.flush()
     if not result.confirmed:
+        raising = "; --max-... sets the limits (rlm run --help)" if result.status == "limit" else ""
         best = "no answer" if result.response is None else "the answer above is unconfirmed"
-        said = Console(stderr=True)  # also with --quiet: an exit status alone explains nothing
-        said.print(f"rlm: {best}: {result.reason}", style="yellow", markup=False, highlight=False)
-    errors.print(f"trajectory: {result.trajectory}", style="dim", markup=False, soft_wrap=True)
+        Console(stderr=True, markup=False, highlight=False, soft_wrap=True).print(
+            f"rlm: {best}: {result.reason}" + raising, style="yellow"
+        )
 
 
 def _as_json(result: Result) -> dict[str, Any]:

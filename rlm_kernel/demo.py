@@ -65,7 +65,7 @@ def make(seed: int) -> Demo:
     verdicts += [(chance.choice(others), chance.choice(GOOD + BAD)) for _ in range(OTHERS)]
     chance.shuffle(verdicts)
     lines = [_review(number, name, text, chance) for number, (name, text) in enumerate(verdicts, 1)]
-    question = f"How many reviews of the {product} are positive? Answer with the number."
+    question = f"How many reviews of the {product} are positive?"
     return Demo("\n".join(lines), question, str(good))
 
 

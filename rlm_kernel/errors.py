@@ -66,10 +66,16 @@ class LimitReached(RLMError):
     """A limit of the run was reached. ``limit`` is the field of ``Limits`` that said so."""
 
     def __init__(self, limit: str, *, spent: float, allowed: float) -> None:
-        super().__init__(f"limit reached: {limit}: spent {spent:g}, allowed {allowed:g}")
+        super().__init__(
+            f"limit reached: {limit}: spent {_amount(spent)}, allowed {_amount(allowed)}"
+        )
         self.limit = limit
         self.spent = spent
         self.allowed = allowed
+
+
+def _amount(value: float) -> str:
+    return f"{round(value, 4):,.12g}"
 
 
 class KernelDied(RLMError):

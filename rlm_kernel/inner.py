@@ -71,6 +71,10 @@ class Kernel:
         """The kernel's process id on this machine."""
         return int(self._manager.provisioner.pid)  # type: ignore[union-attr]
 
+    @property
+    def alive(self) -> bool:
+        return self._died is not None and not self._died.done()
+
     # life
     def _start_pumps(self) -> None:
         self._died = asyncio.ensure_future(self._manager.provisioner.wait())  # type: ignore[union-attr]
@@ -84,7 +88,7 @@ class Kernel:
     async def _ready(self) -> None:
         """Wait until the kernel answers and its iopub reaches us: a reply alone is not enough."""
         while not self._heard.is_set():
-            self._client.kernel_info()
+            await self._send(self._client.session.msg("kernel_info_request", {}))
             with contextlib.suppress(TimeoutError):
                 await self._unless_dead(asyncio.wait_for(self._heard.wait(), 1.0))
 
@@ -120,8 +124,18 @@ class Kernel:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._client.stop_channels()
+        await self._killed()
         await self._manager.shutdown_kernel(now=True)
         self._manager.context.destroy(linger=0)
+
+    async def _killed(self) -> None:
+        """End the process and see it end soon: the manager's own wait looks every 0.1 s."""
+        provisioner: Any = self._manager.provisioner
+        await provisioner.kill()
+        for _ in range(250):
+            if provisioner.process is None or provisioner.process.poll() is not None:
+                return
+            await asyncio.sleep(0.002)
 
     # messages
     async def _pump_iopub(self) -> None:
@@ -147,6 +161,12 @@ class Kernel:
     async def _pump_control(self) -> None:
         while True:
             await self._client.get_control_msg()  # replies nobody waits for
+
+    async def _send(self, message: dict[str, Any]) -> None:
+        # Not the channel's own send: it goes past the asyncio socket and takes the edge that tells
+        # of a reply coming in at that moment, which then waits for ever (seen once in 300 starts).
+        frames = self._client.session.serialize(message)
+        await self._client.shell_channel.socket.send_multipart(frames)
 
     async def execute(
         self,
@@ -179,7 +199,7 @@ class Kernel:
         if on_message is not None:
             self._listeners[identity] = on_message
         try:
-            self._client.shell_channel.send(message)
+            await self._send(message)
             got, _ = await self._unless_dead(asyncio.gather(reply, idle))
         finally:
             del self._waiting[identity]
@@ -197,20 +217,46 @@ class Kernel:
 
 
 def _manager(folder: Path, kernel_name: str) -> AsyncKernelManager:
+    check_kernelspec(kernel_name)
     manager = AsyncKernelManager(
         kernel_name=kernel_name, connection_file=str(folder / "k.json"), shutdown_wait_time=0.5
     )
     if sys.platform != "win32":
         manager.transport = "ipc"
         manager.ip = str(folder / "k")
+    return manager
+
+
+def check_kernelspec(name: str) -> None:
+    """Raises ``UsageError``, with the names there are, for one that is not installed."""
     try:
-        KernelSpecManager().get_kernel_spec(kernel_name)
+        KernelSpecManager().get_kernel_spec(name)
     except NoSuchKernel:
         known = ", ".join(sorted(KernelSpecManager().find_kernel_specs())) or "none"
         raise UsageError(
-            f"there is no kernelspec {kernel_name!r} for the inner kernel; there are: {known}"
+            f"there is no kernelspec {name!r} for the inner kernel; there are: {known}"
         ) from None
-    return manager
+
+
+async def _start(manager: AsyncKernelManager, **options: Any) -> None:
+    """Start the kernel's process; cancelled in the middle, it is ended again.
+
+    Raises ``KernelStartError`` where the kernelspec's command cannot be run.
+    """
+    starting = asyncio.ensure_future(manager.start_kernel(**options))
+    try:
+        await asyncio.shield(starting)
+    except asyncio.CancelledError:
+        await asyncio.wait({starting})
+        if starting.exception() is None:
+            await manager.shutdown_kernel(now=True)
+        manager.context.destroy(linger=0)
+        raise
+    except OSError as error:
+        manager.context.destroy(linger=0)
+        raise KernelStartError(
+            f"the inner kernel {manager.kernel_name!r} did not start: {error}"
+        ) from error
 
 
 @asynccontextmanager
@@ -222,14 +268,18 @@ async def open_kernel(
     Raises ``KernelStartError`` with the end of the kernel's log, or ``UsageError`` for an unknown
     kernelspec.
     """
-    folder = Path(tempfile.mkdtemp(prefix="rlm-"))  # 0700; short: socket paths end at 108 bytes
+    # Short: socket paths end at 108 bytes.
+    folder = Path(tempfile.gettempdir(), f"rlm-{secrets.token_hex(4)}")
     mark = secrets.token_hex(8)
     pgid = None
+    WATCHDOG.watch(pgid, mark, str(folder))  # before anything is there that could be left
     try:
+        folder.mkdir(mode=0o700)
         manager = _manager(folder, kernel_name)
         log = folder / "kernel.log"
         with log.open("wb") as sink:
-            await manager.start_kernel(
+            await _start(
+                manager,
                 cwd=str(cwd),
                 env=environment({**(env or {}), MARK: mark}),
                 stdout=sink,
@@ -255,7 +305,6 @@ async def open_kernel(
         finally:
             await asyncio.shield(kernel._close())
     finally:
-        if pgid is not None:
-            await asyncio.to_thread(reap, pgid, mark)
-            WATCHDOG.forget(mark)
+        await asyncio.shield(asyncio.to_thread(reap, pgid, mark))
+        WATCHDOG.forget(mark)
         shutil.rmtree(folder, ignore_errors=True)

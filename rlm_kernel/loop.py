@@ -109,6 +109,7 @@ class Node:
         self._messages: list[Message] = []
         self._cell = 0
         self._names: list[str] = []
+        self._kind = ""
         self._checked = False
         self._seen_output = False
         self._looked = False
@@ -146,6 +147,7 @@ class Node:
     async def _turns(self, repl: Repl) -> Outcome:
         info = await self._start(repl)
         limits = self.run.limits
+        self._kind = await self._sorted()
         news = self._opening(info)
         for turn in range(1, limits.turns + 1):
             if turn == limits.turns > 1:
@@ -158,19 +160,20 @@ class Node:
                 if doubt is None or self.run.ledger.tripped or turn == limits.turns:
                     return Outcome("answered", answer, True)
                 self.draft = answer
+                self._last = "", False  # the same cell again confirms it
                 news = self._feedback(reply, rans, [doubt])
                 continue
             if self.run.ledger.tripped is not None:
                 raise self.run.ledger.tripped
             news = self._feedback(reply, rans, unrun)
-        raise self.run.ledger.trip("turns", limits.turns, limits.turns)
+        # Not tripped in the ledger: a child that is out of turns does not end its parents.
+        raise LimitReached("turns", spent=limits.turns, allowed=limits.turns)
 
     async def _start(self, repl: Repl) -> ContextInfo:
         task = self.task
         source, text = await asyncio.to_thread(self.run.kept, task.source)
         info = await repl.set_context(source)
-        if text is not None:
-            info = replace(info, spec={**info.spec, "text": text})
+        info = replace(info, spec=self.run.recorded(info.spec, text))
         self.run.emit(
             NodeStarted(
                 task.node,
@@ -189,12 +192,22 @@ class Node:
         run = self.run
         system = prompts.system(
             run.style,
+            self._kind,
             prompt_chars=run.prompt_chars,
             tools=run.tools.functions,
             data=list(run.tools.data),
         )
-        first = prompts.first(self.task.question, info, run.style)
+        first = prompts.first(self.task.question, info, run.style, self._kind)
         return [prompts.message("system", system), prompts.message("user", first)]
+
+    async def _sorted(self) -> str:
+        """The kind of the question, which a style with several kinds has the LM say: turn 0."""
+        style = self.run.style
+        if len(style.system) == 1:
+            return next(iter(style.system))
+        messages = prompts.sorting(self.task.question)
+        self._emit_prompted(0, messages[-1:], False)
+        return prompts.kind_of((await self._stream(0, messages)).text, style)
 
     # a turn
     async def _reply(self, turn: int, news: list[Message]) -> Reply:
@@ -203,12 +216,12 @@ class Node:
         compacted = self._compact(WINDOW_SHARE)
         self._emit_prompted(turn, self._messages if compacted else news, compacted)
         try:
-            reply = await self._stream(turn)
+            reply = await self._stream(turn, self._messages)
         except LMError as error:
             if error.cause != "window" or not self._compact(0.0):
                 raise
             self._emit_prompted(turn, self._messages, True)
-            reply = await self._stream(turn)
+            reply = await self._stream(turn, self._messages)
         self._messages.append(prompts.message("assistant", reply.text))
         self._temperature = None
         return reply
@@ -224,7 +237,7 @@ class Node:
     def _emit_prompted(self, turn: int, messages: list[Message], compacted: bool) -> None:
         self.run.emit(Prompted(self.task.node, turn, list(messages), time.time(), compacted))
 
-    async def _stream(self, turn: int) -> Reply:
+    async def _stream(self, turn: int, messages: list[Message]) -> Reply:
         run, node = self.run, self.task.node
         meter = CallMeter(run.ledger)
         sampling = self.model.sampling
@@ -236,7 +249,7 @@ class Node:
         try:
             reply = await self.model.client.stream(
                 self.model.name,
-                self._messages,
+                messages,
                 meter,
                 sampling=sampling,
                 on_delta=lambda text: run.emit(ReplyDelta(node, turn, text)),
@@ -363,7 +376,8 @@ class Node:
         notices = [notice for ran in rans for notice in ran.notices]
         useful = bool(rans) and rans[-1].status == "ok" and any(text.strip() for text in texts)
         if useful and style.remind and not closing:
-            closing = [prompts.FINISH]
+            asked = self._calls.made.total() > 0
+            closing = [prompts.FINISH if asked else style.ask[self._kind]]
         return [prompts.message("user", prompts.output(texts, notices, closing))]
 
     # children
@@ -388,7 +402,7 @@ class Node:
         outcome = await node.solve()
         if outcome.status == "answered" and outcome.answer is not None:
             return outcome.answer
-        if run.ledger.tripped is not None and run.ledger.tripped.limit != "turns":
+        if run.ledger.tripped is not None:
             raise run.ledger.tripped
         best = f"; its best answer so far: {outcome.answer}" if outcome.answer else ""
         raise LMError(

@@ -7,7 +7,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import TypeGuard
 
-from . import embedded
+from . import embedded, prompts
 from .embedded.weights import AUTHOR, SUB
 from .errors import NoLM, UsageError
 from .history import Message
@@ -23,6 +23,7 @@ DEFAULT_SUB_MODEL = "gpt-5-mini"
 DEFAULT_WINDOW = 128_000
 EMBEDDED = (AUTHOR.name, SUB.name)
 EMBEDDED_IN_FLIGHT = 8
+EMBEDDED_BATCH = 200  # two minutes on two cores
 
 
 @dataclass(frozen=True)
@@ -134,7 +135,7 @@ async def _embedded(settings: Settings, limits: Limits, stack: AsyncExitStack) -
             Sampling(warmth, settings.output_tokens or 700),
             server.author.window,
         ),
-        Model(sub, server.sub.model, Sampling(0.0, 200), server.sub.window),
+        Model(sub, server.sub.model, Sampling(0.0, 200), server.sub.window, EMBEDDED_BATCH),
         STYLES[settings.prompt or "small"],
     )
 
@@ -171,9 +172,10 @@ class _Author:
         cut: Callable[[str], int | None] | None,
     ) -> Reply:
         await self._server.idle(self._server.author)
-        if messages[:1] != self._warm:
-            await self._server.warm(messages[:1])
-            self._warm = messages[:1]
+        prefix = messages[:-1] if messages[0]["content"] == prompts.SORT else messages[:1]
+        if prefix != self._warm:
+            await self._server.warm(prefix)
+            self._warm = prefix
         return await self._client.stream(
             model,
             messages,

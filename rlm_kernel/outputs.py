@@ -21,6 +21,10 @@ SHOWN_TYPES = (
 )
 """MIME types kept of an LM's cell. JavaScript and widgets could act in the reader's browser."""
 
+CUT_TYPES = ("text/plain", "text/markdown", "text/latex")
+"""MIME types that can be cut anywhere; of the others all or nothing is kept."""
+MAX_RICH_CHARS = 8_000_000
+
 
 class _Text:
     """A stream's text: its beginning and its end, with what lay between counted."""
@@ -53,13 +57,16 @@ class _Text:
 class Collector:
     """Builds a cell's outputs from the messages it caused, in bounded memory.
 
-    At most ``max_chars`` of each stream block and ``max_outputs`` outputs are kept; the rest is
-    counted and said.
+    At most ``max_chars`` of each stream block and text, ``max_outputs`` outputs and ``max_size``
+    characters of displays are kept; the rest is counted and said.
     """
 
-    def __init__(self, max_chars: int = 200_000, max_outputs: int = 500) -> None:
+    def __init__(
+        self, max_chars: int = 200_000, max_outputs: int = 500, max_size: int = 32_000_000
+    ) -> None:
         self._max_chars = max_chars
         self._max_outputs = max_outputs
+        self._room = max_size
         self._items: list[tuple[Output, _Text | None]] = []
         self._displays: dict[str, list[Output]] = {}
         self._clear_next = False
@@ -75,7 +82,7 @@ class Collector:
         if kind == "update_display_data":
             self._update(content)
             return None
-        output = _output(kind, content)
+        output = _output(kind, content, self._max_chars)
         if output is None:
             return None
         if self._clear_next:
@@ -98,19 +105,24 @@ class Collector:
         else:
             text = None
         # An error is the last thing a cell says; it must survive a flood of displays.
-        if len(self._items) >= self._max_outputs and output["output_type"] != "error":
+        room = self._room - _size(output)
+        full = len(self._items) >= self._max_outputs or room < 0
+        if full and output["output_type"] != "error":
             self._dropped += 1
             return None
+        self._room = room
         self._items.append((output, text))
         if display_id:
             self._displays.setdefault(display_id, []).append(output)
         return output
 
     def _update(self, content: dict[str, Any]) -> None:
-        new = _output("display_data", content)
+        new = _output("display_data", content, self._max_chars)
         for output in self._displays.get(content.get("transient", {}).get("display_id", ""), []):
-            if new is not None:
+            room = self._room + _size(output) - _size(new or {})
+            if new is not None and room >= 0:
                 output.update(data=new["data"], metadata=new["metadata"])
+                self._room = room
 
     @property
     def outputs(self) -> list[Output]:
@@ -122,7 +134,7 @@ class Collector:
         return kept
 
 
-def _output(kind: str, content: dict[str, Any]) -> Output | None:
+def _output(kind: str, content: dict[str, Any], most: int) -> Output | None:
     """The nbformat output of one message, untrusted parts left out; None for other messages."""
     if kind == "stream":
         return {
@@ -134,12 +146,13 @@ def _output(kind: str, content: dict[str, Any]) -> Output | None:
         return {
             "output_type": "error",
             "ename": content["ename"],
-            "evalue": content["evalue"],
-            "traceback": list(content["traceback"]),
+            "evalue": cut(content["evalue"], most),
+            "traceback": [cut(line, most) for line in content["traceback"]],
         }
     if kind not in ("display_data", "execute_result"):
         return None
-    data = {mime: v for mime, v in content["data"].items() if mime in SHOWN_TYPES}
+    data = {m: _kept(m, v, most) for m, v in content["data"].items() if m in SHOWN_TYPES}
+    data = {mime: value for mime, value in data.items() if value is not None}
     if not data:
         left_out = ", ".join(content["data"]) or "nothing"
         data = {"text/plain": f"[output of type {left_out}: not shown]"}
@@ -148,6 +161,20 @@ def _output(kind: str, content: dict[str, Any]) -> Output | None:
     if kind == "execute_result":
         output["execution_count"] = content.get("execution_count")
     return output
+
+
+def _kept(mime: str, value: Any, most: int) -> Any:
+    """The value as a notebook takes it (a cell may display a number as text); None if too large."""
+    if mime != "application/json" and not isinstance(value, str):
+        value = str(value)
+    if mime in CUT_TYPES:
+        return cut(value, most)
+    return value if len(str(value)) <= MAX_RICH_CHARS else None
+
+
+def _size(output: Output) -> int:
+    """Characters of a display."""
+    return sum(len(str(value)) for value in output.get("data", {}).values())
 
 
 # -- text for the LM ------------------------------------------------------------------------------

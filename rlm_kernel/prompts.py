@@ -7,6 +7,7 @@ because a small model copies them to the letter.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,30 +45,75 @@ Check what a sub-LM says on a few pieces before you ask about all. Before you fi
 the result you are about to give. Give the final answer with FINAL_VAR in a cell, in the form \
 that the question asks for."""
 
-SMALL = """\
-You write Python for a Jupyter notebook. The text to study is in the variable `context` \
-(already loaded, often huge: never print all of it, never assign to it).
-Reply with one short ```python block. You will see its output, then write the next block.
+SMALL_FIND = """\
+You write Python for a Jupyter notebook to answer a question about the variable `context`. It is \
+already loaded and often huge: never print all of it, never assign to it.
+Reply with one short ```python block. You will see what it prints, then write the next block.
 
-Functions:
-llm_query_batched(list_of_prompts) -> list of str. A small LM reads each prompt. Use it to judge \
-meaning (opinion, topic, mood). Each prompt must hold one piece of text and end with a question \
-that has a one-word answer.
-llm_query(prompt) -> str. The same for one prompt.
-FINAL_VAR(x) ends the work with the answer x.
+Look at how the lines of `context` are written, then split it the same way and search it with \
+exact words or `re`. Import what you use. Compute the answer with code and print it; when the \
+printed result answers the question, write a block that calls FINAL_VAR(result).
+Also there: llm_query(prompt) and llm_query_batched(prompts), which ask a reader LM, and \
+rlm_query(question, part), which asks an author like you about a long part of `context`.
+{tools}"""
+
+SMALL_JUDGE = """\
+You answer a question about a long text by writing Python for a Jupyter notebook. The text is \
+in the variable `context`, already loaded. Reply with one short ```python block. You will see \
+what it prints, then write the next block. Never print all of `context`, never assign to it.
+
+Functions you have:
+llm_query_batched(prompts) -> list of str: a reader LM answers each prompt of a list. It sees only \
+that prompt, so put one piece of the text into it, then a question with a one-word answer.
+llm_query(prompt) -> str: the same for one prompt.
+rlm_query(question, part) -> str: an author like you answers a question about a long part of \
+`context` in a notebook of its own. Slow.
+FINAL_VAR(value): ends the work with the answer.
 {tools}
-Steps: 1. With Python, pick the pieces of `context` that matter (split, `in`, re). 2. If their \
-meaning must be judged, ask about every piece with llm_query_batched; if not, compute with \
-Python. 3. Count or join the replies with Python, print the result, call FINAL_VAR(result).
-Replies may differ in case or carry a full stop: compare with reply.lower().startswith(...)."""
+Python cannot judge what a piece means. So pick the pieces with Python, by the exact name or word \
+in the question, then ask the reader LM about every piece, and count its replies with Python.
+
+Example. Question: In how many letters from Kemi does the writer complain?
+```python
+letters = [line for line in context.splitlines() if "Kemi" in line]
+print(len(letters), letters[:2])
+```
+```python
+prompts = [p + "\\nIs this letter a complaint or praise? Reply with one word." for p in letters]
+replies = llm_query_batched(prompts)
+count = sum(reply.lower().startswith("complaint") for reply in replies)
+print(replies[:5], count)
+```
+```python
+FINAL_VAR(count)
+```"""
+
+SORT = """\
+Sort questions about a text. find: the answer stands in the text as words, names, dates or \
+numbers, which a program can search, count, add or compare. judge: somebody must understand the \
+pieces and judge their opinion, mood, topic or intention. Reply with one word, find or judge."""
+SORTED = (
+    ("Which seller has the most orders?", "find"),
+    ("How many comments on the bakery are negative?", "judge"),
+    ("How many lines mention the bakery?", "find"),
+    ("How many of the poems by Ada are about war?", "judge"),
+    ("What is the number of the invoice?", "find"),
+    ("In which letters is the sister afraid?", "judge"),
+    ("How many rows have the status closed?", "find"),
+    ("How many of the calls from Lima complain about noise?", "judge"),
+    ("What is the total weight of the parcels?", "find"),
+    ("What is the subject of the talk by Noor?", "judge"),
+    ("Which is the cheapest ticket?", "find"),
+    ("Which guests praise the cook?", "judge"),
+    ("What is the mean height?", "find"),
+    ("How many emails by Tao are friendly?", "judge"),
+)
+"""A small model asked "find or judge?" straight away always says judge; shown these first, it
+sorted 27 of 28 questions rightly."""
 
 NO_CODE = (
     "Your reply held no Python block, so nothing ran. Write the next step as a block that begins "
     "with ```python and ends with ```. If you know the answer, call FINAL_VAR(answer) in one."
-)
-UNREADABLE = (
-    "Your reply had a block that is not Python ({tag}); only Python blocks run. Write the next "
-    "step as a ```python block."
 )
 REPEATED = (
     "This is the cell you wrote before, unchanged; it was not run again. Its output is above. "
@@ -82,7 +128,17 @@ CHECK_UNREAD = (
     "You gave the answer {answer!r}, but no cell has looked at `context`. Find the answer in "
     "`context` with code, then call FINAL_VAR again."
 )
-FINISH = "If this answers the question, call FINAL_VAR with the answer now."
+FINISH = "If this answers the question, call FINAL_VAR with the variable that holds the answer."
+ASK_EACH = (
+    "Next: if the answer depends on what these pieces mean (good or bad, for or against, about "
+    "what), ask llm_query_batched about every piece now, one prompt a piece. If it does not, and "
+    "this output is the answer, call FINAL_VAR."
+)
+FIRST_BLOCK = "Write the first block."
+FIRST_PIECES = (
+    "First block: split `context` into pieces and keep in a list those that have the name (or the "
+    "date, the word) that the question is about; print how many and the first two."
+)
 LAST_TURN = (
     "This is your last turn. Write one cell that calls FINAL_VAR with the best answer that the "
     "work so far supports."
@@ -103,10 +159,17 @@ COMPACTED = (
 
 @dataclass(frozen=True)
 class Style:
-    """How we speak to an LM and how much of an output it sees."""
+    """How we speak to an LM and how much of an output it sees.
+
+    ``system`` is by kind of question; where there is more than one kind the LM is first asked to
+    sort the question (``sorting``). ``look`` closes the first message, ``ask`` what follows useful
+    output before any sub-call.
+    """
 
     name: str
-    system: str
+    system: dict[str, str]
+    look: dict[str, str]
+    ask: dict[str, str]
     preview_chars: int
     output_chars: int
     stop_after_block: bool
@@ -114,16 +177,49 @@ class Style:
 
 
 STYLES = {
-    "strong": Style("strong", STRONG, 600, 20_000, stop_after_block=False, remind=False),
-    "small": Style("small", SMALL, 240, 1000, stop_after_block=True, remind=True),
+    "strong": Style(
+        "strong",
+        system={"": STRONG},
+        look={"": FIRST_BLOCK},
+        ask={"": FINISH},
+        preview_chars=600,
+        output_chars=20_000,
+        stop_after_block=False,
+        remind=False,
+    ),
+    "small": Style(
+        "small",
+        system={"find": SMALL_FIND, "judge": SMALL_JUDGE},
+        look={"find": FIRST_BLOCK, "judge": FIRST_PIECES},
+        ask={"find": FINISH, "judge": ASK_EACH},
+        preview_chars=240,
+        output_chars=1000,
+        stop_after_block=True,
+        remind=True,
+    ),
 }
 
 
-def system(style: Style, *, prompt_chars: int, tools: list[dict[str, str]], data: list[str]) -> str:
+def sorting(question: str) -> list[dict[str, Any]]:
+    """The messages that ask which kind a question is. Its first sentence says what is asked;
+    what follows is mostly about the form of the answer."""
+    asked = re.split(r"(?<=[.?!])\s", question.strip(), maxsplit=1)[0]
+    shown = [(message("user", q), message("assistant", kind)) for q, kind in SORTED]
+    return [message("system", SORT), *(m for pair in shown for m in pair), message("user", asked)]
+
+
+def kind_of(reply: str, style: Style) -> str:
+    """The kind that the LM named; the first one where it named none."""
+    return next((kind for kind in style.system if kind in reply.lower()), next(iter(style.system)))
+
+
+def system(
+    style: Style, kind: str, *, prompt_chars: int, tools: list[dict[str, str]], data: list[str]
+) -> str:
     """The system message: the contract, and the user's own tools."""
     lines = [f"- `{t['name']}{t['signature']}`: {t['doc']}".rstrip(": ") for t in tools]
     lines += [f"- `{name}`: a variable that the user handed in." for name in data]
-    return style.system.format(prompt_chars=prompt_chars, tools="\n".join(lines))
+    return style.system[kind].format(prompt_chars=prompt_chars, tools="\n".join(lines)).strip()
 
 
 def describe(info: ContextInfo, style: Style) -> str:
@@ -149,9 +245,9 @@ def describe(info: ContextInfo, style: Style) -> str:
     return text
 
 
-def first(question: str, info: ContextInfo, style: Style) -> str:
+def first(question: str, info: ContextInfo, style: Style, kind: str) -> str:
     """The first user message: the input's description, then the question."""
-    return f"{describe(info, style)}\n\nQuestion: {question}\n\nWrite the first block."
+    return f"{describe(info, style)}\n\nQuestion: {question}\n\n{style.look[kind]}"
 
 
 def output(texts: list[str], notices: list[str], closing: list[str]) -> str:

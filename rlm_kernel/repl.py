@@ -13,7 +13,7 @@ import shutil
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
@@ -153,12 +153,16 @@ def check(request: broker.Request) -> Call | None:
         return Call("tool", cell, [], None, [], [], name, arguments) if right and name else None
     if not isinstance(prompts, list) or not all(isinstance(p, str) for p in prompts):
         return None
+    if not prompts or (len(prompts) > 1 and not request.op.endswith("_batched")):
+        return None
     if request.op in ("llm_query", "llm_query_batched"):
         return Call(request.op, cell, prompts, model)
     if request.op not in ("rlm_query", "rlm_query_batched"):
         return None
     contexts, given = _contexts(header.get("contexts"), payload), header.get("given")
-    if contexts is None or len(contexts) != len(prompts) or not isinstance(given, list):
+    if contexts is None or len(contexts) != len(prompts):
+        return None
+    if not isinstance(given, list) or len(given) != len(prompts):
         return None
     return Call(request.op, cell, prompts, model, contexts, [bool(g) for g in given])
 
@@ -195,6 +199,8 @@ class Repl:
         self._reports: dict[int, dict[str, Any]] = {}
         self._names: list[str] = []
         self._running: int | None = None
+        self._runs = 0  # names a cell to the guest: a session's questions each count from 1
+        self._stuck = False
         self._clock = _Clock(setup.cell_seconds)
         self._serving: set[asyncio.Future[list[Slot]]] = set()
 
@@ -205,7 +211,8 @@ class Repl:
 
     # life
     async def _open(self) -> None:
-        setup = self._setup
+        setup, self._stuck = self._setup, False
+        setup.cwd.mkdir(parents=True, exist_ok=True)  # a cell may have removed it before it died
         self._kernel, self._folder = await self._stack.enter_async_context(
             open_kernel(setup.cwd, kernel_name=setup.kernel_name, env=setup.env)
         )
@@ -230,11 +237,12 @@ class Repl:
         await self._inside(
             f"__import__('sys').path.insert(0, {folder!r}); "
             f"__import__('rlm_guest').boot({str(boot)!r}); "
-            f"__import__('sys').path.remove({folder!r})"
+            f"__import__('sys').path.remove({folder!r})",
+            "the guest",
         )
 
-    async def _inside(self, source: str) -> None:
-        """Run code of ours in the kernel, unseen by the guest's hooks."""
+    async def _inside(self, source: str, what: str) -> None:
+        """Run code of ours in the kernel, unseen by the guest's hooks; ``what`` names it."""
         assert self._kernel is not None
         said: list[str] = []
 
@@ -244,7 +252,7 @@ class Repl:
 
         done = await self._kernel.execute(source, silent=True, on_message=listen)
         if not done.ok:
-            raise KernelDied(f"the guest could not be started in the kernel: {' '.join(said)}")
+            raise KernelDied(f"{what} could not be loaded in the kernel: {' '.join(said)}")
 
     def _placed(self, source: Source, name: str) -> tuple[dict[str, Any], str]:
         """The source's bytes where the kernel can read them, and how it must read them."""
@@ -255,22 +263,37 @@ class Repl:
         return source.spec(), str(path)
 
     async def set_context(self, source: Source) -> ContextInfo:
-        """Give the kernel its ``context``; also after every restart."""
+        """Give the kernel its ``context``; also after every restart.
+
+        A kernel that has died, or that would not stop, since the last cell is replaced.
+        """
         self._context = source
+        if self._stuck or not self._alive:
+            await self._renew()
         spec, path = self._placed(source, "context")
         self._info = asyncio.get_running_loop().create_future()
-        await self._inside(f"__import__('rlm_guest').set_context({spec!r}, {path!r})")
+        await self._inside(
+            f"__import__('rlm_guest').set_context({spec!r}, {path!r})", "the context"
+        )
         info = await asyncio.wait_for(self._info, 10)
         return _info(info, spec, source.notice)
 
     async def _reopen(self) -> list[str]:
         """A new kernel with guest and context. Returns the names that were lost."""
-        lost, self._names = self._names, []
-        await self.close()
-        await self._open()
+        lost = self._names
+        await self._renew()
         if self._context is not None:
             await self.set_context(self._context)
         return lost
+
+    async def _renew(self) -> None:
+        self._names = []
+        await self.close()
+        await self._open()
+
+    @property
+    def _alive(self) -> bool:
+        return self._kernel is not None and self._kernel.alive
 
     async def close(self) -> None:
         self._stop_calls()
@@ -292,9 +315,12 @@ class Repl:
         When cancelled, the cell is interrupted and the caller finds in ``collector`` what it had
         put out; the kernel and its names stay unless it would not stop.
         """
+        if self._stuck:
+            await self._reopen()
         assert self._kernel is not None
         collector = collector or Collector()
         self._running, self._clock = cell, _Clock(self._setup.cell_seconds)
+        self._runs += 1
         started = time.monotonic()
 
         def listen(kind: str, content: dict[str, Any]) -> None:
@@ -304,7 +330,7 @@ class Repl:
 
         executing = asyncio.ensure_future(
             self._kernel.execute(
-                source, on_message=listen, metadata={"rlm": {"cell": cell, "author": author}}
+                source, on_message=listen, metadata={"rlm": {"cell": self._runs, "author": author}}
             )
         )
         expiring = asyncio.ensure_future(self._clock.expired())
@@ -328,8 +354,9 @@ class Repl:
         await self._kernel.interrupt()
         await asyncio.wait({executing}, timeout=GRACE_SECONDS)
         if not executing.done():
+            self._stuck = True
             executing.cancel()
-            await asyncio.gather(executing, return_exceptions=True)
+        await asyncio.gather(executing, return_exceptions=True)
 
     def _stop_calls(self) -> None:
         for serving in self._serving:
@@ -381,17 +408,18 @@ class Repl:
             return {"value": None}
         if request.op == "ran":
             cell = request.header.get("cell")
-            if isinstance(cell, int) and cell == self._running:
-                self._reports[cell] = request.header
+            if self._running is not None and cell == self._runs:
+                self._reports[self._running] = request.header
             return {"value": None}
         call = check(request)
         if call is None:
             return refusal(f"a malformed call: {str(request.op)[:50]!r}")
-        if call.cell != self._running:
+        if self._running is None or call.cell != self._runs:
             return refusal(
-                f"cell {call.cell}, which started this code, has ended: calls are served only "
-                "while their cell runs. Wait for threads and tasks before the cell ends."
+                "the cell that started this code has ended: calls are served only while their "
+                "cell runs. Wait for threads and tasks before the cell ends."
             )
+        call = replace(call, cell=self._running)
         try:
             with self._pause(bool(request.header.get("main"))):
                 slots = await self._serve(call)

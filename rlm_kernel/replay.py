@@ -11,7 +11,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from . import contexts
 from .calls import identity
@@ -79,8 +79,13 @@ class RecordedCalls:
         return text
 
     def unused(self) -> list[str]:
-        """Calls of the record that the replay did not make."""
-        left = [calls[0] for place, calls in self._calls.items() if place not in self._used]
+        """Calls of the record that the replay did not make, of the cells that ran again."""
+        again = {cell.cell for cell in self._node.cells if cell.status != "interrupted"}
+        left = [
+            calls[0]
+            for place, calls in self._calls.items()
+            if place not in self._used and calls[0].cell in again
+        ]
         return [
             f"node {self._node.node}, cell {c.cell}: the recorded {c.op} was not made again"
             for c in left
@@ -130,9 +135,7 @@ def _depth_first(node: RecordedNode) -> tuple[int, str]:
 
 async def _replay_node(recorded: Recorded, node: RecordedNode, verdict: Verdict) -> None:
     calls = RecordedCalls(node, verdict)
-    source, reason = contexts.find(node.context, recorded.folder.resolve())
-    if source is None:
-        raise RecordError(f"node {node.node}: its context cannot be found again: {reason}")
+    source = _found(recorded, node.context, f"the context of node {node.node}")
     with tempfile.TemporaryDirectory(prefix="rlm-replay-") as cwd:
         async with open_repl(calls, _setup(recorded, Path(cwd))) as repl:
             await repl.set_context(source)
@@ -144,6 +147,13 @@ async def _replay_node(recorded: Recorded, node: RecordedNode, verdict: Verdict)
     verdict.ambiguities += calls.ambiguous()
 
 
+def _found(recorded: Recorded, spec: dict[str, Any], what: str) -> contexts.Source:
+    source, reason = contexts.find(spec, recorded.folder.resolve())
+    if source is None:
+        raise RecordError(f"{what} cannot be found again: {reason}")
+    return source
+
+
 def _setup(recorded: Recorded, cwd: Path) -> Setup:
     settings = recorded.settings
     try:
@@ -151,7 +161,9 @@ def _setup(recorded: Recorded, cwd: Path) -> Setup:
             cwd=cwd,
             kernel_name=settings["kernel"],
             tools=[{"name": n, "signature": "(...)", "doc": ""} for n in settings["tools"]],
+            data={n: _found(recorded, spec, n) for n, spec in settings.get("data", {}).items()},
             max_prompt_chars=settings["prompt_chars"],
+            max_batch=settings["max_batch"],
             cell_seconds=settings["limits"]["cell_seconds"],
         )
     except KeyError as missing:

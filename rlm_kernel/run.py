@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from .contexts import Source
 from .events import Event, Usage
@@ -48,12 +48,14 @@ class LM(Protocol):
 
 @dataclass(frozen=True)
 class Model:
-    """An LM in a role: where it is, its name there, how it is sampled, its window in tokens."""
+    """An LM in a role: where it is, its name there, how it is sampled, its window in tokens, and
+    how many prompts one batch may bring it."""
 
     client: LM
     name: str
     sampling: Sampling
     window: int
+    max_batch: int = 10_000
 
 
 @dataclass(frozen=True)
@@ -139,6 +141,7 @@ class Run:
             tools=self.tools.functions,
             data=self.tools.data,
             max_prompt_chars=self.prompt_chars,
+            max_batch=self.sub.max_batch,
             cell_seconds=self.limits.cell_seconds,
         )
 
@@ -157,6 +160,15 @@ class Run:
             part.write_bytes(data)
             part.replace(path)
         return (source if source.data is None else replace(source, path=path, data=None)), None
+
+    def recorded(self, spec: dict[str, Any], text: str | None) -> dict[str, Any]:
+        """The spec as the record keeps it: with the text where it is small, and without a path
+        into the run's own folder, which may move."""
+        if text is not None:
+            return {**spec, "text": text}
+        path = spec["path"]
+        inside = path is not None and Path(path).is_relative_to(self.folder)
+        return {**spec, "path": None} if inside else spec
 
     @staticmethod
     def from_guest(kind: str, data: bytes, name: str) -> Source:

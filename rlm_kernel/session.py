@@ -13,10 +13,12 @@ from typing import Any
 
 from .calls import Nobody
 from .contexts import Source
+from .errors import UsageError
 from .events import Event, RunStarted, Status, Usage
+from .inner import check_kernelspec
 from .loop import Task, solve_tree
 from .models import Models, open_models
-from .record.recorder import Recorder, new_run_folder
+from .record.recorder import JOURNAL, Recorder, new_run_folder
 from .repl import Repl, open_repl
 from .run import LM, Kernels, Run
 from .settings import InForce
@@ -77,6 +79,8 @@ class Session:
         self._repl: Repl | None = None
         self._opening = asyncio.Lock()
         self._asking = asyncio.Lock()
+        self.trajectory: Path | None = None
+        """The root notebook of the run that started last."""
 
     async def close(self) -> None:
         await self._stack.aclose()
@@ -90,6 +94,7 @@ class Session:
         Cancelling ends the run, whose trajectory stays, and is raised again. With a persistent
         kernel questions wait for one another.
         """
+        check_kernelspec(self._force.settings.kernel)
         models = await self._open()
         if not self._persistent:
             return await self._run(models, source, question, readers)
@@ -109,14 +114,25 @@ class Session:
         out = self._force.settings.out
         if out is None:
             return new_run_folder(Path.cwd(), time.strftime("%Y%m%d-%H%M%S"))
-        out.mkdir(parents=True, exist_ok=True)
-        return out
+        try:
+            out.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UsageError(
+                f"out={str(out)!r}: the run's folder cannot be made: {error.strerror}; choose "
+                "another one"
+            ) from error
+        if (out / JOURNAL).exists():
+            raise UsageError(
+                f"out={str(out)!r}: the folder holds a run already; choose another one or remove it"
+            )
+        return out.resolve()  # kernels have another working folder
 
     async def _run(
         self, models: Models, source: Source, question: str | None, readers: Sequence[Reader]
     ) -> Result:
         folder = self._folder()
         recorder = Recorder(folder)
+        self.trajectory = recorder.trajectory
 
         def emit(event: Event) -> None:
             recorder(event)
@@ -135,10 +151,12 @@ class Session:
         )
         text = question or QUESTION
         try:
-            emit(RunStarted(folder.name, text, self._described(run), versions(), time.time()))
+            settings = self._described(run)
+            settings["data"] = await asyncio.to_thread(_kept_data, run)
+            emit(RunStarted(folder.name, text, settings, versions(), time.time()))
             outcome = await solve_tree(run, Task(text, source), await self._kept_repl(run))
         finally:
-            _drop_empty(folder / "files")
+            _drop_empty(folder / "files", "0" if self._persistent else None)
             await asyncio.shield(recorder.close())
         return Result(
             outcome.answer,
@@ -167,15 +185,25 @@ class Session:
             "prompt": run.style.name,
             "temperature": run.root.sampling.temperature,
             "prompt_chars": run.prompt_chars,
+            "max_batch": run.sub.max_batch,
             "tools": [tool["name"] for tool in self._tools.functions],
             "limits": dataclasses.asdict(self._force.limits),
         }
 
 
-def _drop_empty(files: Path) -> None:
-    """Remove the working folders that no cell wrote to."""
+def _kept_data(run: Run) -> dict[str, dict[str, Any]]:
+    """Where replay finds the values that the user handed in. Blocks."""
+    kept = {name: run.kept(source) for name, source in run.tools.data.items()}
+    return {
+        name: source.spec() if text is None else {**source.spec(), "text": text}
+        for name, (source, text) in kept.items()
+    }
+
+
+def _drop_empty(files: Path, in_use: str | None) -> None:
+    """Remove the working folders that no cell wrote to; one may be ``in_use``."""
     if not files.is_dir():
         return
     for folder in [*files.iterdir(), files]:
-        if folder.is_dir() and not any(folder.iterdir()):
+        if folder.is_dir() and folder.name != in_use and not any(folder.iterdir()):
             folder.rmdir()

@@ -36,13 +36,13 @@ def _marked(mark: str) -> list[int]:
     return found
 
 
-def reap(pgid: int, mark: str) -> None:
+def reap(pgid: int | None, mark: str) -> None:
     """End a kernel's process group and whatever else it started that kept its environment.
 
     Not promised: a process that left the group and cleared its environment. On macOS only the
     group is ended.
     """
-    if hasattr(os, "killpg"):
+    if pgid is not None and hasattr(os, "killpg"):
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(pgid, signal.SIGKILL)
     for _ in range(5):  # a process may fork while we look
@@ -64,7 +64,8 @@ def main() -> None:
         else:
             kernels.pop(order["mark"], None)
     for mark, order in kernels.items():
-        reap(int(str(order["pgid"])), mark)
+        pgid = order["pgid"]
+        reap(pgid if isinstance(pgid, int) else None, mark)
         shutil.rmtree(str(order["folder"]), ignore_errors=True)
 
 
@@ -89,7 +90,7 @@ class Watchdog:
             self._process.stdin.write(json.dumps(order).encode() + b"\n")
             self._process.stdin.flush()
 
-    def watch(self, pgid: int, mark: str, folder: str) -> None:
+    def watch(self, pgid: int | None, mark: str, folder: str) -> None:
         """End the group and delete the folder if this process ends before ``forget``."""
         self._tell({"do": "watch", "pgid": pgid, "mark": mark, "folder": folder})
 

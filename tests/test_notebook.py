@@ -17,6 +17,7 @@ from markdown_it import MarkdownIt
 from stories import HOSTILE, call, cell, prompted, replied, run_started, started, story
 
 from rlm_kernel.digests import digest
+from rlm_kernel.errors import RecordError
 from rlm_kernel.events import CellRan, Event, NodeEnded
 from rlm_kernel.record import ipynb
 from rlm_kernel.record.markdown import details, fenced, inert, literal, quote, shorten, table
@@ -26,13 +27,17 @@ from rlm_kernel.record.packing import LONGEST, unpack
 from rlm_kernel.record.prose import reminders, without_blocks
 from rlm_kernel.record.summary import summarise
 
-SCHEMA = json.loads((files("rlm_kernel") / "record" / "schema" / "trajectory-1.json").read_text("utf-8"))
+SCHEMA = json.loads(
+    (files("rlm_kernel") / "record" / "schema" / "trajectory-1.json").read_text("utf-8")
+)
 
 
 def view(events: list[Event], node: str = "0", **place: Any) -> nbformat.NotebookNode:
     own = [event for event in events if getattr(event, "node", None) == node]
     nodes = summarise(events).below(node)
-    return build(own, Place(**({"run": run_started(), "nodes": nodes} | place)))
+    made = build(own, Place(**({"run": run_started(), "nodes": nodes} | place)))
+    as_node: nbformat.NotebookNode = nbformat.from_dict(made)
+    return as_node
 
 
 def source(notebook: nbformat.NotebookNode, part: str) -> str:
@@ -192,6 +197,37 @@ def test_the_seal_of_the_record_is_noted() -> None:
     assert view(story(), "0.1", seal="a" * 64).metadata.rlm.record.path == "../journal.jsonl"
 
 
+def test_the_file_is_byte_for_byte_what_nbformat_writes() -> None:
+    data = {"text/plain": "a\nb", "text/html": "<b>\n</b>", "application/json": {"a": ["b"]}}
+    picture = {"image/svg+xml": "<svg>\n</svg>", "image/png": "aGk=\n", "application/x+json": ["c"]}
+    outputs = [
+        {"output_type": "stream", "name": "stdout", "text": "one\r\ntwo\u2028three"},
+        {"output_type": "display_data", "data": data, "metadata": {}},
+        {"output_type": "execute_result", "data": picture, "metadata": {}, "execution_count": 1},
+    ]
+    made = view([*story(), cell("0", 9, source="x = 1\n\ny = 2", outputs=outputs)])
+    written = nbformat.writes(made)
+    assert ipynb.dumps(made).decode() == written + "\n"
+    assert ipynb.loads(ipynb.dumps(made)) == nbformat.reads(written, as_version=4)
+
+
+@pytest.mark.parametrize(
+    "harm",
+    [
+        lambda made: made["cells"][0].pop("metadata"),
+        lambda made: made["cells"][0].update(id="no good id"),
+        lambda made: made["cells"][0].update(id=made["cells"][1]["id"]),
+        lambda made: made.update(metadata=[]),
+    ],
+)
+def test_a_notebook_that_its_format_does_not_allow_is_refused(harm: Any) -> None:
+    made = view(story())
+    ipynb.check(made, Path("a.ipynb"))
+    harm(made)
+    with pytest.raises(RecordError, match=r"a\.ipynb: not a valid notebook"):
+        ipynb.check(made, Path("a.ipynb"))
+
+
 def test_two_views_of_the_same_events_are_equal_bytes() -> None:
     assert ipynb.dumps(view(story())) == ipynb.dumps(view(story()))
 
@@ -209,9 +245,7 @@ def test_a_lone_surrogate_survives_and_stops_no_other_tool(tmp_path: Path) -> No
 
 
 def test_a_lone_surrogate_that_others_left_in_a_notebook_survives_our_file() -> None:
-    made = ipynb.notebook(
-        {"nbformat": 4, "nbformat_minor": 5, "metadata": {"x": "\ud800"}, "cells": []}
-    )
+    made = {"nbformat": 4, "nbformat_minor": 5, "metadata": {"x": "\ud800"}, "cells": []}
     assert ipynb.loads(ipynb.dumps(made)) == made
 
 

@@ -39,6 +39,7 @@ __all__ = [
 ]
 
 NAMES_SHOWN = 60
+LONGEST_MODEL = 200
 MODULES_OFTEN_WANTED = (
     "numpy", "pandas", "matplotlib", "scipy", "sklearn", "polars", "requests", "bs4", "yaml",
     "tiktoken", "networkx", "sympy",
@@ -60,7 +61,8 @@ class Guest:
         self.line = Line(config["address"], config["token"])
         self.max_prompt_chars = config["max_prompt_chars"]
         self.max_batch = config["max_batch"]
-        self.guards_context = False
+        self.guards_names = False
+        self._pid = os.getpid()
         self._notices = []
         self._answer = None
         self._hidden = set(shell.user_ns)
@@ -74,6 +76,7 @@ class Guest:
         shell.user_ns["answer"] = {"content": "", "ready": False}
         self._hidden.update(self.names, ("answer", "context"))
         _harden(shell.kernel.session)
+        _hide_our_frames(shell)
         shell.ast_transformers.append(Rewriter(self))
         shell.events.register("pre_run_cell", self._before)
         shell.events.register("post_run_cell", self._after)
@@ -100,23 +103,25 @@ class Guest:
         request = self.shell.kernel.get_parent("shell").get("metadata", {}).get("rlm", {})
         cell_now.set(request.get("cell"))
         threading.main_thread()._rlm_cell = request.get("cell")  # type: ignore[attr-defined]
-        self.guards_context = request.get("author") == "lm"
+        self.guards_names = request.get("author") == "lm"
         self._notices = []
         self._answer = None
-        if self.guards_context:
+        if self.guards_names:
             self._restore()
 
     def _after(self, result):
         error = getattr(result, "error_in_exec", None) or getattr(result, "error_before_exec", None)
         if result is None or error is not None:
             self._hint(error)
-        if not self.guards_context and "context" in self.shell.user_ns:
+        if not self.guards_names and "context" in self.shell.user_ns:
             self._context = self.shell.user_ns["context"]  # a human's assignment stands
             self._has_context = True
         answer, draft = self._answers(error)
         report = {"op": "ran", "cell": current_cell(), "answer": answer, "draft": draft}
         report.update(notices=self._notices, names=[n for n, _ in self._variables()])
-        self.guards_context = False
+        if self.guards_names:  # now: before the next cell the kernel tells them where to write
+            sys.stdout, sys.stderr = self._streams
+        self.guards_names = False
         with contextlib.suppress(ConnectionError):  # the host is gone: nobody to tell
             self.line.ask(report)
 
@@ -147,7 +152,7 @@ class Guest:
                 self.shell.user_ns[name] = value
         if self._has_context and self.shell.user_ns.get("context") is not self._context:
             self.shell.user_ns["context"] = self._context
-        sys.stdout, sys.stderr = self._streams
+        self.shell.user_ns.setdefault("answer", {"content": "", "ready": False})
 
     # the globals
     def _variables(self):
@@ -178,15 +183,27 @@ class Guest:
         prompts = list(prompts)
         if len(prompts) > self.max_batch:
             raise CallRefused(
-                "a batch of %s prompts; %s is the most in one call: ask in several batches, or "
-                "fewer questions" % (format(len(prompts), ","), format(self.max_batch, ","))
+                "a batch of %s prompts; %s is the most in one call: keep only the pieces that the "
+                "question is about, or ask in several batches"
+                % (format(len(prompts), ","), format(self.max_batch, ","))
             )
         for i, prompt in enumerate(prompts):
             (check or self._check)(prompt, "prompt %d" % i)
         return prompts
 
     def _request(self, op, **fields):
-        main = threading.current_thread() is threading.main_thread()
+        model = fields.get("model")
+        if model is not None and (
+            not isinstance(model, str) or len(model) > LONGEST_MODEL or "\n" in model
+        ):  # small models write llm_query(question, text)
+            raise TypeError(
+                "%s takes a model's name after the prompt, and this is no name: put the text into "
+                "the prompt, as in %s(question + text)" % (op, op)
+                if op.startswith("llm")
+                else "%s: model must be a model's name" % op
+            )
+        # A forked process has a main thread too, but the cell does not wait in that one.
+        main = threading.current_thread() is threading.main_thread() and os.getpid() == self._pid
         return dict(op=op, cell=current_cell(), main=main, **fields)
 
     def _value(self, reply):
@@ -278,6 +295,8 @@ class Guest:
         ours = (llm_query, llm_query_batched, rlm_query, rlm_query_batched, FINAL_VAR, SHOW_VARS)
         names = {function.__name__: function for function in ours}
         names.update((tool["name"], self._tool(**tool)) for tool in tools)
+        for name, function in names.items():  # so that multiprocessing can pickle them by name
+            function.__module__, function.__qualname__ = "__main__", name
         return names
 
     def _tool(self, name, signature, doc):
@@ -289,9 +308,44 @@ class Guest:
                 )
             return self._value(self.line.ask(self._request("tool", name=name, **kwargs_and_args)))
 
-        tool.__name__ = tool.__qualname__ = name
+        tool.__name__ = name
         tool.__doc__ = "%s%s\n\n%s" % (name, signature, doc)
         return tool
+
+
+def _hide_our_frames(shell):
+    """Let tracebacks leave our own frames out.
+
+    They say nothing to an LM, and their temporary paths would differ in a replay.
+    """
+    show, thread_hook = shell.InteractiveTB.structured_traceback, threading.excepthook
+
+    def shown(etype, evalue, *args, **kwargs):
+        _trim(evalue)
+        return show(etype, evalue, *args, **kwargs)
+
+    def of_thread(args):
+        _trim(args.exc_value)
+        thread_hook(args)
+
+    shell.InteractiveTB.structured_traceback = shown
+    threading.excepthook = of_thread
+
+
+def _trim(error):
+    ours, seen = os.path.dirname(__file__), set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
+        kept, frame = None, error.__traceback__
+        while frame is not None:
+            if not frame.tb_frame.f_code.co_filename.startswith(ours):
+                kept = frame
+            elif kept is None:
+                error.__traceback__ = frame.tb_next
+            else:
+                kept.tb_next = frame.tb_next
+            frame = frame.tb_next
+        error = error.__cause__ or error.__context__
 
 
 def _harden(session):

@@ -184,16 +184,18 @@ def _tries(count: int) -> str:
 _WORDS = {
     "unreachable": "no connection to {url} after {tries} | Start the server, or set RLM_BASE_URL "
     "(or OPENAI_BASE_URL) to one that runs.",
-    "timeout": "no reply from {url} in time after {tries} | Allow more time, or ask for less.",
+    "timeout": "no reply from {url} in time after {tries} | Allow more time by RLM_TIMEOUT_S, or "
+    "ask for less.",
     "auth": "{url} refused the key | Set RLM_API_KEY (or OPENAI_API_KEY) to a key that is valid "
     "there.",
     "model": "{url} does not know the model {model!r} | Set RLM_MODEL or RLM_SUB_MODEL to a model "
     "that it has, or check the address (most end in /v1).",
     "window": "the prompt does not fit the context window of {model!r} | Send it in smaller "
     "pieces, or use a model with a larger window.",
-    "bad_request": "{url} refused the request",
-    "rate_limit": "{url} still had too many requests after {tries} and {waited} s of waiting | Try "
-    "later, or allow fewer requests in flight.",
+    "bad_request": "{url} refused the request | Change what it complains of: the model, "
+    "or a setting (`rlm doctor` shows them).",
+    "rate_limit": "{url} took no more requests after {tries} and {waited} s of waiting | Try "
+    "later, or allow fewer in flight by RLM_MAX_IN_FLIGHT.",
     "server": "{url} failed to serve the request in {tries} | Try later, or see the log of the "
     "server.",
     "cut": "{url} ended its reply too early in {tries} | Try later, or see the log of the server.",

@@ -81,7 +81,8 @@ def _broken(error: BaseException) -> Failure:
         if isinstance(root, (ClientResponseError, DecodingError)):
             return Failure("garbage", str(root), again=True)
         error, root = root, root.__cause__
-    return Failure("cut", str(error), again=True)
+    # The text of aiohttp's parser errors begins with a status that no server has sent.
+    return Failure("cut", str(getattr(error, "message", error)), again=True)
 
 
 def _json_or_text(text: str) -> object:

@@ -9,8 +9,6 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from nbformat import NotebookNode
-
 from ..events import (
     CallEnded,
     CellRan,
@@ -23,7 +21,7 @@ from ..events import (
     Usage,
 )
 from .figures import counted, duration, price, spent
-from .ipynb import notebook
+from .ipynb import Notebook
 from .markdown import code, fenced, inert, literal, one_line, printable, quote, shorten, table
 from .metadata import Place, describe, page
 from .prose import reminders, without_blocks
@@ -35,7 +33,7 @@ _NOT_IN_ID = re.compile(r"[^A-Za-z0-9]")
 _KERNEL = {"name": "rlm", "display_name": "RLM", "language": "python"}
 
 
-def build(node_events: list[Event], place: Place) -> NotebookNode:
+def build(node_events: list[Event], place: Place) -> Notebook:
     """The notebook of the node whose events these are, in their order."""
     nodes = place.nodes or summarise(node_events).nodes
     if not nodes:
@@ -48,9 +46,9 @@ def build(node_events: list[Event], place: Place) -> NotebookNode:
     return _notebook(cells.made, {"rlm": about})
 
 
-def _notebook(cells: list[dict[str, Any]], extra: dict[str, Any]) -> NotebookNode:
+def _notebook(cells: list[dict[str, Any]], extra: dict[str, Any]) -> Notebook:
     metadata = {"kernelspec": _KERNEL, "language_info": {"name": "python"}} | extra
-    return notebook({"nbformat": 4, "nbformat_minor": 5, "metadata": metadata, "cells": cells})
+    return {"nbformat": 4, "nbformat_minor": 5, "metadata": metadata, "cells": cells}
 
 
 class _Cells:
@@ -210,7 +208,8 @@ def _tell(cells: _Cells, events: list[Event]) -> None:
             sources = [cell.source for cell in ran.get(event.turn, [])]
             text = inert(without_blocks(event.text, sources))
             if text:
-                cells.markdown(f"turn-{event.turn}", f"###### Turn {event.turn}\n\n{text}")
+                title = f"Turn {event.turn}" if event.turn else "Kind of question"
+                cells.markdown(f"turn-{event.turn}", f"###### {title}\n\n{text}")
         elif isinstance(event, CallEnded):
             calls.setdefault(event.cell, []).append(event)
         elif isinstance(event, CellRan):

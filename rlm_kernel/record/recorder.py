@@ -243,7 +243,7 @@ def _write_page(path: Path, events: list[Event], place: Place, *, check: bool) -
 def _add_seal(written: _Page, seal: str) -> None:
     try:
         made = ipynb.loads(written.path.read_bytes())
-        made.metadata["rlm"]["record"] = record(written.root, seal)
+        made["metadata"]["rlm"]["record"] = record(written.root, seal)
     except (OSError, ValueError, KeyError) as error:
         raise RecordError(f"{written.path}: the notebook was changed meanwhile: {error}") from error
     journal.write_file(written.path, ipynb.dumps(made))

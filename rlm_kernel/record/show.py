@@ -95,7 +95,7 @@ def _part(tree: Tree, nodes: tuple[Node, ...]) -> Tree:
 
 def _metadata(path: Path) -> dict[str, Any]:
     try:
-        about = ipynb.loads(path.read_bytes()).metadata.get("rlm")
+        about = ipynb.loads(path.read_bytes())["metadata"].get("rlm")
     except OSError as error:
         raise RecordError(f"{path}: no trajectory can be read: {error.strerror}") from error
     except ValueError as error:

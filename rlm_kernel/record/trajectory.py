@@ -143,7 +143,7 @@ def _from_notebook(path: Path) -> Recorded:
                 "folder instead of the notebook alone"
             ) from error
 
-    about: dict[str, Any] = unpack(dict(notebook.metadata["rlm"]), fetch)
+    about: dict[str, Any] = unpack(dict(notebook["metadata"]["rlm"]), fetch)
     try:
         spec = about["context"]["spec"]
         node = RecordedNode(about["node"], about["parent"], spec, [], [], None)
@@ -163,18 +163,18 @@ def _from_notebook(path: Path) -> Recorded:
 
 def _cells_of(notebook: Any, rows: list[dict[str, Any]]) -> Iterable[RecordedCell]:
     by_number = {row["cell"]: row for row in rows}
-    for cell in notebook.cells:
-        number = cell.metadata.get("rlm", {}).get("cell")
-        if cell.cell_type == "code" and number in by_number:
+    for cell in notebook["cells"]:
+        number = cell["metadata"].get("rlm", {}).get("cell")
+        if cell["cell_type"] == "code" and number in by_number:
             row = by_number[number]
             yield RecordedCell(
                 number,
-                cell.source,
+                cell["source"],
                 row["author"],
                 row["status"],
                 row["answer"],
                 row["outputs"],
-                list(cell.outputs),
+                list(cell["outputs"]),
             )
 
 

@@ -1,0 +1,67 @@
+"""Questions to a scripted LM, and what their records say."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any, TypeVar
+
+from rlm_kernel import RLM, Result
+from rlm_kernel.events import CallEnded, CellRan, Event
+from rlm_kernel.record import journal, show
+from rlm_kernel.testing import ScriptedLM
+
+E = TypeVar("E")
+Sub = Callable[[str], "str | Exception"]
+
+
+def block(*sources: str) -> str:
+    """A reply of one block a source."""
+    return "\n".join(f"```python\n{source}\n```" for source in sources)
+
+
+def script(*turns: str | Exception, sub: Sub = lambda prompt: f"<{prompt}>") -> ScriptedLM:
+    """An LM whose turns are these; a turn without a fence is the source of one cell."""
+    return ScriptedLM(
+        [t if isinstance(t, Exception) or "```" in t else block(t) for t in turns], sub
+    )
+
+
+def ask(
+    lm: ScriptedLM,
+    out: Path,
+    context: object = "some text",
+    question: str = "What is it?",
+    **settings: Any,
+) -> Result:
+    """One question, its run in the folder ``out``."""
+    with RLM(model=lm, out=out, **settings) as rlm:
+        return rlm.completion(context, question)
+
+
+def events(result: Result) -> list[Event]:
+    return journal.read(result.trajectory.parent / "journal.jsonl").events
+
+
+def of(kind: type[E], all_events: Iterable[Event]) -> list[E]:
+    return [event for event in all_events if isinstance(event, kind)]
+
+
+def cells(result: Result, node: str = "0") -> list[CellRan]:
+    return [event for event in of(CellRan, events(result)) if event.node == node]
+
+
+def calls(result: Result) -> list[CallEnded]:
+    return of(CallEnded, events(result))
+
+
+def told(lm: ScriptedLM, turn: int) -> str:
+    """The last message before a turn, counted from 1."""
+    return str(lm.asked[turn - 1][-1]["content"])
+
+
+def check_whole(result: Result) -> None:
+    """The record is sealed and every notebook of the run is valid."""
+    loaded = show.load(result.trajectory.parent)
+    assert loaded.sealed, loaded.problems
+    assert list(loaded.problems) == []

@@ -1,0 +1,80 @@
+"""Run the benchmarks and print the table. Nothing here asserts a time."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import sys
+from importlib.metadata import version
+
+from rich.console import Console
+
+from . import table
+from .processes import REQUIREMENTS, BenchError, case, endpoint, peer_python
+
+CASES = (
+    "first", "completion", "long", "cell", "queries", "batches", "large", "children", "record",
+)  # fmt: skip
+PEERS = ("local", "ipython", "subprocess")
+FIRST_REPEATS = 3
+
+
+def main(arguments: list[str]) -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
+    parser.add_argument("--markdown", action="store_true", help="print the table as Markdown")
+    parser.add_argument("--only", nargs="+", choices=CASES, default=CASES, help="these cases")
+    parser.add_argument("--ours", action="store_true", help="without the peer")
+    options = parser.parse_args(arguments)
+    progress = Console(stderr=True)
+    try:
+        ours, peers = _measure(options.only, () if options.ours else PEERS, progress)
+    except BenchError as error:
+        progress.print(str(error), style="red", markup=False)
+        return 1
+    rows = table.cells(ours, peers)
+    if options.markdown:
+        print(f"{table.markdown(rows)}\n\n{_circumstances()}")
+    else:
+        table.draw(rows, Console(width=None if sys.stdout.isatty() else 160))
+        print(_circumstances())
+    return 0
+
+
+def _measure(
+    wanted: list[str], names: tuple[str, ...], progress: Console
+) -> tuple[table.Measured, dict[str, table.Measured]]:
+    ours: table.Measured = {}
+    peers: dict[str, table.Measured] = {name: {} for name in names}
+    if names:
+        progress.print("the peer's environment …", style="dim")
+    python = peer_python() if names else ""
+    with endpoint() as address:
+        for work in wanted:
+            progress.print(f"{work} …", style="dim")
+            more = [address] if work == "batches" else []
+            repeats = FIRST_REPEATS if work == "first" else 1
+            ours |= _median([case(sys.executable, "ours", work, *more) for _ in range(repeats)])
+            for name, measured in peers.items():
+                if (work, name) in (("record", "ipython"), ("record", "subprocess")):
+                    continue  # its log is the same in every environment
+                runs = [case(python, "peer", work, name, *more) for _ in range(repeats)]
+                measured |= _median(runs)
+    return ours, peers
+
+
+def _median(runs: list[table.Measured]) -> table.Measured:
+    return {name: sorted(run[name] for run in runs)[len(runs) // 2] for name in runs[0]}
+
+
+def _circumstances() -> str:
+    peer = next(line for line in REQUIREMENTS.read_text().splitlines() if line.startswith("rlms"))
+    ours = [f"{name} {version(name)}" for name in ("rlm_kernel", "ipykernel", "openai")]
+    return (
+        f"Medians; in brackets ours divided by the peer's ({peer.replace('==', ' ')}). "
+        f"Python {platform.python_version()}, {', '.join(ours)}, {os.cpu_count()} cores."
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,135 @@
+"""Our side: ``python -m tests.bench.ours CASE``, the same work through our public faces.
+
+Prints one line of JSON: name -> number, seconds where nothing else is said. Our record is always
+on, also where the peer keeps none.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from rlm_kernel import RLM, Limits, Result
+from rlm_kernel.testing import ScriptedLM
+
+from . import scripts
+
+ROOMY = {"window": 100_000_000}  # tokens: nothing is refused or compacted for its length
+
+
+def complete(script: list[str], context: object = "x" * 1000, **more: Any) -> Result:
+    """One completion; children are told the shortest script."""
+    said = iter(script)
+
+    def turn(messages: list[dict[str, Any]]) -> str:
+        child = "child " in str(messages[1]["content"])
+        return scripts.turns(1)[0] if child else next(said)
+
+    limits = Limits(turns=len(script) + 1, tokens=None)
+    with RLM(ScriptedLM(turn, lambda _: "a reply"), limits=limits, **more) as rlm:
+        return _answered(rlm.completion(context, "the question"))
+
+
+def _answered(result: Result) -> Result:
+    if result.status != "answered":
+        raise SystemExit(f"the run {result.status}: {result.reason}")
+    return result
+
+
+def first() -> dict[str, float]:
+    complete(scripts.turns(3))
+    return {}
+
+
+def completion() -> dict[str, float]:
+    return {"completion": scripts.median(scripts.timed(lambda: complete(scripts.turns(3)), 5))}
+
+
+async def _repl(context: object, cells: int) -> tuple[float, list[float]]:
+    """The seconds until a REPL has its context, and of each trivial cell in it."""
+    from rlm_kernel import contexts
+    from rlm_kernel.calls import Nobody
+    from rlm_kernel.repl import Setup, open_repl
+
+    began = time.perf_counter()
+    async with open_repl(Nobody(), Setup(cwd=Path.cwd())) as repl:
+        await repl.set_context(await asyncio.to_thread(contexts.from_value, context))
+        ready = time.perf_counter() - began
+        seconds = []
+        for number in range(cells):
+            began = time.perf_counter()
+            await repl.run("x = 1 + 1", cell=number)
+            seconds.append(time.perf_counter() - began)
+    return ready, seconds[20:]
+
+
+def cell() -> dict[str, float]:
+    ready = [asyncio.run(_repl("x" * 1000, 0))[0] for _ in range(3)]
+    _, seconds = asyncio.run(_repl("x" * 1000, 220))
+    return {"setup": scripts.median(ready), "cell": scripts.median(seconds)}
+
+
+def queries() -> dict[str, float]:
+    def seconds(size: int, count: int) -> list[float]:
+        found: list[float] = json.loads(
+            str(complete(scripts.queries(size, count), **ROOMY).response)
+        )
+        return found
+
+    small, large = seconds(100, 200), seconds(10 * scripts.MB, 5)
+    return {"query_100": scripts.median(small), "query_10mb": scripts.median(large)}
+
+
+def batches() -> dict[str, float]:
+    got: dict[str, float] = {}
+    for in_flight in (64, 256):
+        limits = Limits(calls=10_000, in_flight=in_flight)
+        with RLM("fake-model", base_url=sys.argv[2], limits=limits) as rlm:
+            result = _answered(rlm.completion("x" * 1000, "the question"))
+        told = json.loads(str(result.response))
+        got[f"batch_{in_flight}"] = scripts.median(told["seconds"])
+        got[f"lost_{in_flight}"] = sum(told["lost"])
+    return got
+
+
+def large() -> dict[str, float]:
+    text = "x" * (100 * scripts.MB)
+    loaded = [asyncio.run(_repl(text, 0))[0] for _ in range(3)]
+    whole = scripts.timed(lambda: complete(scripts.turns(1), text), 3)
+    return {"large_load": scripts.median(loaded), "large": scripts.median(whole)}
+
+
+def long() -> dict[str, float]:
+    return {"long": scripts.median(scripts.timed(lambda: complete(scripts.turns(101)), 3))}
+
+
+def children() -> dict[str, float]:
+    return {"children": scripts.median(scripts.timed(lambda: complete(scripts.parent()), 2))}
+
+
+def record() -> dict[str, float]:
+    folder = Path("recorded")
+    script = scripts.turns(scripts.RECORDED_TURNS, f'"y" * {scripts.PRINTED}')
+    seconds = scripts.timed(lambda: complete(script, out=folder, **ROOMY), 1, warm_up=0)
+    size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    return {"record_time": seconds[0], "record_bytes": size}
+
+
+CASES: dict[str, Callable[[], dict[str, float]]] = {
+    work.__name__: work
+    for work in (first, completion, cell, queries, batches, large, long, children, record)
+}
+
+if __name__ == "__main__":
+    with tempfile.TemporaryDirectory() as scratch:
+        os.chdir(scratch)  # runs go to rlm-runs there
+        measured = CASES[sys.argv[1]]()
+        os.chdir("/")
+    print(json.dumps(measured))

@@ -1,0 +1,73 @@
+"""The processes of a benchmark: the peer's environment, one process a case, the fake endpoint."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+import venv
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+PEER = ROOT / ".venv" / "bench-peer"
+REQUIREMENTS = Path(__file__).with_name("peer-requirements.txt")
+CASE_SECONDS = 120
+
+
+class BenchError(Exception):
+    """A case did not run; the message ends with what it wrote last."""
+
+
+def peer_python() -> str:
+    """The interpreter of the peer's environment, which is made where it is missing or old."""
+    python, stamp = PEER / "bin" / "python", PEER / "installed.txt"
+    wanted = REQUIREMENTS.read_text()
+    if stamp.exists() and stamp.read_text() == wanted:
+        return str(python)
+    venv.create(PEER, with_pip=True, clear=True)
+    install = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    _run([str(python), *install, "-r", str(REQUIREMENTS)], seconds=600)
+    stamp.write_text(wanted)
+    return str(python)
+
+
+def case(python: str, side: str, *arguments: str) -> dict[str, float]:
+    """Run one case in a new process; adds how long that process took, start and imports included.
+
+    Raises ``BenchError``.
+    """
+    began = time.perf_counter()
+    said = _run([python, "-m", f"tests.bench.{side}", *arguments], seconds=CASE_SECONDS)
+    measured: dict[str, float] = json.loads(said.splitlines()[-1])
+    return {f"{arguments[0]}_process": time.perf_counter() - began, **measured}
+
+
+def _run(command: list[str], *, seconds: float) -> str:
+    try:
+        done = subprocess.run(
+            command, capture_output=True, text=True, cwd=ROOT, timeout=seconds, check=True
+        )
+    except subprocess.TimeoutExpired:
+        raise BenchError(f"{' '.join(command)}: no end after {seconds:g} s") from None
+    except subprocess.CalledProcessError as error:
+        raise BenchError(f"{' '.join(command)}:\n{error.stderr[-2000:]}") from None
+    return done.stdout
+
+
+@contextmanager
+def endpoint() -> Iterator[str]:
+    """The address of the fake endpoint, which lives as long as the block."""
+    command = [sys.executable, "-m", "tests.bench.server"]
+    with subprocess.Popen(
+        command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as server:
+        assert server.stdout is not None
+        assert server.stdin is not None
+        try:
+            yield server.stdout.readline().strip()
+        finally:
+            server.stdin.close()
+            server.wait(10)

@@ -1,0 +1,96 @@
+"""One kernel under test, whatever environment it runs in."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from rlm_kernel import contexts
+from rlm_kernel.events import ContextInfo
+from rlm_kernel.outputs import text_of
+from rlm_kernel.repl import Author, Call, Ran, Repl, Setup, Slot, open_repl
+from rlm_kernel.tools import Tools
+
+ENVIRONMENTS = ["local"]
+SECONDS = 60.0
+
+
+async def echo(call: Call) -> list[Slot]:
+    """Each prompt comes back in angle brackets."""
+    return [{"value": f"<{prompt}>"} for prompt in call.prompts]
+
+
+class Answers:
+    """``repl.Calls`` that keeps every call and answers as the test says."""
+
+    def __init__(self) -> None:
+        self.seen: list[Call] = []
+        self.serving: Callable[[Call], Awaitable[list[Slot]]] = echo
+        self.cancelled = asyncio.Event()
+        self.asked = asyncio.Event()
+
+    async def serve(self, call: Call) -> list[Slot]:
+        self.seen.append(call)
+        self.asked.set()
+        try:
+            return await self.serving(call)
+        except asyncio.CancelledError:
+            self.cancelled.set()
+            raise
+
+
+class Bench:
+    """A REPL, the answers to its calls, and its cells numbered from 1."""
+
+    def __init__(self, repl: Repl, calls: Answers) -> None:
+        self.repl = repl
+        self.calls = calls
+        self._cells = itertools.count(1)
+
+    async def run(self, source: str, author: Author = "lm") -> Ran:
+        async with asyncio.timeout(SECONDS):
+            return await self.repl.run(source, cell=next(self._cells), author=author)
+
+    async def said(self, source: str, author: Author = "lm") -> str:
+        """What a cell that must end well put out, as text."""
+        ran = await self.run(source, author)
+        assert ran.status == "ok", text_of(ran.outputs, 5000)
+        return shown(ran)
+
+    async def give(self, value: object) -> ContextInfo:
+        source = (
+            contexts.from_path(value) if isinstance(value, Path) else contexts.from_value(value)
+        )
+        async with asyncio.timeout(SECONDS):
+            return await self.repl.set_context(source)
+
+
+Opener = Callable[..., AbstractAsyncContextManager[Bench]]
+
+
+def shown(ran: Ran) -> str:
+    return text_of(ran.outputs, 100_000)
+
+
+@asynccontextmanager
+async def bench(
+    environment: str, cwd: Path, *, tools: dict[str, object] | None = None, **setup: Any
+) -> AsyncIterator[Bench]:
+    """A kernel of its own in the environment, with an empty context."""
+    calls, handed = Answers(), Tools(tools)
+
+    async def call_tool(call: Call) -> list[Slot]:
+        if call.op == "tool":
+            return [await handed.call(call.tool, call.arguments)]
+        return await echo(call)
+
+    calls.serving = call_tool
+    given = Setup(cwd=cwd, tools=handed.functions, data=handed.data, **setup)
+    async with open_repl(calls, given) as repl:
+        made = Bench(repl, calls)
+        await made.give("")
+        yield made

@@ -1,0 +1,110 @@
+"""Both ways of ending, and the user's tools."""
+
+from __future__ import annotations
+
+import pytest
+from harness import Bench, Opener, shown
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.mark.parametrize(
+    ("source", "answer"),
+    [
+        ("summary = 'the sum'\nFINAL_VAR(summary)", "the sum"),
+        ("summary = 'the sum'\nFINAL_VAR('summary')", "the sum"),
+        ("summary = 'the sum'\nFINAL_VAR(value=summary)", "the sum"),
+        ("summary = 'the sum'\nFINAL_VAR(var_name='summary')", "the sum"),
+        ("summary = 'the sum'\nFINAL_VAR(var_name=summary)", "the sum"),
+        ("FINAL_VAR('two words')", "two words"),
+        ("FINAL_VAR(6 * 7)", "42"),
+        ("word = 'x'\nFINAL_VAR(f'{word}')", "x"),
+        ("name = 'summary'\nFINAL_VAR(name)", "summary"),
+        ("FINAL_VAR([1, 'two'])", "[1, 'two']"),
+        ("FINAL_VAR('')", ""),
+        ("FINAL_VAR(None)", "None"),
+        ("FINAL_VAR('a\\r\\n\\ud800')", "a\r\n\ud800"),
+        ("def f():\n    inner = 'local'\n    FINAL_VAR('inner')\nf()", "local"),
+        ("def f():\n    FINAL_VAR('outer')\nouter = 'global'\nf()", "global"),
+        ("x = 'ready'\nprint(FINAL_VAR('x'))", "ready"),
+        ("FINAL_VAR('the first')\nFINAL_VAR('the last')", "the last"),
+        ("answer['content'] = 'boxed'\nanswer['ready'] = True", "boxed"),
+        ("answer = {'content': 42, 'ready': True}", "42"),
+        ("answer.update(content='boxed', ready=True)\nFINAL_VAR('the call')", "the call"),
+    ],
+)
+async def test_an_answer_is_given(kernel: Bench, source: str, answer: str) -> None:
+    ran = await kernel.run(source)
+    assert ran.status == "ok", shown(ran)
+    assert ran.answer == answer
+
+
+async def test_an_answer_is_that_of_its_own_cell(kernel: Bench) -> None:
+    await kernel.run("FINAL_VAR('first of all')")
+    await kernel.run("answer.update(content='kept', ready=True)")
+    ran = await kernel.run("1 + 1")
+    assert (ran.answer, ran.draft) == (None, "kept")
+
+
+async def test_an_unknown_name_is_an_error_with_the_candidates(kernel: Bench) -> None:
+    await kernel.run("summary = 'x'")
+    ran = await kernel.run("FINAL_VAR('sumary')")
+    assert (ran.status, ran.answer) == ("error", None)
+    assert "NameError: FINAL_VAR: there is no variable 'sumary'; there are:" in shown(ran)
+    assert "summary" in shown(ran)
+
+
+async def test_a_cell_that_fails_gives_no_answer_but_a_draft(kernel: Bench) -> None:
+    ran = await kernel.run("FINAL_VAR('almost there')\n1 / 0")
+    assert (ran.status, ran.answer, ran.draft) == ("error", None, "almost there")
+
+
+async def test_content_that_is_not_ready_is_a_draft(kernel: Bench) -> None:
+    ran = await kernel.run("answer = {'content': 'so far', 'ready': False}")
+    assert (ran.answer, ran.draft) == (None, "so far")
+
+
+async def test_a_dataframe_is_answered_with_all_of_its_rows(kernel: Bench) -> None:
+    ran = await kernel.run("import pandas\nFINAL_VAR(pandas.DataFrame({'n': range(300)}))")
+    assert ran.answer is not None
+    assert len(ran.answer.splitlines()) == 301
+
+
+async def test_a_long_answer_is_not_cut(kernel: Bench) -> None:
+    ran = await kernel.run("FINAL_VAR('x y' * 1_000_000)")
+    assert ran.answer == "x y" * 1_000_000
+
+
+def add(a: int, b: int = 1) -> int:
+    """Adds two numbers."""
+    return a + b
+
+
+async def shout(text: str) -> list[str]:
+    return [text.upper()]
+
+
+def broken() -> None:
+    raise ValueError("no such review")
+
+
+def odd() -> object:
+    return {1, 2}
+
+
+async def test_tools_run_on_the_host_and_data_goes_inside(opened: Opener) -> None:
+    tools = {"add": add, "shout": shout, "broken": broken, "odd": odd, "table": {"k": [1, (2,)]}}
+    async with opened(tools=tools) as kernel:
+        said = await kernel.said("print(add(2), add(2, b=3), shout('hi'), table)")
+        assert said == "3 5 ['HI'] {'k': [1, (2,)]}"
+        assert "add(a: 'int', b: 'int' = 1)" in await kernel.said("add.__doc__")
+        ran = await kernel.run("broken()")
+        assert "ToolError: broken raised ValueError: no such review" in shown(ran)
+        ran = await kernel.run("odd()")
+        assert "odd returned a set: tools return JSON values" in shown(ran)
+        ran = await kernel.run("add({1})")
+        assert "add takes JSON values only" in shown(ran)
+        ran = await kernel.run("add()")
+        assert "missing 1 required positional argument" in shown(ran)
+        await kernel.run("add = table = None\n%reset -f")
+        assert await kernel.said("print(add(1), table['k'])") == "2 [1, (2,)]"

@@ -1,0 +1,15 @@
+"""``python -m tests.faults [--kill [COUNT]] [WORDS OF CASES]``."""
+
+from __future__ import annotations
+
+import sys
+
+from . import table
+
+if __name__ == "__main__":
+    words = sys.argv[1:]
+    if words[:1] == ["--kill"]:
+        from . import kills
+
+        sys.exit(0 if kills.write(int(words[1]) if words[1:] else 20) else 1)
+    sys.exit(0 if table.write(" ".join(words)) else 1)

@@ -1,0 +1,115 @@
+"""Runs ended by ``kill -9`` at random moments: what they leave behind."""
+
+from __future__ import annotations
+
+import random
+import re
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rlm_kernel.testing import FakeEndpoint, Slow
+from rlm_kernel.testing.endpoint import Said
+
+from . import leftovers
+from .running import Case, Trajectory, cell, command, environment, look, sandbox
+
+GONE_S = 10.0
+CUT = re.compile(r"line \d+ is cut|the record is empty")
+"""Problems of a record that a kill may leave: the line being written, or no line yet."""
+HEAD = "| killed after | events | notebooks | problems | `rlm show` | gone after | left |"
+RULE = "| --- | --- | --- | --- | --- | --- | --- |"
+
+PROCESSES = cell("""import subprocess, sys
+wait = [sys.executable, "-c", "import time; time.sleep(600)"]
+started = [subprocess.Popen(wait), subprocess.Popen(wait, start_new_session=True)]
+print(len(started), len(context))""")
+BATCH = cell(
+    "replies = llm_query_batched([f'{n} {context}' for n in range(40)])\nprint(replies[:3])"
+)
+CHILDREN = cell("print(rlm_query_batched(['child'] * 3, [context] * 3))")
+CHILD = cell("""import subprocess
+subprocess.Popen(["sleep", "600"], start_new_session=True)
+FINAL_VAR(llm_query("leaf " + context))""")
+ROUND = (BATCH, CHILDREN)
+
+
+def _reply(request: dict[str, Any]) -> Said:
+    messages = request["messages"]
+    if not request.get("stream"):
+        return Slow(0.1, "fine")
+    if "Question: child" in str(messages[1]["content"]):
+        return Slow(0.2, CHILD)
+    number = sum(message["role"] == "assistant" for message in messages)
+    return Slow(0.2, ROUND[number % 2] if number else PROCESSES)
+
+
+@dataclass(frozen=True)
+class Killed:
+    """What one kill left. ``shown`` is the exit status of ``rlm show``, None without a record."""
+
+    after_s: float
+    trajectory: Trajectory
+    shown: int | None
+    gone_s: float
+    left: list[str]
+
+    def problems(self) -> list[str]:
+        found = [p for p in self.trajectory.problems if not CUT.search(p)]
+        found += [f"left: {what}" for what in self.left]
+        return found + ([f"rlm show: exit status {self.shown}"] if self.shown else [])
+
+    def row(self) -> str:
+        seen = self.trajectory
+        problems = ", ".join(seen.problems) or "none"
+        shown = {None: "no run yet", 0: "reads it"}.get(self.shown, f"exit {self.shown}")
+        if not seen.there:
+            problems = "no run yet"
+        columns = [f"{self.after_s:.2f} s", str(len(seen.events)), str(seen.notebooks), problems]
+        columns += [shown, f"{self.gone_s:.1f} s", ", ".join(self.left) or "nothing"]
+        return f"| {' | '.join(columns)} |"
+
+
+def kill(after_s: float) -> Killed:
+    """Start a run of some 30 s, kill it and look."""
+    leftovers.adopt_orphans()
+    case = Case("killed", "", arguments=("--max-turns", "14"))
+    with sandbox() as base, FakeEndpoint(_reply) as endpoint:
+        before = leftovers.children()
+        with (base / "work" / "err.txt").open("wb") as err:
+            process = subprocess.Popen(
+                command(case, base), cwd=base / "work", stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL, stderr=err,
+                env=environment(base, endpoint.base_url, {}),
+            )  # fmt: skip
+        time.sleep(after_s)
+        process.kill()
+        process.wait(GONE_S)
+        left, gone_s = leftovers.left(base / "t", before, GONE_S)
+        folder = base / "work" / "run"
+        return Killed(after_s, look(folder), _shown(folder), gone_s, left)
+
+
+def _shown(folder: Path) -> int | None:
+    if not (folder / "journal.jsonl").exists():
+        return None
+    words = [sys.executable, "-m", "rlm_kernel", "show", str(folder)]
+    return subprocess.run(words, capture_output=True, timeout=60, check=False).returncode
+
+
+def write(count: int, most_s: float = 10.0, seed: int | None = None) -> bool:
+    """Kill ``count`` runs, each in its own part of the time, and print what each left."""
+    seed = random.randrange(10**6) if seed is None else seed
+    chance = random.Random(seed)
+    print(f"{count} runs of some 30 s, each killed in the first {most_s:g} s, seed {seed}\n")
+    print(f"{HEAD}\n{RULE}")
+    problems = []
+    for n in range(count):
+        killed = kill(0.3 + (n + chance.random()) * (most_s - 0.3) / count)
+        print(killed.row(), flush=True)
+        problems += [f"{killed.after_s:.2f} s: {text}" for text in killed.problems()]
+    print(f"\n{len(problems)} problems" + "".join(f"\n- {problem}" for problem in problems))
+    return not problems

@@ -1,0 +1,218 @@
+"""The command ``rlm`` as a shell sees it: answer on stdout, progress on stderr, exit status."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from asking import block
+
+from rlm_kernel.testing import FakeEndpoint, Hang, Status
+
+FINISH = block("print(len(context))\nFINAL_VAR(context.upper() + llm_query('sub'))")
+
+
+class Replies:
+    """What the endpoint says: to the author the next of these, to a sub-call ``<prompt>``."""
+
+    def __init__(self) -> None:
+        self.turns: list[Any] = [FINISH]
+        self.asked = threading.Event()
+
+    def __call__(self, request: dict[str, Any]) -> Any:
+        self.asked.set()
+        messages = request["messages"]
+        if len(messages) == 1:
+            return f"<{messages[0]['content']}>"
+        return self.turns.pop(0) if len(self.turns) > 1 else self.turns[0]
+
+
+@pytest.fixture
+def replies() -> Replies:
+    return Replies()
+
+
+@pytest.fixture
+def endpoint(replies: Replies) -> Iterator[FakeEndpoint]:
+    with FakeEndpoint(replies) as server:
+        yield server
+
+
+def _command(endpoint: FakeEndpoint | None, *arguments: str) -> tuple[list[str], dict[str, str]]:
+    env = {k: v for k, v in os.environ.items() if not k.startswith(("RLM_", "OPENAI_"))}
+    if endpoint is not None:
+        env |= {"OPENAI_BASE_URL": endpoint.base_url, "OPENAI_API_KEY": "sk-canary"}
+    return [sys.executable, "-m", "rlm_kernel", *arguments], env
+
+
+def _rlm(
+    endpoint: FakeEndpoint | None, cwd: Path, *arguments: str, stdin: bytes = b""
+) -> subprocess.CompletedProcess[bytes]:
+    command, env = _command(endpoint, *arguments)
+    return subprocess.run(
+        command, cwd=cwd, env=env, input=stdin, capture_output=True, timeout=100, check=False
+    )
+
+
+def _run(
+    endpoint: FakeEndpoint | None, cwd: Path, *more: str, stdin: bytes = b"text"
+) -> subprocess.CompletedProcess[bytes]:
+    return _rlm(endpoint, cwd, "run", "What?", "--context", "-", "--out", "run", *more, stdin=stdin)
+
+
+def test_only_the_answer_goes_to_standard_output(endpoint: FakeEndpoint, tmp_path: Path) -> None:
+    done = _run(endpoint, tmp_path, stdin="käse".encode())
+    assert done.returncode == 0, done.stderr.decode()
+    assert done.stdout.decode() == "KÄSE<sub>\n"
+    said = done.stderr.decode()
+    assert "print(len(context))" in said
+    assert "trajectory" in said
+    assert "sk-canary" not in said
+
+
+def test_quiet_says_nothing_else(endpoint: FakeEndpoint, tmp_path: Path) -> None:
+    done = _run(endpoint, tmp_path, "--quiet")
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"TEXT<sub>\n", b"")
+
+
+def test_json_prints_the_whole_result(endpoint: FakeEndpoint, tmp_path: Path) -> None:
+    done = _run(endpoint, tmp_path, "--json")
+    result = json.loads(done.stdout)
+    assert (result["response"], result["status"], result["confirmed"]) == (
+        "TEXT<sub>",
+        "answered",
+        True,
+    )
+    assert result["usage"]["requests"] == 2
+    assert Path(result["trajectory"]).name == "trajectory.ipynb"
+
+
+def test_a_file_and_a_folder_are_contexts(
+    endpoint: FakeEndpoint, replies: Replies, tmp_path: Path
+) -> None:
+    folder = tmp_path / "docs"
+    folder.mkdir()
+    (folder / "a.txt").write_text("inside")
+    replies.turns = [
+        block("FINAL_VAR(context['a.txt'] if not isinstance(context, str) else context)")
+    ]
+    for context in ("docs", "docs/a.txt"):
+        done = _rlm(endpoint, tmp_path, "run", "What?", "--context", context, "--quiet")
+        assert (done.returncode, done.stdout) == (0, b"inside\n"), done.stderr.decode()
+
+
+def test_a_failed_run_exits_with_1_and_the_reason(
+    endpoint: FakeEndpoint, replies: Replies, tmp_path: Path
+) -> None:
+    replies.turns = [Status(401, {"error": {"message": "bad key"}})]
+    done = _run(endpoint, tmp_path, "--quiet")
+    assert (done.returncode, done.stdout) == (1, b"")
+    assert b"401" in done.stderr
+    assert b"sk-canary" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("run", "What?"),
+        ("run", "What?", "--context", "no-such-file"),
+        ("run", "What?", "--context", ".", "--max-turns", "many"),
+        ("run", "What?", "--context", ".", "--max-turns", "0"),
+        ("run", "What?", "--context", ".", "--env", "moon"),
+        ("run", "What?", "--context", ".", "--nonsense"),
+        ("nonsense",),
+        (),
+    ],
+)
+def test_wrong_use_exits_with_2(
+    endpoint: FakeEndpoint, tmp_path: Path, arguments: tuple[str, ...]
+) -> None:
+    done = _rlm(endpoint, tmp_path, *arguments)
+    assert (done.returncode, done.stdout) == (2, b"")
+    assert b"Traceback" not in done.stderr
+    assert endpoint.log == []
+
+
+def test_a_limit_exits_with_3_and_the_unconfirmed_answer(
+    endpoint: FakeEndpoint, replies: Replies, tmp_path: Path
+) -> None:
+    replies.turns = [block("print(context)\nanswer['content'] = 'so far'")]
+    done = _run(endpoint, tmp_path, "--max-turns", "1", "--quiet")
+    assert (done.returncode, done.stdout) == (3, b"so far\n")
+    assert b"unconfirmed" in done.stderr
+    assert b"turns: spent 1, allowed 1" in done.stderr
+
+
+@pytest.mark.parametrize("busy", ["an LM", "a cell"])
+def test_an_interrupt_exits_with_130_and_a_sealed_record(
+    endpoint: FakeEndpoint, replies: Replies, tmp_path: Path, busy: str
+) -> None:
+    replies.turns = [Hang() if busy == "an LM" else block("print('began')\nwhile True: pass")]
+    command, env = _command(endpoint, "run", "What?", "--context", ".", "--out", "run")
+    with subprocess.Popen(
+        command, cwd=tmp_path, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        try:
+            assert process.stderr is not None
+            if busy == "an LM":
+                assert replies.asked.wait(60)
+            else:
+                for line in process.stderr:
+                    if b"while True" in line:
+                        break
+            process.send_signal(signal.SIGINT)
+            out, err = process.communicate(timeout=60)
+        finally:
+            process.kill()
+    assert (process.returncode, out) == (130, b"")
+    assert b"Traceback" not in err
+    assert b"interrupted" in err
+    shown = _rlm(None, tmp_path, "show", "run", "--json")
+    assert json.loads(shown.stdout)["status"] == "interrupted"
+
+
+def test_show_and_replay_of_a_finished_run(endpoint: FakeEndpoint, tmp_path: Path) -> None:
+    assert _run(endpoint, tmp_path).returncode == 0
+    (tmp_path / "run").rename(tmp_path / "moved")
+    shown = _rlm(None, tmp_path, "show", "moved")
+    assert shown.returncode == 0
+    assert b"TEXT<sub>" in shown.stdout
+    replayed = _rlm(None, tmp_path, "replay", "moved")
+    assert (replayed.returncode, replayed.stdout[:6]) == (0, b"equal:")
+    journal = tmp_path / "moved" / "journal.jsonl"
+    journal.write_text(journal.read_text().replace('"<sub>"', '"<sup>"'))
+    replayed = _rlm(None, tmp_path, "replay", "moved")
+    assert (replayed.returncode, replayed.stdout[:8]) == (1, b"differs:")
+    assert b"line " in replayed.stdout
+
+
+@pytest.mark.parametrize("command", ["show", "replay"])
+def test_what_is_no_run_is_refused_in_words(tmp_path: Path, command: str) -> None:
+    done = _rlm(None, tmp_path, command, "nothing-here")
+    assert done.returncode in (1, 2)
+    assert b"nothing-here" in done.stderr
+    assert b"Traceback" not in done.stderr
+
+
+def test_a_run_folder_with_a_record_is_not_written_over(
+    endpoint: FakeEndpoint, tmp_path: Path
+) -> None:
+    assert _run(endpoint, tmp_path).returncode == 0
+    before = (tmp_path / "run" / "journal.jsonl").read_bytes()
+    done = _run(endpoint, tmp_path)
+    assert done.returncode == 2
+    assert b"already; choose another" in done.stderr
+    assert (tmp_path / "run" / "journal.jsonl").read_bytes() == before
+
+
+def test_help_and_version(tmp_path: Path) -> None:
+    assert b"QUESTION" in _rlm(None, tmp_path, "run", "--help").stdout
+    assert _rlm(None, tmp_path, "--version").stdout.startswith(b"rlm 0.")

@@ -1,0 +1,145 @@
+"""From a kernel's messages to outputs, and from outputs to text for the LM."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rlm_kernel.outputs import Collector, cut, text_of
+
+
+def _stream(text: str, name: str = "stdout") -> tuple[str, dict[str, Any]]:
+    return "stream", {"name": name, "text": text}
+
+
+def _shown(text: str, **more: Any) -> tuple[str, dict[str, Any]]:
+    return "display_data", {"data": {"text/plain": text}, "metadata": {}, **more}
+
+
+def _error(message: str) -> tuple[str, dict[str, Any]]:
+    return "error", {"ename": "ValueError", "evalue": message, "traceback": ["----> 1 f(x)"]}
+
+
+def _collected(*messages: tuple[str, dict[str, Any]], **bounds: int) -> list[dict[str, Any]]:
+    collector = Collector(**bounds)
+    for kind, content in messages:
+        collector.add(kind, content)
+    return collector.outputs
+
+
+@given(st.text(max_size=400), st.integers(0, 450))
+def test_a_cut_text_never_exceeds_its_size_and_says_what_was_cut(text: str, size: int) -> None:
+    short = cut(text, size)
+    assert len(short) <= size
+    if len(text) <= size:
+        assert short == text
+    elif size > 80:
+        note = re.search(r"… ([\d,]+) characters in all, cut to ([\d,]+) …", short)
+        assert note is not None
+        assert int(note[1].replace(",", "")) == len(text)
+        assert text.startswith(short[: note.start() - 1])
+        assert text.endswith(short[note.end() + 1 :])
+
+
+outputs = st.lists(
+    st.one_of(
+        st.tuples(st.text(max_size=300), st.sampled_from(["stdout", "stderr"])).map(
+            lambda pair: _stream(*pair)
+        ),
+        st.text(max_size=300).map(_shown),
+    ),
+    max_size=6,
+)
+
+
+@given(outputs, st.text(max_size=300), st.integers(100, 600))
+def test_the_text_for_the_lm_never_exceeds_its_size_and_keeps_the_error(
+    made: list[Any], message: str, size: int
+) -> None:
+    text = text_of(_collected(*made, _error(message)), size)
+    assert len(text) <= size
+    error = f"----> 1 f(x)\nValueError: {message}"
+    assert text.endswith(cut(error, max(size // 2, 1)))
+
+
+@given(st.lists(st.text(max_size=50), max_size=50), st.integers(2, 200))
+def test_a_stream_is_kept_whole_or_with_what_is_missing_counted(
+    texts: list[str], keep: int
+) -> None:
+    whole = "".join(texts)
+    [output] = _collected(*[_stream(t) for t in [*texts, ""]], max_chars=keep)
+    if output["text"] == whole:
+        return
+    note = re.search(r"\n… ([\d,]+) characters not kept …\n", output["text"])
+    assert note is not None
+    head, tail = output["text"][: note.start()], output["text"][note.end() :]
+    assert whole.startswith(head)
+    assert whole.endswith(tail)
+    assert len(head) + len(tail) + int(note[1].replace(",", "")) == len(whole)
+    assert len(head) + len(tail) <= keep
+
+
+def test_streams_alternate_in_the_order_they_came() -> None:
+    made = _collected(_stream("a"), _stream("b"), _stream("e", "stderr"), _stream("c"))
+    assert [(o["name"], o["text"]) for o in made] == [
+        ("stdout", "ab"),
+        ("stderr", "e"),
+        ("stdout", "c"),
+    ]
+
+
+def test_more_outputs_than_the_bound_are_counted_and_the_error_kept() -> None:
+    made = _collected(*[_shown(str(i)) for i in range(9)], _error("last"), max_outputs=3)
+    assert [o["output_type"] for o in made] == ["display_data"] * 3 + ["error", "stream"]
+    assert "6 more outputs not kept" in made[-1]["text"]
+
+
+def test_displays_together_are_bounded() -> None:
+    made = _collected(*[_shown("x" * 100) for _ in range(9)], max_size=350)
+    assert len(made) == 4
+    assert "6 more outputs not kept" in made[-1]["text"]
+
+
+def test_a_long_text_is_cut_and_a_large_image_left_out() -> None:
+    data = {"text/plain": "x" * 1000, "image/png": "A" * 9_000_000}
+    [output] = _collected(("display_data", {"data": data, "metadata": {}}), max_chars=100)
+    assert list(output["data"]) == ["text/plain"]
+    assert len(output["data"]["text/plain"]) == 100
+
+
+def test_scripts_and_widgets_are_not_kept() -> None:
+    data = {"application/javascript": "alert(1)", "application/vnd.jupyter.widget-view+json": {}}
+    [output] = _collected(("display_data", {"data": data, "metadata": {}}))
+    assert list(output["data"]) == ["text/plain"]
+    assert "not shown" in output["data"]["text/plain"]
+
+
+def test_clear_output_with_wait_clears_at_the_next_output() -> None:
+    collector = Collector()
+    collector.add(*_stream("a"))
+    collector.add("clear_output", {"wait": True})
+    assert len(collector.outputs) == 1
+    collector.add(*_shown("b"))
+    assert [o["output_type"] for o in collector.outputs] == ["display_data"]
+
+
+def test_an_update_reaches_every_display_with_its_id() -> None:
+    collector = Collector()
+    for text in ("a", "b"):
+        collector.add(*_shown(text, transient={"display_id": "d"}))
+    collector.add("update_display_data", _shown("new", transient={"display_id": "d"})[1])
+    assert [o["data"]["text/plain"] for o in collector.outputs] == ["new", "new"]
+
+
+def test_a_progress_bar_is_one_line_and_colours_are_gone() -> None:
+    made = _collected(_stream("10%\r50%\r100%\n\x1b[31mred\x1b[0m\n"))
+    assert text_of(made, 100) == "100%\nred"
+
+
+def test_an_image_beside_text_is_named() -> None:
+    data = {"text/plain": "<Figure>", "image/png": "AAAA"}
+    made = _collected(("display_data", {"data": data, "metadata": {}}))
+    assert text_of(made, 100) == "<Figure> (image/png)"
