@@ -77,7 +77,7 @@ class Screen:
             case CellStarted():
                 self._doing = f"turn {event.turn}: running the cell"
                 self._say(Text(f"[{event.node}] cell {event.cell}", "bold cyan"))
-                self._say(_code(event.source))
+                self._say_code(event.source)
             case CallStarted():
                 self._asked += event.count
             case CallEnded():
@@ -106,6 +106,13 @@ class Screen:
     def _say(self, what: RenderableType) -> None:
         self._console.print(what, soft_wrap=True)
 
+    def _say_code(self, source: str) -> None:
+        if self._console.is_terminal:
+            code = Syntax(source, "python", background_color="default", word_wrap=True)
+            self._console.print(code)
+        else:
+            self._say(Text(source))
+
     def _totals(self) -> str:
         usage = self._usage
         cost = f"${usage.cost:.4f}" + (" + unpriced" if usage.unpriced else "")
@@ -122,7 +129,3 @@ class Screen:
             return status
         tail = "\n".join(self._reply.splitlines()[-CODE_LINES:])
         return Group(Text(tail, "dim"), status)
-
-
-def _code(source: str) -> RenderableType:
-    return Syntax(source, "python", background_color="default", word_wrap=True)
