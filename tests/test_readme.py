@@ -1,0 +1,67 @@
+"""What the README claims and is not tested elsewhere."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from pathlib import Path
+
+import pytest
+
+from rlm_kernel import RLM, Limits, cli
+from rlm_kernel.record import trajectory
+from rlm_kernel.replay import replay
+from rlm_kernel.settings import LIMIT_NAMES, Settings
+from rlm_kernel.testing import ScriptedLM
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def test_the_table_of_limits_has_every_limit_with_its_default_and_variable() -> None:
+    rows = re.findall(r"\| ([\d.]+) \|[^|]*\| `RLM_(MAX_\w+)` \|", README)
+    told = {LIMIT_NAMES[name.lower()]: float(default) for default, name in rows}
+    assert told == {name: float(value) for name, value in dataclasses.asdict(Limits()).items()}
+
+
+def test_every_option_that_is_named_exists(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        cli.main(["run", "--help"])
+    known = capsys.readouterr().out
+    assert {o for o in re.findall(r"`(--[\w-]+)", README) if o != "--encoding"} - set(
+        re.findall(r"--[\w-]+", known)
+    ) == set()
+
+
+def test_every_variable_that_is_named_is_a_setting() -> None:
+    names = {name.lower() for name in re.findall(r"`RLM_(\w+)`", README)}
+    assert names <= {field.name for field in dataclasses.fields(Settings)} | set(LIMIT_NAMES)
+
+
+def test_the_python_sample_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    lm = ScriptedLM(["```python\nprint(context)\nFINAL_VAR(context.upper())\n```"])
+    sample = re.search(r"```python\n(from rlm_kernel import.*?)```", README, re.DOTALL)
+    assert sample is not None
+
+    def scripted(**settings: object) -> RLM:
+        return RLM(**{**settings, "model": lm, "sub_model": None})  # type: ignore[arg-type]
+
+    code = sample[1].replace("from rlm_kernel import RLM, Limits\n", "")
+    names = {"RLM": scripted, "Limits": Limits, "text": "yes"}
+    exec(code, names)
+    assert names["result"].response == "YES"  # type: ignore[attr-defined]
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("name", ["reviews", "recursive"])
+async def test_the_trajectories_that_are_shown_replay_equal(name: str) -> None:
+    verdict = await replay(trajectory.load(ROOT / "notebooks" / name), lambda text: None)
+    assert verdict.result == "equal", verdict.differences
+    assert verdict.calls > 0
+
+
+def test_every_file_that_is_linked_is_there() -> None:
+    links = [link for link in re.findall(r"\]\(([^)]+)\)", README) if "://" not in link]
+    assert links
+    assert [link for link in links if not (ROOT / link).exists()] == []
