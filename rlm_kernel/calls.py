@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import itertools
 import time
 from collections import Counter
@@ -11,23 +10,14 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from . import prompts
-from .digests import call_key
 from .errors import CallRefused, LimitReached, LMError
 from .events import CallEnded, CallStarted
-from .repl import Call, Slot, refusal
+from .protocol import Call, Slot, identity, refusal
 from .run import CallMeter, Run, inlined
 
 Child = Callable[[str, int, str, str | None, tuple[str, bytes]], Awaitable[str]]
 """Starts a child: node, call, question, model asked for, context; returns its answer.
 Raises ``LMError`` where it ended without one."""
-
-
-def identity(call: Call) -> str:
-    """The key of a call: what was written, so that replay finds it again."""
-    if call.op == "tool":
-        return call_key("tool", [call.tool, call.arguments])
-    contexts = [[kind, hashlib.sha256(data).hexdigest()] for kind, data in call.contexts]
-    return call_key(call.op, [call.prompts, call.model, contexts])
 
 
 @dataclass(frozen=True)
@@ -39,13 +29,6 @@ class _Place:
     key: str
     occurrence: int
     index: int
-
-
-class Nobody:
-    """``repl.Calls`` between two questions of a session."""
-
-    async def serve(self, call: Call) -> list[Slot]:
-        raise CallRefused("no question is being answered: nobody pays for this call")
 
 
 class LiveCalls:

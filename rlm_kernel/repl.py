@@ -15,57 +15,20 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 from . import broker, guest
+from .clock import Clock
 from .contexts import Source
 from .errors import CallRefused, KernelDied, LimitReached
 from .events import CellStatus, ContextInfo, Output
 from .inner import Kernel, open_kernel
 from .outputs import Collector
+from .protocol import Call, Calls, Refused, Slot, as_text, as_texts, check, refusal
 
 GRACE_SECONDS = 3.0
 """How long an interrupted cell has to end before its kernel is replaced."""
-MAX_NOTICE = 2000
 Author = Literal["lm", "human"]
-
-
-@dataclass(frozen=True)
-class Call:
-    """A call from a cell, checked. ``contexts`` are kind and bytes for each child's context;
-    ``given`` says which of them were written and not taken from the prompt."""
-
-    op: str
-    cell: int
-    prompts: list[str]
-    model: str | None
-    contexts: list[tuple[str, bytes]] = field(default_factory=list)
-    given: list[bool] = field(default_factory=list)
-    tool: str = ""
-    arguments: dict[str, Any] = field(default_factory=dict)
-
-
-Slot = dict[str, Any]
-"""``{"value": ...}`` or ``{"error": {"type", "message", ...}}``."""
-
-
-class Calls(Protocol):
-    """Answers the calls of one node's cells."""
-
-    async def serve(self, call: Call) -> list[Slot]:
-        """One slot a prompt (one for a tool). Cancelled when the cell stops waiting.
-
-        Raises ``LimitReached``, ``CallRefused`` or ``Refused`` where the whole call is refused.
-        """
-        ...
-
-
-class Refused(Exception):
-    """Raised by ``Calls.serve`` with the one error of a whole call."""
-
-    def __init__(self, slot: Slot) -> None:
-        super().__init__(slot["error"]["message"])
-        self.slot = slot
 
 
 @dataclass(frozen=True)
@@ -100,91 +63,6 @@ class Ran:
     lost: list[str] = field(default_factory=list)
 
 
-class _Clock:
-    """A cell's running time. It stands still while the cell's main thread waits for an LM."""
-
-    def __init__(self, seconds: float) -> None:
-        self._seconds = seconds
-        self._spent = 0.0
-        self._since = time.monotonic()
-        self._waiting = 0
-
-    @contextmanager
-    def waiting(self) -> Iterator[None]:
-        if self._waiting == 0:
-            self._spent += time.monotonic() - self._since
-        self._waiting += 1
-        try:
-            yield
-        finally:
-            self._waiting -= 1
-            if self._waiting == 0:
-                self._since = time.monotonic()
-
-    def _left(self) -> float:
-        running = 0.0 if self._waiting else time.monotonic() - self._since
-        return self._seconds - self._spent - running
-
-    async def expired(self) -> None:
-        while (left := self._left()) > 0:
-            await asyncio.sleep(max(left, 0.05))
-
-
-def _text(value: object, most: int = 1 << 26) -> str | None:
-    return value[:most] if isinstance(value, str) else None
-
-
-def _texts(value: object) -> list[str]:
-    items = value if isinstance(value, list) else []
-    return [item[:MAX_NOTICE] for item in items[:100] if isinstance(item, str)]
-
-
-def check(request: broker.Request) -> Call | None:
-    """The call in a request; None if the guest did not write it as ours does."""
-    header, payload = request.header, request.payload
-    cell, model = header.get("cell"), header.get("model")
-    prompts = header.get("prompts", [])
-    if not isinstance(cell, int) or not isinstance(model, str | None):
-        return None
-    if request.op == "tool":
-        arguments = {"args": header.get("args"), "kwargs": header.get("kwargs")}
-        right = isinstance(arguments["args"], list) and isinstance(arguments["kwargs"], dict)
-        name = _text(header.get("name"))
-        return Call("tool", cell, [], None, [], [], name, arguments) if right and name else None
-    if not isinstance(prompts, list) or not all(isinstance(p, str) for p in prompts):
-        return None
-    if not prompts or (len(prompts) > 1 and not request.op.endswith("_batched")):
-        return None
-    if request.op in ("llm_query", "llm_query_batched"):
-        return Call(request.op, cell, prompts, model)
-    if request.op not in ("rlm_query", "rlm_query_batched"):
-        return None
-    contexts, given = _contexts(header.get("contexts"), payload), header.get("given")
-    if contexts is None or len(contexts) != len(prompts):
-        return None
-    if not isinstance(given, list) or len(given) != len(prompts):
-        return None
-    return Call(request.op, cell, prompts, model, contexts, [bool(g) for g in given])
-
-
-def _contexts(sizes: object, payload: bytes) -> list[tuple[str, bytes]] | None:
-    """Cut the payload into the children's contexts, as the header says."""
-    found, position = [], 0
-    for item in sizes if isinstance(sizes, list) else []:
-        kind, size = (item.get("kind"), item.get("size")) if isinstance(item, dict) else (None, 0)
-        if kind not in ("text", "bytes", "json", "pickle") or not isinstance(size, int):
-            return None
-        if not 0 <= size <= len(payload) - position:
-            return None
-        found.append((kind, payload[position : position + size]))
-        position += size
-    return found
-
-
-def refusal(message: str, kind: str = "CallRefused", **more: Any) -> Slot:
-    return {"error": {"type": kind, "message": message, **more}}
-
-
 class Repl:
     """One node's REPL. Made by ``open_repl``; cells are run one at a time."""
 
@@ -201,7 +79,7 @@ class Repl:
         self._running: int | None = None
         self._runs = 0  # names a cell to the guest: a session's questions each count from 1
         self._stuck = False
-        self._clock = _Clock(setup.cell_seconds)
+        self._clock = Clock(setup.cell_seconds)
         self._serving: set[asyncio.Future[list[Slot]]] = set()
 
     @property
@@ -319,7 +197,7 @@ class Repl:
             await self._reopen()
         assert self._kernel is not None
         collector = collector or Collector()
-        self._running, self._clock = cell, _Clock(self._setup.cell_seconds)
+        self._running, self._clock = cell, Clock(self._setup.cell_seconds)
         self._runs += 1
         started = time.monotonic()
 
@@ -384,15 +262,15 @@ class Repl:
             lost = await self._reopen()
         report = self._reports.pop(cell, {})
         if restarted is None and report:
-            self._names = _texts(report.get("names"))
+            self._names = as_texts(report.get("names"))
         ended_well = status == "ok" and not timed_out
         return Ran(
             status="timeout" if timed_out and status != "died" else status,  # type: ignore[arg-type]
             outputs=collector.outputs,
-            notices=_texts(report.get("notices")),
-            answer=_text(report.get("answer")) if ended_well else None,
-            draft=_text(report.get("draft"))
-            or (None if ended_well else _text(report.get("answer"))),
+            notices=as_texts(report.get("notices")),
+            answer=as_text(report.get("answer")) if ended_well else None,
+            draft=as_text(report.get("draft"))
+            or (None if ended_well else as_text(report.get("answer"))),
             execution_count=count,
             seconds=seconds,
             names=self._names,
@@ -458,12 +336,12 @@ def _info(info: dict[str, Any], spec: dict[str, Any], notice: str | None) -> Con
     """What the guest says its context is, checked, with where it came from."""
     number = {k: v if isinstance(v := info.get(k), int) else None for k in ("length", "lines")}
     return ContextInfo(
-        type=_text(info.get("type"), 100) or "unknown",
+        type=as_text(info.get("type"), 100) or "unknown",
         length=number["length"],
         lines=number["lines"],
-        format=_text(info.get("format"), 500),
-        head=_text(info.get("head"), 2000) or "",
-        tail=_text(info.get("tail"), 2000) or "",
+        format=as_text(info.get("format"), 500),
+        head=as_text(info.get("head"), 2000) or "",
+        tail=as_text(info.get("tail"), 2000) or "",
         spec=spec,
         notice=notice,
     )

@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import Any, Literal
 
 from . import contexts
-from .calls import identity
 from .digests import digest
 from .errors import CallRefused, RecordError
 from .outputs import text_of
+from .protocol import Call, Refused, Slot, identity
 from .record.trajectory import Recorded, RecordedCall, RecordedCell, RecordedNode
-from .repl import Call, Refused, Repl, Setup, Slot, open_repl
+from .repl import Repl, Setup, open_repl
 
 Result = Literal["equal", "differs", "ambiguous"]
 

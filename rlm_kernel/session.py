@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .calls import Nobody
 from .contexts import Source
 from .errors import UsageError
 from .events import Event, RunStarted, Status, Usage
 from .inner import check_kernelspec
 from .loop import Task, solve_tree
 from .models import Models, open_models
+from .protocol import Nobody
 from .record.recorder import JOURNAL, Recorder, new_run_folder
 from .repl import Repl, open_repl
 from .run import LM, Kernels, Run

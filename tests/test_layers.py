@@ -13,10 +13,11 @@ import rlm_kernel
 PACKAGE = Path(rlm_kernel.__file__).parent
 ROWS = {
     "words": {"errors", "events"},
-    "alone": {"guest", "watchdog", "engine", "versions"},
+    "alone": {"guest", "watchdog", "engine", "versions", "clock"},
     "pure": {"digests", "limits", "outputs", "cells", "prompts"},
     "pure, of those": {"history", "settings"},
     "effects": {"contexts", "embedded", "lm", "broker", "inner", "record"},
+    "calls from cells": {"protocol"},
     "effects, of those": {"tools", "repl", "screen", "testing"},
     "a run": {"run"},
     "policy": {"calls", "models"},

@@ -16,7 +16,7 @@ import pytest
 HOST = """
 import asyncio, sys
 from pathlib import Path
-from rlm_kernel.calls import Nobody
+from rlm_kernel.protocol import Nobody
 from rlm_kernel.repl import Setup, open_repl
 
 STARTS = '''

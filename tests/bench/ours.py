@@ -55,7 +55,7 @@ def completion() -> dict[str, float]:
 async def _repl(context: object, cells: int) -> tuple[float, list[float]]:
     """The seconds until a REPL has its context, and of each trivial cell in it."""
     from rlm_kernel import contexts
-    from rlm_kernel.calls import Nobody
+    from rlm_kernel.protocol import Nobody
     from rlm_kernel.repl import Setup, open_repl
 
     began = time.perf_counter()

@@ -12,7 +12,8 @@ from typing import Any
 from rlm_kernel import contexts
 from rlm_kernel.events import ContextInfo
 from rlm_kernel.outputs import text_of
-from rlm_kernel.repl import Author, Call, Ran, Repl, Setup, Slot, open_repl
+from rlm_kernel.protocol import Call, Slot
+from rlm_kernel.repl import Author, Ran, Repl, Setup, open_repl
 from rlm_kernel.tools import Tools
 
 ENVIRONMENTS = ["local"]

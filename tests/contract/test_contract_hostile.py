@@ -11,7 +11,7 @@ from harness import Bench, Opener, bench, shown
 
 from rlm_kernel import contexts
 from rlm_kernel.outputs import Collector
-from rlm_kernel.repl import Call, Slot
+from rlm_kernel.protocol import Call, Slot
 
 pytestmark = pytest.mark.anyio
 
