@@ -26,6 +26,8 @@ from .inner import Kernel, open_kernel
 from .outputs import Collector
 from .protocol import Call, Calls, Refused, Slot, as_text, as_texts, check, refusal
 
+LOAD_SECONDS = 600.0
+"""How long the guest or a context may take to load; a context may have gigabytes."""
 GRACE_SECONDS = 3.0
 """How long an interrupted cell has to end before its kernel is replaced."""
 Author = Literal["lm", "human"]
@@ -128,7 +130,13 @@ class Repl:
             if kind == "error":
                 said.append(f"{content['ename']}: {content['evalue']}")
 
-        done = await self._kernel.execute(source, silent=True, on_message=listen)
+        try:
+            async with asyncio.timeout(LOAD_SECONDS):
+                done = await self._kernel.execute(source, silent=True, on_message=listen)
+        except TimeoutError:
+            raise KernelDied(
+                f"{what} could not be loaded in the kernel within {LOAD_SECONDS:g} s"
+            ) from None
         if not done.ok:
             raise KernelDied(f"{what} could not be loaded in the kernel: {' '.join(said)}")
 

@@ -13,10 +13,11 @@ import os
 import sys
 import threading
 
+from .describe import describe
 from .errors import CallRefused, FailedReply, LimitReached, LMError, ToolError, from_host
 from .rewriter import Rewriter
 from .threads import cell_now, current_cell, mark_threads
-from .values import Folder, describe, dump, load, plain
+from .values import Folder, dump, load, plain
 from .wire import HEADER, MAX_HEADER, Line, pack, unpack_header
 
 __all__ = [
