@@ -4,10 +4,12 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
 SEED ?=
+# RLM_SETUP=1 lets `make test` install what is no Python package: Chromium, by apt-get.
+RLM_SETUP ?=
 
 .PHONY: demo test bench lint clean
 
-$(STAMP): pyproject.toml .constraints.txt
+$(STAMP): pyproject.toml .constraints.txt $(wildcard kernelspec/*)
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade "pip>=25.1"
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c .constraints.txt -e ".[local]" --group dev
@@ -18,6 +20,7 @@ demo: $(STAMP)
 	$(BIN)/rlm demo $(if $(SEED),--seed $(SEED))
 
 test: $(STAMP)
+	$(if $(filter 1,$(RLM_SETUP)),$(BIN)/python -m tests.setup)
 	$(BIN)/python -m pytest
 
 bench: $(STAMP)

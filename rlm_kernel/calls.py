@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
@@ -12,6 +11,7 @@ from dataclasses import dataclass
 from . import prompts
 from .errors import CallRefused, LimitReached, LMError
 from .events import CallEnded, CallStarted
+from .prelude import Numbers
 from .protocol import Call, Slot, identity, refusal
 from .run import CallMeter, Run, inlined
 
@@ -32,15 +32,14 @@ class _Place:
 
 
 class LiveCalls:
-    """``repl.Calls`` for a node of a live run."""
+    """``repl.Calls`` for a node of a live run, or for a human's own cells."""
 
-    def __init__(self, run: Run, node: str, depth: int, child: Child) -> None:
+    def __init__(self, run: Run, node: str, depth: int, child: Child, numbers: Numbers) -> None:
         self._run = run
         self._node = node
         self._depth = depth
         self._child = child
-        self._numbers = itertools.count(1)
-        self._children = itertools.count(1)
+        self._numbers = numbers
         self._seen: Counter[tuple[int, str]] = Counter()
         self.failed: Counter[int] = Counter()
         self.made: Counter[int] = Counter()
@@ -50,7 +49,7 @@ class LiveCalls:
         """One slot a prompt. Raises ``LimitReached`` and ``CallRefused`` for the whole call."""
         count = max(len(call.prompts), 1)
         key = identity(call)
-        number, occurrence = next(self._numbers), self._seen[call.cell, key]
+        number, occurrence = next(self._numbers.calls), self._seen[call.cell, key]
         self._seen[call.cell, key] += 1
         if call.op != "tool":
             self._count(_Place(call, number, key, occurrence, 0), count)
@@ -155,7 +154,7 @@ class LiveCalls:
 
     async def _ask_child(self, place: _Place, asked: _Asked) -> Slot:
         call = place.call
-        asked.child = child = f"{self._node}.{next(self._children)}"
+        asked.child = child = f"{self._node}.{next(self._numbers.children)}"
         asked.model = self._run.model(call.model, self._run.root).name
         question, context = call.prompts[place.index], call.contexts[place.index]
         async with self._run.place(self._depth + 1):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import ctypes
 import dataclasses
 import json
 import secrets
@@ -15,24 +14,24 @@ from typing import Any
 
 from rich.console import Console
 
-from . import __version__, contexts, demo
+from . import __version__, config, contexts, demo
 from .contexts import Source
 from .engine import engine
 from .errors import RLMError, UsageError
+from .privacy import hide_from_children
 from .record import show
 from .screen import Screen
 from .session import Result, Session
-from .settings import InForce, in_force
+from .settings import InForce, Layer, in_force
 from .tools import Tools
 
 ANSWERED, FAILED, USAGE, LIMIT, INTERRUPTED = 0, 1, 2, 3, 130
 _STATUS = {"answered": ANSWERED, "failed": FAILED, "limit": LIMIT, "interrupted": INTERRUPTED}
-PR_SET_DUMPABLE = 4
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns its exit status."""
-    _hide_from_children()
+    hide_from_children()
     options = _parser().parse_args(arguments)
     work: Callable[[argparse.Namespace], int] = options.work
     errors = Console(stderr=True)
@@ -51,12 +50,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return FAILED
 
 
-def _hide_from_children() -> None:
-    """Keep an LM's code, which runs as the same user, out of our memory and environment."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(PR_SET_DUMPABLE, 0)
-
-
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="rlm",
@@ -71,6 +64,7 @@ def _parser() -> argparse.ArgumentParser:
     _replay_parser(commands)
     _doctor_parser(commands)
     _local_parser(commands)
+    _install_parser(commands)
     return parser
 
 
@@ -155,14 +149,30 @@ def _local_parser(commands: Any) -> None:
     fetch.add_argument("--yes", action="store_true", help="do not ask")
 
 
-def _given(options: argparse.Namespace, *without: str) -> dict[str, Any]:
-    """The options that are settings, by their names."""
+def _install_parser(commands: Any) -> None:
+    install = commands.add_parser(
+        "install",
+        help="add the kernel RLM to the Jupyter of another environment",
+        description="Write a kernelspec that starts this Python. The Jupyter of this environment "
+        "has one already, from pip.",
+    )
+    install.set_defaults(work=_install)
+    where = install.add_mutually_exclusive_group()
+    where.add_argument("--user", action="store_true", help="in your own Jupyter folder")
+    where.add_argument("--prefix", metavar="DIR", help="in an environment's folder")
+    install.add_argument("--name", default="rlm", help="of the kernelspec; by default rlm")
+    install.add_argument("--display-name", metavar="TEXT", help="in menus; by default RLM")
+
+
+def _in_force(options: argparse.Namespace, *without: str) -> InForce:
+    """What the options, but for those ``without``, the environment and the config files set."""
     left_out = {"work", *without}
-    return {name: value for name, value in vars(options).items() if name not in left_out}
+    given = {n: v for n, v in vars(options).items() if n not in left_out and v is not None}
+    return in_force(layers=[Layer("--{option}", given)], config=config.load())
 
 
 def _run(options: argparse.Namespace) -> int:
-    force = in_force(_given(options, "question", "context", "encoding", "json", "quiet"))
+    force = _in_force(options, "question", "context", "encoding", "json", "quiet")
     source = contexts.from_path(options.context, encoding=options.encoding)
     result = _ask(force, source, options.question, options.quiet)
     _report(result, options.json)
@@ -196,7 +206,9 @@ def _demo(options: argparse.Namespace) -> int:
     made = demo.make(seed)
     console = Console(stderr=True, highlight=False)
     console.print(f"seed {seed}: a text of {len(made.context):,} characters")
-    result = _ask(in_force({}), contexts.from_value(made.context), made.question, False)
+    result = _ask(
+        _in_force(options, "seed"), contexts.from_value(made.context), made.question, False
+    )
     _report(result, as_json=False)
     right = (result.response or "").strip() == made.answer
     console.print(
@@ -262,15 +274,27 @@ def _replay(options: argparse.Namespace) -> int:
 def _doctor(options: argparse.Namespace) -> int:
     from . import doctor
 
-    return (
-        ANSWERED if engine().run(doctor.examine(in_force(_given(options)), Console())) else FAILED
-    )
+    good = engine().run(doctor.examine(_in_force(options), Console()))
+    return ANSWERED if good else FAILED
 
 
 def _fetch(options: argparse.Namespace) -> int:
     from .embedded.fetching import fetch_with_progress
 
     fetch_with_progress(Console(stderr=True), options.yes)
+    return ANSWERED
+
+
+def _install(options: argparse.Namespace) -> int:
+    from .kernel.install import install
+
+    folder = install(
+        user=options.user,
+        prefix=options.prefix,
+        name=options.name,
+        display_name=options.display_name,
+    )
+    print(folder)
     return ANSWERED
 
 

@@ -109,7 +109,7 @@ RULES: dict[str, Callable[[list[Output]], list[Output]]] = {
     # <function f at 0x7f3a…>
     "addresses_replaced": _replaced(" at 0x", r" at 0x[0-9a-f]+", " at 0x…"),
     # "Cell In[7], line 2" of a traceback
-    "cell_numbers_replaced": _replaced("In", r"\bIn ?\[\d+\]", "In[…]"),
+    "cell_numbers_replaced": _replaced("In", r"(?:\b|(?<=\dm))In ?\[\d+\]", "In[…]"),
     # a warning names the kernel's process: …/ipykernel_4711/1234.py
     "kernel_paths_replaced": _replaced(
         "ipykernel_", r"[^\s'\"]*ipykernel_\d+[/\\]\d+\.py", "ipykernel.py"

@@ -17,14 +17,14 @@ from .inner import open_kernel
 from .limits import Ledger, Limits
 from .models import Models, open_models
 from .run import CallMeter, Model
-from .settings import LIMIT_NAMES, InForce
-
-SECRETS = ("api_key", "sub_api_key")
+from .settings import LIMIT_NAMES, SECRETS, InForce, unknown_variables
 
 
 async def examine(force: InForce, console: Console) -> bool:
     """Print the settings and try the kernel and both LMs; whether all of them answered."""
     console.print(_table(force))
+    for sentence in unknown_variables():
+        console.print(sentence, style="yellow", markup=False)
 
     async def kernel() -> str:
         with tempfile.TemporaryDirectory() as cwd:

@@ -8,7 +8,7 @@ the journal. Times are Unix seconds, durations seconds, money US dollars, sizes 
 from __future__ import annotations
 
 import dataclasses
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal, TypeAlias
 
 Status: TypeAlias = Literal["answered", "failed", "limit", "interrupted"]
@@ -55,7 +55,9 @@ class ContextInfo:
 
     ``type`` is the Python type inside the kernel, ``length`` its ``len``; ``head`` and ``tail``
     are its first and last characters (all of it in ``head`` when short). ``spec`` is what
-    ``contexts.Source.spec`` gives: kind, sha256 and, where there is one, path.
+    ``contexts.Source.spec`` gives: kind, sha256 and, where there is one, path. Its ``variable``
+    is the name of the variable, made by earlier cells, that was taken as context: the rest is then
+    a copy of its value, or of the kind ``"variable"`` with no sha256 where none could be made.
     """
 
     type: str
@@ -81,7 +83,7 @@ class RunStarted:
 @dataclass(frozen=True)
 class NodeStarted:
     """``node`` is ``"0"`` for the root, ``"0.2"`` for its second child. ``call`` is the call in
-    the parent that started it."""
+    the parent that started it. ``context`` is None in the record of a human's own cells."""
 
     kind: ClassVar[str] = "node_started"
     node: str
@@ -90,6 +92,17 @@ class NodeStarted:
     call: int | None
     question: str
     model: str
+    context: ContextInfo | None
+    time: float
+
+
+@dataclass(frozen=True)
+class ContextSet:
+    """The node's kernel was given another ``context``: before the question in a kernel that was
+    lived in, or between two cells of a human."""
+
+    kind: ClassVar[str] = "context_set"
+    node: str
     context: ContextInfo
     time: float
 
@@ -155,7 +168,9 @@ class OutputMade:
 @dataclass(frozen=True)
 class CellRan:
     """A cell that ended. ``answer`` is the text given to ``FINAL_VAR`` or ``answer`` in it, if
-    it ended without an error. ``notices`` is what the kernel's guard has to say to the LM."""
+    it ended without an error. ``notices`` is what the kernel's guard has to say to the LM.
+    Turn 0 is the prelude: what was run in the kernel before the question, by whomever. ``inputs``
+    are the lines that the human typed for it; None stands for one that was not shown."""
 
     kind: ClassVar[str] = "cell_ran"
     node: str
@@ -170,6 +185,7 @@ class CellRan:
     execution_count: int | None
     seconds: float
     time: float
+    inputs: list[str | None] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -259,6 +275,7 @@ class RunEnded:
 Event: TypeAlias = (
     RunStarted
     | NodeStarted
+    | ContextSet
     | Prompted
     | ReplyDelta
     | Replied
@@ -277,6 +294,7 @@ _KINDS: dict[str, type] = {
     for cls in (
         RunStarted,
         NodeStarted,
+        ContextSet,
         Prompted,
         ReplyDelta,
         Replied,

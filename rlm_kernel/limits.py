@@ -90,6 +90,11 @@ class Ledger:
     def seconds_left(self) -> float | None:
         return None if self.limits.seconds is None else self.limits.seconds - self.seconds
 
+    def relimit(self, limits: Limits) -> None:
+        """Let other limits hold from now on; one that was reached is looked at anew."""
+        self.limits = limits
+        self.tripped = None
+
     def trip(self, limit: str, spent: float, allowed: float) -> LimitReached:
         """Note that a limit was reached and return the error to raise. The first one stays."""
         error = LimitReached(limit, spent=spent, allowed=allowed)

@@ -7,49 +7,54 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import partial
 
-from . import cells, history, prompts
+from . import cells, prompts
 from .calls import LiveCalls
 from .contexts import Source
-from .errors import LimitReached, LMError, RLMError
+from .dialogue import Dialogue
+from .errors import ContextError, LimitReached, LMError, RLMError
 from .events import (
-    CellRan,
-    CellStarted,
     ContextInfo,
+    Event,
     KernelRestarted,
     NodeEnded,
     NodeStarted,
-    OutputMade,
-    Prompted,
-    Replied,
-    ReplyDelta,
     RunEnded,
     Status,
 )
+from .execution import Written, execute
 from .history import Message
 from .lm.client import Reply
-from .outputs import Collector, text_of
+from .opening import carried, give
+from .outputs import text_of
+from .prelude import Numbers
 from .repl import Ran, Repl, open_repl
-from .run import CallMeter, Model, Run
-
-REPEATED_TEMPERATURE = 0.7
-WINDOW_SHARE = 0.8
-"""The history is compacted when it fills this much of the LM's window."""
+from .run import Model, Run
 
 
 @dataclass(frozen=True)
 class Task:
-    """A question for one node. ``call`` is the parent's call that asked it."""
+    """A question for one node. ``call`` is the parent's call that asked it.
+
+    The context is the source, or the value of a ``variable`` that earlier cells made. ``prelude``
+    is what was run before in the kernel that the question is asked in, ``numbers`` how its cells
+    and calls are numbered on.
+    """
 
     question: str
-    source: Source
+    source: Source | None
     node: str = "0"
     parent: str | None = None
     call: int | None = None
     depth: int = 0
     model: Model | None = None
+    variable: str | None = None
+    prelude: Sequence[Event] = ()
+    numbers: Numbers = field(default_factory=Numbers)
 
 
 @dataclass(frozen=True)
@@ -65,8 +70,9 @@ class Outcome:
 async def solve_tree(run: Run, task: Task, repl: Repl | None = None) -> Outcome:
     """Answer a question under the run's limits, whole tree; always ends in a ``RunEnded``.
 
-    ``repl`` is a live one to go on in (a persistent session); it stays open. Cancelling ends the
-    run as interrupted and re-raises.
+    ``repl`` is a live one to go on in (a session that is lived in); it stays open. Cancelling ends
+    the run as interrupted and re-raises. Raises ``ContextError`` where the task's variable is not
+    there.
     """
     node = Node(run, task)
     outcome = Outcome("failed", None, False, "an error of rlm_kernel itself")
@@ -78,6 +84,9 @@ async def solve_tree(run: Run, task: Task, repl: Repl | None = None) -> Outcome:
         outcome = Outcome("limit", node.draft, False, str(error))
     except asyncio.CancelledError:
         outcome = Outcome("interrupted", node.draft, False, "interrupted")
+        raise
+    except ContextError as error:
+        outcome = Outcome("failed", None, False, str(error))
         raise
     finally:
         ledger = run.ledger
@@ -97,6 +106,38 @@ async def solve_tree(run: Run, task: Task, repl: Repl | None = None) -> Outcome:
     return outcome
 
 
+async def solve_child(
+    run: Run,
+    parent: str,
+    depth: int,
+    child: str,
+    call: int,
+    question: str,
+    model: str | None,
+    context: tuple[str, bytes],
+) -> str:
+    """``calls.Child`` for the calls of ``parent``, once run, parent and its depth are given: a node
+    of its own, one deeper."""
+    task = Task(
+        question=question,
+        source=run.from_guest(*context, f"context of {child}"),
+        node=child,
+        parent=parent,
+        call=call,
+        depth=depth + 1,
+        model=run.model(model, run.root),
+    )
+    outcome = await Node(run, task).solve()
+    if outcome.status == "answered" and outcome.answer is not None:
+        return outcome.answer
+    if run.ledger.tripped is not None:
+        raise run.ledger.tripped
+    best = f"; its best answer so far: {outcome.answer}" if outcome.answer else ""
+    raise LMError(
+        f"the child {child} ended without an answer: {outcome.reason}{best}", cause="child"
+    )
+
+
 class Node:
     """One RLM at one depth: its kernel, its history, its notebook."""
 
@@ -105,22 +146,21 @@ class Node:
         self.task = task
         self.model = task.model or run.root
         self.draft: str | None = None
-        self._calls = LiveCalls(run, task.node, task.depth, self._child)
-        self._messages: list[Message] = []
-        self._cell = 0
-        self._names: list[str] = []
+        child = partial(solve_child, run, task.node, task.depth)
+        self._calls = LiveCalls(run, task.node, task.depth, child, task.numbers)
+        self._dialogue = Dialogue(run, task.node, self.model)
+        self._inputs = {"context"}  # variables that an answer may rest on
         self._kind = ""
         self._checked = False
         self._seen_output = False
         self._looked = False
         self._last: tuple[str, bool] = ("", False)  # source, worth running again
-        self._temperature: float | None = None
 
     # the loop
     async def solve(self, repl: Repl | None = None) -> Outcome:
         """Turns until an answer or an end. Emits ``NodeStarted`` and ``NodeEnded``.
 
-        Raises ``KernelStartError`` where no kernel can be had, and ``CancelledError``.
+        Raises ``ContextError`` where the task's variable is not there, and ``CancelledError``.
         """
         outcome = Outcome("failed", None, False, "an error of rlm_kernel itself")
         try:
@@ -136,6 +176,9 @@ class Node:
             reason = "the run's time was over" if tripped else "interrupted"
             outcome = Outcome("limit" if tripped else "interrupted", self.draft, False, reason)
             raise
+        except ContextError as error:
+            outcome = Outcome("failed", None, False, str(error))
+            raise
         except LimitReached as error:
             outcome = Outcome("limit", self.draft, False, str(error))
         except RLMError as error:
@@ -147,12 +190,12 @@ class Node:
     async def _turns(self, repl: Repl) -> Outcome:
         info = await self._start(repl)
         limits = self.run.limits
-        self._kind = await self._sorted()
-        news = self._opening(info)
+        self._kind = await self._dialogue.kind(self.task.question)
+        news = self._opening(info, repl.names)
         for turn in range(1, limits.turns + 1):
             if turn == limits.turns > 1:
                 news[-1] = _with(news[-1], prompts.LAST_TURN)
-            reply = await self._reply(turn, news)
+            reply = await self._dialogue.reply(turn, news, repl.names)
             rans, unrun = await self._run_cells(repl, turn, reply)
             answer = next((ran.answer for ran in rans if ran.answer is not None), None)
             if answer is not None:
@@ -170,11 +213,13 @@ class Node:
         raise LimitReached("turns", spent=limits.turns, allowed=limits.turns)
 
     async def _start(self, repl: Repl) -> ContextInfo:
-        task = self.task
-        source, text = await asyncio.to_thread(self.run.kept, task.source)
-        info = await repl.set_context(source)
-        info = replace(info, spec=self.run.recorded(info.spec, text))
-        self.run.emit(
+        task, run = self.task, self.run
+        lost = repl.names
+        gone = await repl.revive(context=task.variable is not None)
+        if gone is not None:
+            run.emit(KernelRestarted(task.node, 0, gone, lost, time.time()))
+        info = await give(run, repl, task.source, task.variable)
+        run.emit(
             NodeStarted(
                 task.node,
                 task.parent,
@@ -186,9 +231,13 @@ class Node:
                 time.time(),
             )
         )
+        if gone is None:  # a new kernel has no prelude
+            for event in await asyncio.to_thread(carried, task.prelude, run.folder):
+                run.emit(event)
+        self._inputs.update(repl.names)
         return info
 
-    def _opening(self, info: ContextInfo) -> list[Message]:
+    def _opening(self, info: ContextInfo, names: list[str]) -> list[Message]:
         run = self.run
         system = prompts.system(
             run.style,
@@ -197,80 +246,10 @@ class Node:
             tools=run.tools.functions,
             data=list(run.tools.data),
         )
-        first = prompts.first(self.task.question, info, run.style, self._kind)
+        first = prompts.first(self.task.question, info, run.style, self._kind, names)
         return [prompts.message("system", system), prompts.message("user", first)]
 
-    async def _sorted(self) -> str:
-        """The kind of the question, which a style with several kinds has the LM say: turn 0."""
-        style = self.run.style
-        if len(style.system) == 1:
-            return next(iter(style.system))
-        messages = prompts.sorting(self.task.question)
-        self._emit_prompted(0, messages[-1:], False)
-        return prompts.kind_of((await self._stream(0, messages)).text, style)
-
     # a turn
-    async def _reply(self, turn: int, news: list[Message]) -> Reply:
-        """The LM's reply to the history with ``news``, which fits the window or is compacted."""
-        self._messages += news
-        compacted = self._compact(WINDOW_SHARE)
-        self._emit_prompted(turn, self._messages if compacted else news, compacted)
-        try:
-            reply = await self._stream(turn, self._messages)
-        except LMError as error:
-            if error.cause != "window" or not self._compact(0.0):
-                raise
-            self._emit_prompted(turn, self._messages, True)
-            reply = await self._stream(turn, self._messages)
-        self._messages.append(prompts.message("assistant", reply.text))
-        self._temperature = None
-        return reply
-
-    def _compact(self, share: float) -> bool:
-        if history.tokens(self._messages) <= self.model.window * share:
-            return False
-        shorter = history.compacted(self._messages, self._names)
-        changed = shorter is not self._messages
-        self._messages = shorter
-        return changed
-
-    def _emit_prompted(self, turn: int, messages: list[Message], compacted: bool) -> None:
-        self.run.emit(Prompted(self.task.node, turn, list(messages), time.time(), compacted))
-
-    async def _stream(self, turn: int, messages: list[Message]) -> Reply:
-        run, node = self.run, self.task.node
-        meter = CallMeter(run.ledger)
-        sampling = self.model.sampling
-        if self._temperature is not None and sampling.temperature is not None:
-            sampling = replace(sampling, temperature=self._temperature)
-        started = time.monotonic()
-        run.ledger.turns += 1
-        reply = Reply(text="", model=self.model.name, finish=None, usage=meter.usage, seconds=0.0)
-        try:
-            reply = await self.model.client.stream(
-                self.model.name,
-                messages,
-                meter,
-                sampling=sampling,
-                on_delta=lambda text: run.emit(ReplyDelta(node, turn, text)),
-                on_restart=lambda: run.emit(ReplyDelta(node, turn, "\f")),
-                cut=cells.end_of_first_block if run.style.stop_after_block else None,
-            )
-        finally:  # a reply that failed was paid for too
-            run.emit(
-                Replied(
-                    node,
-                    turn,
-                    reply.text,
-                    reply.model,
-                    reply.finish,
-                    meter.usage,
-                    time.monotonic() - started,
-                    time.time(),
-                )
-            )
-        return reply
-
     async def _run_cells(self, repl: Repl, turn: int, reply: Reply) -> tuple[list[Ran], list[str]]:
         """Run the reply's cells up to the first that fails or answers; and what to say of those
         that were not run."""
@@ -281,7 +260,7 @@ class Node:
         if not sources:
             return [], [prompts.NO_CODE]
         if len(sources) == 1 and sources[0] == self._last[0] and not self._last[1]:
-            self._temperature = REPEATED_TEMPERATURE
+            self._dialogue.vary()
             return [], [prompts.REPEATED]
         rans: list[Ran] = []
         for source in sources:
@@ -294,46 +273,9 @@ class Node:
         return rans, notes
 
     async def _run_cell(self, repl: Repl, turn: int, source: str) -> Ran:
-        self._cell += 1
-        node, cell, run = self.task.node, self._cell, self.run
-        run.emit(CellStarted(node, cell, turn, source, "lm", time.time()))
-        collector = Collector()
-        started = time.monotonic()
-
-        def ended(ran: Ran) -> None:
-            run.emit(
-                CellRan(
-                    node,
-                    cell,
-                    turn,
-                    source,
-                    "lm",
-                    ran.status,
-                    ran.outputs,
-                    ran.notices,
-                    ran.answer,
-                    ran.execution_count,
-                    ran.seconds,
-                    time.time(),
-                )
-            )
-
-        try:
-            ran = await repl.run(
-                source,
-                cell=cell,
-                collector=collector,
-                on_output=lambda output: run.emit(OutputMade(node, cell, output)),
-            )
-        except asyncio.CancelledError:
-            seconds = time.monotonic() - started
-            outputs = collector.outputs
-            ended(Ran("interrupted", outputs, [], None, None, None, seconds))
-            raise
-        ran = self._noticed(cell, ran)
-        ended(ran)
-        if ran.restarted is not None:
-            run.emit(KernelRestarted(node, cell, ran.restarted, ran.lost, time.time()))
+        cell = next(self.task.numbers.cells)
+        written = Written(self.task.node, cell, turn, source)
+        ran = await execute(repl, written, self.run.emit, lambda ran: self._noticed(cell, ran))
         self._remember(source, ran, bool(self._calls.failed[cell]))
         return ran
 
@@ -351,9 +293,8 @@ class Node:
         return replace(ran, notices=notices)
 
     def _remember(self, source: str, ran: Ran, failed_calls: bool) -> None:
-        self._names = ran.names
         self.draft = ran.answer or ran.draft or self.draft
-        self._looked = self._looked or cells.mentions(source, "context")
+        self._looked = self._looked or any(cells.mentions(source, name) for name in self._inputs)
         self._seen_output = self._seen_output or bool(ran.outputs)
         self._last = source, failed_calls or ran.status not in ("ok", "error")
 
@@ -379,35 +320,6 @@ class Node:
             asked = self._calls.made.total() > 0
             closing = [prompts.FINISH if asked else style.ask[self._kind]]
         return [prompts.message("user", prompts.output(texts, notices, closing))]
-
-    # children
-    async def _child(
-        self, child: str, call: int, question: str, model: str | None, context: tuple[str, bytes]
-    ) -> str:
-        """``calls.Child``: a node of its own, one deeper."""
-        run, task = self.run, self.task
-        kind, data = context
-        node = Node(
-            run,
-            Task(
-                question=question,
-                source=run.from_guest(kind, data, f"context of {child}"),
-                node=child,
-                parent=task.node,
-                call=call,
-                depth=task.depth + 1,
-                model=run.model(model, run.root),
-            ),
-        )
-        outcome = await node.solve()
-        if outcome.status == "answered" and outcome.answer is not None:
-            return outcome.answer
-        if run.ledger.tripped is not None:
-            raise run.ledger.tripped
-        best = f"; its best answer so far: {outcome.answer}" if outcome.answer else ""
-        raise LMError(
-            f"the child {child} ended without an answer: {outcome.reason}{best}", cause="child"
-        )
 
 
 def _fields(outcome: Outcome) -> tuple[Status, str | None, bool, str | None]:

@@ -6,21 +6,9 @@ import re
 from typing import Any
 
 from .events import Output
+from .filters import CLEANERS, safe
 
 ANSI = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
-SHOWN_TYPES = (
-    "text/plain",
-    "text/markdown",
-    "text/html",
-    "text/latex",
-    "application/json",
-    "image/png",
-    "image/jpeg",
-    "image/gif",
-    "image/svg+xml",
-)
-"""MIME types kept of an LM's cell. JavaScript and widgets could act in the reader's browser."""
-
 CUT_TYPES = ("text/plain", "text/markdown", "text/latex")
 """MIME types that can be cut anywhere; of the others all or nothing is kept."""
 MAX_RICH_CHARS = 8_000_000
@@ -59,14 +47,23 @@ class Collector:
 
     At most ``max_chars`` of each stream block and text, ``max_outputs`` outputs and ``max_size``
     characters of displays are kept; the rest is counted and said.
+
+    Displays are made harmless as they come in. With ``trust_html`` HTML, SVG, Markdown and LaTeX
+    stay as the cell made them and may run scripts where they are shown; JavaScript and widgets
+    are not kept even then.
     """
 
     def __init__(
-        self, max_chars: int = 200_000, max_outputs: int = 500, max_size: int = 32_000_000
+        self,
+        max_chars: int = 200_000,
+        max_outputs: int = 500,
+        max_size: int = 32_000_000,
+        trust_html: bool = False,
     ) -> None:
         self._max_chars = max_chars
         self._max_outputs = max_outputs
         self._room = max_size
+        self._trust_html = trust_html
         self._items: list[tuple[Output, _Text | None]] = []
         self._displays: dict[str, list[Output]] = {}
         self._clear_next = False
@@ -82,7 +79,7 @@ class Collector:
         if kind == "update_display_data":
             self._update(content)
             return None
-        output = _output(kind, content, self._max_chars)
+        output = _output(kind, content, self._max_chars, self._trust_html)
         if output is None:
             return None
         if self._clear_next:
@@ -117,7 +114,7 @@ class Collector:
         return output
 
     def _update(self, content: dict[str, Any]) -> None:
-        new = _output("display_data", content, self._max_chars)
+        new = _output("display_data", content, self._max_chars, self._trust_html)
         for output in self._displays.get(content.get("transient", {}).get("display_id", ""), []):
             room = self._room + _size(output) - _size(new or {})
             if new is not None and room >= 0:
@@ -134,7 +131,7 @@ class Collector:
         return kept
 
 
-def _output(kind: str, content: dict[str, Any], most: int) -> Output | None:
+def _output(kind: str, content: dict[str, Any], most: int, trust_html: bool) -> Output | None:
     """The nbformat output of one message, untrusted parts left out; None for other messages."""
     if kind == "stream":
         return {
@@ -151,16 +148,26 @@ def _output(kind: str, content: dict[str, Any], most: int) -> Output | None:
         }
     if kind not in ("display_data", "execute_result"):
         return None
-    data = {m: _kept(m, v, most) for m, v in content["data"].items() if m in SHOWN_TYPES}
-    data = {mime: value for mime, value in data.items() if value is not None}
-    if not data:
-        left_out = ", ".join(content["data"]) or "nothing"
-        data = {"text/plain": f"[output of type {left_out}: not shown]"}
-    metadata = content.get("metadata", {})
+    data, metadata = _bundle(content, most, trust_html)
     output: Output = {"output_type": kind, "data": data, "metadata": metadata}
     if kind == "execute_result":
         output["execution_count"] = content.get("execution_count")
     return output
+
+
+def _bundle(
+    content: dict[str, Any], most: int, trust_html: bool
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """A display's data and metadata, or a line that says what is not shown."""
+    data = {m: _kept(m, v, most) for m, v in content["data"].items() if m in CLEANERS}
+    data = {mime: value for mime, value in data.items() if value is not None}
+    metadata = content.get("metadata", {})
+    if not trust_html:  # after the cut, which could turn the middle of a line into its beginning
+        data, metadata = safe(data, metadata)
+    if data:
+        return data, metadata
+    left_out = ", ".join(content["data"]) or "nothing"
+    return {"text/plain": f"[output of type {left_out}: not shown]"}, {}
 
 
 def _kept(mime: str, value: Any, most: int) -> Any:

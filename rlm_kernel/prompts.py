@@ -8,10 +8,14 @@ because a small model copies them to the letter.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from .events import ContextInfo
+
+MAX_NAMES = 30
+"""Of the variables that an LM is told of, the newest."""
 
 STRONG = """\
 You answer a question about an input that may be far longer than what you can read at once. The \
@@ -245,9 +249,15 @@ def describe(info: ContextInfo, style: Style) -> str:
     return text
 
 
-def first(question: str, info: ContextInfo, style: Style, kind: str) -> str:
-    """The first user message: the input's description, then the question."""
-    return f"{describe(info, style)}\n\nQuestion: {question}\n\n{style.look[kind]}"
+def first(
+    question: str, info: ContextInfo, style: Style, kind: str, names: Sequence[str] = ()
+) -> str:
+    """The first user message: the input's description, the ``names`` that earlier cells made, then
+    the question."""
+    shown = ", ".join(names[-MAX_NAMES:])
+    there = f"Variables that are there already: {shown}." if names else ""
+    parts = [describe(info, style), there, f"Question: {question}", style.look[kind]]
+    return "\n\n".join(filter(None, parts))
 
 
 def output(texts: list[str], notices: list[str], closing: list[str]) -> str:

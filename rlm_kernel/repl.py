@@ -8,50 +8,35 @@ LMs, replay reads the record.
 from __future__ import annotations
 
 import asyncio
-import json
-import shutil
+import math
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any, Literal
 
-from . import broker, guest
+from . import broker
 from .clock import Clock
 from .contexts import Source
 from .errors import CallRefused, KernelDied, LimitReached
 from .events import CellStatus, ContextInfo, Output
-from .inner import Kernel, open_kernel
+from .inner import Executed, Kernel, Message, OnMessage
 from .outputs import Collector
 from .protocol import Call, Calls, Refused, Slot, as_text, as_texts, check, refusal
+from .room import Room, Setup, open_room
 
-LOAD_SECONDS = 600.0
-"""How long the guest or a context may take to load; a context may have gigabytes."""
 GRACE_SECONDS = 3.0
 """How long an interrupted cell has to end before its kernel is replaced."""
 Author = Literal["lm", "human"]
-
-
-@dataclass(frozen=True)
-class Setup:
-    """What a kernel is given besides its context. ``tools`` holds name, signature and doc of
-    each function; ``data`` the sources of values under their names."""
-
-    cwd: Path
-    kernel_name: str = "python3"
-    env: dict[str, str] = field(default_factory=dict)
-    tools: list[dict[str, str]] = field(default_factory=list)
-    data: dict[str, Source] = field(default_factory=dict)
-    max_prompt_chars: int = 400_000
-    max_batch: int = 10_000
-    cell_seconds: float = 120.0
+_DONE = {"lm": 0, "human": 1_000}
+"""How many ``%rlm`` lines of a cell count as done: a human's were, before it first ran."""
 
 
 @dataclass(frozen=True)
 class Ran:
     """How a cell ended. ``draft`` is an answer it named without ending well or being ready;
-    ``lost`` the names that went with a kernel that died or was replaced."""
+    ``lost`` the names that went with a kernel that died or was replaced; ``reply`` is the kernel's
+    own, None if there is none; ``inputs`` what was typed for it (see ``CellRan``)."""
 
     status: CellStatus
     outputs: list[Output]
@@ -63,6 +48,8 @@ class Ran:
     names: list[str] = field(default_factory=list)
     restarted: str | None = None
     lost: list[str] = field(default_factory=list)
+    reply: Message | None = None
+    inputs: list[str | None] = field(default_factory=list)
 
 
 class Repl:
@@ -70,99 +57,104 @@ class Repl:
 
     def __init__(self, calls: Calls, setup: Setup) -> None:
         self.calls = calls
+        self.on_stray: OnMessage | None = None
+        """Gets the messages of the kernel that no cell under way caused."""
+        self.on_input: OnMessage | None = None
+        """Gets the kernel's requests for a line of input, in a human's cell."""
+        self.trust_html = False
         self._setup = setup
         self._stack = AsyncExitStack()
-        self._kernel: Kernel | None = None
-        self._folder = Path()
+        self._room: Room | None = None
         self._context: Source | None = None
-        self._info: asyncio.Future[dict[str, Any]] | None = None
         self._reports: dict[int, dict[str, Any]] = {}
         self._names: list[str] = []
         self._running: int | None = None
         self._runs = 0  # names a cell to the guest: a session's questions each count from 1
         self._stuck = False
+        self._typed: list[str | None] = []
+        self._to_type: list[str | None] = []
+        self._hidden = False
         self._clock = Clock(setup.cell_seconds)
         self._serving: set[asyncio.Future[list[Slot]]] = set()
 
     @property
     def pid(self) -> int:
-        assert self._kernel is not None
-        return self._kernel.pid
+        return self.kernel.pid
+
+    @property
+    def _live(self) -> Room:
+        assert self._room is not None
+        return self._room
+
+    @property
+    def kernel(self) -> Kernel:
+        """The kernel as it is now; another one after a restart."""
+        return self._live.kernel
+
+    @property
+    def names(self) -> list[str]:
+        """The variables that cells made so far, oldest first, as of the last cell."""
+        return list(self._names)
 
     # life
     async def _open(self) -> None:
-        setup, self._stuck = self._setup, False
-        setup.cwd.mkdir(parents=True, exist_ok=True)  # a cell may have removed it before it died
-        self._kernel, self._folder = await self._stack.enter_async_context(
-            open_kernel(setup.cwd, kernel_name=setup.kernel_name, env=setup.env)
-        )
-        address = await self._stack.enter_async_context(broker.serve(self._folder, self))
-        data = {name: self._placed(source, name) for name, source in setup.data.items()}
-        config = {
-            "address": address.where,
-            "token": address.token,
-            "tools": setup.tools,
-            "data": {name: {**spec, "file": path} for name, (spec, path) in data.items()},
-            "max_prompt_chars": setup.max_prompt_chars,
-            "max_batch": setup.max_batch,
-        }
-        boot = self._folder / "boot.json"
-        boot.write_text(json.dumps(config))
-        shutil.copytree(
-            Path(guest.__file__).parent,
-            self._folder / "rlm_guest",
-            ignore=shutil.ignore_patterns("__pycache__"),
-        )
-        folder = str(self._folder)
-        await self._inside(
-            f"__import__('sys').path.insert(0, {folder!r}); "
-            f"__import__('rlm_guest').boot({str(boot)!r}); "
-            f"__import__('sys').path.remove({folder!r})",
-            "the guest",
-        )
+        self._stuck = False
+        self._room = await self._stack.enter_async_context(open_room(self._setup, self))
+        self.kernel.on_stray, self.kernel.on_input = self._heard_stray, self._heard_input
 
-    async def _inside(self, source: str, what: str) -> None:
-        """Run code of ours in the kernel, unseen by the guest's hooks; ``what`` names it."""
-        assert self._kernel is not None
-        said: list[str] = []
+    def _heard_stray(self, message: Message) -> None:
+        if self.on_stray is not None:
+            self.on_stray(message)
 
-        def listen(kind: str, content: dict[str, Any]) -> None:
-            if kind == "error":
-                said.append(f"{content['ename']}: {content['evalue']}")
+    def _heard_input(self, message: Message) -> None:
+        self._hidden = bool(message["content"].get("password"))
+        if self._to_type:
+            self._typing = asyncio.ensure_future(self.answer_input(self._to_type.pop(0) or ""))
+        elif self.on_input is not None:
+            self.on_input(message)
 
-        try:
-            async with asyncio.timeout(LOAD_SECONDS):
-                done = await self._kernel.execute(source, silent=True, on_message=listen)
-        except TimeoutError:
-            raise KernelDied(
-                f"{what} could not be loaded in the kernel within {LOAD_SECONDS:g} s"
-            ) from None
-        if not done.ok:
-            raise KernelDied(f"{what} could not be loaded in the kernel: {' '.join(said)}")
-
-    def _placed(self, source: Source, name: str) -> tuple[dict[str, Any], str]:
-        """The source's bytes where the kernel can read them, and how it must read them."""
-        if source.path is not None:
-            return source.spec(), str(source.path)
-        path = self._folder / f"value-{name}"
-        path.write_bytes(source.data or b"")
-        return source.spec(), str(path)
+    async def answer_input(self, line: str) -> None:
+        """What the human typed for the cell that runs."""
+        self._typed.append(None if self._hidden else line)
+        await self.kernel.answer_input(line)
 
     async def set_context(self, source: Source) -> ContextInfo:
         """Give the kernel its ``context``; also after every restart.
 
         A kernel that has died, or that would not stop, since the last cell is replaced.
         """
+        await self.revive(context=False)
         self._context = source
-        if self._stuck or not self._alive:
-            await self._renew()
-        spec, path = self._placed(source, "context")
-        self._info = asyncio.get_running_loop().create_future()
-        await self._inside(
-            f"__import__('rlm_guest').set_context({spec!r}, {path!r})", "the context"
-        )
-        info = await asyncio.wait_for(self._info, 10)
-        return _info(info, spec, source.notice)
+        return await self._live.give(source)
+
+    async def find(self, name: str) -> None:
+        """Raises ``ContextError`` if the kernel has no such variable."""
+        await self._live.find(name)
+
+    async def adopt(self, name: str) -> tuple[ContextInfo, Source | None]:
+        """Take the value of a variable in the kernel as its ``context``, by reference.
+
+        The source is a copy of the value, or what ``set_context`` gave if it still is that; None
+        where it cannot be copied: a kernel that is started again then has no context. The spec
+        has the name as ``variable``. Raises ``ContextError`` if there is no such variable.
+        """
+        info, self._context = await self._live.adopt(name, self._context)
+        return info, self._context
+
+    async def assign(self, name: str, value: str) -> str:
+        """Bind a variable in the kernel, and the source that does it."""
+        return await self._live.assign(name, value)
+
+    async def revive(self, *, context: bool = True) -> str | None:
+        """Replace a kernel that has died, or that would not stop, since the last cell; why, if so.
+
+        Without ``context`` the new one has none yet.
+        """
+        if self._alive and not self._stuck:
+            return None
+        reason = "the last cell did not stop" if self._stuck else self.kernel.epitaph()
+        await (self._reopen() if context else self._renew())
+        return reason
 
     async def _reopen(self) -> list[str]:
         """A new kernel with guest and context. Returns the names that were lost."""
@@ -179,7 +171,7 @@ class Repl:
 
     @property
     def _alive(self) -> bool:
-        return self._kernel is not None and self._kernel.alive
+        return self._room is not None and self._room.kernel.alive
 
     async def close(self) -> None:
         self._stop_calls()
@@ -187,6 +179,10 @@ class Repl:
         self._stack = AsyncExitStack()
 
     # cells
+    def collector(self) -> Collector:
+        """For the outputs of one cell, through the filter that is set."""
+        return Collector(trust_html=self.trust_html)
+
     async def run(
         self,
         source: str,
@@ -195,28 +191,30 @@ class Repl:
         author: Author = "lm",
         collector: Collector | None = None,
         on_output: Callable[[Output], None] | None = None,
+        inputs: Sequence[str | None] = (),
     ) -> Ran:
         """Run one cell under the clock. Errors of the cell are in the result, never raised.
 
-        When cancelled, the cell is interrupted and the caller finds in ``collector`` what it had
-        put out; the kernel and its names stay unless it would not stop.
+        A human's cell has no clock; ``inputs`` are typed for it again. When cancelled, the cell is
+        interrupted and the caller finds in ``collector`` what it had put out; the kernel and its
+        names stay unless it would not stop.
         """
         if self._stuck:
             await self._reopen()
-        assert self._kernel is not None
-        collector = collector or Collector()
-        self._running, self._clock = cell, Clock(self._setup.cell_seconds)
-        self._runs += 1
+        collector = collector or self.collector()
+        self._begin(cell, self._setup.cell_seconds if author == "lm" else math.inf)
         started = time.monotonic()
 
-        def listen(kind: str, content: dict[str, Any]) -> None:
-            output = collector.add(kind, content)
+        def listen(message: Message) -> None:
+            output = collector.add(message["msg_type"], message["content"])
             if output is not None and on_output is not None:
                 on_output(output)
 
+        self._to_type = list(inputs)
+        about = {"cell": self._runs, "author": author, "commands": _DONE[author]}
         executing = asyncio.ensure_future(
-            self._kernel.execute(
-                source, on_message=listen, metadata={"rlm": {"cell": self._runs, "author": author}}
+            self.kernel.execute(
+                source, on_message=listen, metadata={"rlm": about}, stdin=bool(inputs)
             )
         )
         expiring = asyncio.ensure_future(self._clock.expired())
@@ -233,11 +231,52 @@ class Repl:
             self._running = None
         return await self._ran(executing, timed_out, collector, cell, time.monotonic() - started)
 
+    async def relay(
+        self,
+        request: Message,
+        *,
+        cell: int,
+        about: dict[str, Any],
+        collector: Collector,
+        on_message: OnMessage,
+    ) -> Ran:
+        """Pass on a human's execute request as it is; there is no clock.
+
+        ``about`` is what the guest is told of the cell beside its number. ``on_message`` gets
+        each message that the cell causes, ``collector`` too.
+        """
+        self._begin(cell, math.inf)
+        started = time.monotonic()
+        told = {**about, "cell": self._runs, "author": "human"}
+        request = {**request, "metadata": {**request["metadata"], "rlm": told}}
+
+        def listen(message: Message) -> None:
+            collector.add(message["msg_type"], message["content"])
+            on_message(message)
+
+        executing = asyncio.ensure_future(self.kernel.execute_message(request, listen))
+        try:
+            await asyncio.wait({executing})
+        except asyncio.CancelledError:
+            await asyncio.shield(self._stop(executing))
+            raise
+        finally:
+            self._running = None
+        return await self._ran(executing, False, collector, cell, time.monotonic() - started)
+
+    def _begin(self, cell: int, seconds: float) -> None:
+        self._running, self._clock = cell, Clock(seconds)
+        self._runs += 1
+        self._typed, self._to_type = [], []
+
+    async def interrupt(self) -> None:
+        """Stop the cell that runs, and the calls it waits for; see ``Kernel.interrupt``."""
+        self._stop_calls()
+        await self.kernel.interrupt()
+
     async def _stop(self, executing: asyncio.Future[Any]) -> None:
         """Interrupt the cell; if it will not end in time, leave ``executing`` cancelled."""
-        assert self._kernel is not None
-        self._stop_calls()
-        await self._kernel.interrupt()
+        await self.interrupt()
         await asyncio.wait({executing}, timeout=GRACE_SECONDS)
         if not executing.done():
             self._stuck = True
@@ -250,13 +289,13 @@ class Repl:
 
     async def _ran(
         self,
-        executing: asyncio.Future[Any],
+        executing: asyncio.Future[Executed],
         timed_out: bool,
         collector: Collector,
         cell: int,
         seconds: float,
     ) -> Ran:
-        restarted, lost, status, count = None, [], "ok", None
+        restarted, lost, status, count, reply = None, [], "ok", None, None
         if executing.cancelled():
             restarted = f"the cell did not stop within {GRACE_SECONDS:g} s of being interrupted"
         elif isinstance(error := executing.exception(), KernelDied):
@@ -265,7 +304,7 @@ class Repl:
             raise error
         else:
             status = "ok" if executing.result().ok else "error"
-            count = executing.result().execution_count
+            count, reply = executing.result().execution_count, executing.result().reply
         if restarted is not None:
             lost = await self._reopen()
         report = self._reports.pop(cell, {})
@@ -284,13 +323,16 @@ class Repl:
             names=self._names,
             restarted=restarted,
             lost=lost,
+            reply=reply,
+            inputs=self._typed,
         )
 
     # calls
     async def answer(self, request: broker.Request) -> dict[str, Any]:
         """The broker's ``Answerer``."""
-        if request.op == "context" and self._info is not None and not self._info.done():
-            self._info.set_result(request.header.get("info") or {})
+        if request.op in ("context", "find"):
+            if self._room is not None:
+                self._room.told(request)
             return {"value": None}
         if request.op == "ran":
             cell = request.header.get("cell")
@@ -338,21 +380,6 @@ class Repl:
             raise
         finally:
             self._serving.discard(serving)
-
-
-def _info(info: dict[str, Any], spec: dict[str, Any], notice: str | None) -> ContextInfo:
-    """What the guest says its context is, checked, with where it came from."""
-    number = {k: v if isinstance(v := info.get(k), int) else None for k in ("length", "lines")}
-    return ContextInfo(
-        type=as_text(info.get("type"), 100) or "unknown",
-        length=number["length"],
-        lines=number["lines"],
-        format=as_text(info.get("format"), 500),
-        head=as_text(info.get("head"), 2000) or "",
-        tail=as_text(info.get("tail"), 2000) or "",
-        spec=spec,
-        notice=notice,
-    )
 
 
 @asynccontextmanager

@@ -15,11 +15,18 @@ from typing import Any, Literal
 
 from . import contexts
 from .digests import digest
-from .errors import CallRefused, RecordError
-from .outputs import text_of
+from .errors import CallRefused, ContextError, RecordError
+from .outputs import Collector, text_of
 from .protocol import Call, Refused, Slot, identity
-from .record.trajectory import Recorded, RecordedCall, RecordedCell, RecordedNode
-from .repl import Repl, Setup, open_repl
+from .record.trajectory import (
+    Recorded,
+    RecordedCall,
+    RecordedCell,
+    RecordedContext,
+    RecordedNode,
+)
+from .repl import Repl, open_repl
+from .room import Setup
 
 Result = Literal["equal", "differs", "ambiguous"]
 
@@ -135,16 +142,43 @@ def _depth_first(node: RecordedNode) -> tuple[int, str]:
 
 async def _replay_node(recorded: Recorded, node: RecordedNode, verdict: Verdict) -> None:
     calls = RecordedCalls(node, verdict)
-    source = _found(recorded, node.context, f"the context of node {node.node}")
     with tempfile.TemporaryDirectory(prefix="rlm-replay-") as cwd:
         async with open_repl(calls, _setup(recorded, Path(cwd))) as repl:
-            await repl.set_context(source)
-            for cell in node.cells:
-                if cell.status != "interrupted":
-                    verdict.differences += await _replay_cell(repl, node.node, cell)
+            # A record that does not say was made before anything was filtered.
+            repl.trust_html = bool(recorded.settings.get("trust_html", True))
+            for step in node.steps:
+                if isinstance(step, RecordedContext):
+                    verdict.differences += await _give(repl, recorded, node.node, step.spec)
+                elif step.status != "interrupted":
+                    verdict.differences += await _replay_cell(repl, node.node, step)
                     verdict.cells += 1
     verdict.differences += calls.unused()
     verdict.ambiguities += calls.ambiguous()
+
+
+async def _give(repl: Repl, recorded: Recorded, node: str, spec: dict[str, Any]) -> Iterable[str]:
+    """Give the kernel a recorded context: the value of the variable that it was, if it was one,
+    or else the copy of it."""
+    variable = spec.get("variable")
+    if variable is not None:
+        try:
+            info, _ = await repl.adopt(str(variable))
+        except ContextError as missing:
+            if spec.get("sha256") is None:
+                return [f"node {node}: {missing}"]
+        else:
+            what = f"the variable {variable}, which was the context"
+            return [] if _same(spec, info.spec) else [f"node {node}: {what}, is not what it was"]
+    await repl.set_context(_found(recorded, spec, f"the context of node {node}"))
+    return []
+
+
+def _same(before: dict[str, Any], now: dict[str, Any]) -> bool:
+    """Whether two copies of a variable's value may be of the same value. Equal values can have
+    pickles that differ, and of some there is no copy."""
+    if before["kind"] != now["kind"] or before["kind"] not in ("text", "bytes", "json"):
+        return True
+    return bool(before["sha256"] == now["sha256"])
 
 
 def _found(recorded: Recorded, spec: dict[str, Any], what: str) -> contexts.Source:
@@ -171,7 +205,13 @@ def _setup(recorded: Recorded, cwd: Path) -> Setup:
 
 
 async def _replay_cell(repl: Repl, node: str, cell: RecordedCell) -> Iterable[str]:
-    ran = await repl.run(cell.source, cell=cell.cell, author=cell.author)  # type: ignore[arg-type]
+    ran = await repl.run(
+        cell.source,
+        cell=cell.cell,
+        author=cell.author,  # type: ignore[arg-type]
+        collector=repl.collector() if cell.author == "lm" else Collector(),
+        inputs=cell.inputs,
+    )
     where = f"node {node}, cell {cell.cell}"
     if ran.status != cell.status:
         return [f"{where}: it ended as {ran.status}, in the record as {cell.status}"]

@@ -17,7 +17,7 @@ from .history import Message
 from .limits import Ledger, Limits
 from .lm.client import Meter, Reply, Sampling
 from .prompts import Style
-from .repl import Setup
+from .room import Setup
 from .tools import Tools
 
 INLINE_BYTES = 32_768
@@ -150,9 +150,9 @@ class Run:
         is small enough to stand in the record itself. Blocks: it may write a file."""
         if source.kind == "folder" or (source.data is None and source.size > COPIED_BYTES):
             return source, None
-        data = source.data if source.data is not None else _bytes_at(source)
-        if source.size <= INLINE_BYTES and (text := _plain_text(data)) is not None:
+        if (text := small_text(source)) is not None:
             return source, text
+        data = source.data if source.data is not None else _bytes_at(source)
         path = self.folder / "blobs" / source.sha256
         if not path.exists():
             path.parent.mkdir(mode=0o700, exist_ok=True)
@@ -186,6 +186,13 @@ class Run:
 def inlined(kind: str, data: bytes) -> str | None:
     """A child's context as text for a plain prompt; None where it has no text."""
     return data.decode("utf-8", "surrogatepass") if kind in ("text", "json") else None
+
+
+def small_text(source: Source) -> str | None:
+    """The text of a source that is small enough to stand in the record itself. Blocks."""
+    if source.kind == "folder" or source.size > INLINE_BYTES:
+        return None
+    return _plain_text(source.data if source.data is not None else _bytes_at(source))
 
 
 def _bytes_at(source: Source) -> bytes:

@@ -4,22 +4,35 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from .byhand import ByHand
 from .contexts import Source
 from .errors import UsageError
-from .events import Event, RunStarted, Status, Usage
+from .events import (
+    ContextInfo,
+    Event,
+    KernelRestarted,
+    NodeStarted,
+    RunStarted,
+    Status,
+    Usage,
+)
 from .inner import check_kernelspec
 from .loop import Task, solve_tree
 from .models import Models, open_models
-from .protocol import Nobody
+from .prelude import Numbers, Prelude
+from .recall import again
+from .record.metadata import page
 from .record.recorder import JOURNAL, Recorder, new_run_folder
 from .repl import Repl, open_repl
+from .room import Setup
 from .run import LM, Kernels, Run
 from .settings import InForce
 from .tools import Tools
@@ -47,6 +60,7 @@ class Result:
     reason: str | None
     usage: Usage
     trajectory: Path
+    question: str = ""
 
     @property
     def cost(self) -> float | None:
@@ -57,8 +71,9 @@ class Result:
 class Session:
     """LMs, and with ``persistent`` a kernel, kept between questions. For one event loop.
 
-    ``root`` and ``sub`` are LMs handed in as objects. Close it, or connections, the kernel and the
-    embedded LM's process stay.
+    ``root`` and ``sub`` are LMs handed in as objects. ``cwd`` is the persistent kernel's working
+    folder, by default one in the first run's folder; runs are recorded under it. Close it, or
+    connections, the kernel and the embedded LM's process stay.
     """
 
     def __init__(
@@ -67,53 +82,82 @@ class Session:
         tools: Tools,
         *,
         persistent: bool = False,
+        cwd: Path | None = None,
         root: LM | None = None,
         sub: LM | None = None,
     ) -> None:
-        self._force = force
+        self.force = force
+        """What holds for the next question; may be changed between two."""
+        self.prelude = Prelude()
+        """What has happened in the persistent kernel since it was started."""
+        self.by_hand = ByHand(self._begin_by_hand, lambda: self._open(self.force), self.prelude)
+        self.trust_html = False
+        """Whether HTML that the LM's cells show in the persistent kernel passes as it is."""
+        self.trajectory: Path | None = None
+        """The root notebook of the run that started last."""
         self._tools = tools
         self._persistent = persistent
+        self._cwd = cwd
         self._given = root, sub
-        self._stack = AsyncExitStack()
-        self._models: Models | None = None
+        self._models: dict[object, Models] = {}
+        self._models_stack = AsyncExitStack()
+        self._kernel_stack = AsyncExitStack()
         self._repl: Repl | None = None
         self._opening = asyncio.Lock()
         self._asking = asyncio.Lock()
-        self.trajectory: Path | None = None
-        """The root notebook of the run that started last."""
 
     async def close(self) -> None:
-        await self._stack.aclose()
-        self._stack, self._models, self._repl = AsyncExitStack(), None, None
+        await self.close_kernel()
+        self._models.clear()
+        await self._models_stack.aclose()
 
+    async def close_kernel(self) -> None:
+        """End the persistent kernel; the next question or ``repl`` starts a new one."""
+        await self.by_hand.close()
+        self._repl = None
+        self.prelude.clear()
+        stack, self._kernel_stack = self._kernel_stack, AsyncExitStack()
+        await stack.aclose()
+
+    # what is asked
     async def ask(
-        self, source: Source, question: str | None, readers: Sequence[Reader] = ()
+        self,
+        about: Source | str,
+        question: str | None,
+        readers: Sequence[Reader] = (),
+        *,
+        force: InForce | None = None,
+        asked: Mapping[str, Any] | None = None,
     ) -> Result:
-        """Answer a question about ``source``; ``readers`` get each event as it happens.
+        """Answer a question about a source, or about a variable of the persistent kernel.
 
-        Cancelling ends the run, whose trajectory stays, and is raised again. With a persistent
-        kernel questions wait for one another.
+        ``readers`` get each event as it happens. ``force`` holds for this question instead of the
+        session's; ``asked`` are the settings in the notebook itself, for ``recall``. Cancelling
+        ends the run, whose trajectory stays, and is raised again. With a persistent kernel
+        questions wait for one another.
         """
-        check_kernelspec(self._force.settings.kernel)
-        models = await self._open()
+        force = force or self.force
+        check_kernelspec(force.settings.kernel)
+        models = await self._open(force)
+        text = question or QUESTION
         if not self._persistent:
-            return await self._run(models, source, question, readers)
+            return await self._run(models, force, about, text, readers, asked)
         async with self._asking:
-            return await self._run(models, source, question, readers)
+            return await self._run(models, force, about, text, readers, asked)
 
-    async def _open(self) -> Models:
+    async def _open(self, force: InForce) -> Models:
+        """The LMs that the settings name. They stay open: another cell may name them again."""
+        wanted = dataclasses.replace(force.settings, out=None), force.limits.in_flight
         async with self._opening:
-            if self._models is None:
-                force = self._force
-                self._models = await self._stack.enter_async_context(
+            if wanted not in self._models:
+                self._models[wanted] = await self._models_stack.enter_async_context(
                     open_models(force.settings, force.limits, *self._given)
                 )
-            return self._models
+            return self._models[wanted]
 
-    def _folder(self) -> Path:
-        out = self._force.settings.out
+    def _folder(self, out: Path | None) -> Path:
         if out is None:
-            return new_run_folder(Path.cwd(), time.strftime("%Y%m%d-%H%M%S"))
+            return new_run_folder(self._cwd or Path.cwd(), time.strftime("%Y%m%d-%H%M%S"))
         try:
             out.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -128,35 +172,30 @@ class Session:
         return out.resolve()  # kernels have another working folder
 
     async def _run(
-        self, models: Models, source: Source, question: str | None, readers: Sequence[Reader]
+        self,
+        models: Models,
+        force: InForce,
+        about: Source | str,
+        question: str,
+        readers: Sequence[Reader],
+        asked: Mapping[str, Any] | None,
     ) -> Result:
-        folder = self._folder()
-        recorder = Recorder(folder)
-        self.trajectory = recorder.trajectory
-
-        def emit(event: Event) -> None:
-            recorder(event)
-            for reader in readers:
-                reader(event)
-
-        run = Run(
-            root=models.root,
-            sub=models.sub,
-            limits=self._force.limits,
-            style=models.style,
-            emit=emit,
-            folder=folder,
-            tools=self._tools,
-            kernels=Kernels(kernel_name=self._force.settings.kernel),
-        )
-        text = question or QUESTION
+        run, recorder = self._begin(models, force, self._folder(force.settings.out), readers)
+        past: list[Event] = []
         try:
-            settings = self._described(run)
-            settings["data"] = await asyncio.to_thread(_kept_data, run)
-            emit(RunStarted(folder.name, text, settings, versions(), time.time()))
-            outcome = await solve_tree(run, Task(text, source), await self._kept_repl(run))
+            await self._announce(run, force, question, asked)
+            repl = await self._kept_repl(run)
+            past = self.prelude.events
+            if repl is not None:
+                repl.trust_html = self.trust_html
+            source, variable = (None, about) if isinstance(about, str) else (about, None)
+            task = Task(question, source, prelude=past, variable=variable, numbers=self._numbers())
+            outcome = await solve_tree(run, task, repl)
         finally:
-            _drop_empty(folder / "files", "0" if self._persistent else None)
+            if self._repl is not None:
+                self._repl.calls = self.by_hand
+                await self._followed(past)
+            _drop_empty(run.folder / "files", "0" if self._persistent else None)
             await asyncio.shield(recorder.close())
         return Result(
             outcome.answer,
@@ -165,18 +204,122 @@ class Session:
             outcome.reason,
             run.ledger.usage,
             recorder.trajectory,
+            question,
         )
 
-    async def _kept_repl(self, run: Run) -> Repl | None:
-        """The kernel of a persistent session, started with its first question."""
-        if self._persistent and self._repl is None:
-            repl = open_repl(Nobody(), run.setup("0"))
-            self._repl = await self._stack.enter_async_context(repl)
+    async def recall(
+        self, folder: Path, about: Source | str, question: str, readers: Sequence[Reader] = ()
+    ) -> Result:
+        """Answer from a recorded run, in the persistent kernel and with no LM; see ``recall``."""
+
+        def emit(event: Event) -> None:
+            self.prelude(event, folder)
+            for reader in readers:
+                reader(event)
+
+        async with self._asking:
+            past, repl = self.prelude.events, await self.repl()
+            self.trajectory = folder / page("0", root=True)
+            try:
+                info = await _given(repl, about)
+                opened = NodeStarted("0", None, 0, None, "", "", info, time.time())
+                answer = await again(folder, repl, self.prelude.numbers, emit, opened)
+            finally:
+                repl.calls = self.by_hand
+                await self._followed(past)
+        return Result(answer, "answered", True, None, Usage(), self.trajectory, question)
+
+    async def _followed(self, past: list[Event]) -> None:
+        """Tell the record of the human's cells what the question did in their kernel."""
+        now = self.prelude.events
+        if now[: len(past)] != past:  # the kernel was restarted
+            await self.by_hand.close()
+            past = []
+        await self.by_hand.follow_all(now[len(past) :])
+
+    def _numbers(self) -> Numbers:
+        return self.prelude.numbers if self._persistent else Numbers()
+
+    def remember(self, event: Event) -> None:
+        """Take what the human did in the persistent kernel into what later questions record."""
+        self.prelude(event)
+        self.by_hand.follow(event)
+
+    async def restarted(self, reason: str, lost: list[str]) -> None:
+        """Note that the persistent kernel is a new one: a record of the old one ends."""
+        self.remember(KernelRestarted("0", 0, reason, lost, time.time()))
+        await self.by_hand.close()
+
+    # records
+    def _begin(
+        self, models: Models, force: InForce, folder: Path, readers: Sequence[Reader]
+    ) -> tuple[Run, Recorder]:
+        recorder = Recorder(folder)
+        self.trajectory = recorder.trajectory
+
+        def emit(event: Event) -> None:
+            recorder(event)
+            if self._persistent:
+                self.prelude(event, folder)
+            for reader in readers:
+                reader(event)
+
+        run = Run(
+            root=models.root,
+            sub=models.sub,
+            limits=force.limits,
+            style=models.style,
+            emit=emit,
+            folder=folder,
+            tools=self._tools,
+            kernels=Kernels(kernel_name=force.settings.kernel, env=_env(force)),
+        )
+        return run, recorder
+
+    async def _begin_by_hand(self) -> tuple[Run, Recorder]:
+        """The record of the human's own cells and their calls."""
+        force = self.force
+        models = await self._open(force)
+        run, recorder = self._begin(models, force, self._folder(None), [])
+        await self._announce(run, force, ByHand.QUESTION, None)
+        return run, recorder
+
+    async def _announce(
+        self, run: Run, force: InForce, question: str, asked: Mapping[str, Any] | None
+    ) -> None:
+        settings = self._described(run, force)
+        settings["data"] = await asyncio.to_thread(_kept_data, run)
+        if asked is not None:
+            settings["asked"] = dict(asked)
+        run.emit(RunStarted(run.folder.name, question, settings, versions(), time.time()))
+
+    # the persistent kernel
+    async def repl(self) -> Repl:
+        """The persistent kernel, started if there is none; one that died is replaced."""
+        if self._repl is None:
+            assert self._cwd is not None
+            settings = self.force.settings
+            check_kernelspec(settings.kernel)
+            setup = Setup(self._cwd, settings.kernel, _env(self.force), history=True)
+            self._repl = await self._kernel_stack.enter_async_context(
+                open_repl(self.by_hand, setup)
+            )
+        lost = self._repl.names
+        if (reason := await self._repl.revive()) is not None:
+            await self.restarted(reason, lost)
         return self._repl
 
-    def _described(self, run: Run) -> dict[str, Any]:
+    async def _kept_repl(self, run: Run) -> Repl | None:
+        if not self._persistent or self._cwd is not None:
+            return await self.repl() if self._persistent else None
+        if self._repl is None:
+            repl = open_repl(self.by_hand, run.setup("0"))
+            self._repl = await self._kernel_stack.enter_async_context(repl)
+        return self._repl
+
+    def _described(self, run: Run, force: InForce) -> dict[str, Any]:
         """The settings as the record keeps them: no key, no address with a password."""
-        settings = self._force.settings
+        settings = force.settings
         return {
             "model": run.root.name,
             "sub_model": run.sub.name,
@@ -186,9 +329,21 @@ class Session:
             "temperature": run.root.sampling.temperature,
             "prompt_chars": run.prompt_chars,
             "max_batch": run.sub.max_batch,
+            "trust_html": self.trust_html,
             "tools": [tool["name"] for tool in self._tools.functions],
-            "limits": dataclasses.asdict(self._force.limits),
+            "limits": dataclasses.asdict(run.limits),
         }
+
+
+async def _given(repl: Repl, about: Source | str) -> ContextInfo:
+    if isinstance(about, str):
+        info, _ = await repl.adopt(about)
+        return info
+    return await repl.set_context(about)
+
+
+def _env(force: InForce) -> dict[str, str]:
+    return {name: os.environ[name] for name in force.settings.pass_env if name in os.environ}
 
 
 def _kept_data(run: Run) -> dict[str, dict[str, Any]]:

@@ -1,8 +1,28 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import settings
+from setup import NEEDS, required
+
+settings.register_profile("shared", deadline=None)  # the machine may be busy
+settings.load_profile("shared")
 
 
 @pytest.fixture(scope="session")
 def anyio_backend() -> str:
     return "asyncio"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "needs(name): skipped, or failed, where `name` is missing")
+    required()  # a wrong name stops the run before its first test
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    for name in (name for marker in item.iter_markers("needs") for name in marker.args):
+        if NEEDS[name].found():
+            continue
+        if name in required():
+            pytest.fail(f"RLM_REQUIRE={name}, and there is {NEEDS[name].missing}", pytrace=False)
+        pytest.skip(f"{NEEDS[name].missing}; RLM_SETUP=1 make test installs it")

@@ -8,6 +8,7 @@ from rlm_kernel.events import (
     CallEnded,
     CellRan,
     ContextInfo,
+    ContextSet,
     Event,
     KernelRestarted,
     NodeEnded,
@@ -132,6 +133,34 @@ def story(batch: int = 24) -> list[Event]:
     spent = [e.usage for e in events if isinstance(e, (Replied, CallEnded))]
     whole = sum(spent, Usage())
     return [*events, RunEnded("answered", "17", True, None, whole, 4, batch + 2, 9.0, 18.0)]
+
+
+def context_set(time: float = 5.0, **spec: Any) -> ContextSet:
+    digest = f"{int(time):064x}"
+    given = {"kind": "text", "sha256": digest, "name": "notes.txt", "path": None} | spec
+    return ContextSet("0", ContextInfo("str", 9, 1, "text", "The notes", "", given), time)
+
+
+def lived_in() -> list[Event]:
+    """A human's cells and an earlier question's before a question about a variable."""
+    free: dict[str, Any] = {"usage": Usage(), "child": None}
+    about = ContextInfo("list", 3, None, None, "[1, 2, 3]", "", {"kind": "json", "variable": "n"})
+    return [
+        run_started(),
+        started("0", context=about),
+        context_set(4.0),
+        cell("0", 1, turn=0, author="human", source="n = [1, 2, 3]"),
+        call("0", 0, cell=2, **free),
+        call("0", 0, cell=2, call=2, op="rlm_query", **free),
+        cell("0", 2, turn=0, source="print(2)"),
+        context_set(6.0, variable="n"),
+        cell("0", 3, turn=0, author="human", status="error"),
+        prompted("0", 1, "Question: how many?"),
+        replied("0", 1, "```python\nprint(4)\n```"),
+        call("0", 0, cell=4, call=3),
+        cell("0", 4),
+        NodeEnded("0", "answered", "3", True, None, 18.0),
+    ]
 
 
 OUTPUTS: tuple[dict[str, Any], ...] = (

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from stories import HOSTILE, call, replied, story
+from stories import HOSTILE, call, lived_in, replied, started, story
 
 from rlm_kernel.digests import call_key, digest
 from rlm_kernel.errors import RecordError
@@ -51,6 +51,11 @@ def test_what_was_written_comes_back_and_is_whole(record: Path) -> None:
     assert read.sealed
     assert read.problems == []
     assert record.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_prelude_and_a_node_without_a_context_come_back(tmp_path: Path) -> None:
+    events = [*lived_in(), started("0.1", context=None)]
+    assert journal.read(write(tmp_path / "journal.jsonl", events)).events == events
 
 
 def test_the_seal_is_the_hash_of_the_bytes_before_it(record: Path) -> None:

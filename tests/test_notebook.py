@@ -14,7 +14,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
-from stories import HOSTILE, call, cell, prompted, replied, run_started, started, story
+from stories import (
+    HOSTILE,
+    call,
+    cell,
+    context_set,
+    lived_in,
+    prompted,
+    replied,
+    run_started,
+    started,
+    story,
+)
 
 from rlm_kernel.digests import digest
 from rlm_kernel.errors import RecordError
@@ -49,12 +60,12 @@ def names(notebook: nbformat.NotebookNode) -> list[str]:
     return [c.id for c in notebook.cells]
 
 
-@pytest.mark.parametrize("node", ["0", "0.1"])
-def test_every_beginning_of_a_run_is_a_valid_notebook(node: str) -> None:
+@pytest.mark.parametrize(("events", "node"), [(story(), "0"), (story(), "0.1"), (lived_in(), "0")])
+def test_every_beginning_of_a_run_is_a_valid_notebook(events: list[Event], node: str) -> None:
     jsonschema.Draft202012Validator.check_schema(SCHEMA)
     check = jsonschema.Draft202012Validator(SCHEMA)
-    for size in range(len(story()) + 1):
-        made = view(story()[:size], node)
+    for size in range(len(events) + 1):
+        made = view(events[:size], node)
         nbformat.validate(made)
         assert nbformat.reads(ipynb.dumps(made).decode(), as_version=4) == made
         if made.cells:
@@ -87,6 +98,58 @@ def test_it_opens_with_the_rlm_kernel_and_asks_for_replay_and_verdict() -> None:
     assert made.metadata.kernelspec.name == "rlm"
     code = [c for c in made.cells if c.cell_type == "code"]
     assert (code[0].source, code[-1].source) == ("%rlm replay", "%rlm verdict")
+
+
+def test_what_ran_before_the_question_stands_before_the_first_turn() -> None:
+    made = view(lived_in())
+    assert names(made) == [
+        "n0-header",
+        "n0-context",
+        "n0-replay",
+        "n0-prelude",
+        "n0-context-set",
+        "n0-cell-1",
+        "n0-cell-2",
+        "n0-cell-2-calls",
+        "n0-context-set-2",
+        "n0-cell-3",
+        "n0-cell-4",
+        "n0-cell-4-calls",
+        "n0-answer",
+        "n0-totals",
+        "n0-verdict",
+    ]
+    assert source(made, "prelude") == "###### Before the question"
+    assert "**Context** was set here · str" in source(made, "context-set")
+    assert "notes.txt" in source(made, "context-set")
+    assert "variable <code>n</code>" in source(made, "context-set-2")
+    authors = [c.metadata.rlm.author for c in made.cells if "rlm" in c.metadata]
+    assert authors == ["human", "lm", "human", "lm"]
+    assert "2 sub-calls to qwen2.5-0.5b · 0.5 s" in source(made, "cell-2-calls")
+
+
+def test_the_metadata_says_before_which_cell_a_context_was_set() -> None:
+    rows = view([*lived_in(), context_set(17.0)]).metadata.rlm.contexts
+    assert [row.before for row in rows] == [1, 3, None]
+    assert rows[1].context.spec.variable == "n"
+    assert "contexts" not in view(story()).metadata.rlm
+
+
+def test_a_record_of_a_humans_cells_needs_no_question_and_no_context() -> None:
+    ended = NodeEnded("0", "interrupted", None, False, "the session ended", 18.0)
+    by_hand = started("0", context=None, question="", model="")
+    made = view([by_hand, context_set(), cell("0", 1, turn=0, author="human"), ended])
+    nbformat.validate(made)
+    jsonschema.Draft202012Validator(SCHEMA).validate(json.loads(json.dumps(made.metadata.rlm)))
+    assert source(made, "header").startswith("# RLM\n\n**interrupted** · 0 turns")
+    assert names(made) == [
+        "n0-header",
+        "n0-replay",
+        "n0-context-set",
+        "n0-cell-1",
+        "n0-totals",
+        "n0-verdict",
+    ]
 
 
 def test_prose_loses_its_executed_block_and_keeps_its_markdown() -> None:

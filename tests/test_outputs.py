@@ -8,6 +8,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rlm_kernel.filters import safe
 from rlm_kernel.outputs import Collector, cut, text_of
 
 
@@ -143,3 +144,54 @@ def test_an_image_beside_text_is_named() -> None:
     data = {"text/plain": "<Figure>", "image/png": "AAAA"}
     made = _collected(("display_data", {"data": data, "metadata": {}}))
     assert text_of(made, 100) == "<Figure> (image/png)"
+
+
+def _hostile(**more: Any) -> dict[str, Any]:
+    data = {
+        "text/html": "<b onclick=alert(1)>x</b>",
+        "text/markdown": "<script>alert(1)</script>",
+        "image/svg+xml": "<svg onload=alert(1)/>",
+        "application/javascript": "alert(1)",
+    }
+    return {"data": data, "metadata": {"isolated": True}, **more}
+
+
+def test_displays_are_made_harmless_as_they_come_in() -> None:
+    [output] = _collected(("execute_result", _hostile(execution_count=1)))
+    assert output["data"] == {
+        "text/html": "<b>x</b>",
+        "text/markdown": "<\u2060script>alert(1)<\u2060/script>",
+    }
+    assert output["metadata"] == {}
+    assert output["execution_count"] == 1
+
+
+def test_updates_are_made_harmless_too() -> None:
+    collector = Collector()
+    collector.add(*_shown("a", transient={"display_id": "d"}))
+    collector.add("update_display_data", _hostile(transient={"display_id": "d"}))
+    assert collector.outputs[0]["data"]["text/html"] == "<b>x</b>"
+
+
+def test_trusted_html_stays_as_it_is_but_scripts_of_their_own_type_do_not() -> None:
+    collector = Collector(trust_html=True)
+    collector.add("display_data", _hostile())
+    [output] = collector.outputs
+    shown = _hostile()["data"]
+    del shown["application/javascript"]
+    assert output["data"] == shown
+    assert output["metadata"] == {"isolated": True}
+
+
+def test_a_display_of_which_nothing_is_left_says_its_type() -> None:
+    data = {"text/html": "<script>alert(1)</script>"}
+    [output] = _collected(("display_data", {"data": data, "metadata": {}}))
+    assert output["data"] == {"text/plain": "[output of type text/html: not shown]"}
+
+
+def test_a_cut_makes_no_beginning_of_a_line_that_was_not_made_harmless() -> None:
+    definition = "[x]: javascript:alert(1) "
+    for shift in range(len(definition)):
+        data = {"text/markdown": "a" * shift + definition * 40}
+        [output] = _collected(("display_data", {"data": data, "metadata": {}}), max_chars=200)
+        assert safe(output["data"], {})[0] == output["data"]

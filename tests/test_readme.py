@@ -6,9 +6,11 @@ import dataclasses
 import re
 from pathlib import Path
 
+import nbformat
 import pytest
 
 from rlm_kernel import RLM, Limits, cli
+from rlm_kernel.kernel import grammar
 from rlm_kernel.record import trajectory
 from rlm_kernel.replay import replay
 from rlm_kernel.settings import LIMIT_NAMES, Settings
@@ -25,12 +27,18 @@ def test_the_table_of_limits_has_every_limit_with_its_default_and_variable() -> 
 
 
 def test_every_option_that_is_named_exists(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit):
-        cli.main(["run", "--help"])
-    known = capsys.readouterr().out
-    assert {o for o in re.findall(r"`(--[\w-]+)", README) if o != "--encoding"} - set(
-        re.findall(r"--[\w-]+", known)
-    ) == set()
+    known = {f"--{option}" for option in grammar.OPTIONS}
+    for command in ("run", "install"):
+        with pytest.raises(SystemExit):
+            cli.main([command, "--help"])
+        known |= set(re.findall(r"--[\w-]+", capsys.readouterr().out))
+    assert set(re.findall(r"`(--[\w-]+)", README)) - known == set()
+
+
+def test_every_word_of_a_notebook_is_in_the_table() -> None:
+    [table] = re.findall(r"\| line \| meaning \|\n(.*?)\n\n", README, re.DOTALL)
+    told = set(re.findall(r"[\w-]+", " ".join(re.findall(r"`([^`]*)`", table))))
+    assert set(grammar.VERBS) - told - {"status"} == set()
 
 
 def test_every_variable_that_is_named_is_a_setting() -> None:
@@ -65,3 +73,15 @@ def test_every_file_that_is_linked_is_there() -> None:
     links = [link for link in re.findall(r"\]\(([^)]+)\)", README) if "://" not in link]
     assert links
     assert [link for link in links if not (ROOT / link).exists()] == []
+
+
+def test_the_tour_was_run_to_its_end_with_the_kernel() -> None:
+    tour = nbformat.read(ROOT / "notebooks" / "tour.ipynb", as_version=4)
+    nbformat.validate(tour)
+    assert tour.metadata.kernelspec.name == "rlm"
+    cells = [cell for cell in tour.cells if cell.cell_type == "code"]
+    outputs = [output for cell in cells for output in cell.outputs]
+    assert all(cell.outputs and cell.execution_count for cell in cells)
+    assert not any(output.output_type == "error" for output in outputs)
+    [said] = [o.text for o in outputs if "the model says" in o.get("text", "")]
+    assert re.fullmatch(r"the model says (\d+), right is \1\n", said)

@@ -9,7 +9,7 @@ from pathlib import Path
 import anyio
 import nbformat
 import pytest
-from stories import call, cell, replied, started, story
+from stories import call, cell, lived_in, replied, started, story
 
 from rlm_kernel.errors import RecordError
 from rlm_kernel.events import Event, NodeEnded
@@ -51,6 +51,14 @@ async def test_a_run_leaves_a_sealed_record_and_a_notebook_for_each_node(tmp_pat
     assert root.metadata.rlm.status == "answered"
     assert root.metadata.rlm.total == json.loads(json.dumps(root.metadata.rlm.total))
     assert (recorder.trajectory.stat().st_mode & 0o777) == 0o600
+
+
+async def test_what_ran_before_the_question_is_in_the_record_and_its_view(tmp_path: Path) -> None:
+    recorder = await record(tmp_path, lived_in())
+    assert journal.read(tmp_path / "journal.jsonl").events == lived_in()
+    about = notebook(recorder.trajectory).metadata.rlm
+    assert [row.turn for row in about.cells] == [0, 0, 0, 1]
+    assert len(about.contexts) == 2
 
 
 async def test_nothing_but_the_record_and_its_view_is_left(tmp_path: Path) -> None:

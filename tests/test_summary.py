@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from rich.console import Console
-from stories import call, replied, run_started, started, story
+from stories import call, cell, lived_in, replied, run_started, started, story
 
 from rlm_kernel.errors import RecordError
 from rlm_kernel.events import CallEnded, Event, NodeEnded, Replied, Usage
@@ -63,6 +63,16 @@ def test_every_beginning_of_a_run_can_be_summarised() -> None:
 def test_a_tool_is_not_a_sub_call() -> None:
     tree = summarise([started("0"), call("0", 0, op="tool", usage=Usage())])
     assert tree.calls == 0
+
+
+def test_what_ran_before_the_question_is_not_counted() -> None:
+    [node] = summarise(lived_in()).nodes
+    assert (node.turns, node.cells, node.calls, node.own.requests) == (1, 1, 1, 2)
+
+
+def test_calls_that_a_humans_cells_paid_for_are_counted() -> None:
+    [node] = summarise([started("0", context=None), call("0", 0), cell("0", 1, turn=0)]).nodes
+    assert (node.cells, node.calls) == (0, 1)
 
 
 def test_an_unknown_price_is_said() -> None:

@@ -17,7 +17,8 @@ HOST = """
 import asyncio, sys
 from pathlib import Path
 from rlm_kernel.protocol import Nobody
-from rlm_kernel.repl import Setup, open_repl
+from rlm_kernel.repl import open_repl
+from rlm_kernel.room import Setup
 
 STARTS = '''
 import os, subprocess

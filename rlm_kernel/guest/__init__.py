@@ -13,11 +13,13 @@ import os
 import sys
 import threading
 
-from .describe import describe
+from .describe import describe, guarded
 from .errors import CallRefused, FailedReply, LimitReached, LMError, ToolError, from_host
+from .hardening import harden, hide_our_frames
+from .magics import register
 from .rewriter import Rewriter
 from .threads import cell_now, current_cell, mark_threads
-from .values import Folder, dump, load, plain
+from .values import Folder, dump, load, plain, snapshot
 from .wire import HEADER, MAX_HEADER, Line, pack, unpack_header
 
 __all__ = [
@@ -29,9 +31,11 @@ __all__ = [
     "LMError",
     "LimitReached",
     "ToolError",
+    "adopt",
     "boot",
     "describe",
     "dump",
+    "find",
     "load",
     "pack",
     "plain",
@@ -41,6 +45,7 @@ __all__ = [
 
 NAMES_SHOWN = 60
 LONGEST_MODEL = 200
+SNAPSHOT_BYTES = 64 << 20
 MODULES_OFTEN_WANTED = (
     "numpy", "pandas", "matplotlib", "scipy", "sklearn", "polars", "requests", "bs4", "yaml",
     "tiktoken", "networkx", "sympy",
@@ -70,25 +75,47 @@ class Guest:
         self._streams = sys.stdout, sys.stderr
         self._context = None
         self._has_context = False
+        self._given = None
         self.names = self._globals(config["tools"])
         for name, item in config["data"].items():
             self.names[name] = load(item, item.get("file"))
         self._restore()
         shell.user_ns["answer"] = {"content": "", "ready": False}
         self._hidden.update(self.names, ("answer", "context"))
-        _harden(shell.kernel.session)
-        _hide_our_frames(shell)
+        harden(shell.kernel.session)
+        hide_our_frames(shell)
         shell.ast_transformers.append(Rewriter(self))
+        register(shell)
         shell.events.register("pre_run_cell", self._before)
         shell.events.register("post_run_cell", self._after)
 
     def set_context(self, spec, path):
         """Load ``context`` and tell the host what it became."""
-        self._context = load(spec, path)
+        self._given = load(spec, path)
+        self._take(self._given)
+        self.line.ask({"op": "context", "info": describe(self._given)})
+
+    def find(self, name):
+        """Tell the host whether there is such a variable, if not then what there is."""
+        found = name in self.shell.user_ns
+        told = {} if found else {"missing": name, "names": [n for n, _ in self._variables()]}
+        self.line.ask(dict(told, op="find"))
+
+    def adopt(self, name):
+        """Take a variable as ``context`` and tell the host what it is, with a copy of its value
+        where it is of a moderate size and can be copied."""
+        value = self.shell.user_ns[name]
+        self._take(value)
+        report = {"op": "context", "info": describe(value), "same": value is self._given}
+        copied = None if report["same"] else guarded(lambda v: snapshot(v, SNAPSHOT_BYTES), value)
+        kind, data = copied or (None, b"")
+        self.line.ask(dict(report, kind=kind), data)
+
+    def _take(self, value):
+        self._context = value
         self._has_context = True
-        self.shell.user_ns["context"] = self._context
+        self.shell.user_ns["context"] = value
         self.shell.user_ns["answer"] = {"content": "", "ready": False}
-        self.line.ask({"op": "context", "info": describe(self._context)})
 
     # what a cell can do with us
     def notice(self, text):
@@ -314,59 +341,6 @@ class Guest:
         return tool
 
 
-def _hide_our_frames(shell):
-    """Let tracebacks leave our own frames out.
-
-    They say nothing to an LM, and their temporary paths would differ in a replay.
-    """
-    show, thread_hook = shell.InteractiveTB.structured_traceback, threading.excepthook
-
-    def shown(etype, evalue, *args, **kwargs):
-        _trim(evalue)
-        return show(etype, evalue, *args, **kwargs)
-
-    def of_thread(args):
-        _trim(args.exc_value)
-        thread_hook(args)
-
-    shell.InteractiveTB.structured_traceback = shown
-    threading.excepthook = of_thread
-
-
-def _trim(error):
-    ours, seen = os.path.dirname(__file__), set()
-    while error is not None and id(error) not in seen:
-        seen.add(id(error))
-        kept, frame = None, error.__traceback__
-        while frame is not None:
-            if not frame.tb_frame.f_code.co_filename.startswith(ours):
-                kept = frame
-            elif kept is None:
-                error.__traceback__ = frame.tb_next
-            else:
-                kept.tb_next = frame.tb_next
-            frame = frame.tb_next
-        error = error.__cause__ or error.__context__
-
-
-def _harden(session):
-    """Let the kernel's own channels survive what cells do to them.
-
-    ipykernel cannot send a lone surrogate, and a closed stdout stays closed for every later cell.
-    """
-    pack_message = session.pack
-
-    def pack_any(message):
-        try:
-            return pack_message(message)
-        except UnicodeEncodeError:
-            return json.dumps(message, default=str).encode("ascii")
-
-    session.pack = pack_any
-    for stream in (sys.stdout, sys.stderr):
-        stream.close = stream.flush  # type: ignore[method-assign]
-
-
 def _check_type(prompt, where):
     if not isinstance(prompt, str):
         raise TypeError("%s must be a str, not %s" % (where, type(prompt).__name__))
@@ -405,6 +379,18 @@ def boot(path):
     os.unlink(path)
     mark_threads()
     _guest = Guest(get_ipython(), config)
+
+
+def find(name):
+    """Look for a variable of the kernel."""
+    assert _guest is not None
+    _guest.find(name)
+
+
+def adopt(name):
+    """Take a variable of the kernel as its input."""
+    assert _guest is not None
+    _guest.adopt(name)
 
 
 def set_context(spec, path):

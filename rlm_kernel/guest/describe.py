@@ -26,19 +26,19 @@ def describe(value: Any) -> dict[str, Any]:
     if type(value) is str:
         head, tail = _ends(value)
         lines = value.count("\n") + 1
-        form = _guarded(_text_format, value)
+        form = guarded(_text_format, value)
     else:
         text, whole = _cut_pieces(value, _HEAD_CHARS + _TAIL_CHARS)
         head = text if whole else text[:_HEAD_CHARS]
-        tail = "" if whole else _guarded(_last, value) or ""
-        lines, form = None, _guarded(_object_format, value)
-    length = _guarded(len, value)
+        tail = "" if whole else guarded(_last, value) or ""
+        lines, form = None, guarded(_object_format, value)
+    length = guarded(len, value)
     return {
         "type": kind, "length": length, "lines": lines, "format": form, "head": head, "tail": tail
     }  # fmt: skip
 
 
-def _guarded(ask: Any, value: Any) -> Any:
+def guarded(ask: Any, value: Any) -> Any:
     """``ask(value)``, None where the value's own methods raise."""
     try:
         return ask(value)
@@ -104,7 +104,7 @@ def _pieces(value: Any, depth: int) -> Iterator[str]:
     elif kind in (bytes, bytearray):
         yield repr(value[:500])
     else:
-        yield str(_guarded(_plain, value) or f"<{kind.__name__}>")
+        yield str(guarded(_plain, value) or f"<{kind.__name__}>")
 
 
 def _plain(value: Any) -> str:

@@ -163,3 +163,31 @@ def dump(value):
         raise CallRefused(
             "a %s cannot be sent to another kernel: %s" % (type(value).__name__, error)
         ) from None
+
+
+class _Bounded(io.RawIOBase):
+    """Counts what is written and refuses more than ``most`` bytes."""
+
+    def __init__(self, most: int) -> None:
+        self._left = most
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any) -> int:
+        size = len(memoryview(data).cast("B"))
+        self._left -= size
+        if self._left < 0:
+            raise ValueError("too large")
+        return size
+
+
+def snapshot(value, most):
+    """``dump(value)``. Raises ``ValueError`` for more than about ``most`` bytes, and whatever the
+    value's own methods raise."""
+    if isinstance(value, (str, bytes, bytearray)):
+        if len(value) > most:
+            raise ValueError("too large")
+    else:
+        pickle.Pickler(_Bounded(most)).dump(value)
+    return dump(value)

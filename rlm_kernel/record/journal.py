@@ -8,6 +8,7 @@ of a whole record is ``{"sealed": sha256 of all bytes before it}``. Long texts a
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import os
 import re
@@ -162,6 +163,18 @@ def read(path: Path) -> Record:
     except OSError as error:
         raise RecordError(f"{path}: the record cannot be read: {error.strerror}") from error
     return reader.record()
+
+
+def beginning(path: Path, lines: int) -> list[Event]:
+    """The events of the first lines, for a look at what a record is about. Raises RecordError."""
+    reader = _Reader(path.parent / "blobs")
+    try:
+        with path.open("rb") as file:
+            for number, line in enumerate(itertools.islice(file, lines), 1):
+                reader.take(number, line)
+    except OSError as error:
+        raise RecordError(f"{path}: the record cannot be read: {error.strerror}") from error
+    return reader.events
 
 
 @dataclass

@@ -10,13 +10,12 @@ import html
 import re
 import unicodedata
 
+from .. import filters
+
 # Nothing in here can begin any structure of Markdown, HTML or TeX.
 _PLAIN = frozenset(" ,.;'\"?/%-")
 _LIST_MARK = re.compile(r"^(\d+(?=\.(?: |$))|(?=-))([-.])")
-_TAG = re.compile(r"<(?=[A-Za-z/!?])")
-_IMAGE = re.compile(r"!(?=\[)")
 _LONE = re.compile(r"[\ud800-\udfff]")
-_WORD_JOINER = "\u2060"
 
 
 def printable(text: str) -> str:
@@ -25,13 +24,11 @@ def printable(text: str) -> str:
 
 
 def inert(text: str) -> str:
-    """Markdown whose HTML stays text and whose images stay links.
+    """Markdown whose HTML stays text, whose images stay links and whose links lead to the web only.
 
-    A word joiner, which has no width, is put after each ``<`` of a tag and each ``!`` of an
-    image. An escape would be shown as it is inside code, and telling code from text as every
-    viewer does is not possible. An image would be fetched as soon as the notebook is opened.
+    See ``filters.markdown``. An image would be fetched as soon as the notebook is opened.
     """
-    return _IMAGE.sub("!" + _WORD_JOINER, _TAG.sub("<" + _WORD_JOINER, printable(text)))
+    return filters.markdown(printable(text))
 
 
 def literal(text: str) -> str:

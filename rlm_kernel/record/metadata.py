@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..digests import digest, sha256
-from ..events import CallEnded, CellRan, Event, KernelRestarted, RunStarted
+from ..events import CallEnded, CellRan, ContextSet, Event, KernelRestarted, RunStarted
 from .markdown import shorten
 from .packing import pack
 from .summary import Node
@@ -57,11 +57,26 @@ def describe(events: list[Event], node: Node, place: Place) -> dict[str, Any]:
             for event in events
             if isinstance(event, KernelRestarted)
         ],
+        **_contexts(events),
         "tree": [row(below) for below in place.nodes[1:]],
         "record": record(node.parent is None, place.seal),
     }
     packed: dict[str, Any] = pack(data, sha256 if place.folder else None)
     return packed
+
+
+def _contexts(events: list[Event]) -> dict[str, Any]:
+    """The contexts beside the node's own, each with the number of the cell before which it was
+    set, if any came; nothing where there are none."""
+    rows: list[dict[str, Any]] = []
+    for event in events:
+        if isinstance(event, ContextSet):
+            rows.append({"before": None, "context": dataclasses.asdict(event.context)})
+        elif isinstance(event, CellRan):
+            for waiting in rows:
+                if waiting["before"] is None:
+                    waiting["before"] = event.cell
+    return {"contexts": rows} if rows else {}
 
 
 def record(root: bool, seal: str | None) -> dict[str, str] | None:
@@ -101,6 +116,7 @@ def cell_row(event: CellRan) -> dict[str, Any]:
         "outputs": digest(event.outputs),
         "answer": event.answer,
         "seconds": event.seconds,
+        "inputs": event.inputs,
     }
 
 

@@ -12,7 +12,7 @@ from typing import Any
 from ..events import (
     CallEnded,
     CellRan,
-    ContextInfo,
+    ContextSet,
     Event,
     KernelRestarted,
     Output,
@@ -20,6 +20,7 @@ from ..events import (
     Replied,
     Usage,
 )
+from .contexts import context, context_set
 from .figures import counted, duration, price, spent
 from .ipynb import Notebook
 from .markdown import code, fenced, inert, literal, one_line, printable, quote, shorten, table
@@ -101,7 +102,7 @@ def _introduce(cells: _Cells, nodes: tuple[Node, ...], place: Place) -> None:
     node = nodes[0]
     cells.markdown("header", "\n\n".join(_header(cells, nodes, place)))
     if node.context is not None:
-        cells.markdown("context", _context(node.context))
+        cells.markdown("context", context(node.context))
     cells.code("replay", "%rlm replay", {}, [])
 
 
@@ -111,7 +112,8 @@ def _header(cells: _Cells, nodes: tuple[Node, ...], place: Place) -> list[str]:
     parts = [f"# {literal(shorten(title, 120)) or 'RLM'}"]
     if len(title) > 120 or "\n" in node.question.strip():
         parts.append(quote(shorten(node.question, 4000)))
-    parts.append(f"**{node.status}** · model {code(node.model)} · {_totals(node)}")
+    model = f" · model {code(node.model)}" if node.model else ""
+    parts.append(f"**{node.status}**{model} · {_totals(node)}")
     if node.reason:
         parts.append(quote(shorten(node.reason, 1000)))
     if below:
@@ -148,22 +150,9 @@ def _children(cells: _Cells, node: Node) -> str:
     return " · children: " + ", ".join(links) + (f" and {more:,} more" if more else "")
 
 
-def _context(info: ContextInfo) -> str:
-    sizes = [info.type, f"length {info.length:,}" if info.length is not None else ""]
-    sizes += [f"{info.lines:,} lines" if info.lines is not None else "", info.format or ""]
-    parts = ["**Context** · " + " · ".join(literal(size) for size in sizes if size)]
-    known = [f"{literal(str(k))} {code(str(v))}" for k, v in info.spec.items() if v is not None]
-    if known:
-        parts.append(" · ".join(known))
-    if info.notice:
-        parts.append(quote(info.notice))
-    shown = info.head + ("\n[…]\n" + info.tail if info.tail else "")
-    return "\n\n".join([*parts, fenced(shorten(shown, 4000))])
-
-
 def _conclude(cells: _Cells, nodes: tuple[Node, ...]) -> None:
     node = nodes[0]
-    if node.status != RUNNING:
+    if node.status != RUNNING and (node.question or node.answer is not None):
         cells.markdown("answer", _answer(node))
     if node.parent is None:
         cells.markdown("totals", _tree(cells, nodes))
@@ -201,8 +190,12 @@ def _tell(cells: _Cells, events: list[Event]) -> None:
     """The cells of the turns, in the order in which things happened."""
     calls: dict[int, list[CallEnded]] = {}
     ran = _cells_of_turns(events)
+    if cells.node.context is not None and any(map(_before_question, events)):
+        cells.markdown("prelude", "###### Before the question")
     for event in events:
-        if isinstance(event, Prompted):
+        if isinstance(event, ContextSet):
+            cells.markdown("context-set", context_set(event.context))
+        elif isinstance(event, Prompted):
             _prompted(cells, event, ran.get(event.turn - 1, []))
         elif isinstance(event, Replied):
             sources = [cell.source for cell in ran.get(event.turn, [])]
@@ -220,10 +213,14 @@ def _tell(cells: _Cells, events: list[Event]) -> None:
         cells.markdown(f"cell-{number}-calls", sub_calls(made, cells.link))
 
 
+def _before_question(event: Event) -> bool:
+    return isinstance(event, CellRan) and event.turn == 0
+
+
 def _cells_of_turns(events: list[Event]) -> dict[int, list[CellRan]]:
     found: dict[int, list[CellRan]] = {}
     for event in events:
-        if isinstance(event, CellRan) and event.author == "lm":
+        if isinstance(event, CellRan) and event.author == "lm" and event.turn:
             found.setdefault(event.turn, []).append(event)
     return found
 

@@ -19,6 +19,7 @@ from ..errors import RecordError
 from ..events import (
     CallEnded,
     CellRan,
+    ContextSet,
     Event,
     KernelRestarted,
     NodeEnded,
@@ -36,7 +37,16 @@ from .summary import Fold
 JOURNAL = "journal.jsonl"
 INTERVAL_S = 1.0
 LONGEST_PROMPT = 2000  # characters of a prompt that are kept in memory for the view
-_SHOWN = (NodeStarted, Prompted, Replied, CellRan, CallEnded, KernelRestarted, NodeEnded)
+_SHOWN = (
+    NodeStarted,
+    ContextSet,
+    Prompted,
+    Replied,
+    CellRan,
+    CallEnded,
+    KernelRestarted,
+    NodeEnded,
+)
 
 
 def new_run_folder(base: Path, name: str) -> Path:

@@ -45,8 +45,9 @@ def _summary(calls: list[CallEnded]) -> str:
         to = f" to {', '.join(models)}" if models else ""
         used = add_up(call.usage for call in asked)
         parts.append(counted(len(asked), "sub-call") + to)
-        parts.append(f"{used.input_tokens:,} tokens in, {used.output_tokens:,} out")
-        parts.append(price(used))
+        if used.requests:  # those of a prelude were paid for in another record
+            parts.append(f"{used.input_tokens:,} tokens in, {used.output_tokens:,} out")
+            parts.append(price(used))
     parts += [f"{children:,} {'child' if children == 1 else 'children'}"] if children else []
     parts += [counted(tools, "tool call")] if tools else []
     parts += [f"{failed:,} failed"] if failed else []

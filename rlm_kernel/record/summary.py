@@ -6,6 +6,7 @@ Money is summed exactly and rounded once, so that the totals do not depend on th
 from __future__ import annotations
 
 import dataclasses
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -31,7 +32,8 @@ class Node:
     """``own`` is what the node's turns and sub-calls used, ``total`` adds all nodes below it.
 
     ``status`` is ``"running"`` until the node has ended. ``calls`` counts prompts of sub-calls
-    and children, not tools. ``children`` are in the order of their start.
+    and children, not tools. What ran before the question counts for neither ``cells`` nor
+    ``calls``. ``children`` are in the order of their start.
     """
 
     id: str
@@ -121,7 +123,9 @@ class _Growing:
     ended: NodeEnded | None = None
     turns: int = 0
     cells: int = 0
-    calls: int = 0
+    prelude: set[int] = field(default_factory=set)  # cells that ran before the question
+    calls: Counter[int] = field(default_factory=Counter)  # by cell
+    free: Counter[int] = field(default_factory=Counter)  # of those, paid for elsewhere if at all
     own: _Sum = field(default_factory=_Sum)
     last: float = 0.0
     children: list[str] = field(default_factory=list)
@@ -163,11 +167,15 @@ class Fold:
             node.turns += 1
             node.own.add(event.usage)
         elif isinstance(event, CallEnded):
-            node.calls += event.op != "tool"
+            node.calls[event.cell] += event.op != "tool"
+            node.free[event.cell] += event.op != "tool" and _is_free(event)
             node.own.add(event.usage)
             node.last = max(node.last, event.started + event.seconds)
         elif isinstance(event, CellRan):
-            node.cells += 1
+            if event.turn == 0:
+                node.prelude.add(event.cell)
+            else:
+                node.cells += 1
         elif isinstance(event, NodeEnded):
             node.ended = event
         node.last = max(node.last, getattr(event, "time", 0.0))
@@ -198,6 +206,11 @@ class Fold:
         return totals
 
 
+def _is_free(call: CallEnded) -> bool:
+    """Whether it cost this run nothing, as the calls of a prelude do."""
+    return call.usage == Usage() and call.child is None
+
+
 def _frozen(node: _Growing, total: _Sum) -> Node:
     start, end = node.started, node.ended
     return Node(
@@ -213,7 +226,7 @@ def _frozen(node: _Growing, total: _Sum) -> Node:
         reason=end.reason if end else None,
         turns=node.turns,
         cells=node.cells,
-        calls=node.calls,
+        calls=node.calls.total() - sum(node.free[cell] for cell in node.prelude),
         own=node.own.rounded(),
         total=total.rounded(),
         seconds=max(0.0, (end.time if end else node.last) - start.time),

@@ -9,7 +9,17 @@ from typing import Any
 
 from ..digests import digest, sha256
 from ..errors import RecordError
-from ..events import CallEnded, CellRan, Event, NodeEnded, NodeStarted, Output, RunStarted
+from ..events import (
+    CallEnded,
+    CellRan,
+    ContextInfo,
+    ContextSet,
+    Event,
+    NodeEnded,
+    NodeStarted,
+    Output,
+    RunStarted,
+)
 from . import ipynb, journal, show
 from .metadata import page
 from .packing import unpack
@@ -17,15 +27,25 @@ from .packing import unpack
 
 @dataclass(frozen=True)
 class RecordedCell:
-    """A cell as it ran. ``outputs`` is None where only their digest was kept."""
+    """A cell as it ran. ``outputs`` is None where only their digest was kept; ``inputs`` are as in
+    ``CellRan``."""
 
     cell: int
+    turn: int
     source: str
     author: str
     status: str
     answer: str | None
     digest: str
     outputs: list[Output] | None
+    inputs: list[str | None] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class RecordedContext:
+    """The kernel was given this ``context``."""
+
+    spec: dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -45,14 +65,34 @@ class RecordedCall:
 
 @dataclass
 class RecordedNode:
-    """What replay needs of one node."""
+    """What replay needs of one node. ``happened`` is what was done in its kernel beside giving it
+    the ``context`` of the question."""
 
     node: str
     parent: str | None
-    context: dict[str, Any]
-    cells: list[RecordedCell] = field(default_factory=list)
+    context: RecordedContext | None
+    happened: list[RecordedCell | RecordedContext] = field(default_factory=list)
     calls: list[RecordedCall] = field(default_factory=list)
     answer: str | None = None
+
+    @property
+    def cells(self) -> list[RecordedCell]:
+        return [step for step in self.happened if isinstance(step, RecordedCell)]
+
+    @property
+    def steps(self) -> list[RecordedCell | RecordedContext]:
+        """All that was done in the kernel: the prelude, the question's context, its turns."""
+        turns = (
+            place
+            for place, step in enumerate(self.happened)
+            if isinstance(step, RecordedCell) and step.turn > 0
+        )
+        first = next(turns, len(self.happened))
+        own = [self.context] if self.context is not None else []
+        return [*self.happened[:first], *own, *self.happened[first:]]
+
+
+_TAKEN = (CellRan, ContextSet, CallEnded, NodeEnded)
 
 
 @dataclass
@@ -89,25 +129,34 @@ def _from_events(folder: Path, events: Iterable[Event], problems: list[str]) -> 
         if isinstance(event, RunStarted):
             recorded.settings = event.settings
         elif isinstance(event, NodeStarted):
-            recorded.nodes[event.node] = RecordedNode(event.node, event.parent, event.context.spec)
-        elif isinstance(event, CellRan | CallEnded | NodeEnded) and event.node in recorded.nodes:
+            context = _context_of(event.context)
+            recorded.nodes[event.node] = RecordedNode(event.node, event.parent, context)
+        elif isinstance(event, _TAKEN) and event.node in recorded.nodes:
             _take(recorded.nodes[event.node], event)
     return recorded
 
 
-def _take(node: RecordedNode, event: CellRan | CallEnded | NodeEnded) -> None:
+def _context_of(info: ContextInfo | None) -> RecordedContext | None:
+    return None if info is None else RecordedContext(info.spec)
+
+
+def _take(node: RecordedNode, event: CellRan | ContextSet | CallEnded | NodeEnded) -> None:
     if isinstance(event, CellRan):
-        node.cells.append(
+        node.happened.append(
             RecordedCell(
                 event.cell,
+                event.turn,
                 event.source,
                 event.author,
                 event.status,
                 event.answer,
                 digest(event.outputs),
                 event.outputs,
+                event.inputs,
             )
         )
+    elif isinstance(event, ContextSet):
+        node.happened.append(RecordedContext(event.context.spec))
     elif isinstance(event, CallEnded):
         slot = {"value": event.reply} if event.error is None else {"error": event.error}
         span = event.started, event.started + event.seconds
@@ -145,10 +194,10 @@ def _from_notebook(path: Path) -> Recorded:
 
     about: dict[str, Any] = unpack(dict(notebook["metadata"]["rlm"]), fetch)
     try:
-        spec = about["context"]["spec"]
-        node = RecordedNode(about["node"], about["parent"], spec, [], [], None)
+        context = about["context"] and RecordedContext(about["context"]["spec"])
+        node = RecordedNode(about["node"], about["parent"], context)
         node.answer = about["answer"] if about["confirmed"] else None
-        node.cells = list(_cells_of(notebook, about["cells"]))
+        node.happened = list(_happened(notebook, about["cells"], about.get("contexts", [])))
         node.calls = [_call_of(row) for row in about["calls"]]
         settings = about["settings"]
     except (KeyError, TypeError) as error:
@@ -161,6 +210,18 @@ def _from_notebook(path: Path) -> Recorded:
     return Recorded(folder, settings, {node.node: node}, problems)
 
 
+def _happened(
+    notebook: Any, rows: list[dict[str, Any]], contexts: list[dict[str, Any]]
+) -> Iterable[RecordedCell | RecordedContext]:
+    def set_before(cell: int | None) -> Iterable[RecordedContext]:
+        return [RecordedContext(c["context"]["spec"]) for c in contexts if c["before"] == cell]
+
+    for cell in _cells_of(notebook, rows):
+        yield from set_before(cell.cell)
+        yield cell
+    yield from set_before(None)
+
+
 def _cells_of(notebook: Any, rows: list[dict[str, Any]]) -> Iterable[RecordedCell]:
     by_number = {row["cell"]: row for row in rows}
     for cell in notebook["cells"]:
@@ -169,12 +230,14 @@ def _cells_of(notebook: Any, rows: list[dict[str, Any]]) -> Iterable[RecordedCel
             row = by_number[number]
             yield RecordedCell(
                 number,
+                row["turn"],
                 cell["source"],
                 row["author"],
                 row["status"],
                 row["answer"],
                 row["outputs"],
                 list(cell["outputs"]),
+                row.get("inputs", []),
             )
 
 

@@ -15,9 +15,11 @@ from .processes import REQUIREMENTS, BenchError, case, endpoint, peer_python
 
 CASES = (
     "first", "completion", "long", "cell", "queries", "batches", "large", "children", "record",
+    "outer",
 )  # fmt: skip
 PEERS = ("local", "ipython", "subprocess")
 FIRST_REPEATS = 3
+OUTER_REPEATS = 3
 
 
 def main(arguments: list[str]) -> int:
@@ -28,24 +30,37 @@ def main(arguments: list[str]) -> int:
     options = parser.parse_args(arguments)
     progress = Console(stderr=True)
     try:
-        ours, peers = _measure(options.only, () if options.ours else PEERS, progress)
+        tables = []
+        if works := [work for work in options.only if work != "outer"]:
+            tables.append(table.cells(*_measure(works, () if options.ours else PEERS, progress)))
+        if "outer" in options.only:
+            tables.append(table.cells(*_measure_outer(progress), table.OUTER))
     except BenchError as error:
         progress.print(str(error), style="red", markup=False)
         return 1
-    rows = table.cells(ours, peers)
-    if options.markdown:
-        print(f"{table.markdown(rows)}\n\n{_circumstances()}")
-    else:
-        table.draw(rows, Console(width=None if sys.stdout.isatty() else 160))
-        print(_circumstances())
+    for rows in tables:
+        if options.markdown:
+            print(table.markdown(rows), end="\n\n")
+        else:
+            table.draw(rows, Console(width=None if sys.stdout.isatty() else 160))
+    print(_circumstances())
     return 0
+
+
+def _measure_outer(progress: Console) -> tuple[table.Measured, dict[str, table.Measured]]:
+    progress.print("outer …", style="dim")
+    runs: dict[str, list[table.Measured]] = {"rlm": [], "python3": []}
+    for _ in range(OUTER_REPEATS):  # in turns, so that noise falls on both
+        for name, measured in runs.items():
+            measured.append(case(sys.executable, "outer", name))
+    return _median(runs["rlm"]), {"ipykernel": _median(runs["python3"])}
 
 
 def _measure(
     wanted: list[str], names: tuple[str, ...], progress: Console
 ) -> tuple[table.Measured, dict[str, table.Measured]]:
     ours: table.Measured = {}
-    peers: dict[str, table.Measured] = {name: {} for name in names}
+    peers: dict[str, table.Measured] = {f"rlms {name}": {} for name in names}
     if names:
         progress.print("the peer's environment …", style="dim")
     python = peer_python() if names else ""
@@ -55,7 +70,7 @@ def _measure(
             more = [address] if work == "batches" else []
             repeats = FIRST_REPEATS if work == "first" else 1
             ours |= _median([case(sys.executable, "ours", work, *more) for _ in range(repeats)])
-            for name, measured in peers.items():
+            for name, measured in zip(names, peers.values(), strict=True):
                 if (work, name) in (("record", "ipython"), ("record", "subprocess")):
                     continue  # its log is the same in every environment
                 runs = [case(python, "peer", work, name, *more) for _ in range(repeats)]

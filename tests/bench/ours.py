@@ -56,7 +56,8 @@ async def _repl(context: object, cells: int) -> tuple[float, list[float]]:
     """The seconds until a REPL has its context, and of each trivial cell in it."""
     from rlm_kernel import contexts
     from rlm_kernel.protocol import Nobody
-    from rlm_kernel.repl import Setup, open_repl
+    from rlm_kernel.repl import open_repl
+    from rlm_kernel.room import Setup
 
     began = time.perf_counter()
     async with open_repl(Nobody(), Setup(cwd=Path.cwd())) as repl:

@@ -43,6 +43,16 @@ ROWS = (
     _same("the record of them", "record_bytes", "MB"),
 )
 
+OUTER = (
+    _same("start to the first result", "outer_start"),
+    _same("one trivial cell", "outer_cell"),
+    _same("a cell that prints 1 MB", "outer_print"),
+    _same("a completion", "outer_complete"),
+    _same("memory of all processes", "outer_memory", "MB"),
+    _same("shutdown", "outer_shutdown"),
+)
+"""The kernel RLM beside plain ipykernel."""
+
 
 def shown(number: float | None, unit: str) -> str:
     if number is None:
@@ -62,16 +72,18 @@ def _beside(ours: float | None, theirs: float | None, unit: str) -> str:
     return f"{text} (×{ratio:,.0f})" if ratio >= 10 else f"{text} (×{ratio:.2g})"
 
 
-def cells(ours: Measured, peers: dict[str, Measured]) -> list[list[str]]:
+def cells(
+    ours: Measured, peers: dict[str, Measured], table: tuple[Row, ...] = ROWS
+) -> list[list[str]]:
     """The head and the rows. In brackets is ours divided by the peer's: under 1 ours is less."""
-    head = ["work", "ours", *(f"rlms {name}" for name in peers)]
+    head = ["work", "ours", *peers]
     rows = [
         [
             row.work,
             shown(ours.get(row.ours), row.unit),
             *(_beside(ours.get(row.ours), p.get(row.peer), row.unit) for p in peers.values()),
         ]
-        for row in ROWS
+        for row in table
         if row.ours in ours or any(row.peer in peer for peer in peers.values())
     ]
     return [head, *rows]

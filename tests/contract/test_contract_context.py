@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pandas
 import pytest
-from harness import Bench, shown
+from environments import Bench, shown
 
 pytestmark = pytest.mark.anyio
 

@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 
 import pytest
-from harness import Bench, Opener, bench, shown
+from environments import Bench, Opener, bench, shown
 
 from rlm_kernel import contexts
 from rlm_kernel.outputs import Collector
@@ -169,7 +169,7 @@ async def test_a_kernel_that_died_between_two_cells_is_replaced(opened: Opener) 
         await kernel.give("here")
         await kernel.run("import os, threading\nthreading.Timer(0.2, os._exit, args=(3,)).start()")
         async with asyncio.timeout(30):
-            await asyncio.shield(kernel.repl._kernel._died)  # type: ignore[union-attr]
+            await asyncio.shield(kernel.repl.kernel._died)  # type: ignore[arg-type]
         ran = await kernel.run("context")
         assert ran.status == "died"
         assert await kernel.said("context") == "'here'"
@@ -179,7 +179,7 @@ async def test_a_kernel_that_died_between_two_questions_is_replaced(opened: Open
     async with opened() as kernel:
         await kernel.run("import os, threading\nthreading.Timer(0.2, os._exit, args=(3,)).start()")
         async with asyncio.timeout(30):
-            await asyncio.shield(kernel.repl._kernel._died)  # type: ignore[union-attr]
+            await asyncio.shield(kernel.repl.kernel._died)  # type: ignore[arg-type]
         info = await kernel.give("the next question's")
         assert info.length == 19
         assert await kernel.said("len(context)") == "19"

@@ -13,7 +13,8 @@ from rlm_kernel import contexts
 from rlm_kernel.events import ContextInfo
 from rlm_kernel.outputs import text_of
 from rlm_kernel.protocol import Call, Slot
-from rlm_kernel.repl import Author, Ran, Repl, Setup, open_repl
+from rlm_kernel.repl import Author, Ran, Repl, open_repl
+from rlm_kernel.room import Setup
 from rlm_kernel.tools import Tools
 
 ENVIRONMENTS = ["local"]

@@ -1,0 +1,152 @@
+"""The inner kernel: a real ipykernel that runs the cells, in a local process.
+
+It is started through jupyter_client with ipc sockets in a short private folder of its own, in its
+own process group, with an environment that is an allow-list, and under the watchdog. It knows
+nothing of LMs; ``repl`` puts the guest into it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import secrets
+import shutil
+import sys
+import tempfile
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from jupyter_client.kernelspec import KernelSpecManager, NoSuchKernel
+from jupyter_client.manager import AsyncKernelManager
+
+from ..errors import KernelDied, KernelStartError, UsageError
+from ..watchdog import MARK, WATCHDOG, reap
+from .kernel import Executed, Kernel, Message, OnMessage
+
+__all__ = [
+    "Executed",
+    "Kernel",
+    "Message",
+    "OnMessage",
+    "check_kernelspec",
+    "environment",
+    "open_kernel",
+]
+
+ALLOWED = (
+    "PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "LANGUAGE", "TZ", "TMPDIR", "TEMP",
+    "TMP", "VIRTUAL_ENV", "CONDA_PREFIX", "PYTHONPATH", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH",
+    "IPYTHONDIR", "JUPYTER_CONFIG_DIR", "MPLCONFIGDIR", "OMP_NUM_THREADS", "SSL_CERT_FILE",
+    "SYSTEMROOT", "WINDIR", "USERPROFILE", "APPDATA", "LOCALAPPDATA",
+)  # fmt: skip
+"""Variables an inner kernel is given, and ``LC_*``. Keys are in none of them."""
+START_SECONDS = 60.0
+
+
+def environment(extra: Mapping[str, str]) -> dict[str, str]:
+    """The inner kernel's environment: what is allowed of ours, and ``extra``."""
+    kept = {k: v for k, v in os.environ.items() if k in ALLOWED or k.startswith("LC_")}
+    return {**kept, "PYTHONHASHSEED": "0", **extra}
+
+
+def _manager(folder: Path, kernel_name: str) -> AsyncKernelManager:
+    check_kernelspec(kernel_name)
+    manager = AsyncKernelManager(
+        kernel_name=kernel_name, connection_file=str(folder / "k.json"), shutdown_wait_time=0.5
+    )
+    # Nobody reads as fast as a cell can print: past the usual 1,000 messages, zmq drops them.
+    manager.context.rcvhwm = 0
+    if sys.platform != "win32":
+        manager.transport = "ipc"
+        manager.ip = str(folder / "k")
+    return manager
+
+
+def check_kernelspec(name: str) -> None:
+    """Raises ``UsageError``, with the names there are, for one that is not installed."""
+    try:
+        KernelSpecManager().get_kernel_spec(name)
+    except NoSuchKernel:
+        known = ", ".join(sorted(KernelSpecManager().find_kernel_specs())) or "none"
+        raise UsageError(
+            f"there is no kernelspec {name!r} for the inner kernel; there are: {known}"
+        ) from None
+
+
+async def _start(manager: AsyncKernelManager, **options: Any) -> None:
+    """Start the kernel's process; cancelled in the middle, it is ended again.
+
+    Raises ``KernelStartError`` where the kernelspec's command cannot be run.
+    """
+    starting = asyncio.ensure_future(manager.start_kernel(**options))
+    try:
+        await asyncio.shield(starting)
+    except asyncio.CancelledError:
+        await asyncio.wait({starting})
+        if starting.exception() is None:
+            await manager.shutdown_kernel(now=True)
+        manager.context.destroy(linger=0)
+        raise
+    except OSError as error:
+        manager.context.destroy(linger=0)
+        raise KernelStartError(
+            f"the inner kernel {manager.kernel_name!r} did not start: {error}"
+        ) from error
+
+
+@asynccontextmanager
+async def open_kernel(
+    cwd: Path,
+    *,
+    kernel_name: str = "python3",
+    env: Mapping[str, str] | None = None,
+    history: bool = False,
+) -> AsyncIterator[tuple[Kernel, Path]]:
+    """A running kernel and its private folder, both gone with all they started afterwards.
+
+    With ``history`` its cells go into the user's IPython history, as from any notebook.
+    Raises ``KernelStartError`` with the end of the kernel's log, or ``UsageError`` for an unknown
+    kernelspec.
+    """
+    # Short: socket paths end at 108 bytes.
+    folder = Path(tempfile.gettempdir(), f"rlm-{secrets.token_hex(4)}")
+    mark = secrets.token_hex(8)
+    pgid = None
+    WATCHDOG.watch(pgid, mark, str(folder))  # before anything is there that could be left
+    try:
+        folder.mkdir(mode=0o700)
+        manager = _manager(folder, kernel_name)
+        log = folder / "kernel.log"
+        with log.open("wb") as sink:
+            await _start(
+                manager,
+                cwd=str(cwd),
+                env=environment({**(env or {}), MARK: mark}),
+                stdout=sink,
+                stderr=sink,
+                extra_arguments=[] if history else ["--HistoryManager.hist_file=:memory:"],
+            )
+        pgid = manager.provisioner.pgid or manager.provisioner.pid  # type: ignore[union-attr]
+        WATCHDOG.watch(pgid, mark, str(folder))
+        client = manager.client()
+        client.start_channels(hb=False)
+        kernel = Kernel(manager, client, log)
+        kernel.start_pumps()
+        try:
+            try:
+                async with asyncio.timeout(START_SECONDS):
+                    await kernel.ready()
+            except (TimeoutError, KernelDied) as error:
+                why = str(error) or f"no answer in {START_SECONDS:g} s"
+                raise KernelStartError(
+                    f"the inner kernel {kernel_name!r} did not start: {why}\n{kernel.log_tail()}"
+                ) from error
+            yield kernel, folder
+        finally:
+            await asyncio.shield(kernel.close())
+    finally:
+        await asyncio.shield(asyncio.to_thread(reap, pgid, mark))
+        WATCHDOG.forget(mark)
+        shutil.rmtree(folder, ignore_errors=True)

@@ -1,0 +1,1 @@
+"""The RLM kernel for Jupyter."""

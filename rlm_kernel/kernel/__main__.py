@@ -1,0 +1,32 @@
+"""Starts the outer kernel: ``python -m rlm_kernel.kernel -f CONNECTION_FILE``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ipykernel.kernelapp import IPKernelApp
+
+from ..privacy import hide_from_children
+from .outer import RLMKernel
+
+
+class RLMKernelApp(IPKernelApp):
+    """ipykernel's application, for a kernel that runs no code itself."""
+
+    def init_control(self, context: Any) -> None:
+        """Leave out the thread for subshells: without them the kernel would answer on its socket
+        from two threads, and messages were lost."""
+        super().init_control(context)
+        self.shell_channel_thread = None
+
+
+def main() -> None:
+    hide_from_children()
+    # No streams of ours are sent to the front end, and their threads made a shutdown take 2.6 s.
+    RLMKernelApp.launch_instance(
+        kernel_class=RLMKernel, outstream_class=None, capture_fd_output=False
+    )
+
+
+if __name__ == "__main__":
+    main()

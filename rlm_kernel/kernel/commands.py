@@ -1,0 +1,222 @@
+"""What each ``%rlm`` line does, and what it shows."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
+
+from ..errors import UsageError
+from ..events import ContextInfo
+from ..inner import check_kernelspec
+from ..limits import Limits
+from ..record.figures import spent
+from ..record.markdown import code, fenced, literal, one_line, shorten, table
+from ..repl import Repl
+from ..session import Result
+from ..settings import LIMIT_NAMES, SECRETS, InForce, option_name, unknown_variables
+from .desk import URLS, Desk, kept_keys
+from .grammar import Command, help_text
+
+Shown = dict[str, str]
+"""A MIME bundle."""
+SHOWN_SETTINGS = ("model", "sub_model", "base_url", "sub_base_url", "prompt", "temperature", "out")
+
+
+class Commands:
+    """The verbs of ``grammar.VERBS``, done at a desk. ``link`` makes a path a link's target."""
+
+    def __init__(self, desk: Desk, link: Callable[[Path], str]) -> None:
+        self._desk = desk
+        self._link = link
+        self._verbs: Mapping[str, Callable[[Command, Repl], Awaitable[Shown | None]]] = {
+            "status": self._status,
+            "context": self._context,
+            "limits": self._limits,
+            "kernel": self._kernel,
+            "runs": self._runs,
+            "open": self._open,
+            "cost": self._cost,
+            "stop": self._stop,
+            "replay": self._replay,
+            "mode": self._mode,
+            "trust": self._trust,
+            "help": self._help,
+        }
+
+    async def run(self, command: Command, repl: Repl) -> Shown | None:
+        """Do it. What it shows is None where there is nothing to say. Raises ``UsageError``."""
+        return await self._verbs.get(command.verb, self._setting)(command, repl)
+
+    async def _setting(self, command: Command, repl: Repl) -> Shown | None:
+        [name] = [
+            n for n in (*SHOWN_SETTINGS, "kernel", "environment") if option_name(n) == command.verb
+        ]
+        if command.settings or command.reset:
+            self._desk.change(command.settings, command.reset)
+            note = kept_keys(self._desk.force()) if name in URLS else None
+            return None if note is None else _text(note)
+        value, origin = _value(self._desk.force(), name)
+        return _text(f"{command.verb}: {value} ({origin})")
+
+    async def _limits(self, command: Command, repl: Repl) -> Shown | None:
+        if command.settings or command.reset:
+            self._desk.change(command.settings, command.reset)
+            return None
+        return _table(["limit", "value", "from"], _limit_rows(self._desk.force()))
+
+    async def _kernel(self, command: Command, repl: Repl) -> Shown | None:
+        if not (command.settings or command.reset):
+            return await self._setting(command, repl)
+        if command.settings:
+            check_kernelspec(str(command.settings["kernel"]))
+        lost = ", ".join(repl.names) or "none"
+        self._desk.change(command.settings, command.reset)
+        await self._desk.session.close_kernel()
+        self._desk.context = None
+        return _text(f"The next cell runs in a new kernel. Variables that are lost: {lost}")
+
+    async def _context(self, command: Command, repl: Repl) -> Shown | None:
+        if command.value is not None:
+            return _described(await self._desk.give(repl, command.value, command.encoding))
+        if self._desk.context is None:
+            return _text("No context was given yet: %rlm context PATH gives one.")
+        return _described(self._desk.context)
+
+    async def _status(self, command: Command, repl: Repl) -> Shown:
+        force, desk = self._desk.force(), self._desk
+        shown_too = ("kernel", "environment", *SECRETS)
+        rows = [[option_name(n), *_value(force, n)] for n in (*SHOWN_SETTINGS, *shown_too)]
+        context = "none" if desk.context is None else _in_words(desk.context)
+        rows += [["context", context, ""], ["mode", desk.mode, ""], ["replay", desk.replay, ""]]
+        rows += [[f"limit {name}", value, origin] for name, value, origin in _limit_rows(force)]
+        shown = _table(["", "in force", "from"], rows)
+        warnings = "\n".join(unknown_variables())
+        return _joined([shown, _text(warnings)] if warnings else [shown])
+
+    async def _cost(self, command: Command, repl: Repl) -> Shown:
+        by_hand = self._desk.session.by_hand
+        rows = [["calls in your own cells", spent(by_hand.usage), self._page(by_hand.trajectory)]]
+        rows += [self._row(result) for result in self._desk.results]
+        return _table(["", "spent", "trajectory"], rows)
+
+    async def _runs(self, command: Command, repl: Repl) -> Shown:
+        rows = [
+            [str(number), *self._row(result), result.status]
+            for number, result in enumerate(self._desk.results, 1)
+        ]
+        if not rows:
+            return _text("No question was asked yet.")
+        return _table(["", "question", "spent", "trajectory", "status"], rows)
+
+    def _row(self, result: Result) -> list[str]:
+        return [shorten(one_line(result.question), 80), spent(result.usage),
+                self._page(result.trajectory)]  # fmt: skip
+
+    def _page(self, trajectory: Path | None) -> str:
+        return "" if trajectory is None else self._link(trajectory)
+
+    async def _open(self, command: Command, repl: Repl) -> Shown:
+        results = self._desk.results
+        number = len(results) if command.value is None else _number(command.value, len(results))
+        if not 1 <= number <= len(results):
+            raise UsageError(
+                "no question was asked yet" if not results
+                else f"there is no run {command.value!r}: %rlm runs lists 1 to {len(results)}"
+            )  # fmt: skip
+        target = self._link(results[number - 1].trajectory)
+        return {"text/plain": target, "text/markdown": f"[{literal(target)}](<{target}>)"}
+
+    async def _stop(self, command: Command, repl: Repl) -> Shown:
+        return _text("Nothing runs.")  # while something does, the outer kernel takes the word
+
+    async def _replay(self, command: Command, repl: Repl) -> Shown | None:
+        if command.value is None:
+            return _text(f"replay: {self._desk.replay}")
+        folder = None if command.folder is None else Path(command.folder).expanduser()
+        if folder is not None and not folder.is_dir():
+            raise UsageError(f"{command.folder}: there is no such folder with recorded runs")
+        self._desk.replay, self._desk.replay_folder = command.value, folder
+        return None
+
+    async def _mode(self, command: Command, repl: Repl) -> Shown | None:
+        if command.value is None:
+            return _text(f"mode: {self._desk.mode}")
+        self._desk.mode = command.value
+        return None
+
+    async def _trust(self, command: Command, repl: Repl) -> Shown | None:
+        if command.value is None:
+            return _text(f"trust: {'html' if self._desk.session.trust_html else 'off'}")
+        self._desk.session.trust_html = command.value == "html"
+        return None
+
+    async def _help(self, command: Command, repl: Repl) -> Shown:
+        return _text(help_text())
+
+
+def _number(written: str, last: int) -> int:
+    return int(written) if written.isdecimal() else 0
+
+
+def _value(force: InForce, name: str) -> tuple[str, str]:
+    """A setting in words, and where it came from."""
+    value = getattr(force.settings, name)
+    origin = force.origins.get(name, "default")
+    if name in SECRETS:
+        value = "set" if value else "none"
+    if value is None and name == "model" and force.settings.embedded:
+        value = "the embedded one"
+    return "by default" if value is None else str(value), origin
+
+
+def _limit_rows(force: InForce) -> list[list[str]]:
+    rows = []
+    for name, field in LIMIT_NAMES.items():
+        value = getattr(force.limits, field)
+        same = value == getattr(Limits(), field)
+        shown = "none" if value is None else f"{value:,}"
+        rows.append([field, shown, force.origins.get(name, "default" if same else "")])
+    return rows
+
+
+def _in_words(info: ContextInfo) -> str:
+    size = "" if info.length is None else f" of length {info.length:,}"
+    return f"{info.spec.get('variable') or info.spec.get('name')}: {info.type}{size}"
+
+
+def _described(info: ContextInfo) -> Shown:
+    sizes = [info.type, f"length {info.length:,}" if info.length is not None else ""]
+    sizes += [f"{info.lines:,} lines" if info.lines is not None else "", info.format or ""]
+    line = " · ".join(size for size in sizes if size)
+    name = info.spec.get("variable") or info.spec.get("name") or ""
+    notice = f"\n{info.notice}" if info.notice else ""
+    head = shorten(info.head + ("\n[…]\n" + info.tail if info.tail else ""), 400)
+    return {
+        "text/plain": f"context: {name} · {line}{notice}",
+        "text/markdown": f"**context** · {code(str(name))} · {literal(line)}\n\n"
+        + (f"{literal(info.notice)}\n\n" if info.notice else "")
+        + f"<details><summary>its beginning and its end</summary>\n\n{fenced(head)}\n\n</details>",
+    }
+
+
+def _text(text: str) -> Shown:
+    return {"text/plain": text}
+
+
+def _table(head: list[str], rows: list[list[str]]) -> Shown:
+    widths = [max(len(row[i]) for row in [head, *rows]) for i in range(len(head))]
+    lines = [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in [head, *rows]
+    ]
+    marked = [[literal(cell) for cell in row] for row in rows]
+    return {"text/plain": "\n".join(lines), "text/markdown": table(head, marked)}
+
+
+def _joined(parts: list[Shown]) -> Shown:
+    return {
+        "text/plain": "\n\n".join(part["text/plain"] for part in parts),
+        "text/markdown": "\n\n".join(
+            part.get("text/markdown", literal(part["text/plain"])) for part in parts
+        ),
+    }

@@ -1,0 +1,184 @@
+"""What the human has set in a notebook, and how a question is put together from it."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from .. import config, contexts, recall
+from ..contexts import Source
+from ..errors import ContextError, NoLM, UsageError
+from ..events import CellRan, ContextInfo, ContextSet
+from ..repl import Repl
+from ..run import small_text
+from ..session import Reader, Result, Session
+from ..settings import InForce, Layer, in_force
+from ..tools import Tools
+from .words import Question
+
+URLS = {"base_url": "api_key", "sub_base_url": "sub_api_key"}
+_KEPT = "the one of"
+NOT_ASKED = ("base_url", "sub_base_url", "out", "kernel", "environment", "pass_env")
+"""Settings that say where things are and not what is asked."""
+NO_CONTEXT = (
+    "there is no context yet: write `%rlm context PATH` above the question, or --context PATH, or "
+    "bind the variable `context` in a cell"
+)
+
+
+class Desk:
+    """One notebook's session and the settings that hold in it.
+
+    Raises ``UsageError`` where the environment or a config file is wrong.
+    """
+
+    def __init__(self, cwd: Path) -> None:
+        self.cwd = cwd
+        self.config = config.load()
+        self.set: dict[str, Any] = {}
+        """Settings by ``%rlm`` lines."""
+        self.mode = "python"
+        self.replay = "off"
+        self.replay_folder: Path | None = None
+        self.context: ContextInfo | None = None
+        """What ``%rlm context`` gave last."""
+        self.results: list[Result] = []
+        self.session = Session(self.force(), Tools(), persistent=True, cwd=cwd)
+
+    def force(self, options: Mapping[str, Any] | None = None) -> InForce:
+        """What holds for a cell with these options."""
+        layers = [Layer("--{option}", options or {}), Layer("%rlm", self.set)]
+        return _without_strange_keys(in_force(layers=layers, config=self.config))
+
+    def change(self, settings: Mapping[str, Any], reset: Sequence[str]) -> None:
+        """Let other settings hold from now on. Raises ``UsageError``; then nothing changed."""
+        before = dict(self.set)
+        self.set.update(settings)
+        for name in reset:
+            self.set.pop(name, None)
+        try:
+            force = self.force()
+        except UsageError:
+            self.set = before
+            raise
+        self.session.force = force
+        self.session.by_hand.relimit(force.limits)
+
+    async def repl(self) -> Repl:
+        """The kernel of the notebook's cells."""
+        return await self.session.repl()
+
+    @property
+    def run_folder(self) -> Path | None:
+        """The folder of the run that started last."""
+        trajectory = self.session.trajectory
+        return trajectory.parent if trajectory else None
+
+    # contexts
+    async def give(self, repl: Repl, named: str, encoding: str | None) -> ContextInfo:
+        """Give the kernel a context for the cells to come, the human's too."""
+        about = await self._about(repl, named, encoding)
+        if isinstance(about, str):
+            await self._found(repl, about)
+            info, source = await repl.adopt(about)
+        else:
+            info, source = await repl.set_context(about), about
+        if source is not None:
+            text = await asyncio.to_thread(small_text, source)
+            info = replace(info, spec=info.spec if text is None else {**info.spec, "text": text})
+        self.context = info
+        self.session.remember(ContextSet("0", info, time.time()))
+        return info
+
+    async def _about(self, repl: Repl, named: str | None, encoding: str | None) -> Source | str:
+        """The source that a path names, or the name of a variable."""
+        if named is None:
+            return "context"
+        is_name = named.isidentifier() and encoding is None
+        if is_name and (named in repl.names or not Path(named).exists()):
+            return named
+        return await asyncio.to_thread(contexts.from_path, named, encoding=encoding)
+
+    # questions
+    async def ask(self, question: Question, repl: Repl, readers: Sequence[Reader]) -> Result:
+        """The answer of the LM, or of a recorded run where replay is on."""
+        about = await self._about(repl, question.context, question.encoding)
+        if isinstance(about, str):
+            await self._found(repl, about)
+        force = self.force(question.settings)
+        asked = {
+            name: value
+            for name, value in {**self.set, **question.settings}.items()
+            if name not in NOT_ASKED
+        }
+        found = await self._recorded(question, about, asked, repl)
+        if found.folder is not None:
+            result = await self.session.recall(found.folder, about, question.text, readers)
+        else:
+            try:
+                result = await self.session.ask(
+                    about, question.text, readers, force=force, asked=asked
+                )
+            except NoLM as error:
+                raise NoLM(f"{error}{found.sentence}") from error
+        if not result.confirmed:
+            result = replace(result, reason=f"{result.reason}{found.sentence}")
+        self.results.append(result)
+        return result
+
+    async def _found(self, repl: Repl, variable: str) -> None:
+        """Before anything is recorded: raises ``ContextError`` if there is no such variable."""
+        try:
+            await repl.find(variable)
+        except ContextError as error:
+            if variable == "context":
+                raise ContextError(NO_CONTEXT) from error
+            raise ContextError(f"{error}; nor is there a file {variable!r}") from error
+
+    async def _recorded(
+        self, question: Question, about: Source | str, asked: dict[str, Any], repl: Repl
+    ) -> recall.Found:
+        """The recorded run that answers. Raises ``UsageError`` if none does and the LM may not be
+        asked."""
+        mode = question.replay or self.replay
+        if mode == "off":
+            return recall.Found(None, "")
+        digest = await recall.digest_of(about, repl)
+        folders = [self.cwd / "rlm-runs", self.replay_folder, question.settings.get("out")]
+        wanted = recall.Wanted(question.text, digest, asked)
+        found = await asyncio.to_thread(recall.find, wanted, [f for f in folders if f])
+        if found.folder is None and mode == "only":
+            raise UsageError(found.sentence.strip())
+        return found
+
+    async def bind(self, repl: Repl, name: str, answer: str) -> None:
+        """Bind the answer in the kernel, and let later questions know."""
+        source = await repl.assign(name, answer)
+        cell = next(self.session.prelude.numbers.cells)
+        now = time.time()
+        self.session.remember(
+            CellRan("0", cell, 0, source, "human", "ok", [], [], None, None, 0.0, now)
+        )
+
+
+def kept_keys(force: InForce) -> str | None:
+    """A sentence on the keys that are set and not sent; None if there are none."""
+    kept = [text for key in URLS.values() if (text := force.origins.get(key, "")).startswith(_KEPT)]
+    if not kept:
+        return None
+    return f"No key is sent: {'; '.join(kept)}. Where Jupyter is started, set RLM_BASE_URL to it."
+
+
+def _without_strange_keys(force: InForce) -> InForce:
+    """Keys of this machine do not go to an endpoint that a notebook names: notebooks travel."""
+    changes: dict[str, Any] = {}
+    origins = dict(force.origins)
+    for url, key in URLS.items():
+        if origins.get(url, "").startswith(("%", "--")) and getattr(force.settings, key):
+            changes[key] = None
+            origins[key] = f"{_KEPT} {origins[key]} does not go to an endpoint that a cell names"
+    return replace(force, settings=replace(force.settings, **changes), origins=origins)

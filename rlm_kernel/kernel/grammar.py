@@ -1,0 +1,294 @@
+"""The grammar of our own words in a notebook: the options of ``%%rlm``, the verbs of ``%rlm``.
+
+``OPTIONS`` and ``VERBS`` are all of it; reading, completion and help are made from them. Nothing
+here looks at files, variables or what is in force.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Callable, Container, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..errors import UsageError
+from ..prompts import STYLES
+from ..settings import ENVIRONMENTS, LIMIT_NAMES, MEANINGS, checked, did_you_mean, option_name
+
+ANSWER = "answer_"
+"""The variable that holds an answer where a question names none."""
+REPLAY = ("auto", "only", "off")
+MODES = ("ask", "python")
+TRUST = ("html", "off")
+DEFAULT = "default"
+"""The value that takes a setting back."""
+
+
+@dataclass(frozen=True)
+class Command:
+    """One ``%rlm`` line. Where all but ``verb`` are empty it asks to be shown something."""
+
+    verb: str
+    value: str | None = None
+    """A path, a variable, a run or one of a verb's words, as written."""
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    """What holds from now on: values by the names of ``in_force``, checked."""
+    reset: tuple[str, ...] = ()
+    """Names of settings that are taken back."""
+    encoding: str | None = None
+    folder: str | None = None
+
+
+@dataclass(frozen=True)
+class Option:
+    """An option of ``%%rlm``: what stands for its value, what it is for, its values if few."""
+
+    value: str
+    what: str
+    values: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Verb:
+    """The first word of a ``%rlm`` line: its arguments, what it does, how they are read."""
+
+    arguments: str
+    what: str
+    read: Callable[[str, list[str]], Command]
+    words: tuple[str, ...] = ()
+    """What completion offers after it."""
+
+
+def command(line: str) -> Command:
+    """Read what stands after ``%rlm``. Raises ``UsageError``, with the verb's usage."""
+    words = shell_words(line, "quote a name that has a quote in it") or ["status"]
+    # A key must not stand in the error either.
+    name = words[0].partition("=")[0].lstrip("-")
+    if words[0] not in VERBS:
+        _refuse_key(name)
+        near = did_you_mean(name, VERBS) or ";"
+        raise UsageError(f"unknown word {name!r} after %rlm{near} %rlm help lists them")
+    verb = VERBS[words[0]]
+    try:
+        return verb.read(words[0], words[1:])
+    except UsageError as error:
+        usage = f"%rlm {words[0]} {verb.arguments}".rstrip()
+        raise UsageError(f"{error}. Usage: {usage}") from None
+
+
+def shell_words(line: str, advice: str) -> list[str]:
+    """The words of a line, quoted as in a shell. Raises ``UsageError`` with ``advice``."""
+    try:
+        return shlex.split(line)
+    except ValueError as error:
+        raise UsageError(f"{str(error).lower()}: {advice}") from None
+
+
+def _refuse_key(name: str) -> None:
+    setting = name.replace("-", "_")
+    if setting in ("api_key", "sub_api_key"):
+        raise UsageError(
+            f"a key would stand in the notebook: set RLM_{setting.upper()} in the environment in "
+            f"which Jupyter is started, or c.RLM.{setting} in jupyter_rlm_config.py"
+        )
+
+
+def read_options(
+    words: list[str], options: Mapping[str, Option]
+) -> tuple[list[str], dict[str, str]]:
+    """The words that are no options, and the options' values by name. Raises ``UsageError``."""
+    plain: list[str] = []
+    given: dict[str, str] = {}
+    rest = iter(words)
+    for word in rest:
+        if not _is_option(word):
+            plain.append(word)
+            continue
+        name, _, value = word.lstrip("-").partition("=")
+        _check_option(name, given, options)
+        if "=" not in word:
+            value = next(rest, "")
+        if not value or ("=" not in word and _is_option(value)):
+            raise UsageError(f"--{name} needs a value: --{name} {options[name].value}")
+        given[name] = value
+    return plain, given
+
+
+def _is_option(word: str) -> bool:
+    return re.match(r"--?[A-Za-z]", word) is not None
+
+
+def _check_option(name: str, given: Container[str], options: Mapping[str, Option]) -> None:
+    if name in given:
+        raise UsageError(f"--{name} is given twice")
+    if name in options:
+        return
+    _refuse_key(name)
+    if name in VERBS and DEFAULT in VERBS[name].words:
+        raise UsageError(f"--{name} is no option: it is set for the session, by %rlm {name}")
+    meant = f"max-{name}" if f"max-{name}" in options else name
+    near = did_you_mean(f"--{meant}", [f"--{option}" for option in options]) or ";"
+    raise UsageError(f"unknown option '--{name}'{near} %rlm help lists them")
+
+
+def check_one_of(value: str, values: tuple[str, ...], label: str) -> None:
+    """Raises ``UsageError``, which calls the value ``label``."""
+    if value not in values:
+        raise UsageError(f"{label}: give {', '.join(values[:-1])} or {values[-1]}")
+
+
+def _one(words: list[str], most: int = 1) -> str | None:
+    """The first word, if any. Raises ``UsageError`` for more than ``most``."""
+    if len(words) > most:
+        raise UsageError(f"{words[most]!r} is one word too many (quote a name that has spaces)")
+    return words[0] if words else None
+
+
+def _alone(verb: str, words: list[str]) -> Command:
+    _one(words, most=0)
+    return Command(verb)
+
+
+def _run(verb: str, words: list[str]) -> Command:
+    return Command(verb, _one(words))
+
+
+def _mode(verb: str, words: list[str]) -> Command:
+    value = _one(words)
+    if value is not None:
+        check_one_of(value, VERBS[verb].words, repr(value))
+    return Command(verb, value)
+
+
+def _replay(verb: str, words: list[str]) -> Command:
+    _one(words, most=2)
+    chosen = _mode(verb, words[:1])
+    return Command(verb, chosen.value, folder=words[1] if len(words) > 1 else None)
+
+
+def _context(verb: str, words: list[str]) -> Command:
+    plain, given = read_options(words, {"encoding": OPTIONS["encoding"]})
+    value = _one(plain)
+    if value is None and given:
+        raise UsageError("--encoding needs a context that it is the encoding of")
+    return Command(verb, value, encoding=given.get("encoding"))
+
+
+def _setting(verb: str, words: list[str]) -> Command:
+    [name] = [name for name in MEANINGS if option_name(name) == verb]
+    value = _one(words)
+    if value == DEFAULT:
+        return Command(verb, reset=(name,))
+    if value is None:
+        return Command(verb)
+    return Command(verb, settings={name: checked(name, value, f"%rlm {verb}")})
+
+
+def _limits(verb: str, words: list[str]) -> Command:
+    if words == [DEFAULT]:
+        return Command(verb, reset=tuple(LIMIT_NAMES))
+    given: dict[str, str] = {}
+    for word in words:
+        name, equals, value = word.partition("=")
+        field = name.replace("-", "_").removeprefix("max_")
+        if f"max_{field}" not in LIMIT_NAMES:
+            near = did_you_mean(field, LIMIT_NAMES.values())
+            raise UsageError(f"unknown limit {name!r}{near}")
+        if not equals:
+            raise UsageError(f"{word!r} has no value: write {word}=VALUE, without spaces")
+        if f"max_{field}" in given:
+            raise UsageError(f"{name} is given twice")
+        given[f"max_{field}"] = value
+    reset = tuple(name for name, value in given.items() if value == DEFAULT)
+    settings = {
+        name: checked(name, value, f"%rlm limits {LIMIT_NAMES[name]}")
+        for name, value in given.items()
+        if value != DEFAULT
+    }
+    return Command(verb, settings=settings, reset=reset)
+
+
+_CLOSED = {"prompt": tuple(STYLES), "environment": ENVIRONMENTS}
+_VALUES = {
+    "base_url": "URL",
+    "sub_base_url": "URL",
+    "temperature": "T",
+    "out": "DIR",
+    **{name: "|".join(values) for name, values in _CLOSED.items()},
+    **dict.fromkeys(LIMIT_NAMES, "N"),
+}
+
+
+def _option(name: str) -> Option:
+    return Option(_VALUES.get(name, "NAME"), MEANINGS[name], _CLOSED.get(name, ()))
+
+
+def _setting_verb(name: str) -> Verb:
+    closed = _CLOSED.get(name, ())
+    arguments = f"[{_VALUES.get(name, 'NAME')}|{DEFAULT}]"
+    return Verb(arguments, MEANINGS[name], _setting, (*closed, DEFAULT))
+
+
+def _choice(values: tuple[str, ...], what: str) -> Verb:
+    return Verb(f"[{'|'.join(values)}]", what, _mode, values)
+
+
+_BOTH = ("model", "sub_model", "base_url", "sub_base_url", "prompt", "temperature", "out")
+SETTING_OPTIONS = {option_name(name): name for name in (*_BOTH, *LIMIT_NAMES)}
+OPTIONS = {
+    "context": Option("PATH|VARIABLE", "what this question is about"),
+    "encoding": Option("E", "of a text context; found out by default"),
+    "replay": Option("|".join(REPLAY), "whether a recorded run may answer", REPLAY),
+    **{option: _option(name) for option, name in SETTING_OPTIONS.items()},
+}
+"""The options of ``%%rlm``."""
+VERBS = {
+    "status": Verb("", "say what is in force and what was spent; so does %rlm alone", _alone),
+    "context": Verb(
+        "[PATH|VARIABLE] [--encoding E]", "what the questions are about", _context, ("--encoding",)
+    ),
+    **{option_name(name): _setting_verb(name) for name in (*_BOTH, "kernel", "environment")},
+    "limits": Verb(
+        f"[NAME=VALUE ...|{DEFAULT}]",
+        f"what a run may use: {', '.join(LIMIT_NAMES.values())}",
+        _limits,
+        (*(f"{field}=" for field in LIMIT_NAMES.values()), DEFAULT),
+    ),
+    "runs": Verb("", "list the runs", _alone),
+    "open": Verb("[RUN]", "link to a run's trajectory, by default the last one's", _run),
+    "cost": Verb("", "say what the session has spent", _alone),
+    "stop": Verb("", "end the run that goes on", _alone),
+    "replay": Verb(
+        f"[{'|'.join(REPLAY)}] [FOLDER]", "whether recorded runs may answer", _replay, REPLAY
+    ),
+    "mode": _choice(MODES, "whether plain text in a cell is a question or Python"),
+    "trust": _choice(TRUST, "whether the LM's cells may show HTML as it is"),
+    "help": Verb("", "show this", _alone),
+}
+"""The words after ``%rlm``."""
+
+
+def help_text() -> str:
+    """The whole grammar as text for a person."""
+    options = [(f"--{name} {option.value}", option.what) for name, option in OPTIONS.items()]
+    verbs = [(f"%rlm {name} {verb.arguments}".rstrip(), verb.what) for name, verb in VERBS.items()]
+    return "\n".join(
+        [
+            "A cell that asks; the answer is its result and is bound to NAME:",
+            f"  %%rlm [NAME] [OPTIONS]    (NAME is {ANSWER} by default)",
+            "  the question, on as many lines as you like",
+            "",
+            "Options, for this question only:",
+            *_table(options),
+            "",
+            f"Lines at the top of a cell, for the session; a setting alone shows its value, "
+            f"{DEFAULT} takes it back:",
+            *_table(verbs),
+        ]
+    )
+
+
+def _table(rows: list[tuple[str, str]]) -> list[str]:
+    width = max(len(left) for left, _ in rows)
+    return [f"  {left:{width}}  {right}" for left, right in rows]

@@ -1,0 +1,271 @@
+"""The outer kernel: what Jupyter starts for "RLM". It speaks the protocol and runs no code.
+
+Requests go to the inner kernel with the front end's own headers, so that what comes back needs no
+translation. Handlers run on ipykernel's loop; the workbench lives on the engine's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import signal
+import sys
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Any, TypeVar
+
+import zmq
+from ipykernel._version import kernel_protocol_version
+from ipykernel.kernelbase import Kernel
+from jupyter_client.session import Session
+from zmq.eventloop.zmqstream import ZMQStream
+
+from .. import __version__
+from ..engine import engine
+from ..inner import Message
+from .workbench import Workbench
+
+T = TypeVar("T")
+COMMS = ("comm_open", "comm_msg", "comm_close")
+ASKED_ASIDE = (
+    "complete_request",
+    "inspect_request",
+    "is_complete_request",
+    "history_request",
+    "comm_info_request",
+    "kernel_info_request",
+)
+"""Answered also while a cell runs."""
+STOP = ["%rlm", "stop"]
+log = logging.getLogger("rlm_kernel")
+
+
+class RLMKernel(Kernel):
+    """A proxy for Python cells, and the face of ``%%rlm`` and ``%rlm``."""
+
+    implementation = "rlm_kernel"
+    implementation_version = __version__
+    banner = (
+        f"rlm_kernel {__version__}: Python cells, and a language model that writes its own.\n"
+        "%rlm context PATH, then a cell that begins with %%rlm asks; %rlm help says more."
+    )
+    language_info = {  # noqa: RUF012 - a traitlet of ipykernel's
+        "name": "python",
+        "version": sys.version.split()[0],
+        "mimetype": "text/x-python",
+        "codemirror_mode": {"name": "ipython", "version": 3},
+        "pygments_lexer": "ipython3",
+        "nbconvert_exporter": "python",
+        "file_extension": ".py",
+    }
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.shell_handlers.update(dict.fromkeys(COMMS, self._forward_comm))
+        for kind in ASKED_ASIDE[:-1]:  # about the kernel itself, ipykernel answers
+            self.shell_handlers[kind] = self._forward
+        self._front_session = self._wire.clone()  # for the engine's thread
+        self._requesters: dict[str, Any] = {}
+        self._running: Message = {}
+        self._bench = Workbench(self, Path.cwd())
+
+    @property
+    def _wire(self) -> Session:
+        assert self.session is not None  # as it can be only while it is being made
+        return self.session
+
+    @property
+    def kernel_info(self) -> dict[str, Any]:
+        """No features: debug requests and subshells are not passed on. (ipykernel's own property
+        imports the debugger to see whether it could.)"""
+        return {
+            "protocol_version": kernel_protocol_version,
+            "implementation": self.implementation,
+            "implementation_version": self.implementation_version,
+            "language_info": self.language_info,
+            "banner": self.banner,
+            "help_links": [],
+            "supported_features": [],
+        }
+
+    # life
+    def start(self) -> None:
+        super().start()
+        self.stdin_socket.setsockopt(zmq.ROUTER_MANDATORY, 1)
+        stdin = ZMQStream(self.stdin_socket, self.io_loop)
+        stdin.on_recv(self._take_input, copy=False)
+        self._stdin_stream = stdin
+        signal.signal(signal.SIGINT, lambda *_: self._interrupt())
+        engine().start(self._bench.start())
+
+    def pre_handler_hook(self) -> None:
+        """Nothing: no code runs here that a signal could interrupt."""
+
+    post_handler_hook = pre_handler_hook
+
+    async def do_shutdown(self, restart: bool) -> dict[str, Any]:
+        await _on_engine(self._bench.close())
+        return {"status": "ok", "restart": restart}
+
+    async def interrupt_request(self, stream: Any, ident: Any, parent: Message) -> None:
+        await _on_engine(self._bench.interrupt())
+        self._wire.send(stream, "interrupt_reply", {"status": "ok"}, parent, ident=ident)
+
+    def _interrupt(self) -> None:
+        engine().start(self._bench.interrupt())
+
+    # requests of front ends
+    async def shell_main(self, subshell_id: str | None, msg: Any) -> None:
+        """Requests one after another, but for those that are answered while a cell runs."""
+        if not (self._main_asyncio_lock.locked() and self._is_aside(msg)):
+            await super().shell_main(subshell_id, msg)
+            return
+        idents, frames = self._wire.feed_identities(msg, copy=False)
+        try:
+            request = self._wire.deserialize(frames, copy=False)
+        except ValueError:
+            log.warning("an invalid message was left out")
+            return
+        kind = request["msg_type"]
+        handler = self._stop if kind == "execute_request" else self.shell_handlers[kind]
+        self._publish_status("busy", "shell", request)
+        await handler(self.shell_stream, idents, request)
+        self._publish_status("idle", "shell", request)
+        if self._main_asyncio_lock.locked():  # the front end's sign goes by the last one
+            self._publish_status("busy", "shell", self._running)
+
+    def _is_aside(self, frames: Any) -> bool:
+        """Whether a message, which was not checked yet, is answered while a cell runs."""
+        try:
+            rest: Any = self._wire.feed_identities(frames, copy=False)[1]
+            _, header, _, _, content = (bytes(frame) for frame in rest[:5])
+            kind = self._wire.unpack(header).get("msg_type")
+            if kind != "execute_request":
+                return kind in ASKED_ASIDE
+            code = self._wire.unpack(content).get("code")
+        except (ValueError, IndexError, AttributeError):  # ipykernel's own signs, or no message
+            return False
+        return isinstance(code, str) and code.split() == STOP
+
+    async def _stop(self, stream: Any, ident: Any, parent: Message) -> None:
+        """``%rlm stop`` in another cell, or by another front end, while one runs."""
+        self._publish_execute_input(parent["content"]["code"], parent, self.execution_count)
+        await _on_engine(self._bench.interrupt())
+        content = {
+            "status": "ok",
+            "execution_count": self.execution_count,
+            "user_expressions": {},
+            "payload": [],
+        }
+        self._wire.send(stream, "execute_reply", content, parent, ident)
+
+    async def execute_request(self, stream: Any, ident: Any, parent: Message) -> None:
+        identity = parent["header"]["msg_id"]
+        self._running = parent
+        self._requesters[identity] = ident
+        try:
+            content, metadata = await self._executed(parent)
+        finally:
+            del self._requesters[identity]
+        self.execution_count = content.get("execution_count") or self.execution_count
+        self._wire.send(stream, "execute_reply", content, parent, ident, metadata=metadata)
+        silent = parent["content"].get("silent", False)
+        if (
+            content["status"] == "error"
+            and not silent
+            and parent["content"].get("stop_on_error", True)
+        ):
+            self._abort_queues()
+
+    async def _executed(self, parent: Message) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Content and metadata of the reply. There is one whatever happens: a front end that
+        gets none waits for ever."""
+        try:
+            return await _on_engine(self._bench.execute(parent))
+        except Exception as error:
+            log.exception("a fault of rlm_kernel ended the cell")
+            text = f"{error}; this is a fault of rlm_kernel, its log says more"
+            return self._bench.failed(parent, type(error).__name__, text)
+
+    def _abort_queues(self, subshell_id: str | None = None) -> None:
+        """Let the cells be aborted that wait now. (ipykernel's own way, where there are no
+        subshells, ends at the first of them.)"""
+        self._aborting = True
+        stream: Any = self.shell_stream
+        stream.flush(zmq.POLLIN)  # those that have come wait for the lock from now on
+        self.io_loop.add_callback(self._stop_aborting)
+
+    async def _stop_aborting(self) -> None:
+        async with self._main_asyncio_lock:  # it is given in the order in which it was asked for
+            self._aborting = False
+
+    async def do_execute(self, *args: Any, **options: Any) -> dict[str, Any]:
+        raise NotImplementedError("execute_request is overridden")
+
+    async def _forward(self, stream: Any, ident: Any, parent: Message) -> None:
+        reply = await _on_engine(self._bench.forward(parent))
+        kind = parent["header"]["msg_type"].replace("_request", "_reply")
+        content = reply["content"] if reply else {"status": "error"}
+        metadata = reply["metadata"] if reply else {}
+        self._wire.send(stream, kind, content, parent, ident, metadata=metadata)
+
+    async def _forward_comm(self, stream: Any, ident: Any, parent: Message) -> None:
+        await _on_engine(self._bench.forward_comm(parent))
+
+    def _take_input(self, frames: Any) -> None:
+        _, rest = self._wire.feed_identities(frames, copy=False)
+        try:
+            message = self._wire.deserialize(rest, copy=False)
+        except ValueError:
+            log.warning("an invalid line of input was left out")
+            return
+        if message["msg_type"] == "input_reply":
+            engine().start(self._bench.answer_input(message["content"]["value"]))
+
+    # workbench.Front, called on the engine's thread
+    def publish(self, message: Message) -> None:
+        """Pass on an iopub message of the inner kernel as it is."""
+        self._front_session.send(
+            self.iopub_socket,
+            {**message, "msg_id": message["header"]["msg_id"]},
+            ident=self._topic(message["msg_type"]),
+            buffers=message.get("buffers") or None,
+        )
+
+    def send(self, kind: str, content: dict[str, Any], parent: Message) -> None:
+        """Publish a message of our own, caused by ``parent``."""
+        self._front_session.send(
+            self.iopub_socket, kind, content, parent=parent, ident=self._topic(kind)
+        )
+
+    def ask_input(self, request: Message) -> None:
+        """Ask the front end that sent the cell for a line."""
+        ident = self._requesters.get(request["parent_header"].get("msg_id", ""))
+        self.io_loop.add_callback(self._send_input_request, request, ident)
+
+    def _send_input_request(self, request: Message, ident: Any) -> None:
+        identity = request["parent_header"].get("msg_id", "")
+        if identity not in self._requesters:
+            return  # the cell has ended
+        asked = self._wire.msg(
+            "input_request", request["content"], parent={"header": request["parent_header"]}
+        )
+        try:
+            self.stdin_socket.send_multipart(self._wire.serialize(asked, ident=ident))
+        except zmq.ZMQError as error:
+            if error.errno != zmq.EHOSTUNREACH:
+                raise
+            # The front end's own connection for this is not made yet: zmq would drop the request.
+            self.io_loop.call_later(0.05, self._send_input_request, request, ident)
+        self._stdin_stream.flush(zmq.POLLIN)  # a send past the stream may take its next sign
+
+    def say(self, line: str) -> None:
+        """A line for the log, which headless runs show on the terminal."""
+        with contextlib.suppress(OSError, ValueError):  # nobody reads it any more
+            print(f"[rlm] {line}", file=sys.__stderr__, flush=True)
+
+
+async def _on_engine(work: Coroutine[Any, Any, T]) -> T:
+    future, _ = engine().start(work)
+    return await asyncio.wrap_future(future)

@@ -1,0 +1,344 @@
+"""What lies behind a notebook with the kernel RLM: its inner kernel, its settings, its questions.
+
+It lives on the engine's loop. The outer kernel hands it requests and publishes what it says.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import os
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Protocol
+
+from ..errors import RLMError, UsageError
+from ..events import CellRan
+from ..inner import Kernel, Message
+from ..outputs import Collector
+from ..repl import Ran, Repl
+from ..session import Result
+from . import words
+from .activity import Activity
+from .card import answer_bundle
+from .commands import Commands, Shown
+from .desk import Desk
+from .display import Display
+
+RAISE = "%rlm limits raises limits."
+PROSE = "This is no Python. To ask the LM, begin the cell with %%rlm and write the question below."
+STOP_SECONDS = 0.5
+"""How long a cell has to stop at a shutdown before its kernel is killed."""
+Reply = tuple[dict[str, Any], dict[str, Any]]
+"""The content and the metadata of an ``execute_reply``."""
+
+
+class Front(Protocol):
+    """The Jupyter side; called on the engine's loop."""
+
+    def publish(self, message: Message) -> None: ...
+
+    def send(self, kind: str, content: dict[str, Any], parent: Message) -> None: ...
+
+    def ask_input(self, request: Message) -> None: ...
+
+    def say(self, line: str) -> None: ...
+
+
+class Workbench:
+    """Answers the requests of the front ends. Cells run one at a time."""
+
+    def __init__(self, front: Front, cwd: Path) -> None:
+        self._front = front
+        self._cwd = cwd
+        self._opened: Desk | None = None
+        self._lock = asyncio.Lock()
+        self._task: asyncio.Task[Any] | None = None
+        self._relaying: Repl | None = None
+        self._interrupted = False
+        self._count = 0
+        self._hooked: Repl | None = None
+        self._kernel: Kernel | None = None  # of ``_hooked``, when it was last looked at
+        self._news: str | None = None  # of the kernel, for the next cell
+
+    # life
+    async def start(self) -> None:
+        """Start the inner kernel, so that the first cell finds it ready.
+
+        What goes wrong is told by the first cell, which tries again.
+        """
+        try:
+            async with self._lock:
+                await self._repl()
+        except RLMError as error:
+            self._front.say(f"the inner kernel is not ready: {error}")
+        # The first question would wait for it for a second.
+        await asyncio.to_thread(importlib.import_module, "openai")
+
+    async def close(self) -> None:
+        """End what runs, seal the records, end the inner kernel."""
+        if self._task is not None:
+            task, self._interrupted = self._task, True
+            task.cancel()
+            await asyncio.wait({task}, timeout=STOP_SECONDS)
+            if self._hooked is not None and not task.done():  # its cell takes no interrupt
+                await self._hooked.kernel.kill()
+                await asyncio.wait({task}, timeout=5.0)
+        if self._opened is not None:
+            await self._opened.session.close()
+
+    @property
+    def _desk(self) -> Desk:
+        """Made when it is first needed: a wrong setting is told by a cell."""
+        if self._opened is None:
+            self._opened = Desk(self._cwd)
+        return self._opened
+
+    async def _repl(self) -> Repl:
+        kernel, names = self._kernel, [] if self._hooked is None else self._hooked.names
+        died = None if kernel is None or kernel.alive else kernel.epitaph()
+        repl = await self._desk.repl()
+        if repl is not self._hooked:
+            repl.on_stray = lambda message: self._stray(repl, message)
+            repl.on_input = self._front.ask_input
+            self._hooked = repl
+        elif repl.kernel is not kernel:
+            self._news = _death(died or "the last cell did not stop", names)
+        self._kernel = repl.kernel
+        return repl
+
+    def _stray(self, repl: Repl, message: Message) -> None:
+        """Pass on what a thread or a widget of a human's cell says later; not an LM's."""
+        if not repl.kernel.owns(message["parent_header"]):
+            self._front.publish(message)
+
+    # cells
+    async def execute(self, request: Message) -> Reply:
+        """Run a cell of any kind; the content and the metadata of its ``execute_reply``."""
+        self._task, self._interrupted = asyncio.current_task(), False
+        try:
+            async with self._lock:
+                return await self._execute(request)
+        except UsageError as error:
+            return self.failed(request, "UsageError", str(error))
+        except RLMError as error:
+            return self.failed(request, type(error).__name__, str(error))
+        except asyncio.CancelledError:
+            if not self._interrupted or self._task is None:
+                raise
+            self._task.uncancel()
+            return self.failed(request, "KeyboardInterrupt", "the cell was interrupted")
+        finally:
+            self._task = None
+            if self._hooked is not None:  # what became of it in the cell was said there
+                self._kernel = self._hooked.kernel
+
+    async def _execute(self, request: Message) -> Reply:
+        cell = words.split(request["content"]["code"], ask=self._desk.mode == "ask")
+        commands = Commands(self._desk, self._link)
+        for command in cell.commands:
+            self._show(request, await commands.run(command, await self._repl()))
+        repl = await self._repl()
+        if self._news is not None:
+            self._front.send("stream", {"name": "stderr", "text": f"{self._news}\n"}, request)
+            self._news = None
+        if isinstance(cell, words.Question):
+            return await self._answer(request, cell, repl)
+        return await self._python(request, len(cell.commands), repl)
+
+    def _show(self, request: Message, shown: Shown | None) -> None:
+        if shown is not None:
+            self._front.send("display_data", {"data": shown, "metadata": {}}, request)
+
+    async def _python(self, request: Message, commands: int, repl: Repl) -> Reply:
+        code, silent = request["content"]["code"], request["content"].get("silent", False)
+        cell = 0 if silent else next(self._desk.session.prelude.numbers.cells)
+        ran = await self._relay(repl, request, cell, {"commands": commands})
+        if self._interrupted and _ename(ran) == "KeyboardInterrupt":
+            ran = replace(ran, status="interrupted")  # how far it came is chance: no replay of it
+        if not silent:
+            self._desk.session.remember(_cell_ran(cell, code, ran))
+        if ran.restarted is not None:
+            await self._desk.session.restarted(ran.restarted, ran.lost)
+        if ran.answer is not None:
+            self._desk.session.by_hand.answered(ran.answer)
+            data = {"data": answer_bundle(ran.answer), "metadata": {}}
+            self._front.send("display_data", data, request)
+        if ran.reply is None:
+            return self.failed(request, "KernelDied", _death(ran.restarted or "", ran.lost))
+        content = ran.reply["content"]
+        hint = RAISE if _ename(ran) == "LimitReached" else ""
+        if _ename(ran) == "SyntaxError" and words.looks_like_prose(code):
+            hint = PROSE
+        if hint:
+            self._front.send("stream", {"name": "stderr", "text": f"{hint}\n"}, request)
+        return content, ran.reply["metadata"]
+
+    async def _relay(self, repl: Repl, request: Message, cell: int, about: dict[str, Any]) -> Ran:
+        self._relaying = repl
+        try:
+            ran = await repl.relay(
+                request,
+                cell=cell,
+                about=about,
+                collector=Collector(),
+                on_message=self._front.publish,
+            )
+        finally:
+            self._relaying = None
+        self._count = ran.execution_count or self._count
+        return ran
+
+    def failed(self, request: Message, name: str, text: str) -> Reply:
+        """Show an error of ours, which has no traceback: its text says all."""
+        red, plain = "\x1b[0;31m", "\x1b[0m"
+        error = {"ename": name, "evalue": text, "traceback": [f"{red}{name}{plain}: {text}"]}
+        self._front.send("error", error, request)
+        return {"status": "error", "execution_count": self._count, **error}, {}
+
+    # questions
+    async def _answer(self, request: Message, question: words.Question, repl: Repl) -> Reply:
+        # The inner kernel sees the question too, for its number and the history.
+        content = {**request["content"], "code": f"%%rlm\n{question.text}"}
+        seen = {**request, "content": content}
+        counted = await self._relay(repl, seen, 0, {"question": True})
+        if counted.reply is None:
+            return self.failed(request, "KernelDied", _death(counted.restarted or "", counted.lost))
+        if counted.status == "error":  # an interrupt, which the inner kernel has shown
+            return counted.reply["content"], counted.reply["metadata"]
+        if self._interrupted:
+            raise asyncio.CancelledError
+        number = counted.execution_count
+        async with self._shown(request) as readers:
+            result = await self._desk.ask(question, repl, readers)
+        if not result.confirmed or result.response is None:
+            return self._unanswered(request, result)
+        await self._desk.bind(repl, question.name, result.response)
+        data = {"data": answer_bundle(result.response), "metadata": {}}
+        self._front.send("execute_result", {**data, "execution_count": number}, request)
+        empty: dict[str, Any] = {"user_expressions": {}, "payload": []}
+        return {"status": "ok", "execution_count": number, **empty}, {}
+
+    @asynccontextmanager
+    async def _shown(self, request: Message) -> AsyncIterator[list[Any]]:
+        """Readers that show a run in the human's cell and to consoles."""
+        display = Display(
+            lambda kind, content: self._front.send(kind, content, request),
+            log=self._front.say,
+            link=self._page_link,
+        )
+        try:
+            yield [display, Activity(self._front.send)]
+        finally:
+            display.close()
+
+    def _page_link(self, page: Path) -> str:
+        """The page of the run's folder, as seen from the notebook."""
+        folder = self._desk.run_folder
+        return self._link(page if folder is None else folder / page)
+
+    def _link(self, path: Path) -> str:
+        """A path as seen from the notebook, which is in our working folder; an absolute one where
+        it lies elsewhere."""
+        inside = path.is_relative_to(self._cwd)
+        return os.path.relpath(path, self._cwd) if inside else str(path)
+
+    def _unanswered(self, request: Message, result: Result) -> Reply:
+        best = ""
+        if result.response is not None:
+            best = f"\nThe best answer so far, unconfirmed: {result.response}"
+        name = "LimitReached" if result.status == "limit" else "NoAnswer"
+        how = "" if result.status != "limit" else "; %rlm limits raises limits"
+        return self.failed(request, name, f"{result.reason}{how}{best}")
+
+    # beside the cells
+    async def interrupt(self) -> None:
+        """Stop the cell that runs: a question ends as interrupted, Python gets its signal."""
+        if self._relaying is not None:
+            self._interrupted = True
+            await self._relaying.interrupt()
+        elif self._task is not None and not self._interrupted:
+            self._interrupted = True
+            self._task.cancel()
+
+    async def forward(self, request: Message) -> Message | None:
+        """The inner kernel's reply to a request that runs nothing; None if it is not there."""
+        content = request["content"]
+        if request["header"]["msg_type"] == "complete_request":
+            found = words.complete(content["code"], content["cursor_pos"])
+            if found is not None:
+                return _completion(found)
+        try:
+            kernel = (await self._waiting_repl()).kernel
+            if self._task is not None:
+                return await kernel.request_aside(request)
+            return await kernel.request(request, self._front.publish)
+        except RLMError:
+            return None
+
+    async def _waiting_repl(self) -> Repl:
+        """The kernel, without waiting for a cell that runs in it."""
+        if self._hooked is not None and self._task is not None:
+            return self._hooked
+        async with self._lock:
+            return await self._repl()
+
+    async def forward_comm(self, request: Message) -> None:
+        """Pass on a widget's message; it is done when the inner kernel is done with it."""
+        try:
+            kernel = (await self._waiting_repl()).kernel
+            if self._relaying is not None:  # handled in the midst of a cell it gets no ``idle``
+                await kernel.pass_on(request)
+            else:
+                await kernel.request(request, self._front.publish, replies=False)
+        except RLMError as error:
+            self._front.say(f"a widget's message was lost: {error}")
+
+    async def answer_input(self, value: str) -> None:
+        if self._relaying is not None:
+            await self._relaying.answer_input(value)
+
+
+def _ename(ran: Ran) -> str | None:
+    return None if ran.reply is None else ran.reply["content"].get("ename")
+
+
+def _cell_ran(cell: int, code: str, ran: Ran) -> CellRan:
+    """The record of a human's cell."""
+    return CellRan(
+        "0",
+        cell,
+        0,
+        code,
+        "human",
+        ran.status,
+        ran.outputs,
+        [],
+        ran.answer,
+        ran.execution_count,
+        ran.seconds,
+        time.time(),
+        ran.inputs,
+    )
+
+
+def _death(reason: str, names: list[str]) -> str:
+    lost = ", ".join(names) or "none"
+    return (
+        f"{reason}. A new kernel was started; it has the context, if one was given by path. "
+        f"Variables that were lost: {lost}"
+    )
+
+
+def _completion(found: words.Completion) -> Message:
+    content = {
+        "status": "ok",
+        "matches": found.matches,
+        "cursor_start": found.start,
+        "cursor_end": found.end,
+        "metadata": {},
+    }
+    return {"content": content, "metadata": {}}

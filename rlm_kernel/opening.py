@@ -1,0 +1,89 @@
+"""What a kernel is given before the first turn, and the record of what it had been given before."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import zip_longest
+from pathlib import Path
+from typing import Any
+
+from .contexts import Source
+from .events import ContextInfo, ContextSet, Event
+from .repl import Repl
+from .run import Run
+
+
+async def give(run: Run, repl: Repl, source: Source | None, variable: str | None) -> ContextInfo:
+    """Give the kernel its ``context``: the source, or the value of a variable that is there.
+
+    What the record needs to find it again is in the run's folder afterwards. Raises
+    ``ContextError`` where there is no such variable.
+    """
+    if variable is not None:
+        info, copy = await repl.adopt(variable)
+        if copy is None:
+            return info
+        _, text = await asyncio.to_thread(run.kept, copy)
+    else:
+        assert source is not None, "a task has a source or a variable"
+        kept, text = await asyncio.to_thread(run.kept, source)
+        info = await repl.set_context(kept)
+    spec = await asyncio.to_thread(_owned, run.recorded(info.spec, text), run.folder)
+    return replace(info, spec=spec)
+
+
+def carried(prelude: Sequence[Event], folder: Path) -> list[Event]:
+    """The events of a prelude for the record in ``folder``, which holds their contexts afterwards.
+
+    A context that no cell could see, because another one came at once, is left out, and one that
+    changed nothing. Blocks: it may link or copy files.
+    """
+    return [
+        _carried(event, folder)
+        for event, after in zip_longest(prelude, prelude[1:])
+        if not (isinstance(event, ContextSet) and (_replaces(after) or _stays(event)))
+    ]
+
+
+def _replaces(event: Event | None) -> bool:
+    return isinstance(event, ContextSet) and "variable" not in event.context.spec
+
+
+def _stays(event: ContextSet) -> bool:
+    """Whether the context is what the variable ``context`` held already."""
+    return event.context.spec.get("variable") == "context"
+
+
+def _carried(event: Event, folder: Path) -> Event:
+    if not isinstance(event, ContextSet):
+        return event
+    spec = _owned(event.context.spec, folder)
+    if spec is event.context.spec:
+        return event
+    return replace(event, context=replace(event.context, spec=spec))
+
+
+def _owned(spec: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """The spec with its bytes in the blobs of ``folder`` if they are in those of another run."""
+    path = Path(spec.get("path") or "")
+    if "text" in spec or path.parent.name != "blobs" or path.name != spec.get("sha256"):
+        return spec
+    own = folder / "blobs" / path.name
+    if not own.exists() and path.exists():
+        own.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _linked(path, own)
+    return {**spec, "path": None} if own.exists() else spec
+
+
+def _linked(path: Path, own: Path) -> None:
+    """Blobs never change, so a link will do; another file system wants a copy."""
+    try:
+        os.link(path, own)
+    except OSError:
+        part = own.with_name(f"{own.name}.{os.getpid()}.part")
+        shutil.copyfile(path, part)
+        part.replace(own)

@@ -1,0 +1,197 @@
+"""A live kernel with the guest in it: how values get into it, and what the guest tells of them."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import shutil
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from . import broker, guest
+from .contexts import Source
+from .errors import ContextError, KernelDied
+from .events import ContextInfo
+from .inner import Kernel, Message, open_kernel
+from .protocol import as_text, as_texts
+
+LOAD_SECONDS = 600.0
+"""How long the guest or a context may take to load; a context may have gigabytes."""
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What a kernel is given besides its context. ``tools`` holds name, signature and doc of
+    each function; ``data`` the sources of values under their names. With ``history`` its cells
+    go into the user's IPython history."""
+
+    cwd: Path
+    kernel_name: str = "python3"
+    env: dict[str, str] = field(default_factory=dict)
+    tools: list[dict[str, str]] = field(default_factory=list)
+    data: dict[str, Source] = field(default_factory=dict)
+    max_prompt_chars: int = 400_000
+    max_batch: int = 10_000
+    cell_seconds: float = 120.0
+    history: bool = False
+
+
+class Room:
+    """Made by ``open_room``. Its methods run code of ours in the kernel, between two cells.
+
+    They raise ``KernelDied`` where the kernel ends, or the code cannot be run, meanwhile.
+    """
+
+    def __init__(self, kernel: Kernel, folder: Path) -> None:
+        self.kernel = kernel
+        self._folder = folder
+        self._told: asyncio.Future[broker.Request] | None = None
+
+    def told(self, request: broker.Request) -> None:
+        """Take what the guest tells of a context or a variable."""
+        if self._told is not None and not self._told.done():
+            self._told.set_result(request)
+
+    async def boot(self, address: broker.Address, setup: Setup) -> None:
+        """Load the guest, which defines the REPL globals."""
+        data = {name: self._placed(source, name) for name, source in setup.data.items()}
+        config = {
+            "address": address.where,
+            "token": address.token,
+            "tools": setup.tools,
+            "data": {name: {**spec, "file": path} for name, (spec, path) in data.items()},
+            "max_prompt_chars": setup.max_prompt_chars,
+            "max_batch": setup.max_batch,
+        }
+        boot = self._folder / "boot.json"
+        boot.write_text(json.dumps(config))
+        shutil.copytree(
+            Path(guest.__file__).parent,
+            self._folder / "rlm_guest",
+            ignore=shutil.ignore_patterns("__pycache__"),
+        )
+        folder = str(self._folder)
+        await self._run(
+            f"__import__('sys').path.insert(0, {folder!r}); "
+            f"__import__('rlm_guest').boot({str(boot)!r}); "
+            f"__import__('sys').path.remove({folder!r})",
+            "the guest",
+        )
+
+    async def give(self, source: Source) -> ContextInfo:
+        """Bind ``context`` to the source's value."""
+        spec, path = self._placed(source, "context")
+        report = await self._ask(f"set_context({spec!r}, {path!r})")
+        return _info(report.header.get("info"), spec, source.notice)
+
+    async def find(self, name: str) -> None:
+        """Raises ``ContextError`` if the kernel has no such variable."""
+        report = await self._ask(f"find({name!r})")
+        if "missing" in report.header:
+            near = ", ".join(as_texts(report.header.get("names"))) or "none"
+            raise ContextError(f"there is no variable {name!r}; there are: {near}")
+
+    async def adopt(self, name: str, given: Source | None) -> tuple[ContextInfo, Source | None]:
+        """Bind ``context`` to the value of a variable. The source is a copy of the value;
+        ``given`` if the value still is what that made; None where it cannot be copied."""
+        await self.find(name)
+        report = await self._ask(f"adopt({name!r})")
+        source = given if report.header.get("same") else _copied(report, name)
+        spec = _unknown(name) if source is None else source.spec()
+        notice = None if source is None else source.notice
+        return _info(report.header.get("info"), {**spec, "variable": name}, notice), source
+
+    async def assign(self, name: str, value: str) -> str:
+        """Bind a variable, and the source that does it."""
+        source = f"{name} = {value!r}"
+        await self._run(source, f"the variable {name}")
+        return source
+
+    def _placed(self, source: Source, name: str) -> tuple[dict[str, Any], str]:
+        """The source's bytes where the kernel can read them, and how it must read them."""
+        if source.path is not None:
+            return source.spec(), str(source.path)
+        path = self._folder / f"value-{name}"
+        path.write_bytes(source.data or b"")
+        return source.spec(), str(path)
+
+    async def _ask(self, call: str) -> broker.Request:
+        """What the guest tells when this call of its module is made."""
+        self._told = asyncio.get_running_loop().create_future()
+        await self._run(f"__import__('rlm_guest').{call}", "the context")
+        return await asyncio.wait_for(self._told, 10)
+
+    async def _run(self, source: str, what: str) -> None:
+        """Run code of ours, unseen by the guest's hooks; ``what`` names it."""
+        said: list[str] = []
+
+        def listen(message: Message) -> None:
+            if message["msg_type"] == "error":
+                said.append("{ename}: {evalue}".format_map(message["content"]))
+
+        try:
+            async with asyncio.timeout(LOAD_SECONDS):
+                done = await self.kernel.execute(source, silent=True, on_message=listen)
+        except TimeoutError:
+            raise KernelDied(
+                f"{what} could not be loaded in the kernel within {LOAD_SECONDS:g} s"
+            ) from None
+        if not done.ok:
+            raise KernelDied(f"{what} could not be loaded in the kernel: {' '.join(said)}")
+
+
+@asynccontextmanager
+async def open_room(setup: Setup, answerer: broker.Answerer) -> AsyncIterator[Room]:
+    """A kernel with the guest in it, whose calls ``answerer`` answers. Raises what
+    ``open_kernel`` raises."""
+    setup.cwd.mkdir(parents=True, exist_ok=True)  # a cell may have removed it before it died
+    async with (
+        open_kernel(
+            setup.cwd, kernel_name=setup.kernel_name, env=setup.env, history=setup.history
+        ) as (kernel, folder),
+        broker.serve(folder, answerer) as address,
+    ):
+        room = Room(kernel, folder)
+        await room.boot(address, setup)
+        yield room
+
+
+def _copied(report: broker.Request, name: str) -> Source | None:
+    """The copy of a variable's value, as the guest sent it with its report."""
+    kind = report.header.get("kind")
+    if kind not in ("text", "bytes", "json", "pickle"):
+        return None
+    digest = hashlib.sha256(report.payload).hexdigest()
+    return Source(
+        kind=kind,
+        path=None,
+        data=report.payload,
+        sha256=digest,
+        size=len(report.payload),
+        name=name,
+    )
+
+
+def _unknown(name: str) -> dict[str, Any]:
+    """The spec of a value of which there is no copy."""
+    return {"kind": "variable", "name": name, "sha256": None, "size": None, "path": None}
+
+
+def _info(told: object, spec: dict[str, Any], notice: str | None) -> ContextInfo:
+    """What the guest says its context is, checked, with where it came from."""
+    info = told if isinstance(told, dict) else {}
+    number = {k: v if isinstance(v := info.get(k), int) else None for k in ("length", "lines")}
+    return ContextInfo(
+        type=as_text(info.get("type"), 100) or "unknown",
+        length=number["length"],
+        lines=number["lines"],
+        format=as_text(info.get("format"), 500),
+        head=as_text(info.get("head"), 2000) or "",
+        tail=as_text(info.get("tail"), 2000) or "",
+        spec=spec,
+        notice=notice,
+    )

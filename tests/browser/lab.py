@@ -1,0 +1,173 @@
+"""A JupyterLab of the tests' own, and a notebook in it as a human's hands and eyes have it."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import secrets
+import subprocess
+import sys
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import nbformat
+from playwright.async_api import Locator, Page, expect
+
+SERVER = Path(__file__).with_name("labserver.py")
+END_SECONDS = 30
+SECONDS = 60.0
+"""For anything that a page is to show."""
+
+Shoot = Callable[[str], Awaitable[None]]
+"""Takes a picture of the page, by this name."""
+
+SETTINGS = {
+    # It would ask on the first screen, and look for news on the network.
+    "apputils-extension/notification": {"fetchNews": "false", "checkForUpdates": False},
+    # By default a cell outside the window is not drawn, so that its text is not in the page.
+    "notebook-extension/tracker": {"windowingMode": "none"},
+}
+
+
+@dataclass(frozen=True)
+class Lab:
+    """A server that runs. ``folder`` is where its notebooks are."""
+
+    url: str
+    token: str
+    folder: Path
+    log: Path
+
+    def write(self, name: str, *cells: str, kernel: str = "rlm") -> None:
+        """A notebook of these code cells."""
+        notebook = nbformat.v4.new_notebook(
+            cells=[nbformat.v4.new_code_cell(cell) for cell in cells],
+            metadata={"kernelspec": {"name": kernel, "display_name": kernel}},
+        )
+        nbformat.write(notebook, self.folder / name)
+
+    def address(self, path: str = "") -> str:
+        return f"{self.url}/lab{path}?token={self.token}&reset"
+
+
+def _environment(home: Path, env: Mapping[str, str]) -> dict[str, str]:
+    """Nothing of the human's own Jupyter, endpoints or keys."""
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("RLM_", "OPENAI_", "JUPYTER", "IPYTHON", "XDG_"))
+    }
+    return {**kept, "HOME": str(home), **env}
+
+
+def _settings(home: Path) -> None:
+    for name, settings in SETTINGS.items():
+        path = home / ".jupyter/lab/user-settings/@jupyterlab" / f"{name}.jupyterlab-settings"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(settings))
+
+
+@contextmanager
+def run_lab(root: Path, env: Mapping[str, str]) -> Iterator[Lab]:
+    """The server, with ``env`` added to its environment and so to its kernels'."""
+    home, folder, log = root / "home", root / "notebooks", root / "server.log"
+    folder.mkdir(parents=True)
+    _settings(home)
+    token = secrets.token_hex(16)
+    command = [
+        *(sys.executable, str(SERVER), "--no-browser", "--allow-root"),
+        *("--ServerApp.ip=127.0.0.1", "--ServerApp.port=0"),
+        *(f"--ServerApp.root_dir={folder}", "--ServerApp.terminals_enabled=False"),
+        "--LabApp.extension_manager=readonly",
+    ]
+    with (
+        log.open("wb") as errors,
+        subprocess.Popen(
+            command,
+            cwd=folder,
+            env={**_environment(home, env), "JUPYTER_TOKEN": token},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            text=True,
+            start_new_session=True,  # Ctrl-C in the terminal is for pytest alone
+        ) as process,
+    ):
+        assert process.stdin is not None
+        assert process.stdout is not None
+        try:
+            url = process.stdout.readline().strip()
+            assert url, f"JupyterLab did not start:\n{log.read_text()[-4000:]}"
+            yield Lab(url, token, folder, log)
+        finally:
+            process.stdin.close()
+            try:
+                process.wait(END_SECONDS)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                raise
+
+
+class Notebook:
+    """An open notebook. Cells are counted from 0."""
+
+    def __init__(self, page: Page) -> None:
+        self.page = page
+        self.cells = page.locator(".jp-Notebook .jp-Cell")
+
+    async def open(self, lab: Lab, name: str) -> Notebook:
+        """From its file; returns when its kernel is ready."""
+        await self.page.goto(lab.address(f"/tree/{name}"))
+        await self.status("Idle")
+        return self
+
+    async def status(self, status: str) -> None:
+        """Wait for a kernel's status: Idle, Busy.
+
+        The status bar's: the sign at the notebook's top is idle before there is a kernel.
+        """
+        shown = self.page.get_by_role("button", name=re.compile(rf"\| {status}$"))
+        await expect(shown).to_be_visible(timeout=SECONDS * 1000)
+
+    async def write(self, index: int, source: str) -> None:
+        """Put ``source`` in the place of what the cell has, as a paste would."""
+        await self.cells.nth(index).locator(".cm-content").click()
+        await self.page.keyboard.press("ControlOrMeta+A")
+        await self.page.keyboard.insert_text(source)
+
+    async def run(self, index: int, source: str | None = None) -> None:
+        """Shift+Enter in a cell, with new text in it if there is any; it is not waited for."""
+        if source is not None:
+            await self.write(index, source)
+        await self.cells.nth(index).locator(".cm-content").click()
+        await self.page.keyboard.press("Shift+Enter")
+
+    def prompt(self, index: int) -> Locator:
+        return self.cells.nth(index).locator(".jp-InputPrompt")
+
+    def output(self, index: int) -> Locator:
+        return self.cells.nth(index).locator(".jp-OutputArea").first
+
+    async def shows(self, index: int, text: str | re.Pattern[str]) -> None:
+        """Wait until the outputs of a cell have this text, and not in a folded part of them."""
+        await expect(self.output(index)).to_contain_text(
+            text, use_inner_text=True, timeout=SECONDS * 1000
+        )
+
+    async def unfold(self, index: int, text: str) -> None:
+        """Open what is folded in the outputs of a cell under this text."""
+        await self.output(index).locator("summary", has_text=text).click()
+
+    async def done(self, index: int) -> None:
+        """Wait until a cell has a number, that is, until its reply has come."""
+        await expect(self.prompt(index)).to_have_text(
+            re.compile(r"\[\d+\]:"), timeout=SECONDS * 1000
+        )
+
+    async def menu(self, menu: str, item: str) -> None:
+        """Choose an item of the menu bar, by the beginning of its text."""
+        await self.page.get_by_role("menuitem", name=menu, exact=True).click()
+        await self.page.locator(".lm-Menu-item", has_text=re.compile(f"^{item}")).first.click()

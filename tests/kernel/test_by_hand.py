@@ -1,0 +1,127 @@
+"""The human's own calls, in cells that no question caused."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from harness import HANG, LM, Front, RunningKernel, block, running_kernel
+from records import check_equal, check_valid, events, replayed, runs
+
+from rlm_kernel.events import RunEnded
+from rlm_kernel.testing import Status
+
+SPECIFIED = """\
+def process(text):
+    return text.upper()
+context = "Your input here"
+result = llm_query("Summarize the context", model="gpt-5-mini")
+summary = process(result)
+FINAL_VAR(summary)"""
+
+
+@pytest.fixture
+def kernel(lm: LM, tmp_path: Path) -> Iterator[RunningKernel]:
+    lm.say()
+    lm.endpoint.log.clear()
+    with running_kernel(tmp_path, env=lm.environment) as kernel:
+        yield kernel
+
+
+def closed(kernel: RunningKernel) -> list[Path]:
+    """The runs of the kernel, which is shut down."""
+    kernel.forget_fronts()
+    kernel.shut_down()
+    return runs(kernel)
+
+
+def test_the_snippet_of_the_specification_is_a_cell(
+    lm: LM, front: Front, kernel: RunningKernel
+) -> None:
+    ran = front.run(SPECIFIED)
+    assert ran.status == "ok", ran.error
+    assert ran.shown == "<SUMMARIZE THE CONTEXT>"
+    assert lm.endpoint.log[0].model == "gpt-5-mini"
+    assert front.run("summary").result == "'<SUMMARIZE THE CONTEXT>'"
+    [run] = closed(kernel)
+    check_equal(run)
+    ended = events(run)[-1]
+    assert isinstance(ended, RunEnded)
+    assert (ended.status, ended.answer) == ("answered", "<SUMMARIZE THE CONTEXT>")
+
+
+def test_cells_before_the_first_call_are_in_the_record(front: Front, kernel: RunningKernel) -> None:
+    front.run("prompt = 'made before'")
+    front.run("reply = llm_query(prompt)")
+    front.run("1 / 0")
+    assert front.run("reply").result == "'<made before>'"
+    [run] = closed(kernel)
+    check_equal(run)
+    assert replayed(run).cells == 4
+
+
+def test_a_prompt_that_fails_leaves_the_others_of_its_batch(
+    lm: LM, front: Front, kernel: RunningKernel
+) -> None:
+    lm.sub = lambda prompt: Status(400) if "bad" in prompt else f"<{prompt}>"
+    ran = front.run("replies = llm_query_batched(['a', 'bad', 'c'])\nreplies[0], replies[2]")
+    assert ran.result == "('<a>', '<c>')"
+    assert front.run("replies[1].startswith('Error:'), type(replies[1].error).__name__").result == (
+        "(True, 'LMError')"
+    )
+    assert front.run("llm_query('bad')").error[0] == "LMError"
+    assert front.run("'still ' + llm_query('here')").result == "'still <here>'"
+    check_equal(closed(kernel)[0])
+
+
+def test_a_child_works_for_a_human(lm: LM, front: Front, kernel: RunningKernel) -> None:
+    lm.say(block("FINAL_VAR(context.upper())"))
+    assert front.run("rlm_query('Shout.', context='some text')").result == "'SOME TEXT'"
+    [run] = closed(kernel)
+    check_equal(run)
+    assert (run / "calls").is_dir()
+
+
+def test_calls_are_limited_until_the_limit_is_raised(front: Front, kernel: RunningKernel) -> None:
+    front.run("%rlm limits calls=2")
+    limited = front.run("replies = []\nfor n in range(4):\n    replies.append(llm_query(str(n)))")
+    assert limited.error[0] == "LimitReached"
+    assert "calls: spent 3, allowed 2" in limited.error[1]
+    assert "%rlm limits" in limited.stream("stderr")
+    assert front.run("replies").result == "['<0>', '<1>']"
+    assert front.run("%rlm limits calls=10\nllm_query('more')").result == "'<more>'"
+    check_equal(closed(kernel)[0])
+
+
+def test_the_cost_of_calls_by_hand_is_shown_and_outlives_the_inner_kernel(
+    front: Front, kernel: RunningKernel
+) -> None:
+    def cost() -> str:
+        [line] = [n for n in front.run("%rlm cost").shown.split("\n") if "own cells" in n]
+        return line.split("own cells")[1].split("tokens")[0].strip()
+
+    assert cost() == "0"
+    front.run("llm_query('a prompt of some words')")
+    spent = cost()
+    assert int(spent) > 0
+    front.run("import os; os._exit(1)")
+    assert cost() == spent
+    assert front.run("llm_query('again')").result == "'<again>'"
+    assert int(cost()) > int(spent)
+    first, second = closed(kernel)
+    check_valid(first)  # its last cell ended its kernel, and would again
+    check_equal(second)
+
+
+def test_an_interrupt_stops_a_call_and_the_record_replays(
+    lm: LM, front: Front, kernel: RunningKernel
+) -> None:
+    lm.sub = lambda prompt: HANG if prompt == "hang" else f"<{prompt}>"
+    front.run("first = llm_query('quick')")
+    waiting = front.start("print('asking', flush=True)\nllm_query('hang')")
+    front.hear(waiting, "asking")
+    front.interrupt()
+    assert front.finish(waiting).status == "error"
+    assert front.run("first + llm_query('then')").result == "'<quick><then>'"
+    check_equal(closed(kernel)[0])

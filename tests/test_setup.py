@@ -1,0 +1,70 @@
+"""A test whose need is missing is skipped with the reason, or fails where it was required."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).parent
+NEEDY = """
+import pytest
+
+@pytest.mark.needs("browser")
+def test_needy():
+    pass
+"""
+
+
+@pytest.fixture
+def needy(tmp_path: Path) -> Path:
+    (tmp_path / "conftest.py").write_text((HERE / "conftest.py").read_text())
+    (tmp_path / "setup.py").write_text((HERE / "setup.py").read_text())
+    (tmp_path / "test_needy.py").write_text(NEEDY)
+    return tmp_path
+
+
+def _run(folder: Path, *command: str, require: str = "") -> tuple[int, str]:
+    """On a machine with nothing on its PATH and no engine."""
+    done = subprocess.run(
+        [sys.executable, *command],
+        cwd=folder,
+        env={**os.environ, "PATH": str(folder), "RLM_REQUIRE": require},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    return done.returncode, done.stdout + done.stderr
+
+
+def _pytest(folder: Path, require: str) -> tuple[int, str]:
+    return _run(folder, "-m", "pytest", "-rs", "-p", "no:cacheprovider", ".", require=require)
+
+
+def test_a_missing_browser_skips_with_the_reason(needy: Path) -> None:
+    code, said = _pytest(needy, "")
+    assert (code, "1 skipped" in said) == (0, True), said
+    assert "no chromium on the PATH" in said
+
+
+def test_a_missing_browser_fails_where_it_is_required(needy: Path) -> None:
+    code, said = _pytest(needy, "browser")
+    assert (code, "1 failed" in said or "1 error" in said) == (1, True), said
+    assert "RLM_REQUIRE=browser, and there is no chromium on the PATH" in said
+
+
+def test_an_unknown_need_stops_the_tests(needy: Path) -> None:
+    code, said = _pytest(needy, "browser,moon")
+    assert code != 0
+    assert "RLM_REQUIRE: 'moon' is none of browser" in said
+
+
+def test_setting_up_without_apt_says_what_to_install(needy: Path) -> None:
+    code, said = _run(needy, "setup.py")
+    assert code == 1
+    assert "this needs apt-get and root: chromium" in said
+    assert "Traceback" not in said
