@@ -4,7 +4,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
 SEED ?=
-# RLM_SETUP=1 lets `make test` install what is no Python package: Chromium, by apt-get.
+# `make demo ENV=docker` runs the cells in a container.
+ENV ?=
+# RLM_SETUP=1 lets `make test` install what is no Python package: Chromium and a Docker engine.
 RLM_SETUP ?=
 
 .PHONY: demo test bench lint clean
@@ -12,12 +14,12 @@ RLM_SETUP ?=
 $(STAMP): pyproject.toml .constraints.txt $(wildcard kernelspec/*)
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade "pip>=25.1"
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c .constraints.txt -e ".[local]" --group dev
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c .constraints.txt -e ".[local,docker]" --group dev
 	touch $(STAMP)
 
 demo: $(STAMP)
 	$(BIN)/rlm local fetch --yes
-	$(BIN)/rlm demo $(if $(SEED),--seed $(SEED))
+	$(BIN)/rlm demo $(if $(SEED),--seed $(SEED)) $(if $(ENV),--env $(ENV))
 
 test: $(STAMP)
 	$(if $(filter 1,$(RLM_SETUP)),$(BIN)/python -m tests.setup)

@@ -9,6 +9,7 @@ import json
 import secrets
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +23,14 @@ from .privacy import hide_from_children
 from .record import show
 from .screen import Screen
 from .session import Result, Session
-from .settings import InForce, Layer, in_force
+from .settings import ENVIRONMENTS, MEANINGS, InForce, Layer, in_force
 from .tools import Tools
 
 ANSWERED, FAILED, USAGE, LIMIT, INTERRUPTED = 0, 1, 2, 3, 130
+_PLACE_OPTIONS = {
+    "kernel": "NAME", "image": "NAME", "packages": "NAMES", "network": "MODE", "memory": "SIZE",
+    "cpus": "N", "pids": "N", "tmpfs": "SIZE",
+}  # fmt: skip
 _STATUS = {"answered": ANSWERED, "failed": FAILED, "limit": LIMIT, "interrupted": INTERRUPTED}
 
 
@@ -65,6 +70,7 @@ def _parser() -> argparse.ArgumentParser:
     _doctor_parser(commands)
     _local_parser(commands)
     _install_parser(commands)
+    _clean_parser(commands)
     return parser
 
 
@@ -84,8 +90,7 @@ def _run_parser(commands: Any) -> None:
     run.add_argument("--model", help="the LM that writes the cells")
     run.add_argument("--sub-model", help="the LM that llm_query asks")
     run.add_argument("--base-url", metavar="URL", help="any OpenAI-compatible endpoint")
-    run.add_argument("--env", dest="environment", help="where cells run: local")
-    run.add_argument("--kernel", metavar="NAME", help="the kernelspec that runs cells")
+    _place_options(run)
     run.add_argument("--prompt", metavar="STYLE", help="strong or small")
     for name, what in (
         ("turns", "LM replies in each node"),
@@ -102,6 +107,13 @@ def _run_parser(commands: Any) -> None:
     run.add_argument("--quiet", action="store_true", help="no progress on standard error")
 
 
+def _place_options(parser: argparse.ArgumentParser) -> None:
+    """Where cells run, and what a sandbox is given."""
+    for name, metavar in _PLACE_OPTIONS.items():
+        parser.add_argument(f"--{name}", metavar=metavar, help=MEANINGS[name])
+    parser.add_argument("--env", dest="environment", metavar="NAME", help=" or ".join(ENVIRONMENTS))
+
+
 def _demo_parser(commands: Any) -> None:
     demo = commands.add_parser(
         "demo",
@@ -111,6 +123,7 @@ def _demo_parser(commands: Any) -> None:
     )
     demo.set_defaults(work=_demo)
     demo.add_argument("--seed", type=int, help="by default a new one each time")
+    _place_options(demo)
 
 
 def _show_parser(commands: Any) -> None:
@@ -129,6 +142,7 @@ def _replay_parser(commands: Any) -> None:
     )
     replay.set_defaults(work=_replay)
     replay.add_argument("path", metavar="PATH", type=Path, help="a run's folder or notebook")
+    _place_options(replay)
 
 
 def _doctor_parser(commands: Any) -> None:
@@ -139,6 +153,7 @@ def _doctor_parser(commands: Any) -> None:
     doctor.add_argument("--model")
     doctor.add_argument("--sub-model")
     doctor.add_argument("--base-url", metavar="URL")
+    _place_options(doctor)
 
 
 def _local_parser(commands: Any) -> None:
@@ -162,6 +177,16 @@ def _install_parser(commands: Any) -> None:
     where.add_argument("--prefix", metavar="DIR", help="in an environment's folder")
     install.add_argument("--name", default="rlm", help="of the kernelspec; by default rlm")
     install.add_argument("--display-name", metavar="TEXT", help="in menus; by default RLM")
+
+
+def _clean_parser(commands: Any) -> None:
+    clean = commands.add_parser(
+        "clean",
+        help="remove containers whose process is gone",
+        description="Remove the containers of rlm_kernel on this machine's Docker engine whose "
+        "process has ended without removing them. `rlm doctor --env docker` lists them.",
+    )
+    clean.set_defaults(work=_clean)
 
 
 def _in_force(options: argparse.Namespace, *without: str) -> InForce:
@@ -253,6 +278,7 @@ def _show(options: argparse.Namespace) -> int:
 def _replay(options: argparse.Namespace) -> int:
     from . import replay
     from .record import trajectory
+    from .run import kernels_of
 
     recorded = trajectory.load(options.path)
     progress = Console(stderr=True)
@@ -260,7 +286,10 @@ def _replay(options: argparse.Namespace) -> int:
     def say(text: str) -> None:
         progress.print(text, style="dim", markup=False, highlight=False)
 
-    verdict = engine().run(replay.replay(recorded, say))
+    kernels = None
+    if options.environment is not None:
+        kernels = kernels_of(_in_force(options, "path"))
+    verdict = engine().run(replay.replay(recorded, say, kernels))
     console = Console(markup=False, highlight=False, soft_wrap=True)
     console.print(
         f"{verdict.result}: {verdict.cells} cells run again, {verdict.calls} calls answered from "
@@ -282,6 +311,18 @@ def _fetch(options: argparse.Namespace) -> int:
     from .embedded.fetching import fetch_with_progress
 
     fetch_with_progress(Console(stderr=True), options.yes)
+    return ANSWERED
+
+
+def _clean(options: argparse.Namespace) -> int:
+    from .provisioners.engine import connect
+    from .provisioners.strays import remove_strays
+
+    with closing(connect()) as client:
+        removed = remove_strays(client)
+    for stray in removed:
+        print(f"{stray.name} ({stray.state}, {stray.image})")
+    print(f"{len(removed)} removed")
     return ANSWERED
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 import tempfile
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import closing
 from pathlib import Path
 
 from rich.console import Console
@@ -13,10 +15,12 @@ from rich.table import Table
 
 from . import prompts
 from .errors import RLMError
-from .inner import open_kernel
 from .limits import Ledger, Limits
 from .models import Models, open_models
-from .run import CallMeter, Model
+from .places import open_place
+from .provisioners.engine import connect
+from .provisioners.strays import strays
+from .run import CallMeter, Model, kernels_of
 from .settings import LIMIT_NAMES, SECRETS, InForce, unknown_variables
 
 
@@ -28,11 +32,16 @@ async def examine(force: InForce, console: Console) -> bool:
 
     async def kernel() -> str:
         with tempfile.TemporaryDirectory() as cwd:
-            async with open_kernel(Path(cwd), kernel_name=force.settings.kernel) as (opened, _):
-                await opened.execute("1 + 1")
+            async with open_place(kernels_of(force).spot(Path(cwd))) as place:
+                await place.kernel.execute("1 + 1")
         return "starts and runs a cell"
 
-    good = await _tried(console, f"kernel {force.settings.kernel}", kernel)
+    where = force.settings.environment
+    what = f"kernel {force.settings.kernel}" if where == "local" else f"kernel in {where}"
+    good = await _tried(console, what, kernel)
+
+    if where == "docker":
+        good &= await _tried(console, "containers", _strays)
 
     async def models() -> str:
         nonlocal good
@@ -41,6 +50,16 @@ async def examine(force: InForce, console: Console) -> bool:
         return f"author {opened.root.name}, sub-LM {opened.sub.name}, prompt {opened.style.name}"
 
     return await _tried(console, "LM", models) and good
+
+
+async def _strays() -> str:
+    def look() -> str:
+        with closing(connect()) as client:
+            found = strays(client)
+        names = ", ".join(stray.name for stray in found)
+        return f"left behind: {names}; `rlm clean` removes them" if found else "none left behind"
+
+    return await asyncio.to_thread(look)
 
 
 async def _try_both(console: Console, models: Models) -> bool:

@@ -16,7 +16,7 @@ from . import cells, prompts
 from .calls import LiveCalls
 from .contexts import Source
 from .dialogue import Dialogue
-from .errors import ContextError, LimitReached, LMError, RLMError
+from .errors import LimitReached, LMError, RLMError, UsageError
 from .events import (
     ContextInfo,
     Event,
@@ -85,7 +85,7 @@ async def solve_tree(run: Run, task: Task, repl: Repl | None = None) -> Outcome:
     except asyncio.CancelledError:
         outcome = Outcome("interrupted", node.draft, False, "interrupted")
         raise
-    except ContextError as error:
+    except UsageError as error:
         outcome = Outcome("failed", None, False, str(error))
         raise
     finally:
@@ -154,13 +154,15 @@ class Node:
         self._checked = False
         self._seen_output = False
         self._looked = False
+        self._began = False
         self._last: tuple[str, bool] = ("", False)  # source, worth running again
 
     # the loop
     async def solve(self, repl: Repl | None = None) -> Outcome:
         """Turns until an answer or an end. Emits ``NodeStarted`` and ``NodeEnded``.
 
-        Raises ``ContextError`` where the task's variable is not there, and ``CancelledError``.
+        Raises ``CancelledError``, and for the root ``UsageError`` where it cannot begin: there is
+        no such variable, no engine, no room for the context.
         """
         outcome = Outcome("failed", None, False, "an error of rlm_kernel itself")
         try:
@@ -176,9 +178,10 @@ class Node:
             reason = "the run's time was over" if tripped else "interrupted"
             outcome = Outcome("limit" if tripped else "interrupted", self.draft, False, reason)
             raise
-        except ContextError as error:
-            outcome = Outcome("failed", None, False, str(error))
-            raise
+        except UsageError as error:
+            outcome = Outcome("failed", self.draft, False, str(error))
+            if self.task.parent is None and not self._began:
+                raise
         except LimitReached as error:
             outcome = Outcome("limit", self.draft, False, str(error))
         except RLMError as error:
@@ -189,6 +192,7 @@ class Node:
 
     async def _turns(self, repl: Repl) -> Outcome:
         info = await self._start(repl)
+        self._began = True
         limits = self.run.limits
         self._kind = await self._dialogue.kind(self.task.question)
         news = self._opening(info, repl.names)

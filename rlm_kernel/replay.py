@@ -17,6 +17,7 @@ from . import contexts
 from .digests import digest
 from .errors import CallRefused, ContextError, RecordError
 from .outputs import Collector, text_of
+from .places import Spot
 from .protocol import Call, Refused, Slot, identity
 from .record.trajectory import (
     Recorded,
@@ -27,6 +28,7 @@ from .record.trajectory import (
 )
 from .repl import Repl, open_repl
 from .room import Setup
+from .run import Kernels
 
 Result = Literal["equal", "differs", "ambiguous"]
 
@@ -123,15 +125,18 @@ def _overlapping(calls: list[RecordedCall]) -> bool:
     return any(before[1] > after[0] for before, after in itertools.pairwise(known))
 
 
-async def replay(recorded: Recorded, progress: Callable[[str], None]) -> Verdict:
+async def replay(
+    recorded: Recorded, progress: Callable[[str], None], kernels: Kernels | None = None
+) -> Verdict:
     """Run every node again and compare. Raises ``RecordError`` where a context cannot be found.
 
-    What was changed in the files after the run counts as a difference.
+    Cells run where ``kernels`` says, by default where they ran. What was changed in the files after
+    the run counts as a difference.
     """
     verdict = Verdict(differences=list(recorded.problems))
     for node in sorted(recorded.nodes.values(), key=_depth_first):
         progress(f"node {node.node}: {len(node.cells)} cells")
-        await _replay_node(recorded, node, verdict)
+        await _replay_node(recorded, node, verdict, kernels or recorded_kernels(recorded))
     verdict.differences += _children_compared(recorded)
     return verdict
 
@@ -140,10 +145,12 @@ def _depth_first(node: RecordedNode) -> tuple[int, str]:
     return -node.node.count("."), node.node
 
 
-async def _replay_node(recorded: Recorded, node: RecordedNode, verdict: Verdict) -> None:
+async def _replay_node(
+    recorded: Recorded, node: RecordedNode, verdict: Verdict, kernels: Kernels
+) -> None:
     calls = RecordedCalls(node, verdict)
     with tempfile.TemporaryDirectory(prefix="rlm-replay-") as cwd:
-        async with open_repl(calls, _setup(recorded, Path(cwd))) as repl:
+        async with open_repl(calls, _setup(recorded, kernels.spot(Path(cwd)))) as repl:
             # A record that does not say was made before anything was filtered.
             repl.trust_html = bool(recorded.settings.get("trust_html", True))
             for step in node.steps:
@@ -188,12 +195,18 @@ def _found(recorded: Recorded, spec: dict[str, Any], what: str) -> contexts.Sour
     return source
 
 
-def _setup(recorded: Recorded, cwd: Path) -> Setup:
+def recorded_kernels(recorded: Recorded) -> Kernels:
+    """How the run's kernels were made. Records of the first versions do not say where."""
+    settings = recorded.settings
+    where, sandbox = settings.get("environment", "local"), settings.get("sandbox", {})
+    return Kernels(where, sandbox, settings.get("kernel", "python3"))
+
+
+def _setup(recorded: Recorded, spot: Spot) -> Setup:
     settings = recorded.settings
     try:
         return Setup(
-            cwd=cwd,
-            kernel_name=settings["kernel"],
+            spot,
             tools=[{"name": n, "signature": "(...)", "doc": ""} for n in settings["tools"]],
             data={n: _found(recorded, spec, n) for n, spec in settings.get("data", {}).items()},
             max_prompt_chars=settings["prompt_chars"],

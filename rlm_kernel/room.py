@@ -5,18 +5,18 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
-import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from . import broker, guest
 from .contexts import Source
 from .errors import ContextError, KernelDied
 from .events import ContextInfo
-from .inner import Kernel, Message, open_kernel
+from .inner import Message
+from .places import Place, Spot, open_place
 from .protocol import as_text, as_texts
 
 LOAD_SECONDS = 600.0
@@ -25,19 +25,15 @@ LOAD_SECONDS = 600.0
 
 @dataclass(frozen=True)
 class Setup:
-    """What a kernel is given besides its context. ``tools`` holds name, signature and doc of
-    each function; ``data`` the sources of values under their names. With ``history`` its cells
-    go into the user's IPython history."""
+    """Where a kernel runs and what it is given besides its context. ``tools`` holds name,
+    signature and doc of each function; ``data`` the sources of values under their names."""
 
-    cwd: Path
-    kernel_name: str = "python3"
-    env: dict[str, str] = field(default_factory=dict)
+    spot: Spot
     tools: list[dict[str, str]] = field(default_factory=list)
     data: dict[str, Source] = field(default_factory=dict)
     max_prompt_chars: int = 400_000
     max_batch: int = 10_000
     cell_seconds: float = 120.0
-    history: bool = False
 
 
 class Room:
@@ -46,9 +42,9 @@ class Room:
     They raise ``KernelDied`` where the kernel ends, or the code cannot be run, meanwhile.
     """
 
-    def __init__(self, kernel: Kernel, folder: Path) -> None:
-        self.kernel = kernel
-        self._folder = folder
+    def __init__(self, place: Place) -> None:
+        self.kernel = place.kernel
+        self._place = place
         self._told: asyncio.Future[broker.Request] | None = None
 
     def told(self, request: broker.Request) -> None:
@@ -58,7 +54,7 @@ class Room:
 
     async def boot(self, address: broker.Address, setup: Setup) -> None:
         """Load the guest, which defines the REPL globals."""
-        data = {name: self._placed(source, name) for name, source in setup.data.items()}
+        data = {name: await self._placed(source, name) for name, source in setup.data.items()}
         config = {
             "address": address.where,
             "token": address.token,
@@ -67,24 +63,19 @@ class Room:
             "max_prompt_chars": setup.max_prompt_chars,
             "max_batch": setup.max_batch,
         }
-        boot = self._folder / "boot.json"
-        boot.write_text(json.dumps(config))
-        shutil.copytree(
-            Path(guest.__file__).parent,
-            self._folder / "rlm_guest",
-            ignore=shutil.ignore_patterns("__pycache__"),
-        )
-        folder = str(self._folder)
+        boot = await self._place.put("boot.json", json.dumps(config).encode())
+        package = await self._place.copy("rlm_guest", Path(guest.__file__).parent)
+        folder = str(PurePosixPath(package).parent)
         await self._run(
             f"__import__('sys').path.insert(0, {folder!r}); "
-            f"__import__('rlm_guest').boot({str(boot)!r}); "
+            f"__import__('rlm_guest').boot({boot!r}); "
             f"__import__('sys').path.remove({folder!r})",
             "the guest",
         )
 
     async def give(self, source: Source) -> ContextInfo:
         """Bind ``context`` to the source's value."""
-        spec, path = self._placed(source, "context")
+        spec, path = await self._placed(source, "context")
         report = await self._ask(f"set_context({spec!r}, {path!r})")
         return _info(report.header.get("info"), spec, source.notice)
 
@@ -111,13 +102,10 @@ class Room:
         await self._run(source, f"the variable {name}")
         return source
 
-    def _placed(self, source: Source, name: str) -> tuple[dict[str, Any], str]:
-        """The source's bytes where the kernel can read them, and how it must read them."""
-        if source.path is not None:
-            return source.spec(), str(source.path)
-        path = self._folder / f"value-{name}"
-        path.write_bytes(source.data or b"")
-        return source.spec(), str(path)
+    async def _placed(self, source: Source, name: str) -> tuple[dict[str, Any], str]:
+        """How the kernel must read the source's bytes, and where it finds them."""
+        data = source.path if source.path is not None else source.data or b""
+        return source.spec(), await self._place.put(f"value-{name}", data)
 
     async def _ask(self, call: str) -> broker.Request:
         """What the guest tells when this call of its module is made."""
@@ -147,16 +135,13 @@ class Room:
 @asynccontextmanager
 async def open_room(setup: Setup, answerer: broker.Answerer) -> AsyncIterator[Room]:
     """A kernel with the guest in it, whose calls ``answerer`` answers. Raises what
-    ``open_kernel`` raises."""
-    setup.cwd.mkdir(parents=True, exist_ok=True)  # a cell may have removed it before it died
+    ``open_place`` raises."""
     async with (
-        open_kernel(
-            setup.cwd, kernel_name=setup.kernel_name, env=setup.env, history=setup.history
-        ) as (kernel, folder),
-        broker.serve(folder, answerer) as address,
+        open_place(setup.spot) as place,
+        broker.serve(place.folder, answerer) as address,
     ):
-        room = Room(kernel, folder)
-        await room.boot(address, setup)
+        room = Room(place)
+        await room.boot(await place.reach(address), setup)
         yield room
 
 

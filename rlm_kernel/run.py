@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -16,8 +16,10 @@ from .events import Event, Usage
 from .history import Message
 from .limits import Ledger, Limits
 from .lm.client import Meter, Reply, Sampling
+from .places import Spot
 from .prompts import Style
 from .room import Setup
+from .settings import InForce
 from .tools import Tools
 
 INLINE_BYTES = 32_768
@@ -60,12 +62,25 @@ class Model:
 
 @dataclass(frozen=True)
 class Kernels:
-    """How inner kernels are made: kernelspec, further environment variables, working folder
-    (None: a folder of each node's own in the run folder)."""
+    """How inner kernels are made: environment and the settings of its sandbox, kernelspec, further
+    environment variables, working folder (None: a folder of each node's own in the run folder)."""
 
+    environment: str = "local"
+    sandbox: Mapping[str, Any] = field(default_factory=dict)
     kernel_name: str = "python3"
     env: dict[str, str] = field(default_factory=dict)
     cwd: Path | None = None
+
+    def spot(self, cwd: Path, *, history: bool = False) -> Spot:
+        """Where one kernel runs; ``cwd`` is for the environment ``local``."""
+        return Spot(cwd, self.environment, self.kernel_name, self.env, history, self.sandbox)
+
+
+def kernels_of(force: InForce) -> Kernels:
+    """How the settings want inner kernels made, with what they pass on of our environment."""
+    settings = force.settings
+    passed = {name: os.environ[name] for name in settings.pass_env if name in os.environ}
+    return Kernels(settings.environment, settings.sandbox, settings.kernel, passed)
 
 
 class CallMeter:
@@ -131,13 +146,10 @@ class Run:
         return max(int(self.sub.window * 0.75 * 3), 1000)
 
     def setup(self, node: str) -> Setup:
-        """What a node's kernel is given besides its context. Makes its working folder."""
+        """What a node's kernel is given besides its context."""
         cwd = self.kernels.cwd or self.folder / "files" / node
-        cwd.mkdir(parents=True, exist_ok=True)
         return Setup(
-            cwd=cwd,
-            kernel_name=self.kernels.kernel_name,
-            env=self.kernels.env,
+            self.kernels.spot(cwd),
             tools=self.tools.functions,
             data=self.tools.data,
             max_prompt_chars=self.prompt_chars,

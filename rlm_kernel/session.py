@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
@@ -24,16 +23,16 @@ from .events import (
     Status,
     Usage,
 )
-from .inner import check_kernelspec
 from .loop import Task, solve_tree
 from .models import Models, open_models
+from .places import check_spot
 from .prelude import Numbers, Prelude
 from .recall import again
 from .record.metadata import page
 from .record.recorder import JOURNAL, Recorder, new_run_folder
 from .repl import Repl, open_repl
 from .room import Setup
-from .run import LM, Kernels, Run
+from .run import LM, Run, kernels_of
 from .settings import InForce
 from .tools import Tools
 from .versions import versions
@@ -137,7 +136,7 @@ class Session:
         questions wait for one another.
         """
         force = force or self.force
-        check_kernelspec(force.settings.kernel)
+        await check_spot(kernels_of(force).spot(Path()))
         models = await self._open(force)
         text = question or QUESTION
         if not self._persistent:
@@ -272,7 +271,7 @@ class Session:
             emit=emit,
             folder=folder,
             tools=self._tools,
-            kernels=Kernels(kernel_name=force.settings.kernel, env=_env(force)),
+            kernels=kernels_of(force),
         )
         return run, recorder
 
@@ -298,9 +297,7 @@ class Session:
         """The persistent kernel, started if there is none; one that died is replaced."""
         if self._repl is None:
             assert self._cwd is not None
-            settings = self.force.settings
-            check_kernelspec(settings.kernel)
-            setup = Setup(self._cwd, settings.kernel, _env(self.force), history=True)
+            setup = Setup(kernels_of(self.force).spot(self._cwd, history=True))
             self._repl = await self._kernel_stack.enter_async_context(
                 open_repl(self.by_hand, setup)
             )
@@ -308,6 +305,20 @@ class Session:
         if (reason := await self._repl.revive()) is not None:
             await self.restarted(reason, lost)
         return self._repl
+
+    async def renew_kernel(self) -> Repl:
+        """Another kernel in place of the persistent one, which stays where that does not start."""
+        before = self._kernel_stack, self._repl
+        self._kernel_stack, self._repl = AsyncExitStack(), None
+        try:
+            repl = await self.repl()
+        except BaseException:
+            self._kernel_stack, self._repl = before
+            raise
+        new, self._kernel_stack = self._kernel_stack, before[0]
+        await self.close_kernel()
+        self._kernel_stack, self._repl = new, repl
+        return repl
 
     async def _kept_repl(self, run: Run) -> Repl | None:
         if not self._persistent or self._cwd is not None:
@@ -324,6 +335,7 @@ class Session:
             "model": run.root.name,
             "sub_model": run.sub.name,
             "environment": settings.environment,
+            "sandbox": {} if settings.environment == "local" else settings.sandbox,
             "kernel": settings.kernel,
             "prompt": run.style.name,
             "temperature": run.root.sampling.temperature,
@@ -340,10 +352,6 @@ async def _given(repl: Repl, about: Source | str) -> ContextInfo:
         info, _ = await repl.adopt(about)
         return info
     return await repl.set_context(about)
-
-
-def _env(force: InForce) -> dict[str, str]:
-    return {name: os.environ[name] for name in force.settings.pass_env if name in os.environ}
 
 
 def _kept_data(run: Run) -> dict[str, dict[str, Any]]:

@@ -32,7 +32,13 @@ LIMIT_NAMES = {
     "max_in_flight": "in_flight",
     "max_kernels": "kernels",
 }
-ENVIRONMENTS = ("local",)
+ENVIRONMENTS = ("local", "docker")
+CHOICES = {
+    "prompt": tuple(STYLES),
+    "environment": ENVIRONMENTS,
+    "network": ("none", "bridge"),
+}
+"""The values of settings that have few."""
 SECRETS = ("api_key", "sub_api_key")
 MEANINGS = {
     "model": "the LM that writes the cells",
@@ -51,6 +57,13 @@ MEANINGS = {
     "retries": "how often a failed request is tried again",
     "out": "the run's folder; by default a new one under rlm-runs",
     "pass_env": "names of environment variables that cells are given besides the usual ones",
+    "image": "a sandbox's image; by default one is built on first use",
+    "packages": "Python packages that are put into a sandbox's image",
+    "network": "none or bridge: whether code in a container reaches the network",
+    "memory": "a sandbox's limit of memory, such as 2g",
+    "cpus": "a sandbox's limit of processor time, in processors",
+    "pids": "a sandbox's limit of processes and threads",
+    "tmpfs": "the size of a container's /work and /tmp, such as 1g",
     "max_turns": "LM replies in each node",
     "max_depth": "levels of children",
     "max_calls": "sub-calls and children",
@@ -63,7 +76,7 @@ MEANINGS = {
 }
 """Every name that can be set, in the words of help texts."""
 
-_LEAST = {"temperature": 0, "output_tokens": 1, "window": 1, "retries": 0}
+_LEAST = {"temperature": 0, "output_tokens": 1, "window": 1, "retries": 0, "cpus": 0.01, "pids": 1}
 _OTHER_VARIABLES = {"RLM_CACHE", "RLM_NODE"}
 _KEY_VARIABLES = {"RLM_API_KEY", "RLM_SUB_API_KEY", "OPENAI_API_KEY"}
 
@@ -91,6 +104,20 @@ class Settings:
     retries: int = 5
     out: Path | None = None
     pass_env: tuple[str, ...] = ()
+    image: str | None = None
+    packages: tuple[str, ...] = ()
+    network: str = "none"
+    memory: str = "2g"
+    cpus: float = 2.0
+    pids: int = 1024
+    tmpfs: str = "1g"
+
+    @property
+    def sandbox(self) -> dict[str, Any]:
+        """What the provisioner of a sandbox is told."""
+        same = ("network", "memory", "cpus", "pids", "tmpfs")
+        chosen = {"image": self.image or "", "packages": list(self.packages)}
+        return chosen | {name: getattr(self, name) for name in same}
 
     @property
     def embedded(self) -> bool:
@@ -204,7 +231,7 @@ def _read(name: str, text: str, label: str) -> Any:
 
 
 def _check_range(name: str, value: Any, label: str) -> None:
-    choices = {"prompt": tuple(STYLES), "environment": ENVIRONMENTS}.get(name)
+    choices = CHOICES.get(name)
     if name in LIMIT_NAMES:
         try:
             Limits(**{LIMIT_NAMES[name]: value})

@@ -3,6 +3,9 @@
 ``python -m tests.setup`` installs what is missing. ``make test`` does so with RLM_SETUP=1, and
 never without: a test run does not change the machine unasked. Tests whose need is missing are
 skipped with the reason; RLM_REQUIRE=browser makes that a failure.
+
+A Docker engine that was started here is left running until the machine ends: whoever asks for it
+with RLM_SETUP=1 runs the tests of a machine made for that, and the next run finds it there.
 """
 
 from __future__ import annotations
@@ -11,11 +14,21 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
+import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from subprocess import DEVNULL
+from pathlib import Path
+from subprocess import DEVNULL, STDOUT
 
 APT_SECONDS = 900
+ENGINE_SECONDS = 20
+SOCKET = "unix:///var/run/docker.sock"
+DAEMON_OPTIONS: tuple[tuple[str, ...], ...] = (
+    (),
+    ("--storage-driver=vfs",),  # no overlayfs here
+    ("--storage-driver=vfs", "--iptables=false", "--ip6tables=false", "--bridge=none"),
+)
 
 
 def chromium() -> str | None:
@@ -24,17 +37,66 @@ def chromium() -> str | None:
     return next((found for name in names if (found := shutil.which(name))), None)
 
 
+def engine() -> str | None:
+    """Where a Docker engine answers, if it does and the SDK is here."""
+    from rlm_kernel.errors import RLMError
+    from rlm_kernel.provisioners.engine import DEFAULT_ADDRESS, connect
+
+    try:
+        connect().close()
+    except RLMError:
+        return None
+    return os.environ.get("DOCKER_HOST", DEFAULT_ADDRESS)
+
+
+def start_engine() -> None:
+    """Start a daemon, as root, and leave it running. ``SystemExit`` says why it does not start."""
+    log = Path(tempfile.gettempdir()) / "rlm-tests-dockerd.log"
+    for options in DAEMON_OPTIONS:
+        command = [_which("dockerd") or "dockerd", f"--host={SOCKET}", "--log-level=warn", *options]
+        with log.open("wb") as said:
+            daemon = subprocess.Popen(
+                command, stdin=DEVNULL, stdout=said, stderr=STDOUT, start_new_session=True
+            )
+        if _answers(daemon):
+            _say(f"{' '.join(command)} is process {daemon.pid}, and is left running")
+            return
+        daemon.terminate()
+        daemon.wait(30)
+    end = log.read_text(errors="replace")[-2000:]
+    raise SystemExit(f"the Docker engine does not start; its log ends:\n{end}")
+
+
+def _answers(daemon: subprocess.Popen[bytes]) -> bool:
+    limit = time.monotonic() + ENGINE_SECONDS
+    while time.monotonic() < limit and daemon.poll() is None:
+        if engine():
+            return True
+        time.sleep(0.1)
+    return False
+
+
 @dataclass(frozen=True)
 class Need:
-    """``packages`` are Debian's."""
+    """``packages`` are Debian's; what they bring is started by ``start``, if need be."""
 
     found: Callable[[], str | None]
     missing: str
     packages: tuple[str, ...]
+    programs: tuple[str, ...] = ()
+    """Where these are on the PATH, no package is installed."""
+    start: Callable[[], None] | None = None
 
 
 NEEDS = {
     "browser": Need(chromium, "no chromium on the PATH", ("chromium",)),
+    "docker": Need(
+        engine,
+        "no Docker engine that answers",
+        ("docker.io", "iptables"),
+        ("dockerd", "iptables"),
+        start_engine,
+    ),
 }
 
 
@@ -66,15 +128,22 @@ def install(packages: Iterable[str]) -> None:
             raise SystemExit(str(error)) from error
 
 
+def _which(program: str) -> str | None:
+    return shutil.which(program) or shutil.which(program, path="/usr/sbin:/sbin")
+
+
 def _say(line: str) -> None:
     print(f"tests.setup: {line}", file=sys.stderr, flush=True)
 
 
 def main() -> None:
-    missing = {name: need for name, need in NEEDS.items() if not need.found()}
-    if missing:
-        install(package for need in missing.values() for package in need.packages)
+    missing = [need for need in NEEDS.values() if not need.found()]
+    absent = [need for need in missing if not need.programs or not all(map(_which, need.programs))]
+    if absent:
+        install(package for need in absent for package in need.packages)
     for name, need in NEEDS.items():
+        if need.start and not need.found():
+            need.start()
         where = need.found()
         if where is None:
             raise SystemExit(f"{name}: {need.missing}, although its packages are installed")

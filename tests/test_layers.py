@@ -14,11 +14,21 @@ PACKAGE = Path(rlm_kernel.__file__).parent
 ROWS = {
     "words": {"errors", "events"},
     "filter": {"filters"},
-    "alone": {"guest", "watchdog", "engine", "versions", "clock", "privacy"},
+    "alone": {"guest", "relay", "watchdog", "engine", "versions", "clock", "privacy"},
     "pure": {"digests", "limits", "cells"},
     "pure, of those": {"outputs", "prompts", "prelude"},
     "pure, of these": {"history", "settings"},
-    "effects": {"contexts", "embedded", "lm", "broker", "inner", "record", "config"},
+    "effects": {
+        "contexts",
+        "embedded",
+        "lm",
+        "broker",
+        "inner",
+        "record",
+        "config",
+        "provisioners",
+    },
+    "where kernels run": {"places"},
     "calls from cells": {"protocol"},
     "effects, of those": {"tools", "room", "screen", "testing"},
     "a kernel for cells": {"repl"},
@@ -31,7 +41,7 @@ ROWS = {
     "command": {"cli"},
     "entry": {"__main__", "__init__"},
 }
-ALONE = {"guest", "watchdog"}
+ALONE = {"guest", "relay", "watchdog"}
 LEVEL = {module: level for level, row in enumerate(ROWS.values()) for module in row}
 
 

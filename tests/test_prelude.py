@@ -34,6 +34,7 @@ from rlm_kernel.execution import Written, execute
 from rlm_kernel.lm.client import Sampling
 from rlm_kernel.loop import Outcome, Task, solve_tree
 from rlm_kernel.opening import carried
+from rlm_kernel.places import Spot
 from rlm_kernel.prelude import Prelude
 from rlm_kernel.prompts import STYLES
 from rlm_kernel.protocol import Nobody
@@ -220,7 +221,7 @@ def settings(run: Run) -> dict[str, Any]:
 async def life(tmp_path: Path) -> AsyncIterator[Life]:
     async with (
         asyncio.timeout(SECONDS),
-        open_repl(Nobody(), Setup(cwd=tmp_path / "cwd")) as repl,
+        open_repl(Nobody(), Setup(Spot(tmp_path / "cwd"))) as repl,
     ):
         yield Life(repl, tmp_path)
 

@@ -17,6 +17,7 @@ import pytest
 def test_needy():
     pass
 """
+NO_ENGINE = "unix:///no/such/docker.sock"
 
 
 @pytest.fixture
@@ -32,7 +33,7 @@ def _run(folder: Path, *command: str, require: str = "") -> tuple[int, str]:
     done = subprocess.run(
         [sys.executable, *command],
         cwd=folder,
-        env={**os.environ, "PATH": str(folder), "RLM_REQUIRE": require},
+        env={**os.environ, "PATH": str(folder), "RLM_REQUIRE": require, "DOCKER_HOST": NO_ENGINE},
         capture_output=True,
         text=True,
         timeout=60,
@@ -68,3 +69,25 @@ def test_setting_up_without_apt_says_what_to_install(needy: Path) -> None:
     assert code == 1
     assert "this needs apt-get and root: chromium" in said
     assert "Traceback" not in said
+
+
+def test_a_missing_engine_skips_with_the_reason(needy: Path) -> None:
+    (needy / "test_needy.py").write_text(NEEDY.replace("browser", "docker"))
+    code, said = _pytest(needy, "")
+    assert (code, "1 skipped" in said) == (0, True), said
+    assert "no Docker engine that answers" in said
+
+
+@pytest.mark.needs("docker")
+def test_an_engine_that_answers_lets_the_test_run(needy: Path) -> None:
+    (needy / "test_needy.py").write_text(NEEDY.replace("browser", "docker"))
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "."],
+        cwd=needy,
+        env={**os.environ, "RLM_REQUIRE": "docker"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, "1 passed" in done.stdout) == (0, True), done.stdout

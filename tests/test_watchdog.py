@@ -18,6 +18,7 @@ import asyncio, sys
 from pathlib import Path
 from rlm_kernel.protocol import Nobody
 from rlm_kernel.repl import open_repl
+from rlm_kernel.places import Spot
 from rlm_kernel.room import Setup
 
 STARTS = '''
@@ -29,7 +30,7 @@ print(os.getpid(), *(kid.pid for kid in kids))
 '''
 
 async def main():
-    async with open_repl(Nobody(), Setup(cwd=Path(sys.argv[1]))) as repl:
+    async with open_repl(Nobody(), Setup(Spot(Path(sys.argv[1])))) as repl:
         if sys.argv[2] == "early":
             print(repl.pid, flush=True)
         else:

@@ -18,10 +18,10 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from jupyter_client.kernelspec import KernelSpecManager, NoSuchKernel
+from jupyter_client.kernelspec import KernelSpec, KernelSpecManager, NoSuchKernel
 from jupyter_client.manager import AsyncKernelManager
 
-from ..errors import KernelDied, KernelStartError, UsageError
+from ..errors import KernelDied, KernelStartError, RLMError, UsageError
 from ..watchdog import MARK, WATCHDOG, reap
 from .kernel import Executed, Kernel, Message, OnMessage
 
@@ -33,6 +33,7 @@ __all__ = [
     "check_kernelspec",
     "environment",
     "open_kernel",
+    "open_sandbox",
 ]
 
 ALLOWED = (
@@ -43,6 +44,7 @@ ALLOWED = (
 )  # fmt: skip
 """Variables an inner kernel is given, and ``LC_*``. Keys are in none of them."""
 START_SECONDS = 60.0
+NO_HISTORY = "--HistoryManager.hist_file=:memory:"
 
 
 def environment(extra: Mapping[str, str]) -> dict[str, str]:
@@ -51,17 +53,25 @@ def environment(extra: Mapping[str, str]) -> dict[str, str]:
     return {**kept, "PYTHONHASHSEED": "0", **extra}
 
 
-def _manager(folder: Path, kernel_name: str) -> AsyncKernelManager:
-    check_kernelspec(kernel_name)
-    manager = AsyncKernelManager(
-        kernel_name=kernel_name, connection_file=str(folder / "k.json"), shutdown_wait_time=0.5
-    )
+class _SandboxManager(AsyncKernelManager):
+    """A manager whose kernelspec is written here and not installed."""
+
+    spec: KernelSpec
+
+    @property
+    def kernel_spec(self) -> KernelSpec:
+        return self.spec
+
+
+def _set_up(manager: AsyncKernelManager, folder: Path) -> None:
+    """Let it use sockets in the folder, and lose no message."""
+    manager.connection_file = str(folder / "k.json")
+    manager.shutdown_wait_time = 0.5
     # Nobody reads as fast as a cell can print: past the usual 1,000 messages, zmq drops them.
     manager.context.rcvhwm = 0
     if sys.platform != "win32":
         manager.transport = "ipc"
         manager.ip = str(folder / "k")
-    return manager
 
 
 def check_kernelspec(name: str) -> None:
@@ -89,8 +99,10 @@ async def _start(manager: AsyncKernelManager, **options: Any) -> None:
             await manager.shutdown_kernel(now=True)
         manager.context.destroy(linger=0)
         raise
-    except OSError as error:
+    except (OSError, RLMError) as error:
         manager.context.destroy(linger=0)
+        if isinstance(error, RLMError):
+            raise
         raise KernelStartError(
             f"the inner kernel {manager.kernel_name!r} did not start: {error}"
         ) from error
@@ -110,43 +122,86 @@ async def open_kernel(
     Raises ``KernelStartError`` with the end of the kernel's log, or ``UsageError`` for an unknown
     kernelspec.
     """
-    # Short: socket paths end at 108 bytes.
+    check_kernelspec(kernel_name)
+    async with _private_folder() as (folder, mark):
+        manager = AsyncKernelManager(kernel_name=kernel_name)
+        _set_up(manager, folder)
+        log = folder / "kernel.log"
+        pgid = None
+        try:
+            with log.open("wb") as sink:
+                await _start(
+                    manager,
+                    cwd=str(cwd),
+                    env=environment({**(env or {}), MARK: mark}),
+                    stdout=sink,
+                    stderr=sink,
+                    extra_arguments=[] if history else [NO_HISTORY],
+                )
+            pgid = manager.provisioner.pgid or manager.provisioner.pid  # type: ignore[union-attr]
+            WATCHDOG.watch(pgid, mark, str(folder))
+            async with _connected(manager, f"the inner kernel {kernel_name!r}", log) as kernel:
+                yield kernel, folder
+        finally:
+            await asyncio.shield(asyncio.to_thread(reap, pgid, mark))
+
+
+@asynccontextmanager
+async def open_sandbox(
+    provisioner: str, config: Mapping[str, Any], *, env: Mapping[str, str] | None = None
+) -> AsyncIterator[tuple[Kernel, Path]]:
+    """A running kernel in a place of its own, and its private folder on this side; both gone
+    afterwards. ``provisioner`` and ``config`` are as in a kernelspec.
+
+    Raises ``KernelStartError``, and ``UsageError`` where the settings or the engine are at fault.
+    """
+    async with _private_folder() as (folder, _):
+        manager = _SandboxManager()
+        ours = {"PYTHONHASHSEED": "0", "IPYTHONDIR": "/tmp/ipython"}
+        given = {**config, "env": {**ours, **(env or {})}}
+        chosen = {"provisioner_name": provisioner, "config": given}
+        manager.spec = KernelSpec(
+            argv=["python3", "-m", "ipykernel_launcher", "-f", "{connection_file}", NO_HISTORY],
+            display_name=provisioner,
+            language="python",
+            interrupt_mode="message",
+            metadata={"kernel_provisioner": chosen},
+        )
+        _set_up(manager, folder)
+        await _start(manager)
+        what = f"the inner kernel of {provisioner}"
+        async with _connected(manager, what, folder / "kernel.log") as kernel:
+            yield kernel, folder
+
+
+@asynccontextmanager
+async def _private_folder() -> AsyncIterator[tuple[Path, str]]:
+    """A short folder, since socket paths end at 108 bytes, and its mark for the watchdog."""
     folder = Path(tempfile.gettempdir(), f"rlm-{secrets.token_hex(4)}")
     mark = secrets.token_hex(8)
-    pgid = None
-    WATCHDOG.watch(pgid, mark, str(folder))  # before anything is there that could be left
+    WATCHDOG.watch(None, mark, str(folder))  # before anything is there that could be left
     try:
         folder.mkdir(mode=0o700)
-        manager = _manager(folder, kernel_name)
-        log = folder / "kernel.log"
-        with log.open("wb") as sink:
-            await _start(
-                manager,
-                cwd=str(cwd),
-                env=environment({**(env or {}), MARK: mark}),
-                stdout=sink,
-                stderr=sink,
-                extra_arguments=[] if history else ["--HistoryManager.hist_file=:memory:"],
-            )
-        pgid = manager.provisioner.pgid or manager.provisioner.pid  # type: ignore[union-attr]
-        WATCHDOG.watch(pgid, mark, str(folder))
-        client = manager.client()
-        client.start_channels(hb=False)
-        kernel = Kernel(manager, client, log)
-        kernel.start_pumps()
-        try:
-            try:
-                async with asyncio.timeout(START_SECONDS):
-                    await kernel.ready()
-            except (TimeoutError, KernelDied) as error:
-                why = str(error) or f"no answer in {START_SECONDS:g} s"
-                raise KernelStartError(
-                    f"the inner kernel {kernel_name!r} did not start: {why}\n{kernel.log_tail()}"
-                ) from error
-            yield kernel, folder
-        finally:
-            await asyncio.shield(kernel.close())
+        yield folder, mark
     finally:
-        await asyncio.shield(asyncio.to_thread(reap, pgid, mark))
         WATCHDOG.forget(mark)
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@asynccontextmanager
+async def _connected(manager: AsyncKernelManager, what: str, log: Path) -> AsyncIterator[Kernel]:
+    """The started kernel, once it answers; ended afterwards."""
+    client = manager.client()
+    client.start_channels(hb=False)
+    kernel = Kernel(manager, client, log)
+    kernel.start_pumps()
+    try:
+        try:
+            async with asyncio.timeout(START_SECONDS):
+                await kernel.ready()
+        except (TimeoutError, KernelDied) as error:
+            why = str(error) or f"no answer in {START_SECONDS:g} s"
+            raise KernelStartError(f"{what} did not start: {why}\n{kernel.log_tail()}") from error
+        yield kernel
+    finally:
+        await asyncio.shield(kernel.close())

@@ -56,15 +56,21 @@ class Kernel:
         self._tasks: list[asyncio.Task[Any]] = []
         self._heard = asyncio.Event()
         self._died: asyncio.Task[int | None] | None = None
+        self._reason = ""
         self._aside: str | None = None
         self._controls: dict[str, asyncio.Future[Message]] = {}
         self.on_stray: OnMessage | None = None
         self.on_input: OnMessage | None = None
 
     @property
+    def provisioner(self) -> Any:
+        """What started the kernel's process, and ends it."""
+        return self._manager.provisioner
+
+    @property
     def pid(self) -> int:
-        """The kernel's process id on this machine."""
-        return int(self._manager.provisioner.pid)  # type: ignore[union-attr]
+        """The process id of a kernel that runs on this machine itself."""
+        return int(self.provisioner.pid)
 
     @property
     def alive(self) -> bool:
@@ -72,7 +78,7 @@ class Kernel:
 
     # life
     def start_pumps(self) -> None:
-        self._died = asyncio.ensure_future(self._manager.provisioner.wait())  # type: ignore[union-attr]
+        self._died = asyncio.ensure_future(self._ended())
         self._tasks = [
             self._died,
             asyncio.ensure_future(self._pump_iopub()),
@@ -80,6 +86,13 @@ class Kernel:
             asyncio.ensure_future(self._pump_control()),
             asyncio.ensure_future(self._pump_stdin()),
         ]
+
+    async def _ended(self) -> int | None:
+        """The exit code, once there is one; a sandbox also says in words why its kernel ended."""
+        code: int | None = await self.provisioner.wait()
+        if hasattr(self.provisioner, "reason"):
+            self._reason = await self.provisioner.reason()
+        return code
 
     async def ready(self) -> None:
         """Wait until the kernel answers and its iopub reaches us: a reply alone is not enough."""
@@ -111,6 +124,9 @@ class Kernel:
         assert self._died is not None
         if self._died.cancelled():
             return "the kernel was closed"
+        if self._reason:
+            ended = self._reason.startswith("the kernel ended")
+            return self._reason if ended else f"the kernel ended: {self._reason}"
         code = self._died.result()
         how = f"exit code {code}" if code is None or code >= 0 else f"signal {-code}"
         if code == -9:
@@ -134,15 +150,14 @@ class Kernel:
 
     async def kill(self) -> None:
         """End the process at once; requests under way raise ``KernelDied``."""
-        provisioner: Any = self._manager.provisioner
-        await provisioner.kill()
+        await self.provisioner.kill()
 
     async def _killed(self) -> None:
         """End the process and see it end soon: the manager's own wait looks every 0.1 s."""
-        provisioner: Any = self._manager.provisioner
         await self.kill()
+        process = getattr(self.provisioner, "process", None)
         for _ in range(250):
-            if provisioner.process is None or provisioner.process.poll() is not None:
+            if process is None or process.poll() is not None:
                 return
             await asyncio.sleep(0.002)
 

@@ -33,6 +33,7 @@ class Commands:
             "context": self._context,
             "limits": self._limits,
             "kernel": self._kernel,
+            "env": self._kernel,
             "runs": self._runs,
             "open": self._open,
             "cost": self._cost,
@@ -68,12 +69,11 @@ class Commands:
         if not (command.settings or command.reset):
             return await self._setting(command, repl)
         if command.settings:
-            check_kernelspec(str(command.settings["kernel"]))
+            check_kernelspec(str(command.settings.get("kernel", "python3")))
         lost = ", ".join(repl.names) or "none"
-        self._desk.change(command.settings, command.reset)
-        await self._desk.session.close_kernel()
-        self._desk.context = None
-        return _text(f"The next cell runs in a new kernel. Variables that are lost: {lost}")
+        kept = await self._desk.renew_kernel(command.settings, command.reset)
+        more = " The context is there again." if kept else ""
+        return _text(f"A new kernel was started.{more} Variables that are lost: {lost}")
 
     async def _context(self, command: Command, repl: Repl) -> Shown | None:
         if command.value is not None:

@@ -87,12 +87,41 @@ class Desk:
             info, source = await repl.adopt(about)
         else:
             info, source = await repl.set_context(about), about
+        return await self._given(info, source)
+
+    async def _given(self, info: ContextInfo, source: Source | None) -> ContextInfo:
         if source is not None:
             text = await asyncio.to_thread(small_text, source)
             info = replace(info, spec=info.spec if text is None else {**info.spec, "text": text})
         self.context = info
         self.session.remember(ContextSet("0", info, time.time()))
         return info
+
+    async def renew_kernel(self, settings: Mapping[str, Any], reset: Sequence[str]) -> bool:
+        """Start another kernel, by other settings, for the cells to come; whether ``context`` could
+        be carried over to it. Where it does not start, all stays as it is."""
+        source = await self._carried(await self.repl())
+        before = dict(self.set)
+        self.change(settings, reset)
+        try:
+            repl = await self.session.renew_kernel()
+        except BaseException:
+            self.set = before
+            self.session.force = self.force()
+            raise
+        self.context = None
+        if source is None:
+            return False
+        await self._given(await repl.set_context(source), source)
+        return True
+
+    async def _carried(self, repl: Repl) -> Source | None:
+        """A copy of what ``context`` is now; None where there is none, or no copy of it."""
+        try:
+            _, source = await repl.adopt("context")
+        except ContextError:
+            return None
+        return source
 
     async def _about(self, repl: Repl, named: str | None, encoding: str | None) -> Source | str:
         """The source that a path names, or the name of a variable."""

@@ -13,8 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..errors import UsageError
-from ..prompts import STYLES
-from ..settings import ENVIRONMENTS, LIMIT_NAMES, MEANINGS, checked, did_you_mean, option_name
+from ..settings import CHOICES, LIMIT_NAMES, MEANINGS, checked, did_you_mean, option_name
 
 ANSWER = "answer_"
 """The variable that holds an answer where a question names none."""
@@ -209,7 +208,7 @@ def _limits(verb: str, words: list[str]) -> Command:
     return Command(verb, settings=settings, reset=reset)
 
 
-_CLOSED = {"prompt": tuple(STYLES), "environment": ENVIRONMENTS}
+_CLOSED = {name: CHOICES[name] for name in ("prompt", "environment")}
 _VALUES = {
     "base_url": "URL",
     "sub_base_url": "URL",

@@ -55,12 +55,13 @@ def completion() -> dict[str, float]:
 async def _repl(context: object, cells: int) -> tuple[float, list[float]]:
     """The seconds until a REPL has its context, and of each trivial cell in it."""
     from rlm_kernel import contexts
+    from rlm_kernel.places import Spot
     from rlm_kernel.protocol import Nobody
     from rlm_kernel.repl import open_repl
     from rlm_kernel.room import Setup
 
     began = time.perf_counter()
-    async with open_repl(Nobody(), Setup(cwd=Path.cwd())) as repl:
+    async with open_repl(Nobody(), Setup(Spot(Path.cwd()))) as repl:
         await repl.set_context(await asyncio.to_thread(contexts.from_value, context))
         ready = time.perf_counter() - began
         seconds = []

@@ -5,20 +5,35 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, closing
+from functools import cache
 from pathlib import Path
 from typing import Any
+
+import pytest
+from hostimage import host_image
 
 from rlm_kernel import contexts
 from rlm_kernel.events import ContextInfo
 from rlm_kernel.outputs import text_of
+from rlm_kernel.places import Spot
 from rlm_kernel.protocol import Call, Slot
+from rlm_kernel.provisioners.engine import connect
 from rlm_kernel.repl import Author, Ran, Repl, open_repl
 from rlm_kernel.room import Setup
 from rlm_kernel.tools import Tools
 
-ENVIRONMENTS = ["local"]
+ENVIRONMENTS = ["local", pytest.param("docker", marks=pytest.mark.needs("docker"))]
 SECONDS = 60.0
+
+
+@cache
+def sandbox(environment: str) -> dict[str, Any]:
+    """The settings of an environment that differ from the defaults: there is no registry here."""
+    if environment == "local":
+        return {}
+    with closing(connect()) as client:
+        return {"image": host_image(client), "cpus": 2.0}
 
 
 async def echo(call: Call) -> list[Slot]:
@@ -91,7 +106,8 @@ async def bench(
         return await echo(call)
 
     calls.serving = call_tool
-    given = Setup(cwd=cwd, tools=handed.functions, data=handed.data, **setup)
+    spot = Spot(cwd, environment, sandbox=sandbox(environment))
+    given = Setup(spot, tools=handed.functions, data=handed.data, **setup)
     async with open_repl(calls, given) as repl:
         made = Bench(repl, calls)
         await made.give("")

@@ -148,3 +148,9 @@ async def test_show_vars_gives_names_types_and_sizes(kernel: Bench) -> None:
 async def test_the_working_folder_is_the_one_that_was_given(kernel: Bench) -> None:
     await kernel.said("open('note.txt', 'w').write('kept')")
     assert await kernel.said("import os\nprint(sorted(os.listdir()))") == "['note.txt']"
+
+
+async def test_every_output_of_a_cell_comes_and_in_order(kernel: Bench) -> None:
+    ran = await kernel.run("for i in range(400):\n    display(i)")
+    shown_values = [output["data"]["text/plain"] for output in ran.outputs]
+    assert shown_values == [str(i) for i in range(400)]

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from asking import ask, block, calls, cells, check_whole, events, of, script
+from environments import sandbox
 
 from rlm_kernel import Limits, Result
 from rlm_kernel.events import NodeStarted
@@ -24,6 +25,7 @@ def _by_question(replies: dict[str, str]) -> ScriptedLM:
 
 
 def _run(environment: str, out: Path, lm: ScriptedLM, **more: Any) -> Result:
+    more |= sandbox(environment)
     return ask(lm, out, "the parent's", "root?", environment=environment, **more)
 
 

@@ -1,4 +1,4 @@
-"""``python -m tests.faults [--kill [COUNT]] [WORDS OF CASES]``."""
+"""``python -m tests.faults [--kill [COUNT [ENVIRONMENT]]] [WORDS OF CASES]``."""
 
 from __future__ import annotations
 
@@ -11,5 +11,6 @@ if __name__ == "__main__":
     if words[:1] == ["--kill"]:
         from . import kills
 
-        sys.exit(0 if kills.write(int(words[1]) if words[1:] else 20) else 1)
+        where = kills.Where(*words[2:3])
+        sys.exit(0 if kills.write(int(words[1]) if words[1:] else 20, where) else 1)
     sys.exit(0 if table.write(" ".join(words)) else 1)

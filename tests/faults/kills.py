@@ -7,12 +7,16 @@ import re
 import subprocess
 import sys
 import time
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from rlm_kernel.provisioners.engine import connect
+from rlm_kernel.provisioners.strays import HOST_LABEL, labelled
 from rlm_kernel.testing import FakeEndpoint, Slow
 from rlm_kernel.testing.endpoint import Said
+from tests.hostimage import host_image
 
 from . import leftovers
 from .running import Case, Trajectory, cell, command, environment, look, sandbox
@@ -48,6 +52,29 @@ def _reply(request: dict[str, Any]) -> Said:
 
 
 @dataclass(frozen=True)
+class Where:
+    """The environment that the runs are in."""
+
+    name: str = "local"
+
+    @property
+    def environ(self) -> dict[str, str]:
+        if self.name == "local":
+            return {}
+        with closing(connect()) as client:
+            image = host_image(client)
+        return {"RLM_ENVIRONMENT": self.name, "RLM_IMAGE": image}
+
+    def containers(self, pid: int) -> set[str]:
+        """Those that a process made, running or not."""
+        if self.name == "local":
+            return set()
+        with closing(connect()) as client:
+            made = labelled(client, "rlm_kernel=1")
+        return {each["Names"][0] for each in made if f"/{pid}/" in each["Labels"][HOST_LABEL]}
+
+
+@dataclass(frozen=True)
 class Killed:
     """What one kill left. ``shown`` is the exit status of ``rlm show``, None without a record."""
 
@@ -73,7 +100,7 @@ class Killed:
         return f"| {' | '.join(columns)} |"
 
 
-def kill(after_s: float) -> Killed:
+def kill(after_s: float, where: Where) -> Killed:
     """Start a run of some 30 s, kill it and look."""
     leftovers.adopt_orphans()
     case = Case("killed", "", arguments=("--max-turns", "14"))
@@ -83,12 +110,18 @@ def kill(after_s: float) -> Killed:
             process = subprocess.Popen(
                 command(case, base), cwd=base / "work", stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL, stderr=err,
-                env=environment(base, endpoint.base_url, {}),
+                env=environment(base, endpoint.base_url, where.environ),
             )  # fmt: skip
         time.sleep(after_s)
         process.kill()
         process.wait(GONE_S)
         left, gone_s = leftovers.left(base / "t", before, GONE_S)
+        began = time.monotonic()
+        while (more := where.containers(process.pid)) and gone_s < GONE_S:
+            time.sleep(0.05)
+            gone_s += time.monotonic() - began
+            began = time.monotonic()
+        left += sorted(more)
         folder = base / "work" / "run"
         return Killed(after_s, look(folder), _shown(folder), gone_s, left)
 
@@ -100,7 +133,7 @@ def _shown(folder: Path) -> int | None:
     return subprocess.run(words, capture_output=True, timeout=60, check=False).returncode
 
 
-def write(count: int, most_s: float = 10.0, seed: int | None = None) -> bool:
+def write(count: int, where: Where, most_s: float = 10.0, seed: int | None = None) -> bool:
     """Kill ``count`` runs, each in its own part of the time, and print what each left."""
     seed = random.randrange(10**6) if seed is None else seed
     chance = random.Random(seed)
@@ -108,7 +141,7 @@ def write(count: int, most_s: float = 10.0, seed: int | None = None) -> bool:
     print(f"{HEAD}\n{RULE}")
     problems = []
     for n in range(count):
-        killed = kill(0.3 + (n + chance.random()) * (most_s - 0.3) / count)
+        killed = kill(0.3 + (n + chance.random()) * (most_s - 0.3) / count, where)
         print(killed.row(), flush=True)
         problems += [f"{killed.after_s:.2f} s: {text}" for text in killed.problems()]
     print(f"\n{len(problems)} problems" + "".join(f"\n- {problem}" for problem in problems))

@@ -1,0 +1,42 @@
+"""What a place must offer, a byte pipe to a relay, and what it is told."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+
+class Pipe(Protocol):
+    """Bytes to and from a relay, each way used on a thread of its own."""
+
+    def read(self) -> bytes:
+        """Some bytes, as soon as there are any; ``b""`` at the end. May raise ``OSError``."""
+        ...
+
+    def write(self, data: bytes) -> None:
+        """Return when all of it was taken. Raises ``OSError`` when nobody takes it any more."""
+        ...
+
+    def close(self) -> None:
+        """End both ways: a ``read`` or ``write`` under way then returns or raises soon. May be
+        called again, and on any thread."""
+        ...
+
+
+@dataclass(frozen=True)
+class Order:
+    """What the relay must know to start a kernel. ``argv`` has ``{connection_file}`` in it."""
+
+    argv: list[str]
+    env: Mapping[str, str] = field(default_factory=dict)
+    """Added to the environment of the place; nothing of this process's is."""
+    cwd: str | None = None
+    max_message: int = 1 << 30
+    """Bytes of one message from the kernel; a note takes the place of a larger one."""
+    max_put: int = 1 << 34
+    """Bytes of one file or tree."""
+    silence_s: float = 60.0
+    """A relay that gives no sign of life for so long counts as dead."""
+    patience_s: float = 600.0
+    """The relay ends when it has no sign of life from us for so long."""

@@ -1,0 +1,77 @@
+"""What every sandbox keeps LM code from, whichever it is; ``local`` is none."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from environments import ENVIRONMENTS, Bench, Opener
+
+pytestmark = pytest.mark.anyio
+
+FORK_BOMB = """
+import os, signal, time
+children = []
+try:
+    while len(children) < 1500:
+        pid = os.fork()
+        if not pid:
+            time.sleep(60)
+            os._exit(0)
+        children.append(pid)
+except OSError as error:
+    print(type(error).__name__, end=" ")
+for pid in children:
+    os.kill(pid, signal.SIGKILL)
+    os.waitpid(pid, 0)
+print(len(children))
+"""
+
+
+@pytest.fixture(scope="module", params=[each for each in ENVIRONMENTS if each != "local"])
+def environment(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+async def test_a_fork_bomb_ends_at_the_limit(opened: Opener) -> None:
+    async with opened() as kernel:
+        error, children = (await kernel.said(FORK_BOMB)).split()
+        assert error == "BlockingIOError"
+        assert int(children) < 1024
+        assert await kernel.said("llm_query('still')") == "'<still>'"
+
+
+async def test_memory_ends_at_the_limit_and_the_kernel_comes_back(opened: Opener) -> None:
+    async with opened() as kernel:
+        await kernel.give("here")
+        ran = await kernel.run("big = bytearray(b'x') * (3 << 30)")
+        assert ran.status == "died"
+        assert "out of memory" in str(ran.restarted)
+        assert await kernel.said("context") == "'here'"
+
+
+async def test_a_file_of_the_host_is_not_there(kernel: Bench, tmp_path: Path) -> None:
+    tmp_path.chmod(0o755)
+    (tmp_path / "secret").write_text("of the host")
+    found = await kernel.said(f"import os\nos.path.exists({str(tmp_path / 'secret')!r})")
+    assert found == "False"
+
+
+async def test_there_is_no_network(kernel: Bench) -> None:
+    assert await kernel.said("import os\nos.listdir('/sys/class/net')") == "['lo']"
+    said = await kernel.said(
+        "import socket\n"
+        "try:\n    socket.create_connection(('192.0.2.1', 80), timeout=5)\n"
+        "except OSError as error:\n    print(error.strerror)"
+    )
+    assert said == "Network is unreachable"
+
+
+async def test_only_the_work_folder_can_be_written_to(kernel: Bench) -> None:
+    said = await kernel.said(
+        "import errno\n"
+        "for path in ('/usr/new', '/etc/new', '/new', 'new'):\n"
+        "    try:\n        open(path, 'w').close(); print('written')\n"
+        "    except OSError as error:\n        print(errno.errorcode[error.errno])"
+    )
+    assert said.split() == ["EROFS", "EROFS", "EROFS", "written"]

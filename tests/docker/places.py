@@ -1,0 +1,104 @@
+"""Kernels in containers for the tests, started as any Jupyter client starts them."""
+
+from __future__ import annotations
+
+import json
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from typing import Any
+
+from jupyter_client.blocking.client import BlockingKernelClient
+from jupyter_client.kernelspec import KernelSpecManager
+from jupyter_client.manager import KernelManager
+
+ARGV = ["python", "-m", "ipykernel_launcher", "-f", "{connection_file}"]
+SECONDS = 30
+
+
+def write_spec(folder: Path, name: str, config: dict[str, Any]) -> Path:
+    """A kernelspec that names the provisioner; returns the folder for ``kernel_dirs``."""
+    spec = {
+        "argv": ARGV,
+        "display_name": name,
+        "language": "python",
+        "metadata": {"kernel_provisioner": {"provisioner_name": "rlm-docker", "config": config}},
+    }
+    (folder / name).mkdir(parents=True)
+    (folder / name / "kernel.json").write_text(json.dumps(spec))
+    return folder
+
+
+class Sandbox:
+    """A kernel in a container, and what its cells print."""
+
+    def __init__(self, manager: KernelManager, client: BlockingKernelClient) -> None:
+        self.manager = manager
+        self.client = client
+
+    @property
+    def provisioner(self) -> Any:
+        return self.manager.provisioner
+
+    @property
+    def container(self) -> str:
+        return str(self.provisioner.place.name)
+
+    def run(self, source: str, timeout: float = SECONDS) -> str:
+        """What a cell prints, or its error's name and text."""
+        said: list[str] = []
+
+        def hear(message: dict[str, Any]) -> None:
+            content = message["content"]
+            if message["msg_type"] == "stream":
+                said.append(content["text"])
+            elif message["msg_type"] == "error":
+                said.append(f"{content['ename']}: {content['evalue']}")
+
+        self.client.execute_interactive(source, timeout=timeout, output_hook=hear)
+        return "".join(said).strip()
+
+    def start_cell(self, source: str) -> None:
+        self.client.execute(source)
+
+    def death(self) -> str:
+        """The reason, once the kernel is gone."""
+        self.provisioner.carrier.exited.result(SECONDS)
+        return str(self.provisioner.carrier.reason)
+
+
+@contextmanager
+def sandbox(folder: Path, config: dict[str, Any]) -> Iterator[Sandbox]:
+    """A kernel that answers; gone with its container afterwards."""
+    name = f"docker-{uuid.uuid4().hex[:8]}"
+    specs = KernelSpecManager(kernel_dirs=[str(write_spec(folder / name, name, config))])
+    manager = KernelManager(kernel_name=name, kernel_spec_manager=specs)
+    client = None
+    try:
+        manager.start_kernel()
+        client = manager.client()
+        client.start_channels()
+        client.wait_for_ready(timeout=SECONDS)
+        yield Sandbox(manager, client)
+    finally:
+        if client is not None:
+            client.stop_channels()
+        if manager.has_kernel:
+            manager.shutdown_kernel(now=True)
+        manager.context.destroy(linger=0)
+
+
+Opener = Callable[..., AbstractContextManager[Sandbox]]
+"""Settings by name to a kernel in a container."""
+
+
+def comes_true(condition: Callable[[], Any], seconds: float) -> bool:
+    """Whether it does within that time."""
+    limit = time.monotonic() + seconds
+    while time.monotonic() < limit:
+        if condition():
+            return True
+        time.sleep(0.05)
+    return bool(condition())

@@ -1,0 +1,149 @@
+"""A container goes with the process that made it, whenever and however that ends."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+from places import Opener, comes_true, write_spec
+
+from rlm_kernel.provisioners import strays
+
+pytestmark = pytest.mark.needs("docker")
+HOST = Path(__file__).with_name("doomed_host.py")
+GONE_SECONDS = 10
+
+
+class Doomed:
+    """A host process at a moment of its life; ``kill`` is kill -9."""
+
+    def __init__(self, process: subprocess.Popen[str], reaper: int) -> None:
+        self.process = process
+        self.reaper = reaper
+
+    def kill(self, reaper_too: bool = False) -> None:
+        if reaper_too:
+            os.kill(self.reaper, signal.SIGKILL)
+        self.process.kill()
+        self.process.wait(10)
+
+
+@pytest.fixture
+def doomed(image: str, label: str, tmp_path: Path) -> Iterator[Callable[[str], Doomed]]:
+    processes = []
+
+    def doomed_at(moment: str) -> Doomed:
+        labels = dict([label.split("=")])
+        specs = write_spec(
+            tmp_path / uuid.uuid4().hex, "doomed", {"image": image, "labels": labels}
+        )
+        process = subprocess.Popen(
+            [sys.executable, str(HOST), moment, str(specs)],
+            stdout=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+        processes.append(process)
+        assert process.stdout is not None
+        said = process.stdout.readline().split()
+        assert said[:1] == ["there"], said
+        return Doomed(process, int(said[1]))
+
+    yield doomed_at
+    for process in processes:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait(10)
+        assert process.stdout is not None
+        process.stdout.close()
+
+
+@pytest.fixture
+def left(engine: Any, label: str) -> Callable[[], list[str]]:
+    """The states of the test's containers."""
+
+    def states() -> list[str]:
+        found = engine.api.containers(all=True, filters={"label": label})
+        return [each["State"] for each in found]
+
+    return states
+
+
+@pytest.mark.parametrize(
+    ("moment", "states"),
+    [
+        ("created", ["created"]),
+        ("attached", ["created"]),
+        ("started", ["running"]),
+        ("ready", ["running"]),
+        ("busy", ["running"]),
+        ("forked", ["running"]),
+        ("two kernels", ["running", "running"]),
+    ],
+)
+def test_a_killed_host_leaves_no_container(
+    doomed: Callable[[str], Doomed], left: Callable[[], list[str]], moment: str, states: list[str]
+) -> None:
+    host = doomed(moment)
+    assert left() == states
+    host.kill()
+    assert comes_true(lambda: left() == [], GONE_SECONDS)
+
+
+def test_a_container_ends_with_its_pipe_where_all_of_its_host_is_killed(
+    doomed: Callable[[str], Doomed], left: Callable[[], list[str]]
+) -> None:
+    host = doomed("busy")
+    host.kill(reaper_too=True)
+    assert comes_true(lambda: left() == [], GONE_SECONDS)
+
+
+def test_strays_are_listed_and_removed(
+    engine: Any, doomed: Callable[[str], Doomed], left: Callable[[], list[str]], opened: Opener
+) -> None:
+    host = doomed("created")
+    assert left() == ["created"]
+    assert strays.strays(engine) == []  # its host lives
+    host.kill(reaper_too=True)
+    (stray,) = strays.strays(engine)
+    assert (stray.state, str(host.process.pid) in stray.host) == ("created", True)
+    with opened() as living:
+        assert strays.remove_strays(engine) == [stray]
+        assert living.run("print('alive')") == "alive"
+    assert left() == []
+
+
+def test_of_other_machines_nothing_is_a_stray(
+    engine: Any, doomed: Callable[[str], Doomed], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    doomed("created").kill(reaper_too=True)
+    with monkeypatch.context() as elsewhere:
+        elsewhere.setattr("platform.node", lambda: "another-machine")
+        assert strays.strays(engine) == []
+    assert len(strays.remove_strays(engine)) == 1
+
+
+def test_shutting_down_removes_the_container_at_once(
+    opened: Opener, left: Callable[[], list[str]]
+) -> None:
+    with opened():
+        assert left() == ["running"]
+    assert left() == []
+
+
+def test_a_restart_leaves_one_container(opened: Opener, left: Callable[[], list[str]]) -> None:
+    with opened() as place:
+        first = place.container
+        place.run("kept = 1")
+        place.manager.restart_kernel(now=True)
+        place.client.wait_for_ready(timeout=30)
+        assert place.run("kept").startswith("NameError")
+        assert (place.container != first, left()) == (True, ["running"])

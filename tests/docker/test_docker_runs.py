@@ -1,0 +1,218 @@
+"""Whole runs whose cells run in containers, through ``RLM``, ``replay`` and ``rlm run``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from asking import ask, block, calls, cells, check_whole, events, of, script, told
+
+from rlm_kernel import RLM, ContextError, Limits, Result, UsageError, cli
+from rlm_kernel.engine import engine as core
+from rlm_kernel.events import KernelRestarted, NodeStarted
+from rlm_kernel.record import trajectory
+from rlm_kernel.replay import Verdict, replay
+from rlm_kernel.run import Kernels
+from rlm_kernel.testing import ScriptedLM
+
+pytestmark = pytest.mark.needs("docker")
+
+TALKATIVE = (
+    "n = llm_query_batched([f'how many in {i}?' for i in range(5)])\nprint(len(context), n)",
+    "def fails():\n    1 / 0\nfails()",
+    "from IPython.display import HTML\nprint({'a', 'b', 'c'}, table)\nHTML('<b>x</b>')",
+    "child = rlm_query('child?', {'for': 'the child'})",
+    "FINAL_VAR(n[2] + child + shout('a'))",
+)
+FORK_BOMB = """
+import os, time
+print(len(context))
+while True:
+    if not os.fork():
+        time.sleep(60)
+"""
+FULL = """
+print(len(context))
+open("/work/big", "wb").write(bytes(20 << 20))
+"""
+
+
+def shout(text: str) -> str:
+    return text.upper()
+
+
+def _talkative() -> ScriptedLM:
+    """A batch, a failed cell, rich output, a child and calls back to the host."""
+    turns = iter(map(block, TALKATIVE))
+
+    def turn(messages: list[dict[str, Any]]) -> str:
+        if ": child?" in messages[1]["content"]:
+            return block("print(context)\nFINAL_VAR(context['for'] + llm_query('deep'))")
+        return next(turns)
+
+    return ScriptedLM(turn, lambda prompt: f"<{prompt}>")
+
+
+def _told_of(environment: dict[str, Any], out: Path) -> Result:
+    tools = {"shout": shout, "table": [1, 2, 3]}
+    result = ask(_talkative(), out, "line one\r\n" * 9000, tools=tools, **environment)
+    assert result.status == "answered", result
+    return result
+
+
+def _replayed(result: Result, kernels: Kernels) -> Verdict:
+    recorded = trajectory.load(result.trajectory.parent)
+    return core().run(replay(recorded, lambda text: None, kernels=kernels))
+
+
+@pytest.fixture
+def docker(image: str) -> dict[str, Any]:
+    """The settings that put cells into a container."""
+    return {"environment": "docker", "image": image}
+
+
+@pytest.fixture(scope="module")
+def in_docker(image: str, tmp_path_factory: pytest.TempPathFactory) -> Result:
+    out = tmp_path_factory.mktemp("docker") / "run"
+    return _told_of({"environment": "docker", "image": image}, out)
+
+
+def test_a_run_calls_lms_children_and_tools_from_a_container(in_docker: Result) -> None:
+    assert in_docker.response == "<how many in 2?>the child<deep>A"
+    assert {call.op for call in calls(in_docker)} == {
+        "llm_query_batched",
+        "llm_query",
+        "rlm_query",
+        "tool",
+    }
+    assert [n.node for n in of(NodeStarted, events(in_docker))] == ["0", "0.1"]
+    assert [cell.status for cell in cells(in_docker)] == ["ok", "error", "ok", "ok", "ok"]
+    check_whole(in_docker)
+
+
+def test_a_record_of_a_container_replays_there_and_here(in_docker: Result, image: str) -> None:
+    for kernels in (Kernels("docker", {"image": image}), Kernels()):
+        verdict = _replayed(in_docker, kernels)
+        assert (verdict.result, verdict.differences) == ("equal", [])
+        assert (verdict.cells, verdict.calls) == (6, 8)
+
+
+def test_a_record_of_this_machine_replays_in_a_container(image: str, tmp_path: Path) -> None:
+    verdict = _replayed(_told_of({}, tmp_path / "run"), Kernels("docker", {"image": image}))
+    assert (verdict.result, verdict.differences) == ("equal", [])
+    assert (verdict.cells, verdict.calls) == (6, 8)
+
+
+def test_a_second_question_finds_the_variables_of_the_first(
+    docker: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    lm = script(
+        "kept = context + '!'\nprint(kept)\nFINAL_VAR(kept)",
+        "print(context)\nFINAL_VAR(kept + context)",
+    )
+    with RLM(model=lm, persistent=True, **docker) as rlm:
+        assert rlm.completion("one", "What is it?").response == "one!"
+        assert rlm.completion("two", "And now?").response == "one!two"
+
+
+def test_the_lm_is_told_of_the_limit_of_memory_and_goes_on(
+    docker: dict[str, Any], tmp_path: Path
+) -> None:
+    lm = script(
+        "kept = len(context)\nprint(kept)",
+        "big = bytearray(b'x') * (2 << 30)",
+        "print('kept' in globals(), context)\nFINAL_VAR(context)",
+    )
+    result = ask(lm, tmp_path / "run", "the text", memory="512m", **docker)
+    assert (result.status, result.response) == ("answered", "the text")
+    notice = told(lm, 3)
+    assert "out of memory" in notice
+    assert "512m" in notice
+    assert "these variables are lost: kept" in notice
+    [restart] = of(KernelRestarted, events(result))
+    assert restart.reason == (
+        "the kernel ended (signal 9, out of memory)\n"
+        "The container's limit of memory is 512m (`memory`)."
+    )
+    assert [cell.status for cell in cells(result)] == ["ok", "died", "ok"]
+    check_whole(result)
+
+
+def test_a_fork_bomb_is_contained_and_the_run_goes_on(
+    docker: dict[str, Any], tmp_path: Path
+) -> None:
+    lm = script(FORK_BOMB, "print(context)\nFINAL_VAR(context + llm_query('still'))")
+    limits = Limits(cell_seconds=10)
+    result = ask(lm, tmp_path / "run", "the text", pids=64, limits=limits, **docker)
+    assert (result.status, result.response) == ("answered", "the text<still>")
+    assert "BlockingIOError" in told(lm, 2)
+    check_whole(result)
+
+
+def test_a_full_work_folder_is_told_and_the_run_goes_on(
+    docker: dict[str, Any], tmp_path: Path
+) -> None:
+    lm = script(FULL, "print(context)\nFINAL_VAR(context + llm_query('still'))")
+    result = ask(lm, tmp_path / "run", "the text", tmpfs="16m", **docker)
+    assert (result.status, result.response) == ("answered", "the text<still>")
+    assert "No space left on device" in told(lm, 2)
+    check_whole(result)
+
+
+def test_a_context_that_does_not_fit_names_the_setting(
+    docker: dict[str, Any], tmp_path: Path
+) -> None:
+    with pytest.raises(ContextError, match=r"No space left on device.*16m.*`tmpfs`"):
+        ask(script(), tmp_path / "run", "x" * (20 << 20), tmpfs="16m", **docker)
+
+
+def test_a_childs_context_that_does_not_fit_is_an_error_in_the_parents_cell(
+    docker: dict[str, Any], tmp_path: Path
+) -> None:
+    lm = script(
+        "print(context)\nrlm_query('child?', 'x' * (20 << 20))",
+        "FINAL_VAR(context + llm_query('still'))",
+    )
+    result = ask(lm, tmp_path / "run", "the text", tmpfs="16m", **docker)
+    assert (result.status, result.response) == ("answered", "the text<still>")
+    assert "`tmpfs`" in told(lm, 2)
+    check_whole(result)
+
+
+def test_keys_of_the_host_are_not_in_the_container(
+    docker: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RLM_API_KEY", "canary-key-123")
+    monkeypatch.setenv("RLM_PASSED", "on purpose")
+    lm = script(
+        "import os, pathlib\nprint(context)\nseen = [str(dict(os.environ))]\n"
+        "for path in pathlib.Path('/proc').glob('[0-9]*/environ'):\n"
+        "    try:\n        seen.append(path.read_text())\n"
+        "    except OSError:\n        pass\n"
+        "FINAL_VAR(['canary-key' + '-123' in str(seen), 'on purpose' in str(seen)])"
+    )
+    result = ask(lm, tmp_path / "run", pass_env=("RLM_PASSED",), **docker)
+    assert result.response == "[False, True]"
+
+
+def test_without_an_engine_the_setting_is_refused_kindly(
+    docker: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/none.sock")
+    with pytest.raises(UsageError, match="no Docker engine answers"):
+        ask(script(), tmp_path / "run", **docker)
+
+
+def test_without_an_engine_the_command_ends_with_status_2(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/none.sock")
+    (tmp_path / "text").write_text("some text")
+    where = ["--context", str(tmp_path / "text"), "--out", str(tmp_path / "run")]
+    lm = ["--base-url", "http://127.0.0.1:9/v1", "--model", "none"]
+    assert cli.main(["run", "What?", "--env", "docker", *where, *lm]) == 2
+    said = capsys.readouterr()
+    assert "no Docker engine answers" in said.err
+    assert said.out == ""
