@@ -1,0 +1,48 @@
+"""The command ``rlm``."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Sequence
+
+from rich.console import Console
+
+from .. import __version__
+from ..errors import RLMError, UsageError
+from ..privacy import hide_from_children
+from . import ask, machine, records
+from .options import FAILED, INTERRUPTED, USAGE
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; returns its exit status."""
+    hide_from_children()
+    options = _parser().parse_args(arguments)
+    work: Callable[[argparse.Namespace], int] = options.work
+    errors = Console(stderr=True)
+    try:
+        return work(options)
+    except UsageError as error:
+        errors.print(f"rlm: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
+        return USAGE
+    except RLMError as error:
+        errors.print(f"rlm: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
+        return FAILED
+    except KeyboardInterrupt:
+        errors.print("rlm: interrupted", style="yellow")
+        return INTERRUPTED
+    except BrokenPipeError:
+        return FAILED
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="rlm",
+        description="Answer questions about inputs of any length: a language model writes a "
+        "notebook about them.",
+    )
+    parser.add_argument("--version", action="version", version=f"rlm {__version__}")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    for group in (ask, records, machine):
+        group.add(commands)
+    return parser

@@ -1,0 +1,102 @@
+"""Commands on this machine: what is in force here, what was put here, what was left here."""
+
+from __future__ import annotations
+
+import argparse
+from contextlib import closing
+from typing import Any
+
+from rich.console import Console
+
+from ..engine import engine
+from .options import ANSWERED, FAILED, place_options, settle
+
+
+def add(commands: Any) -> None:
+    _doctor_parser(commands)
+    _local_parser(commands)
+    _install_parser(commands)
+    _clean_parser(commands)
+
+
+def _doctor_parser(commands: Any) -> None:
+    doctor = commands.add_parser(
+        "doctor", help="say what is in force, where it comes from, and whether it answers"
+    )
+    doctor.set_defaults(work=_doctor)
+    doctor.add_argument("--model")
+    doctor.add_argument("--sub-model")
+    doctor.add_argument("--base-url", metavar="URL")
+    place_options(doctor)
+
+
+def _local_parser(commands: Any) -> None:
+    local = commands.add_parser("local", help="the embedded LM")
+    parts = local.add_subparsers(required=True, metavar="ACTION")
+    fetch = parts.add_parser("fetch", help="download its weights (1.6 GB, Apache-2.0)")
+    fetch.set_defaults(work=_fetch)
+    fetch.add_argument("--yes", action="store_true", help="do not ask")
+
+
+def _install_parser(commands: Any) -> None:
+    install = commands.add_parser(
+        "install",
+        help="add the kernel RLM to the Jupyter of another environment",
+        description="Write a kernelspec that starts this Python. The Jupyter of this environment "
+        "has one already, from pip.",
+    )
+    install.set_defaults(work=_install)
+    where = install.add_mutually_exclusive_group()
+    where.add_argument("--user", action="store_true", help="in your own Jupyter folder")
+    where.add_argument("--prefix", metavar="DIR", help="in an environment's folder")
+    install.add_argument("--name", default="rlm", help="of the kernelspec; by default rlm")
+    install.add_argument("--display-name", metavar="TEXT", help="in menus; by default RLM")
+
+
+def _clean_parser(commands: Any) -> None:
+    clean = commands.add_parser(
+        "clean",
+        help="remove containers whose process is gone",
+        description="Remove the containers of rlm_kernel on this machine's Docker engine whose "
+        "process has ended without removing them. `rlm doctor --env docker` lists them.",
+    )
+    clean.set_defaults(work=_clean)
+
+
+def _doctor(options: argparse.Namespace) -> int:
+    from .. import doctor
+
+    good = engine().run(doctor.examine(settle(options), Console()))
+    return ANSWERED if good else FAILED
+
+
+def _fetch(options: argparse.Namespace) -> int:
+    from ..embedded.fetching import fetch_with_progress
+
+    fetch_with_progress(Console(stderr=True), options.yes)
+    return ANSWERED
+
+
+def _clean(options: argparse.Namespace) -> int:
+    from ..provisioners.engine import connect
+    from ..provisioners.strays import remove_strays
+
+    with closing(connect()) as client:
+        removed = remove_strays(client)
+    for stray in removed:
+        print(f"{stray.name} ({stray.state}, {stray.image})")
+    print(f"{len(removed)} removed")
+    return ANSWERED
+
+
+def _install(options: argparse.Namespace) -> int:
+    from ..kernel.install import install
+
+    folder = install(
+        user=options.user,
+        prefix=options.prefix,
+        name=options.name,
+        display_name=options.display_name,
+    )
+    print(folder)
+    return ANSWERED

@@ -1,0 +1,29 @@
+"""Options that several commands share, and what they end in."""
+
+from __future__ import annotations
+
+import argparse
+
+from .. import config
+from ..settings import ENVIRONMENTS, MEANINGS, InForce, Layer, in_force
+
+ANSWERED, FAILED, USAGE, LIMIT, INTERRUPTED = 0, 1, 2, 3, 130
+"""Exit statuses. The first also means: done, equal, good."""
+_PLACE_OPTIONS = {
+    "kernel": "NAME", "image": "NAME", "packages": "NAMES", "network": "MODE", "memory": "SIZE",
+    "cpus": "N", "pids": "N", "tmpfs": "SIZE",
+}  # fmt: skip
+
+
+def place_options(parser: argparse.ArgumentParser) -> None:
+    """Where cells run, and what a sandbox is given."""
+    for name, metavar in _PLACE_OPTIONS.items():
+        parser.add_argument(f"--{name}", metavar=metavar, help=MEANINGS[name])
+    parser.add_argument("--env", dest="environment", metavar="NAME", help=" or ".join(ENVIRONMENTS))
+
+
+def settle(options: argparse.Namespace, *without: str) -> InForce:
+    """What the options, but for those ``without``, the environment and the config files set."""
+    left_out = {"work", *without}
+    given = {n: v for n, v in vars(options).items() if n not in left_out and v is not None}
+    return in_force(layers=[Layer("--{option}", given)], config=config.load())
