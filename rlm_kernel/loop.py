@@ -172,6 +172,7 @@ class Node:
                         open_repl(self._calls, self.run.setup(self.task.node))
                     )
                 repl.calls = self._calls
+                self._share(repl)
                 outcome = await self._turns(repl)
         except asyncio.CancelledError:
             tripped = self.run.ledger.seconds_left is not None and self.run.ledger.seconds_left <= 0
@@ -189,6 +190,11 @@ class Node:
         finally:
             self.run.emit(NodeEnded(self.task.node, *_fields(outcome), time.time()))
         return outcome
+
+    def _share(self, repl: Repl) -> None:
+        """Let children find the root's sandbox, which a restart changes."""
+        if self.task.parent is None:
+            self.run.sandbox = lambda: repl.sandbox
 
     async def _turns(self, repl: Repl) -> Outcome:
         info = await self._start(repl)

@@ -44,6 +44,10 @@ class Place(Protocol):
     kernel: Kernel
     folder: Path
     """Private, on this machine."""
+    sandbox: str
+    """What a further kernel names to join this one's sandbox; empty where there is none."""
+    carries: bool
+    """Whether what is ``put`` there is a copy, which the kernel may remove once it is read."""
 
     async def put(self, name: str, source: Path | bytes) -> str:
         """Make bytes, a file or a folder readable there. Raises ``ContextError``."""
@@ -60,6 +64,9 @@ class Place(Protocol):
 
 class _Here:
     """This machine: the kernel reads what we read."""
+
+    sandbox = ""
+    carries = False
 
     def __init__(self, kernel: Kernel, folder: Path) -> None:
         self.kernel = kernel
@@ -84,9 +91,12 @@ class _Here:
 class _Elsewhere:
     """A sandbox: all goes through the carrier of its provisioner."""
 
+    carries = True
+
     def __init__(self, kernel: Kernel, folder: Path, sandbox: Mapping[str, Any]) -> None:
         self.kernel = kernel
         self.folder = folder
+        self.sandbox = kernel.provisioner.container
         self._carrier = kernel.provisioner.carrier
         self._room = sandbox.get("tmpfs")
 

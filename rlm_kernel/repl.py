@@ -92,6 +92,11 @@ class Repl:
         return self._live.kernel
 
     @property
+    def sandbox(self) -> str:
+        """See ``places.Place``; another one after a restart."""
+        return self._live.sandbox
+
+    @property
     def names(self) -> list[str]:
         """The variables that cells made so far, oldest first, as of the last cell."""
         return list(self._names)

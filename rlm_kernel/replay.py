@@ -196,10 +196,13 @@ def _found(recorded: Recorded, spec: dict[str, Any], what: str) -> contexts.Sour
 
 
 def recorded_kernels(recorded: Recorded) -> Kernels:
-    """How the run's kernels were made. Records of the first versions do not say where."""
+    """How the run's kernels were made, without what would open a sandbox: whether code that came
+    with a record may reach the network or this machine's files is for the user to say. Records of
+    the first versions do not say where."""
     settings = recorded.settings
-    where, sandbox = settings.get("environment", "local"), settings.get("sandbox", {})
-    return Kernels(where, sandbox, settings.get("kernel", "python3"))
+    made: dict[str, Any] = settings.get("sandbox", {})
+    sandbox = {name: value for name, value in made.items() if name not in ("network", "mounts")}
+    return Kernels(settings.get("environment", "local"), sandbox, settings.get("kernel", "python3"))
 
 
 def _setup(recorded: Recorded, spot: Spot) -> Setup:

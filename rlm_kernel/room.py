@@ -45,6 +45,7 @@ class Room:
     def __init__(self, place: Place) -> None:
         self.kernel = place.kernel
         self._place = place
+        self.sandbox = place.sandbox
         self._told: asyncio.Future[broker.Request] | None = None
 
     def told(self, request: broker.Request) -> None:
@@ -77,7 +78,7 @@ class Room:
         """Bind ``context`` to the source's value."""
         spec, path = await self._placed(source, "context")
         report = await self._ask(f"set_context({spec!r}, {path!r})")
-        return _info(report.header.get("info"), spec, source.notice)
+        return _info(report.header.get("info"), source.spec(), source.notice)
 
     async def find(self, name: str) -> None:
         """Raises ``ContextError`` if the kernel has no such variable."""
@@ -103,9 +104,11 @@ class Room:
         return source
 
     async def _placed(self, source: Source, name: str) -> tuple[dict[str, Any], str]:
-        """How the kernel must read the source's bytes, and where it finds them."""
+        """How the kernel must read the source's bytes, and where it finds them. A copy made for it
+        takes room in the sandbox's memory: it goes once it is read."""
         data = source.path if source.path is not None else source.data or b""
-        return source.spec(), await self._place.put(f"value-{name}", data)
+        path = await self._place.put(f"value-{name}", data)
+        return {**source.spec(), "remove": self._place.carries and source.kind != "folder"}, path
 
     async def _ask(self, call: str) -> broker.Request:
         """What the guest tells when this call of its module is made."""

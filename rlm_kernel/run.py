@@ -22,6 +22,8 @@ from .room import Setup
 from .settings import InForce
 from .tools import Tools
 
+ROOT = "0"
+"""The root's node."""
 INLINE_BYTES = 32_768
 """Contexts up to this size stand in the record; larger ones go to ``blobs`` or stay by path."""
 COPIED_BYTES = 16 << 20
@@ -63,13 +65,15 @@ class Model:
 @dataclass(frozen=True)
 class Kernels:
     """How inner kernels are made: environment and the settings of its sandbox, kernelspec, further
-    environment variables, working folder (None: a folder of each node's own in the run folder)."""
+    environment variables, working folder (None: a folder of each node's own in the run folder),
+    and whether children share the root's sandbox."""
 
     environment: str = "local"
     sandbox: Mapping[str, Any] = field(default_factory=dict)
     kernel_name: str = "python3"
     env: dict[str, str] = field(default_factory=dict)
     cwd: Path | None = None
+    shared: bool = False
 
     def spot(self, cwd: Path, *, history: bool = False) -> Spot:
         """Where one kernel runs; ``cwd`` is for the environment ``local``."""
@@ -80,7 +84,13 @@ def kernels_of(force: InForce) -> Kernels:
     """How the settings want inner kernels made, with what they pass on of our environment."""
     settings = force.settings
     passed = {name: os.environ[name] for name in settings.pass_env if name in os.environ}
-    return Kernels(settings.environment, settings.sandbox, settings.kernel, passed)
+    return Kernels(
+        settings.environment,
+        settings.sandbox,
+        settings.kernel,
+        passed,
+        shared=settings.children == "shared",
+    )
 
 
 class CallMeter:
@@ -124,6 +134,8 @@ class Run:
         self.tools = tools
         self.kernels = kernels
         self.ledger = Ledger(limits)
+        self.sandbox: Callable[[], str] = str
+        """The name of the root's sandbox, as it is now; empty where there is none to share."""
         self._places: dict[int, asyncio.Semaphore] = {}
 
     def place(self, depth: int) -> asyncio.Semaphore:
@@ -147,9 +159,11 @@ class Run:
 
     def setup(self, node: str) -> Setup:
         """What a node's kernel is given besides its context."""
-        cwd = self.kernels.cwd or self.folder / "files" / node
+        spot = self.kernels.spot(self.kernels.cwd or self.folder / "files" / node)
+        if self.kernels.shared and node != ROOT and (name := self.sandbox()):
+            spot = replace(spot, sandbox={**spot.sandbox, "join": name})
         return Setup(
-            self.kernels.spot(cwd),
+            spot,
             tools=self.tools.functions,
             data=self.tools.data,
             max_prompt_chars=self.prompt_chars,

@@ -280,6 +280,7 @@ class Session:
         force = self.force
         models = await self._open(force)
         run, recorder = self._begin(models, force, self._folder(None), [])
+        run.sandbox = lambda: self._repl.sandbox if self._repl is not None else ""
         await self._announce(run, force, ByHand.QUESTION, None)
         return run, recorder
 

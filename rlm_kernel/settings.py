@@ -37,6 +37,7 @@ CHOICES = {
     "prompt": tuple(STYLES),
     "environment": ENVIRONMENTS,
     "network": ("none", "bridge"),
+    "children": ("own", "shared"),
 }
 """The values of settings that have few."""
 SECRETS = ("api_key", "sub_api_key")
@@ -64,6 +65,8 @@ MEANINGS = {
     "cpus": "a sandbox's limit of processor time, in processors",
     "pids": "a sandbox's limit of processes and threads",
     "tmpfs": "the size of a container's /work and /tmp, such as 1g",
+    "mounts": "folders and files that code in a container may read, each at /mnt/NAME",
+    "children": "own or shared: whether a child has a container of its own or uses the root's",
     "max_turns": "LM replies in each node",
     "max_depth": "levels of children",
     "max_calls": "sub-calls and children",
@@ -111,13 +114,16 @@ class Settings:
     cpus: float = 2.0
     pids: int = 1024
     tmpfs: str = "1g"
+    mounts: tuple[str, ...] = ()
+    children: str = "own"
 
     @property
     def sandbox(self) -> dict[str, Any]:
         """What the provisioner of a sandbox is told."""
         same = ("network", "memory", "cpus", "pids", "tmpfs")
         chosen = {"image": self.image or "", "packages": list(self.packages)}
-        return chosen | {name: getattr(self, name) for name in same}
+        mounts = {"mounts": mounted(self.mounts)} if self.mounts else {}
+        return chosen | mounts | {name: getattr(self, name) for name in same}
 
     @property
     def embedded(self) -> bool:
@@ -245,6 +251,8 @@ def _check_range(name: str, value: Any, label: str) -> None:
         raise UsageError(f"{label}={value!r}: give a number of at least {_LEAST[name]}")
     elif name == "pass_env":
         _check_passed(value, label)
+    elif name == "mounts":
+        _check_mounts(value, label)
 
 
 def _check_passed(names: tuple[Any, ...], label: str) -> None:
@@ -256,6 +264,20 @@ def _check_passed(names: tuple[Any, ...], label: str) -> None:
                 f"{label}: {name} stays out of the cells' environment: code that an LM wrote could "
                 "send the key anywhere. Cells ask LMs by llm_query, without a key."
             )
+
+
+def _check_mounts(names: tuple[Any, ...], label: str) -> None:
+    for name in names:
+        if not isinstance(name, str) or not Path(name).expanduser().exists():
+            raise UsageError(f"{label}: there is no folder or file {str(name)!r}")
+    if len(mounted(names)) > len({*mounted(names).values()}):
+        raise UsageError(f"{label}: two of {', '.join(names)} would be the same place under /mnt")
+
+
+def mounted(paths: tuple[str, ...]) -> dict[str, str]:
+    """Folders and files here to where code in a container finds them."""
+    whole = [Path(path).expanduser().resolve() for path in paths]
+    return {str(path): f"/mnt/{path.name or 'root'}" for path in whole}
 
 
 def in_force(

@@ -94,6 +94,9 @@ def test_no_repr_shows_a_key() -> None:
     ("given", "words"),
     [
         ({"modle": "x"}, "did you mean 'model'"),
+        ({"mounts": "/no/such"}, "mounts: there is no folder or file '/no/such'"),
+        ({"mounts": ["/", "/root"]}, "would be the same place under /mnt"),
+        ({"children": "many"}, "give own or shared"),
         ({"max_turn": 3}, "did you mean 'max_turns'"),
         ({"max_turns": "many"}, "give a whole number"),
         ({"max_turns": "2.5"}, "give a whole number"),

@@ -11,7 +11,7 @@ ANSWERED, FAILED, USAGE, LIMIT, INTERRUPTED = 0, 1, 2, 3, 130
 """Exit statuses. The first also means: done, equal, good."""
 _PLACE_OPTIONS = {
     "kernel": "NAME", "image": "NAME", "packages": "NAMES", "network": "MODE", "memory": "SIZE",
-    "cpus": "N", "pids": "N", "tmpfs": "SIZE",
+    "cpus": "N", "pids": "N", "tmpfs": "SIZE", "mounts": "PATHS", "children": "HOW",
 }  # fmt: skip
 
 

@@ -7,6 +7,7 @@ import difflib
 import io
 import json
 import math
+import mmap
 import os
 import pickle
 from collections.abc import Iterator, Mapping
@@ -19,10 +20,18 @@ _TEXT_CONTROLS = bytes(range(0x00, 0x08)) + bytes(range(0x0E, 0x1B)) + bytes(ran
 
 
 def load(spec: dict[str, Any], path: str) -> Any:
-    """The object that ``context`` is bound to. ``path`` is where the bytes are in this machine.
+    """The object that ``context`` is bound to. ``path`` is where the bytes are in this machine;
+    with ``remove`` in the spec the file goes once it is read.
 
     Text that turns out not to be the JSON or CSV it was taken for is given as ``str``.
     """
+    value = _loaded(spec, path)
+    if spec.get("remove"):
+        os.unlink(path)
+    return value
+
+
+def _loaded(spec: dict[str, Any], path: str) -> Any:
     kind = spec["kind"]
     if kind == "folder":
         return Folder(path, spec["name"])
@@ -31,13 +40,20 @@ def load(spec: dict[str, Any], path: str) -> Any:
     with open(path, "rb") as file:
         if kind == "pickle":
             return pickle.load(file)
-        data = file.read()
-    if kind == "bytes":
-        return data
-    text = data.decode(spec["encoding"], spec["errors"])
+        if kind == "bytes":
+            return file.read()
+        text = _decoded(file, spec["encoding"], spec["errors"])
     if kind == "jsonl":
         return [_json_or_text(line.rstrip("\r")) for line in text.split("\n") if line.strip()]
     return _json_or_text(text) if kind == "json" else text
+
+
+def _decoded(file: Any, encoding: str, errors: str) -> str:
+    """The file's text. It is mapped, not read: a copy of it beside the text might not fit."""
+    if os.fstat(file.fileno()).st_size == 0:
+        return ""
+    with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        return str(data, encoding, errors)
 
 
 class Folder(Mapping):

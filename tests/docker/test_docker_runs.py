@@ -117,6 +117,56 @@ def test_a_second_question_finds_the_variables_of_the_first(
         assert rlm.completion("two", "And now?").response == "one!two"
 
 
+def test_the_copy_of_a_context_goes_once_it_is_read(docker: dict[str, Any], tmp_path: Path) -> None:
+    look = "import glob\nprint(len(context), glob.glob('/tmp/rlm-*/value-*'))"
+    result = ask(script(look, "FINAL_VAR(len(context))"), tmp_path / "run", "é" * 100_000, **docker)
+    assert result.response == "100000"
+    assert cells(result)[0].outputs[0]["text"] == "100000 []\n"
+
+
+def test_a_folder_that_is_mounted_can_be_read_and_not_written(
+    docker: dict[str, Any], tmp_path: Path
+) -> None:
+    folder = tmp_path / "data"
+    folder.mkdir()
+    (folder / "prices.csv").write_text("a,b\n")
+    read = "print(context, open('/mnt/data/prices.csv').read())\nopen('/mnt/data/new', 'w')"
+    lm = script(read, "FINAL_VAR('all done')")
+    result = ask(lm, tmp_path / "run", "yes", **docker, mounts=[str(folder)])
+    printed, failed = cells(result)[0].outputs
+    assert printed["text"] == "yes a,b\n\n"
+    assert (failed["ename"], list(folder.iterdir())) == ("OSError", [folder / "prices.csv"])
+
+
+def test_a_record_does_not_say_what_its_replay_may_reach(
+    docker: dict[str, Any], tmp_path: Path
+) -> None:
+    secret = tmp_path / "secret"
+    secret.write_text("the canary")
+    read = "import os\nprint(context, os.path.exists('/mnt/secret'))\nFINAL_VAR('all done')"
+    result = ask(script(read), tmp_path / "run", "yes", **docker, mounts=[str(secret)])
+    assert cells(result)[0].outputs[0]["text"] == "yes True\n"
+    recorded = trajectory.load(result.trajectory.parent)
+    verdict = core().run(replay(recorded, lambda text: None))
+    assert verdict.result == "differs"
+    assert "now: yes False" in verdict.differences[0]
+
+
+@pytest.mark.parametrize(("children", "found"), [("own", "False"), ("shared", "True")])
+def test_a_child_has_a_container_of_its_own_or_the_roots(
+    docker: dict[str, Any], tmp_path: Path, children: str, found: str
+) -> None:
+    start = "open('/work/note', 'w').write(context)\nFINAL_VAR(rlm_query('see?', 'child'))"
+    look = "import os\nprint(context)\nFINAL_VAR(os.path.exists('/work/note'))"
+
+    def turn(messages: list[dict[str, Any]]) -> str:
+        return block(look if ": see?" in messages[1]["content"] else start)
+
+    result = ask(ScriptedLM(turn), tmp_path / "run", "root", **docker, children=children)
+    assert result.response == found
+    check_whole(result)
+
+
 def test_the_lm_is_told_of_the_limit_of_memory_and_goes_on(
     docker: dict[str, Any], tmp_path: Path
 ) -> None:
