@@ -186,6 +186,8 @@ class SharedPlace(Place):
     """A further kernel in a container that runs: it starts sooner, and shares that container's
     limits, files and end. Its code can read and end the other kernels' there."""
 
+    _exec = ""
+
     def _open(self, command: list[str], environment: Mapping[str, str]) -> DockerPipe:
         api = self._client.api
         started = api.exec_create(
@@ -196,9 +198,16 @@ class SharedPlace(Place):
             workdir=WORK,
             environment=dict(environment),
         )
-        connection = api.exec_start(started["Id"], socket=True)
+        self._exec = started["Id"]
+        connection = api.exec_start(self._exec, socket=True)
         self.pipe = DockerPipe(connection, self.how_it_ended)
         return self.pipe
 
     def _remove(self) -> None:
         """The container is another kernel's; this one's relay ends with the pipe."""
+
+    def _end_by_events(self) -> tuple[str, set[str]]:
+        """A relay that ended by itself leaves the container running: no event would come."""
+        if self._client.api.exec_inspect(self._exec)["ExitCode"] == 0:
+            return "0", set()
+        return super()._end_by_events()
