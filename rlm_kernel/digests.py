@@ -1,7 +1,7 @@
 """What makes two values the same: canonical JSON, the identity of a call, the digest of outputs.
 
 All of it is pure and stable: replay compares these values with those of an older record, so a
-change here needs a new version of the schema.
+new rule is one of a new version of the schema.
 """
 
 from __future__ import annotations
@@ -10,10 +10,13 @@ import hashlib
 import json
 import re
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from .events import Output
 
+VERSION = 2
+"""Of the rules that a record made now goes by."""
 _TEXTS = ("text", "evalue")
 
 
@@ -27,16 +30,33 @@ def sha256(text: str) -> str:
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
+def node_seed(seed: int, node: str) -> int:
+    """The seed of one node of a run: children that run the same code must not draw the same."""
+    return int(sha256(f"{seed}/{node}")[:8], 16)
+
+
 def call_key(op: str, args: Any) -> str:
     """24 hex digits for what was written: the operation and its arguments as plain JSON data."""
     return hashlib.sha256(canonical([op, args]).encode("ascii")).hexdigest()[:24]
 
 
-def digest(outputs: list[Output]) -> str:
-    """SHA-256 of a cell's outputs, after every one of ``RULES`` was applied in its order."""
+def digest(outputs: list[Output], *, version: int = VERSION, concurrent: bool = False) -> str:
+    """SHA-256 of a cell's outputs, after every one of ``RULES`` that its ``version`` has was
+    applied in its order. ``concurrent`` says that threads or tasks wrote them together."""
     for rule in RULES.values():
-        outputs = rule(outputs)
+        if rule.since <= version and (concurrent or not rule.concurrent):
+            outputs = rule.apply(outputs)
     return hashlib.sha256(canonical(outputs).encode("ascii")).hexdigest()
+
+
+@dataclass(frozen=True)
+class Rule:
+    """Makes outputs alike that differ by chance. ``since`` is the first version that has it;
+    with ``concurrent`` it is for the outputs of threads or tasks only."""
+
+    apply: Callable[[list[Output]], list[Output]]
+    since: int = 1
+    concurrent: bool = False
 
 
 def _lines_joined(outputs: list[Output]) -> list[Output]:
@@ -85,7 +105,34 @@ def _ids_dropped(outputs: list[Output]) -> list[Output]:
     ]
 
 
-def _replaced(sign: str, pattern: str, by: str) -> Callable[[list[Output]], list[Output]]:
+def _overwritten_dropped(outputs: list[Output]) -> list[Output]:
+    """How often a progress bar is drawn anew depends on the time; its last state counts."""
+    return [
+        {**output, "text": _OVERWRITTEN.sub("", output["text"])}
+        if "stream" in output and "\r" in output["text"]
+        else output
+        for output in outputs
+    ]
+
+
+_OVERWRITTEN = re.compile(r"[^\n]*\r(?=[^\r\n])")
+
+
+def _order_dropped(outputs: list[Output]) -> list[Output]:
+    """Which of several threads writes first is chance: the lines of each stream, and the
+    displays, count in any order."""
+    streams: dict[str, list[str]] = {}
+    others = []
+    for output in outputs:
+        if "stream" in output:
+            streams.setdefault(output["stream"], []).extend(output["text"].split("\n"))
+        else:
+            others.append(output)
+    sorted_streams = [{"stream": n, "text": sorted(streams[n])} for n in sorted(streams)]
+    return [*sorted_streams, *sorted(others, key=canonical)]
+
+
+def _replaced(sign: str, pattern: str, by: str, since: int = 1) -> Rule:
     found = re.compile(pattern)
 
     def walk(value: Any) -> Any:
@@ -98,14 +145,15 @@ def _replaced(sign: str, pattern: str, by: str) -> Callable[[list[Output]], list
             return {key: walk(part) for key, part in value.items()}
         return value
 
-    return walk
+    return Rule(walk, since)
 
 
-RULES: dict[str, Callable[[list[Output]], list[Output]]] = {
-    "lines_joined": _lines_joined,
-    "streams_joined": _streams_joined,
-    "counts_dropped": _counts_dropped,
-    "ids_dropped": _ids_dropped,
+RULES: dict[str, Rule] = {
+    "lines_joined": Rule(_lines_joined),
+    "streams_joined": Rule(_streams_joined),
+    "overwritten_dropped": Rule(_overwritten_dropped, since=2),
+    "counts_dropped": Rule(_counts_dropped),
+    "ids_dropped": Rule(_ids_dropped),
     # <function f at 0x7f3a…>
     "addresses_replaced": _replaced(" at 0x", r" at 0x[0-9a-f]+", " at 0x…"),
     # "Cell In[7], line 2" of a traceback
@@ -114,5 +162,22 @@ RULES: dict[str, Callable[[list[Output]], list[Output]]] = {
     "kernel_paths_replaced": _replaced(
         "ipykernel_", r"[^\s'\"]*ipykernel_\d+[/\\]\d+\.py", "ipykernel.py"
     ),
+    # File …/lib/python3.11/json/decoder.py: where Python and packages are installed
+    "library_paths_replaced": _replaced(
+        "python3", r"[^\s'\"\x1b]*/python3\.?\d*(?:/(?:site|dist)-packages)?/", "…/", since=2
+    ),
+    # /tmp/tmpab12_x9z of the module tempfile
+    "temporary_names_replaced": _replaced("tmp", r"[^\s'\"]*/tmp[a-z0-9_]{8}\b", "/tmp…", since=2),
+    # %time, %%time
+    "cell_times_replaced": _replaced("time", r"(CPU times|Wall time): [^\n]*", r"\1: …", since=2),
+    # %timeit
+    "loop_times_replaced": _replaced(
+        " per loop ", r"[\d.]+ [mµun]?s ± [\d.]+ [mµun]?s per loop \([^)]*\)", "… per loop", since=2
+    ),
+    # tqdm: [00:01<00:00, 9.98it/s]
+    "bar_times_replaced": _replaced("<", r"\[[\d:]+<[\d:?]+, [^\]]*\]", "[…]", since=2),
+    # <table id="T_1a2b3"> of pandas' Styler
+    "styler_ids_replaced": _replaced("T_", r"\bT_[0-9a-f]{5}(?=[_\b\"' ])", "T_…", since=2),
+    "order_dropped": Rule(_order_dropped, since=2, concurrent=True),
 }
 """Each rule by its name, applied in this order. Nothing else is normalised."""

@@ -170,7 +170,8 @@ class CellRan:
     """A cell that ended. ``answer`` is the text given to ``FINAL_VAR`` or ``answer`` in it, if
     it ended without an error. ``notices`` is what the kernel's guard has to say to the LM.
     Turn 0 is the prelude: what was run in the kernel before the question, by whomever. ``inputs``
-    are the lines that the human typed for it; None stands for one that was not shown."""
+    are the lines that the human typed for it; None stands for one that was not shown.
+    ``concurrent`` says that threads or tasks wrote its outputs together, in an order of chance."""
 
     kind: ClassVar[str] = "cell_ran"
     node: str
@@ -186,6 +187,7 @@ class CellRan:
     seconds: float
     time: float
     inputs: list[str | None] = field(default_factory=list)
+    concurrent: bool = False
 
 
 @dataclass(frozen=True)

@@ -39,6 +39,7 @@ class Written:
             ran.seconds,
             time.time(),
             ran.inputs,
+            ran.concurrent,
         )
 
 

@@ -16,6 +16,7 @@ from . import cells, prompts
 from .calls import LiveCalls
 from .contexts import Source
 from .dialogue import Dialogue
+from .digests import node_seed
 from .errors import LimitReached, LMError, RLMError, UsageError
 from .events import (
     ContextInfo,
@@ -244,6 +245,7 @@ class Node:
         if gone is None:  # a new kernel has no prelude
             for event in await asyncio.to_thread(carried, task.prelude, run.folder):
                 run.emit(event)
+        await repl.seed(node_seed(run.seed, task.node))
         self._inputs.update(repl.names)
         return info
 

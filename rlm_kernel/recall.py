@@ -139,6 +139,8 @@ async def again(
         raise RecordError(f"{folder}: {recorded.problems[0]}")
     calls = _Renumbered(RecordedCalls(recorded.nodes[ROOT], Verdict()))
     repl.calls = calls
+    if (seed := recorded.seed(ROOT)) is not None:
+        await repl.seed(seed)
     answer = ""
     for event in _of_question(events):
         match event:

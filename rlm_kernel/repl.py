@@ -36,7 +36,7 @@ _DONE = {"lm": 0, "human": 1_000}
 class Ran:
     """How a cell ended. ``draft`` is an answer it named without ending well or being ready;
     ``lost`` the names that went with a kernel that died or was replaced; ``reply`` is the kernel's
-    own, None if there is none; ``inputs`` what was typed for it (see ``CellRan``)."""
+    own, None if there is none; ``inputs`` and ``concurrent`` are as in ``CellRan``."""
 
     status: CellStatus
     outputs: list[Output]
@@ -50,6 +50,7 @@ class Ran:
     lost: list[str] = field(default_factory=list)
     reply: Message | None = None
     inputs: list[str | None] = field(default_factory=list)
+    concurrent: bool = False
 
 
 class Repl:
@@ -66,6 +67,7 @@ class Repl:
         self._stack = AsyncExitStack()
         self._room: Room | None = None
         self._context: Source | None = None
+        self._seed: int | None = None
         self._reports: dict[int, dict[str, Any]] = {}
         self._names: list[str] = []
         self._running: int | None = None
@@ -146,6 +148,13 @@ class Repl:
         info, self._context = await self._live.adopt(name, self._context)
         return info, self._context
 
+    async def seed(self, number: int | None) -> None:
+        """Seed ``random`` and numpy for the cells to come, also after a restart; with None they
+        go on from where they were before."""
+        self._seed = number
+        if self._alive:
+            await self._live.seed(number)
+
     async def assign(self, name: str, value: str) -> str:
         """Bind a variable in the kernel, and the source that does it."""
         return await self._live.assign(name, value)
@@ -167,6 +176,8 @@ class Repl:
         await self._renew()
         if self._context is not None:
             await self.set_context(self._context)
+        if self._seed is not None:
+            await self._live.seed(self._seed)
         return lost
 
     async def _renew(self) -> None:
@@ -330,6 +341,7 @@ class Repl:
             lost=lost,
             reply=reply,
             inputs=self._typed,
+            concurrent=bool(report.get("concurrent")),
         )
 
     # calls

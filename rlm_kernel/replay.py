@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 from . import contexts
-from .digests import digest
 from .errors import CallRefused, ContextError, RecordError
 from .outputs import Collector, text_of
 from .places import Spot
@@ -156,6 +155,8 @@ async def _replay_node(
             for step in node.steps:
                 if isinstance(step, RecordedContext):
                     verdict.differences += await _give(repl, recorded, node.node, step.spec)
+                    if step is node.context:
+                        await repl.seed(recorded.seed(node.node))
                 elif step.status != "interrupted":
                     verdict.differences += await _replay_cell(repl, node.node, step)
                     verdict.cells += 1
@@ -233,7 +234,8 @@ async def _replay_cell(repl: Repl, node: str, cell: RecordedCell) -> Iterable[st
         return [f"{where}: it ended as {ran.status}, in the record as {cell.status}"]
     if ran.answer != cell.answer:
         return [f"{where}: it gave the answer {ran.answer!r}, in the record {cell.answer!r}"]
-    if cell.status in ("ok", "error") and digest(ran.outputs) != cell.digest:
+    same = cell.put_out(ran.outputs, concurrent=ran.concurrent)
+    if cell.status in ("ok", "error") and not same:
         before, now = text_of(cell.outputs or [], 400), text_of(ran.outputs, 400)
         return [f"{where}: its outputs differ.\nrecorded: {before}\nnow: {now}"]
     return []

@@ -97,6 +97,10 @@ class Room:
         notice = None if source is None else source.notice
         return _info(report.header.get("info"), {**spec, "variable": name}, notice), source
 
+    async def seed(self, number: int | None) -> None:
+        """Seed what the cells draw from; None lets it go on from where it was before."""
+        await self._run(f"__import__('rlm_guest').seed({number!r})", "the seed")
+
     async def assign(self, name: str, value: str) -> str:
         """Bind a variable, and the source that does it."""
         source = f"{name} = {value!r}"

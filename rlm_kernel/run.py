@@ -124,6 +124,7 @@ class Run:
         folder: Path,
         tools: Tools,
         kernels: Kernels,
+        seed: int = 0,
     ) -> None:
         self.root = root
         self.sub = sub
@@ -133,6 +134,7 @@ class Run:
         self.folder = folder
         self.tools = tools
         self.kernels = kernels
+        self.seed = seed
         self.ledger = Ledger(limits)
         self.sandbox: Callable[[], str] = str
         """The name of the root's sandbox, as it is now; empty where there is none to share."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
@@ -193,6 +194,7 @@ class Session:
         finally:
             if self._repl is not None:
                 self._repl.calls = self.by_hand
+                await self._repl.seed(None)
                 await self._followed(past)
             _drop_empty(run.folder / "files", "0" if self._persistent else None)
             await asyncio.shield(recorder.close())
@@ -225,6 +227,7 @@ class Session:
                 answer = await again(folder, repl, self.prelude.numbers, emit, opened)
             finally:
                 repl.calls = self.by_hand
+                await repl.seed(None)
                 await self._followed(past)
         return Result(answer, "answered", True, None, Usage(), self.trajectory, question)
 
@@ -272,6 +275,7 @@ class Session:
             folder=folder,
             tools=self._tools,
             kernels=kernels_of(force),
+            seed=secrets.randbelow(1 << 32),
         )
         return run, recorder
 
@@ -339,6 +343,7 @@ class Session:
             "sandbox": {} if settings.environment == "local" else settings.sandbox,
             "kernel": settings.kernel,
             "prompt": run.style.name,
+            "seed": run.seed,
             "temperature": run.root.sampling.temperature,
             "prompt_chars": run.prompt_chars,
             "max_batch": run.sub.max_batch,

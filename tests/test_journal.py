@@ -248,9 +248,61 @@ def stream(text: str | list[str], name: str = "stdout") -> dict[str, object]:
         ([stream("<f at 0x7f01ab>")], [stream("<f at 0x7f99>")]),
         ([stream("Cell In[3], line 1")], [stream("Cell In[12], line 1")]),
         ([stream("/tmp/ipykernel_1/22.py:1: W")], [stream("/var/ipykernel_9/22.py:1: W")]),
+        ([stream("10%\r55%\r100%\nb")], [stream("3%\r100%\nb")]),
+        ([stream("Wall time: 2.1 ms\nb")], [stream("Wall time: 1min 3s\nb")]),
+        (
+            [stream("CPU times: user 1 ms, sys: 0 ns")],
+            [stream("CPU times: user 9 ms, total: 9 ms")],
+        ),
+        (
+            [stream("1.2 µs ± 9.1 ns per loop (mean ± std. dev. of 7 runs, 100 loops each)")],
+            [stream("98 ns ± 1 ns per loop (mean ± std. dev. of 7 runs, 1,000 loops each)")],
+        ),
+        ([stream("9/9 [00:01<00:00, 9.98it/s]")], [stream("9/9 [01:02<00:00, 6.6s/it]")]),
+        ([stream("/tmp/tmpab12_x9z/f")], [stream("/var/tmp/tmpzzzzzzz1/f")]),
+        (
+            [stream("File /usr/lib/python3.11/json/decoder.py:353, in f")],
+            [stream("File ~/.envs/x/lib/python3.11/json/decoder.py:353, in f")],
+        ),
+        (
+            [stream("/opt/python3.11/site-packages/pandas/x.py:1")],
+            [stream("/usr/lib/python3/dist-packages/pandas/x.py:1")],
+        ),
+        ([stream('<table id="T_1a2b3">')], [stream('<table id="T_99999">')]),
     ],
 )
 def test_chance_does_not_change_a_digest(one: list[dict[str, object]], other: object) -> None:
+    assert digest(one) == digest(other)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("<f at 0x7f01ab> 1", "<f at 0x7f01ab> 2"),
+        ("Wall time: 2.1 ms\n1", "Wall time: 2.1 ms\n2"),
+        ("a\nb", "b\na"),
+        ("a\r\nb", "c\r\nb"),
+        ("/tmp/tmpab12_x9z/f 1", "/tmp/tmpab12_x9z/f 2"),
+        ("/usr/lib/python3.11/json/a.py:353", "/usr/lib/python3.11/json/a.py:354"),
+        ("9/9 [00:01<00:00, 9.98it/s]", "8/9 [00:01<00:00, 9.98it/s]"),
+        ("[1<2, 3]", "[1<2, 4]x"),
+    ],
+)
+def test_what_is_not_chance_changes_a_digest(one: str, other: str) -> None:
+    assert digest([stream(one)]) != digest([stream(other)])  # type: ignore[list-item]
+
+
+def test_the_order_of_lines_is_chance_where_several_write_and_nowhere_else() -> None:
+    one, other = [stream("a\nb\n")], [stream("b\n"), stream("a\n")]
+    assert digest(one) != digest(other)  # type: ignore[arg-type]
+    assert digest(one, concurrent=True) == digest(other, concurrent=True)  # type: ignore[arg-type]
+    more = [stream("a\nb\nb\n")]
+    assert digest(one, concurrent=True) != digest(more, concurrent=True)  # type: ignore[arg-type]
+
+
+def test_a_digest_of_the_first_version_goes_by_its_rules() -> None:
+    one, other = [stream("Wall time: 1 s")], [stream("Wall time: 2 s")]
+    assert digest(one, version=1) != digest(other, version=1)  # type: ignore[arg-type]
     assert digest(one) == digest(other)  # type: ignore[arg-type]
 
 

@@ -39,7 +39,7 @@ from rlm_kernel.record.prose import reminders, without_blocks
 from rlm_kernel.record.summary import summarise
 
 SCHEMA = json.loads(
-    (files("rlm_kernel") / "record" / "schema" / "trajectory-1.json").read_text("utf-8")
+    (files("rlm_kernel") / "record" / "schema" / "trajectory-2.json").read_text("utf-8")
 )
 
 

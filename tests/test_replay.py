@@ -225,3 +225,36 @@ def test_a_replay_can_be_cancelled_and_leaves_no_kernel(copy: Path) -> None:
         assert task.cancelled()
 
     engine().run(cancelled())
+
+
+def test_a_run_that_draws_times_and_writes_from_threads_is_equal(tmp_path: Path) -> None:
+    lm = script(
+        "import random\nprint(context, random.random())\nrandom.shuffle(order := list(range(99)))",
+        "%time total = sum(order)",
+        "import threading\n"
+        "def ask(i):\n    print('line', i, llm_query(f'{order[i]}'))\n"
+        "threads = [threading.Thread(target=ask, args=(i,)) for i in range(9)]\n"
+        "[t.start() for t in threads]\n[t.join() for t in threads]\nNone",
+        "FINAL_VAR(order[:9])",
+        sub=lambda prompt: f"<{prompt}>",
+    )
+    result = ask(lm, tmp_path / "run", "yes")
+    assert result.status == "answered"
+    assert _equal(result.trajectory.parent).calls == 9
+    alone = tmp_path / "alone.ipynb"
+    shutil.copy(result.trajectory, alone)
+    assert _equal(alone).calls == 9
+
+
+def test_children_draw_other_numbers_than_their_parents_and_each_other(tmp_path: Path) -> None:
+    draw = block("import random\nprint(len(context))\nFINAL_VAR(random.random())")
+
+    def turn(messages: list[dict[str, Any]]) -> str:
+        first = "import random\nown = random.random()\n"
+        asks = "print(len(context))\nFINAL_VAR([str(own), *rlm_query_batched(['a?', 'b?'])])"
+        child = any(f": {question}" in messages[1]["content"] for question in ("a?", "b?"))
+        return draw if child else block(first + asks)
+
+    result = ask(ScriptedLM(turn), tmp_path / "run", "yes")
+    assert len(set(json.loads((result.response or "").replace("'", '"')))) == 3
+    _equal(result.trajectory.parent)

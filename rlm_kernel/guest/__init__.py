@@ -18,9 +18,11 @@ from .errors import CallRefused, FailedReply, LimitReached, LMError, ToolError, 
 from .hardening import harden, hide_our_frames
 from .magics import register
 from .rewriter import Rewriter
+from .seeds import Seeds
 from .threads import cell_now, current_cell, mark_threads
 from .values import Folder, dump, load, plain, snapshot
 from .wire import HEADER, MAX_HEADER, Line, pack, unpack_header
+from .writers import Writers
 
 __all__ = [
     "HEADER",
@@ -69,10 +71,13 @@ class Guest:
         self.max_batch = config["max_batch"]
         self.guards_names = False
         self._pid = os.getpid()
+        self._cell = None
         self._notices = []
         self._answer = None
         self._hidden = set(shell.user_ns)
         self._streams = sys.stdout, sys.stderr
+        self._writers = Writers()
+        self.seeds = Seeds()
         self._context = None
         self._has_context = False
         self._given = None
@@ -129,11 +134,13 @@ class Guest:
     # hooks
     def _before(self, info):
         request = self.shell.kernel.get_parent("shell").get("metadata", {}).get("rlm", {})
-        cell_now.set(request.get("cell"))
-        threading.main_thread()._rlm_cell = request.get("cell")  # type: ignore[attr-defined]
+        self._cell = request.get("cell")
+        cell_now.set(self._cell)
+        threading.main_thread()._rlm_cell = self._cell  # type: ignore[attr-defined]
         self.guards_names = request.get("author") == "lm"
         self._notices = []
         self._answer = None
+        self._writers.begin()
         if self.guards_names:
             self._restore()
 
@@ -144,9 +151,12 @@ class Guest:
         if not self.guards_names and "context" in self.shell.user_ns:
             self._context = self.shell.user_ns["context"]  # a human's assignment stands
             self._has_context = True
+        self._writers.end()
         answer, draft = self._answers(error)
-        report = {"op": "ran", "cell": current_cell(), "answer": answer, "draft": draft}
+        # Not current_cell(): a cell that awaits ran in a task with variables of its own.
+        report = {"op": "ran", "cell": self._cell, "answer": answer, "draft": draft}
         report.update(notices=self._notices, names=[n for n, _ in self._variables()])
+        report.update(concurrent=self._writers.several)
         if self.guards_names:  # now: before the next cell the kernel tells them where to write
             sys.stdout, sys.stderr = self._streams
         self.guards_names = False
@@ -391,6 +401,14 @@ def adopt(name):
     """Take a variable of the kernel as its input."""
     assert _guest is not None
     _guest.adopt(name)
+
+
+def seed(number):
+    """Seed what the cells draw from; None lets it go on from where it was before."""
+    assert _guest is not None
+    _guest.seeds.end()
+    if number is not None:
+        _guest.seeds.begin(number)
 
 
 def set_context(spec, path):

@@ -322,6 +322,7 @@ def _cell_ran(cell: int, code: str, ran: Ran) -> CellRan:
         ran.seconds,
         time.time(),
         ran.inputs,
+        ran.concurrent,
     )
 
 

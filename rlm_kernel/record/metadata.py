@@ -1,6 +1,6 @@
 """``metadata.rlm`` of a notebook: what is needed to replay its node alone, and to add it up.
 
-Its form is ``schema/trajectory-1.json``. Nothing here looks at cell ids: tools renumber them.
+Its form is ``schema/trajectory-2.json``. Nothing here looks at cell ids: tools renumber them.
 """
 
 from __future__ import annotations
@@ -9,13 +9,13 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
-from ..digests import digest, sha256
+from ..digests import VERSION, digest, sha256
 from ..events import CallEnded, CellRan, ContextSet, Event, KernelRestarted, RunStarted
 from .markdown import shorten
 from .packing import pack
 from .summary import Node
 
-SCHEMA = 1
+SCHEMA = VERSION
 ROOT_PAGE = "trajectory.ipynb"
 
 
@@ -113,7 +113,8 @@ def cell_row(event: CellRan) -> dict[str, Any]:
         "author": event.author,
         "status": event.status,
         "source": sha256(event.source),
-        "outputs": digest(event.outputs),
+        "outputs": digest(event.outputs, concurrent=event.concurrent),
+        **({"concurrent": True} if event.concurrent else {}),
         "answer": event.answer,
         "seconds": event.seconds,
         "inputs": event.inputs,

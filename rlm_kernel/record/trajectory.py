@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ..digests import digest, sha256
+from ..digests import VERSION, digest, node_seed, sha256
 from ..errors import RecordError
 from ..events import (
     CallEnded,
@@ -27,8 +27,8 @@ from .packing import unpack
 
 @dataclass(frozen=True)
 class RecordedCell:
-    """A cell as it ran. ``outputs`` is None where only their digest was kept; ``inputs`` are as in
-    ``CellRan``."""
+    """A cell as it ran. ``outputs`` is None where only their digest was kept, which goes by the
+    rules of ``version``; ``inputs`` and ``concurrent`` are as in ``CellRan``."""
 
     cell: int
     turn: int
@@ -39,6 +39,15 @@ class RecordedCell:
     digest: str
     outputs: list[Output] | None
     inputs: list[str | None] = field(default_factory=list)
+    concurrent: bool = False
+    version: int = VERSION
+
+    def put_out(self, outputs: list[Output], *, concurrent: bool = False) -> bool:
+        """Whether these are its outputs, but for what may differ (``digests.RULES``)."""
+        either = self.concurrent or concurrent
+        if either and not self.concurrent and self.outputs is not None:
+            return digest(outputs, concurrent=True) == digest(self.outputs, concurrent=True)
+        return digest(outputs, version=self.version, concurrent=self.concurrent) == self.digest
 
 
 @dataclass(frozen=True)
@@ -104,6 +113,12 @@ class Recorded:
     nodes: dict[str, RecordedNode]
     problems: list[str]
 
+    def seed(self, node: str) -> int | None:
+        """What the node's cells drew from after its context was given; records of the first
+        version have none."""
+        seed = self.settings.get("seed")
+        return node_seed(seed, node) if isinstance(seed, int) else None
+
 
 def load(path: Path) -> Recorded:
     """From a run's folder, its record or one of its notebooks; the record is preferred.
@@ -150,9 +165,10 @@ def _take(node: RecordedNode, event: CellRan | ContextSet | CallEnded | NodeEnde
                 event.author,
                 event.status,
                 event.answer,
-                digest(event.outputs),
+                digest(event.outputs, concurrent=event.concurrent),
                 event.outputs,
                 event.inputs,
+                event.concurrent,
             )
         )
     elif isinstance(event, ContextSet):
@@ -197,7 +213,9 @@ def _from_notebook(path: Path) -> Recorded:
         context = about["context"] and RecordedContext(about["context"]["spec"])
         node = RecordedNode(about["node"], about["parent"], context)
         node.answer = about["answer"] if about["confirmed"] else None
-        node.happened = list(_happened(notebook, about["cells"], about.get("contexts", [])))
+        version = int(about["schema"])
+        contexts = about.get("contexts", [])
+        node.happened = list(_happened(notebook, about["cells"], contexts, version))
         node.calls = [_call_of(row) for row in about["calls"]]
         settings = about["settings"]
     except (KeyError, TypeError) as error:
@@ -211,18 +229,18 @@ def _from_notebook(path: Path) -> Recorded:
 
 
 def _happened(
-    notebook: Any, rows: list[dict[str, Any]], contexts: list[dict[str, Any]]
+    notebook: Any, rows: list[dict[str, Any]], contexts: list[dict[str, Any]], version: int
 ) -> Iterable[RecordedCell | RecordedContext]:
     def set_before(cell: int | None) -> Iterable[RecordedContext]:
         return [RecordedContext(c["context"]["spec"]) for c in contexts if c["before"] == cell]
 
-    for cell in _cells_of(notebook, rows):
+    for cell in _cells_of(notebook, rows, version):
         yield from set_before(cell.cell)
         yield cell
     yield from set_before(None)
 
 
-def _cells_of(notebook: Any, rows: list[dict[str, Any]]) -> Iterable[RecordedCell]:
+def _cells_of(notebook: Any, rows: list[dict[str, Any]], version: int) -> Iterable[RecordedCell]:
     by_number = {row["cell"]: row for row in rows}
     for cell in notebook["cells"]:
         number = cell["metadata"].get("rlm", {}).get("cell")
@@ -238,6 +256,8 @@ def _cells_of(notebook: Any, rows: list[dict[str, Any]]) -> Iterable[RecordedCel
                 row["outputs"],
                 list(cell["outputs"]),
                 row.get("inputs", []),
+                row.get("concurrent", False),
+                version,
             )
 
 
@@ -283,7 +303,7 @@ def _differences(node: RecordedNode, seen: RecordedNode) -> Iterable[str]:
     for mine, shown in zip(node.cells, seen.cells, strict=False):
         if mine.source != shown.source:
             yield f"cell {mine.cell}: its source is not the one in the record"
-        elif mine.digest != digest(shown.outputs or []):
+        elif not mine.put_out(shown.outputs or []):
             yield f"cell {mine.cell}: its outputs are not those in the record"
     if node.answer != seen.answer:
         yield "the answer is not the one in the record"

@@ -12,6 +12,7 @@ pytestmark = pytest.mark.anyio
     ("source", "answer"),
     [
         ("summary = 'the sum'\nFINAL_VAR(summary)", "the sum"),
+        ("summary = await llm_query.aio('the sum')\nFINAL_VAR(summary)", "<the sum>"),
         ("summary = 'the sum'\nFINAL_VAR('summary')", "the sum"),
         ("summary = 'the sum'\nFINAL_VAR(value=summary)", "the sum"),
         ("summary = 'the sum'\nFINAL_VAR(var_name='summary')", "the sum"),

@@ -154,3 +154,51 @@ async def test_every_output_of_a_cell_comes_and_in_order(kernel: Bench) -> None:
     ran = await kernel.run("for i in range(400):\n    display(i)")
     shown_values = [output["data"]["text/plain"] for output in ran.outputs]
     assert shown_values == [str(i) for i in range(400)]
+
+
+TOGETHER = {
+    "threads": """
+import threading
+gate = threading.Barrier(8)
+def write(i):
+    gate.wait()
+    for n in range(50):
+        print("line", i, n)
+threads = [threading.Thread(target=write, args=(i,)) for i in range(8)]
+[thread.start() for thread in threads]
+[thread.join() for thread in threads]
+""",
+    "tasks": """
+import asyncio
+async def write(i):
+    for n in range(50):
+        print("line", i, end=" ")
+        await asyncio.sleep(0)
+        print(n)
+await asyncio.gather(*(write(i) for i in range(8)))
+del write
+None
+""",
+}
+
+
+@pytest.mark.parametrize("source", TOGETHER.values(), ids=list(TOGETHER))
+async def test_lines_that_are_written_together_stay_whole(kernel: Bench, source: str) -> None:
+    await kernel.run("pass")
+    ran = await kernel.run(source)
+    assert ran.status == "ok", shown(ran)
+    assert ran.concurrent
+    written = ran.outputs[0]["text"].splitlines()
+    assert sorted(written) == sorted(f"line {i} {n}" for i in range(8) for n in range(50))
+
+
+async def test_a_cell_that_writes_alone_is_not_concurrent(kernel: Bench) -> None:
+    source = "async def write():\n    print('a', 'b')\nawait write()\nprint('c')"
+    ran = await kernel.run(source)
+    assert (ran.concurrent, shown(ran)) == (False, "a b\nc")
+
+
+async def test_the_answer_of_a_cell_that_awaits_is_its_own(kernel: Bench) -> None:
+    await kernel.run("before = 1")
+    ran = await kernel.run("FINAL_VAR(await llm_query.aio('x'))")
+    assert (ran.answer, ran.names[-1]) == ("<x>", "before")

@@ -177,3 +177,33 @@ async def test_an_lms_cell_cannot_give_the_host_orders(kernel: Bench) -> None:
 
 async def test_a_humans_commands_do_nothing_when_the_cell_is_run_again(kernel: Bench) -> None:
     assert await kernel.said("%rlm limits cost=1\nprint('ran')", author="human") == "ran"
+
+
+DRAW = "import random\nprint(random.random())"
+DRAW_NUMPY = "import numpy\nprint(numpy.random.rand())"
+
+
+@pytest.mark.parametrize("draw", [DRAW, DRAW_NUMPY], ids=["random", "numpy"])
+async def test_a_seed_makes_the_same_numbers_again(kernel: Bench, draw: str) -> None:
+    await kernel.repl.seed(7)
+    first = await kernel.said(draw)
+    second = await kernel.said(draw)
+    await kernel.repl.seed(7)
+    assert await kernel.said(draw) == first != second
+
+
+async def test_a_seed_of_before_goes_on_when_it_is_lifted(kernel: Bench) -> None:
+    await kernel.repl.seed(None)
+    await kernel.said("import random\nrandom.seed(1)\nkept = random.getstate()")
+    await kernel.repl.seed(7)
+    await kernel.said(DRAW)
+    await kernel.repl.seed(None)
+    assert await kernel.said("print(random.getstate() == kept)") == "True"
+
+
+async def test_a_kernel_that_is_started_again_has_its_seed(kernel: Bench) -> None:
+    await kernel.repl.seed(7)
+    first = await kernel.said(DRAW)
+    died = await kernel.run("import os; os._exit(3)")
+    assert died.status == "died"
+    assert await kernel.said(DRAW) == first

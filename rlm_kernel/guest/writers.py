@@ -1,0 +1,80 @@
+"""Who writes what a cell puts out: the order in which several do is chance.
+
+A replay forgives the order of whole lines. ``print`` writes a line in pieces, and those of threads
+and tasks would come mixed: where there are several, each one's line is held until it is whole.
+"""
+
+import asyncio
+import sys
+import threading
+
+HELD_CHARS = 65_536
+
+
+class Writers:
+    """The threads and asyncio tasks that write to the streams while a cell runs."""
+
+    def __init__(self):
+        self.several = False
+        self._home = None
+        self._streams = []
+
+    def begin(self):
+        """A cell begins, in this task."""
+        self.end()
+        self.several = False
+        self._home = _writer()
+        # At each cell anew: IPython puts a write of its own into the streams for every cell.
+        self._streams = [_Stream(self, stream) for stream in (sys.stdout, sys.stderr)]
+
+    def end(self):
+        """The cell has ended: write what is held."""
+        for stream in self._streams:
+            stream.end()
+        self._streams = []
+
+    def alone(self):
+        """Whether the cell itself writes, and nobody else has so far; and who writes."""
+        writer = _writer()
+        self.several = self.several or writer != self._home
+        return not self.several, writer
+
+
+class _Stream:
+    def __init__(self, writers, stream):
+        self._writers = writers
+        self._stream = stream
+        self._write = stream.write
+        self._held = {}
+        self._lock = threading.Lock()
+        stream.write = self.write
+
+    def write(self, text):
+        alone, writer = self._writers.alone()
+        if alone:
+            return self._write(text)
+        with self._lock:
+            held = self._held.pop(writer, "") + text
+            whole = max(held.rfind("\n"), held.rfind("\r")) + 1
+            if len(held) > HELD_CHARS:
+                whole = len(held)
+            if whole:
+                self._write(held[:whole])
+            if whole < len(held):
+                self._held[writer] = held[whole:]
+        return len(text)
+
+    def end(self):
+        if self._stream.__dict__.get("write") == self.write:
+            self._stream.write = self._write
+        with self._lock:
+            for text in self._held.values():
+                self._write(text)
+            self._held.clear()
+
+
+def _writer():
+    try:
+        return threading.get_ident(), asyncio.current_task()
+    except RuntimeError:  # no loop runs in this thread
+        return threading.get_ident(), None
