@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Self
 
-from . import contexts
+from . import contexts, onward
+from .contexts import Source
 from .engine import engine
 from .errors import UsageError
 from .events import Event
 from .limits import Limits
 from .models import is_lm
+from .onward import Onward
 from .run import LM
 from .session import Reader, Result, Session
 from .settings import in_force
@@ -53,7 +55,9 @@ class RLM:
             "sub_model": None if sub else sub_model,
             "environment": environment,
         }
-        self._force = in_force({**named, **settings}, limits=limits)
+        self._given = {**named, **settings}
+        self._limits = limits
+        self._force = in_force(self._given, limits=limits)
         self._tools = Tools(tools)
         self._options: dict[str, Any] = {"persistent": persistent, "root": root, "sub": sub}
         self._session: Session | None = None
@@ -74,6 +78,35 @@ class RLM:
         for its models and gave none. What goes wrong later is in the result.
         """
         return engine().run(self._ask(prompt, root_prompt, ()))
+
+    def resume(self, run_dir: str | Path) -> Result:
+        """Go on with a run that was killed, in its own folder; see ``onward.resume``. What its
+        record answers is not asked again."""
+        return engine().run(self._go_on(lambda: onward.resume(Path(run_dir))))
+
+    def fork(
+        self,
+        path: str | Path,
+        at: int | None = None,
+        *,
+        edit: str | None = None,
+        note: str | None = None,
+    ) -> Result:
+        """Go on from the run at ``path``, before its cell ``at`` or after its last one, in a new
+        run. ``edit`` is a source that runs in place of the cell, ``note`` a word to the LM."""
+        return engine().run(self._go_on(lambda: onward.fork(Path(path), at, edit=edit, note=note)))
+
+    def rerun(self, path: str | Path, prompt: object) -> Result:
+        """Run the cells of the run at ``path`` on another input. Sub-calls are asked anew; the LM
+        that wrote the cells is not."""
+        source = _source(prompt)
+        return engine().run(self._go_on(lambda: onward.rerun(Path(path), source)))
+
+    async def _go_on(self, found: Callable[[], Onward]) -> Result:
+        run = await asyncio.to_thread(found)
+        force = in_force(self._given, limits=self._limits, layers=[run.layer])
+        self._session = self._session or Session(self._force, self._tools, **self._options)
+        return await self._session.go_on(run, force=force)
 
     async def acompletion(self, prompt: object, root_prompt: str | None = None) -> Result:
         """``completion`` for asyncio code; cancelling it ends the run."""
@@ -101,10 +134,7 @@ class RLM:
                 await running
 
     async def _ask(self, prompt: object, question: str | None, readers: Sequence[Reader]) -> Result:
-        if isinstance(prompt, Path):
-            source = await asyncio.to_thread(contexts.from_path, prompt)
-        else:
-            source = await asyncio.to_thread(contexts.from_value, prompt)
+        source = await asyncio.to_thread(_source, prompt)
         self._session = self._session or Session(self._force, self._tools, **self._options)
         return await self._session.ask(source, question, readers)
 
@@ -122,3 +152,8 @@ class RLM:
 
     def __exit__(self, *exc: object) -> None:
         self.close()
+
+
+def _source(prompt: object) -> Source:
+    """What becomes ``context``. Blocks."""
+    return contexts.from_path(prompt) if isinstance(prompt, Path) else contexts.from_value(prompt)

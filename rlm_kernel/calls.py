@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass, replace
 
 from . import prompts
 from .errors import CallRefused, LimitReached, LMError
-from .events import CallEnded, CallStarted
+from .events import CallEnded, CallStarted, Usage
 from .prelude import Numbers
-from .protocol import Call, Slot, identity, refusal
+from .protocol import Call, Slot, identity, refusal, slot_of
 from .run import CallMeter, Run, inlined
 
 Child = Callable[[str, int, str, str | None, tuple[str, bytes]], Awaitable[str]]
@@ -40,6 +41,7 @@ class LiveCalls:
         self._depth = depth
         self._child = child
         self._numbers = numbers
+        self._past = run.earlier.of(node)
         self._seen: Counter[tuple[int, str]] = Counter()
         self.failed: Counter[int] = Counter()
         self.made: Counter[int] = Counter()
@@ -49,17 +51,37 @@ class LiveCalls:
         """One slot a prompt. Raises ``LimitReached`` and ``CallRefused`` for the whole call."""
         count = max(len(call.prompts), 1)
         key = identity(call)
-        number, occurrence = next(self._numbers.calls), self._seen[call.cell, key]
+        occurrence = self._seen[call.cell, key]
         self._seen[call.cell, key] += 1
-        if call.op != "tool":
-            self._count(_Place(call, number, key, occurrence, 0), count)
+        known = self._past.calls.get((call.cell, key, occurrence), {})
+        number = known[min(known)].call if known else next(self._numbers.calls)
+        if call.op != "tool" and len(known) < count:
+            self._count(_Place(call, number, key, occurrence, 0), count - len(known))
         self._run.emit(CallStarted(self._node, call.cell, call.op, count))
+        self._recall(call, known.values())
         ask = self._way(call)
-        places = [_Place(call, number, key, occurrence, i) for i in range(count)]
-        slots = await asyncio.gather(*(self._recorded(place, ask) for place in places))
-        if self._run.ledger.tripped is not None and any("error" in slot for slot in slots):
+        places = [_Place(call, number, key, occurrence, i) for i in range(count) if i not in known]
+        asked = await asyncio.gather(*(self._recorded(place, ask) for place in places))
+        slots = {i: slot_of(event) for i, event in known.items()}
+        slots |= {place.index: slot for place, slot in zip(places, asked, strict=True)}
+        if self._run.ledger.tripped is not None and any("error" in s for s in slots.values()):
             raise self._run.ledger.tripped
-        return list(slots)
+        return [slots[i] for i in range(count)]
+
+    def _recall(self, call: Call, known: Iterable[CallEnded]) -> None:
+        """Record what the run that this one goes on from was answered, children with all below."""
+        for event in known:
+            for below in self._run.earlier.subtrees.get(event.child or "", ()):
+                self._run.emit(below)
+            self._run.emit(replace(event, usage=Usage()))
+            if event.op != "tool":
+                self._book(call.cell, slot_of(event))
+                self.made[call.cell] += 1
+
+    def _book(self, cell: int, slot: Slot) -> None:
+        if "error" in slot:
+            self.failed[cell] += 1
+            self.last_error = slot["error"]["message"]
 
     def _count(self, place: _Place, count: int) -> None:
         """Book the call, or record that the limit refused all of it."""
@@ -91,9 +113,8 @@ class LiveCalls:
             slot = refusal(str(error), type(error).__name__)
         finally:
             self._emit(place, asked, slot, started, time.monotonic() - clock)
-        if "error" in slot and place.call.op != "tool":
-            self.failed[place.call.cell] += 1
-            self.last_error = slot["error"]["message"]
+        if place.call.op != "tool":
+            self._book(place.call.cell, slot)
         return slot
 
     def _emit(
@@ -154,9 +175,11 @@ class LiveCalls:
 
     async def _ask_child(self, place: _Place, asked: _Asked) -> Slot:
         call = place.call
-        asked.child = child = f"{self._node}.{next(self._numbers.children)}"
-        asked.model = self._run.model(call.model, self._run.root).name
         question, context = call.prompts[place.index], call.contexts[place.index]
+        digest = hashlib.sha256(context[1]).hexdigest()
+        begun = self._run.earlier.unfinished(self._node, question, digest)
+        asked.child = child = begun or f"{self._node}.{next(self._numbers.children)}"
+        asked.model = self._run.model(call.model, self._run.root).name
         async with self._run.place(self._depth + 1):
             return {"value": await self._child(child, place.number, question, call.model, context)}
 

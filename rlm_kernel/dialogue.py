@@ -6,8 +6,8 @@ import time
 from dataclasses import replace
 
 from . import cells, history, prompts
-from .errors import LMError
-from .events import Prompted, Replied, ReplyDelta
+from .errors import LMError, RecordError
+from .events import Prompted, Replied, ReplyDelta, Usage
 from .history import Message
 from .lm.client import Reply
 from .run import CallMeter, Model, Run
@@ -22,6 +22,7 @@ class Dialogue:
 
     def __init__(self, run: Run, node: str, model: Model) -> None:
         self._run = run
+        self._past = run.earlier.of(node)
         self._node = node
         self._model = model
         self._messages: list[Message] = []
@@ -37,12 +38,25 @@ class Dialogue:
         if len(style.system) == 1:
             return next(iter(style.system))
         messages = prompts.sorting(question)
+        if 0 in self._past.replies:
+            return prompts.kind_of(self._recalled(0, messages[-1:]).text, style)
         self._prompted(0, messages[-1:], False)
         return prompts.kind_of((await self._stream(0, messages)).text, style)
 
     async def reply(self, turn: int, news: list[Message], names: list[str]) -> Reply:
         """The LM's reply to the history with ``news``, which fits the window or is compacted: the
-        LM is then told the ``names`` that there are. Raises ``LMError`` and ``LimitReached``."""
+        LM is then told the ``names`` that there are. Where the run goes on from a record that has
+        the reply, it is that one. Raises ``LMError`` and ``LimitReached``, and ``RecordError``
+        where the record has none and nobody is to be asked."""
+        if turn in self._past.replies:
+            reply = self._recalled(turn, news)
+            self._messages.append(prompts.message("assistant", reply.text))
+            return reply
+        if not self._run.earlier.asks(self._node):
+            raise RecordError(
+                f"the recorded cells end after turn {turn - 1} without an answer on this context; "
+                "`rlm fork` lets the LM go on from there"
+            )
         self._messages += news
         compacted = self._compact(WINDOW_SHARE, names)
         self._prompted(turn, self._messages if compacted else news, compacted)
@@ -56,6 +70,21 @@ class Dialogue:
         self._messages.append(prompts.message("assistant", reply.text))
         self._temperature = None
         return reply
+
+    def _recalled(self, turn: int, news: list[Message]) -> Reply:
+        """The record's reply, to what the LM was told then; to the ``news`` where that is not
+        recorded."""
+        said = self._past.prompts.get(turn) or [
+            Prompted(self._node, turn, list(news), time.time(), False)
+        ]
+        for prompted in said:
+            self._run.emit(prompted)
+            if turn > 0:
+                before = [] if prompted.compacted else self._messages
+                self._messages = before + prompted.messages
+        replied = replace(self._past.replies[turn], usage=Usage())
+        self._run.emit(replied)
+        return Reply(replied.text, replied.model, replied.finish, Usage(), replied.seconds)
 
     def _compact(self, share: float, names: list[str]) -> bool:
         if history.tokens(self._messages) <= self._model.window * share:

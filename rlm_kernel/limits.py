@@ -90,6 +90,11 @@ class Ledger:
     def seconds_left(self) -> float | None:
         return None if self.limits.seconds is None else self.limits.seconds - self.seconds
 
+    def carry(self, usage: Usage, turns: int, calls: int, seconds: float) -> None:
+        """Begin with what was spent before the run was stopped."""
+        self.usage, self.turns, self.calls = usage, turns, calls
+        self._started -= seconds
+
     def relimit(self, limits: Limits) -> None:
         """Let other limits hold from now on; one that was reached is looked at anew."""
         self.limits = limits

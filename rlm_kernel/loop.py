@@ -17,7 +17,7 @@ from .calls import LiveCalls
 from .contexts import Source
 from .dialogue import Dialogue
 from .digests import node_seed
-from .errors import LimitReached, LMError, RLMError, UsageError
+from .errors import LimitReached, LMError, RecordError, RLMError, UsageError
 from .events import (
     ContextInfo,
     Event,
@@ -30,10 +30,11 @@ from .events import (
 from .execution import Written, execute
 from .history import Message
 from .lm.client import Reply
-from .opening import carried, give
+from .opening import carried, give, relive
 from .outputs import text_of
+from .past import Leave
 from .prelude import Numbers
-from .repl import Ran, Repl, open_repl
+from .repl import Author, Ran, Repl, open_repl
 from .run import Model, Run
 
 
@@ -127,6 +128,7 @@ async def solve_child(
         call=call,
         depth=depth + 1,
         model=run.model(model, run.root),
+        numbers=run.earlier.numbers(child),
     )
     outcome = await Node(run, task).solve()
     if outcome.status == "answered" and outcome.answer is not None:
@@ -150,6 +152,7 @@ class Node:
         child = partial(solve_child, run, task.node, task.depth)
         self._calls = LiveCalls(run, task.node, task.depth, child, task.numbers)
         self._dialogue = Dialogue(run, task.node, self.model)
+        self._past = run.earlier.of(task.node)
         self._inputs = {"context"}  # variables that an answer may rest on
         self._kind = ""
         self._checked = False
@@ -203,15 +206,21 @@ class Node:
         limits = self.run.limits
         self._kind = await self._dialogue.kind(self.task.question)
         news = self._opening(info, repl.names)
-        for turn in range(1, limits.turns + 1):
-            if turn == limits.turns > 1:
+        leave = self._past.leave
+        if leave is not None and leave.turn == 0 and leave.note:
+            news[-1] = _with(news[-1], prompts.HUMAN.format(note=leave.note))
+        turns = limits.turns + (leave.turn if leave is not None else 0)
+        for turn in range(1, turns + 1):
+            if turn == turns > 1:
                 news[-1] = _with(news[-1], prompts.LAST_TURN)
             reply = await self._dialogue.reply(turn, news, repl.names)
             rans, unrun = await self._run_cells(repl, turn, reply)
             answer = next((ran.answer for ran in rans if ran.answer is not None), None)
-            if answer is not None:
+            if leave is not None and turn == leave.turn:
+                unrun += _human_words(leave, answer)
+            elif answer is not None:
                 doubt = self._doubt(answer)
-                if doubt is None or self.run.ledger.tripped or turn == limits.turns:
+                if doubt is None or self.run.ledger.tripped or turn == turns:
                     return Outcome("answered", answer, True)
                 self.draft = answer
                 self._last = "", False  # the same cell again confirms it
@@ -221,7 +230,7 @@ class Node:
                 raise self.run.ledger.tripped
             news = self._feedback(reply, rans, unrun)
         # Not tripped in the ledger: a child that is out of turns does not end its parents.
-        raise LimitReached("turns", spent=limits.turns, allowed=limits.turns)
+        raise LimitReached("turns", spent=turns, allowed=turns)
 
     async def _start(self, repl: Repl) -> ContextInfo:
         task, run = self.task, self.run
@@ -229,6 +238,7 @@ class Node:
         gone = await repl.revive(context=task.variable is not None)
         if gone is not None:
             run.emit(KernelRestarted(task.node, 0, gone, lost, time.time()))
+        await relive(repl, self._past, run.earlier.folder)
         info = await give(run, repl, task.source, task.variable)
         run.emit(
             NodeStarted(
@@ -269,6 +279,9 @@ class Node:
         notes = [prompts.MORE_CELLS.format(most=cells.MAX_CELLS)]
         notes = notes if len(sources) > cells.MAX_CELLS else []
         sources = sources[: cells.MAX_CELLS]
+        leave = self._past.leave
+        if leave is not None and turn == leave.turn:
+            return await self._run_until(repl, leave, sources), notes
         if not sources:
             return [], [prompts.NO_CODE]
         if len(sources) == 1 and sources[0] == self._last[0] and not self._last[1]:
@@ -284,12 +297,31 @@ class Node:
             notes.append(prompts.NOT_RUN.format(count=left))
         return rans, notes
 
-    async def _run_cell(self, repl: Repl, turn: int, source: str) -> Ran:
+    async def _run_until(self, repl: Repl, leave: Leave, sources: list[str]) -> list[Ran]:
+        """Of the reply that a fork leaves the record in: the cells before, and the human's."""
+        rans = [await self._run_cell(repl, leave.turn, s) for s in sources[: leave.kept]]
+        if leave.edit is not None:
+            rans.append(await self._run_cell(repl, leave.turn, leave.edit, "human"))
+        return rans
+
+    async def _run_cell(self, repl: Repl, turn: int, source: str, author: Author = "lm") -> Ran:
         cell = next(self.task.numbers.cells)
-        written = Written(self.task.node, cell, turn, source)
+        written = Written(self.task.node, cell, turn, source, author)
         ran = await execute(repl, written, self.run.emit, lambda ran: self._noticed(cell, ran))
         self._remember(source, ran, bool(self._calls.failed[cell]))
+        self._check_strategy(cell, ran)
         return ran
+
+    def _check_strategy(self, cell: int, ran: Ran) -> None:
+        """Without an LM that sees it, an error that the record has not would go unnoticed."""
+        before = self._past.cells.get(cell)
+        if self.run.earlier.asks(self.task.node) or before is None or before.status != "ok":
+            return
+        if ran.status != "ok":
+            raise RecordError(
+                f"cell {cell} ended as {ran.status} on this context, in the record as ok: "
+                f"{text_of(ran.outputs, 300)}\n`rlm fork` lets the LM mend it"
+            )
 
     def _noticed(self, cell: int, ran: Ran) -> Ran:
         """The result with what the LM must be told of it."""
@@ -332,6 +364,13 @@ class Node:
             asked = self._calls.made.total() > 0
             closing = [prompts.FINISH if asked else style.ask[self._kind]]
         return [prompts.message("user", prompts.output(texts, notices, closing))]
+
+
+def _human_words(leave: Leave, answer: str | None) -> list[str]:
+    """What the LM is told where a fork leaves the record."""
+    words = [] if leave.edit is None else [prompts.EDITED.format(source=leave.edit)]
+    words += [] if answer is None else [prompts.OVERRULED.format(answer=answer)]
+    return words + ([prompts.HUMAN.format(note=leave.note)] if leave.note else [])
 
 
 def _fields(outcome: Outcome) -> tuple[Status, str | None, bool, str | None]:

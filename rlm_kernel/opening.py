@@ -5,14 +5,18 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
-from .contexts import Source
-from .events import ContextInfo, ContextSet, Event
+from .contexts import Source, find
+from .errors import CallRefused, RecordError
+from .events import CellRan, ContextInfo, ContextSet, Event
+from .past import Past
+from .protocol import Call, Slot, identity, slot_of
 from .repl import Repl
 from .run import Run
 
@@ -34,6 +38,54 @@ async def give(run: Run, repl: Repl, source: Source | None, variable: str | None
         info = await repl.set_context(kept)
     spec = await asyncio.to_thread(_owned, run.recorded(info.spec, text), run.folder)
     return replace(info, spec=spec)
+
+
+async def relive(repl: Repl, past: Past, folder: Path) -> None:
+    """Bring a new kernel to where it was before the question of a record in ``folder``.
+
+    Raises ``RecordError`` for a context that cannot be found again.
+    """
+    calls, repl.calls = repl.calls, _Recalled(past)
+    try:
+        for event in past.prelude:
+            if isinstance(event, ContextSet):
+                await _set_again(repl, event.context.spec, folder)
+            elif isinstance(event, CellRan) and event.status != "interrupted":
+                cell, author = event.cell, event.author
+                await repl.run(event.source, cell=cell, author=author, inputs=event.inputs)
+    finally:
+        repl.calls = calls
+
+
+class _Recalled:
+    """``repl.Calls`` for a prelude: its calls are in the record already, and cost nothing."""
+
+    def __init__(self, past: Past) -> None:
+        self._past = past
+        self._seen: Counter[tuple[int, str]] = Counter()
+
+    async def serve(self, call: Call) -> list[Slot]:
+        key = identity(call)
+        place = call.cell, key, self._seen[call.cell, key]
+        self._seen[call.cell, key] += 1
+        known = self._past.calls.get(place, {})
+        if len(known) < max(len(call.prompts), 1):
+            raise CallRefused(
+                f"cell {call.cell}, from before the question, makes a {call.op} that is not in the "
+                "record"
+            )
+        return [slot_of(known[index]) for index in sorted(known)]
+
+
+async def _set_again(repl: Repl, spec: dict[str, Any], folder: Path) -> None:
+    variable = spec.get("variable")
+    if variable is not None:
+        await repl.adopt(str(variable))
+        return
+    source, reason = find(spec, folder)
+    if source is None:
+        raise RecordError(f"a context of the record cannot be found again: {reason}")
+    await repl.set_context(source)
 
 
 def carried(prelude: Sequence[Event], folder: Path) -> list[Event]:

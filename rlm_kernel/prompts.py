@@ -149,6 +149,12 @@ LAST_TURN = (
 )
 MORE_CELLS = "Only the first {most} blocks of your reply were looked at."
 NOT_RUN = "{count} later block(s) of your reply were not run."
+HUMAN = "The human says: {note}"
+EDITED = (
+    "The human stopped you here and ran this cell in place of yours; its output is the last one "
+    "above:\n```python\n{source}\n```"
+)
+OVERRULED = "The human did not take {answer!r} as the answer: go on."
 DIED = (
     "The kernel ended during this cell: {reason}. It was started again; `context` is there, but "
     "these variables are lost: {lost}."

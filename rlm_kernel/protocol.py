@@ -12,6 +12,7 @@ from typing import Any, Protocol
 from . import broker
 from .digests import call_key
 from .errors import CallRefused
+from .events import CallEnded
 
 MAX_NOTICE = 2000
 
@@ -118,6 +119,11 @@ def _contexts(sizes: object, payload: bytes) -> list[tuple[str, bytes]] | None:
         found.append((kind, payload[position : position + size]))
         position += size
     return found
+
+
+def slot_of(event: CallEnded) -> Slot:
+    """What the cell was answered, as the record has it."""
+    return {"value": event.reply} if event.error is None else {"error": event.error}
 
 
 def refusal(message: str, kind: str = "CallRefused", **more: Any) -> Slot:

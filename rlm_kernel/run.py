@@ -16,6 +16,7 @@ from .events import Event, Usage
 from .history import Message
 from .limits import Ledger, Limits
 from .lm.client import Meter, Reply, Sampling
+from .past import Earlier
 from .places import Spot
 from .prompts import Style
 from .room import Setup
@@ -125,6 +126,7 @@ class Run:
         tools: Tools,
         kernels: Kernels,
         seed: int = 0,
+        earlier: Earlier | None = None,
     ) -> None:
         self.root = root
         self.sub = sub
@@ -135,6 +137,7 @@ class Run:
         self.tools = tools
         self.kernels = kernels
         self.seed = seed
+        self.earlier = earlier or Earlier()
         self.ledger = Ledger(limits)
         self.sandbox: Callable[[], str] = str
         """The name of the root's sandbox, as it is now; empty where there is none to share."""

@@ -24,13 +24,15 @@ from .events import (
     Status,
     Usage,
 )
-from .loop import Task, solve_tree
+from .loop import Outcome, Task, solve_tree
 from .models import Models, open_models
+from .onward import Onward
 from .places import check_spot
 from .prelude import Numbers, Prelude
 from .recall import again
 from .record.metadata import page
 from .record.recorder import JOURNAL, Recorder, new_run_folder
+from .record.summary import summarise
 from .repl import Repl, open_repl
 from .room import Setup
 from .run import LM, Run, kernels_of
@@ -42,6 +44,7 @@ QUESTION = (
     "`context` holds a question or a task together with what is needed for it. Find it there "
     "and answer it."
 )
+RESUMED = "the run was stopped here, and goes on from its record"
 Reader = Callable[[Event], None]
 
 
@@ -180,7 +183,9 @@ class Session:
         readers: Sequence[Reader],
         asked: Mapping[str, Any] | None,
     ) -> Result:
-        run, recorder = self._begin(models, force, self._folder(force.settings.out), readers)
+        run, recorder = self._begin(
+            models, force, Recorder(self._folder(force.settings.out)), readers
+        )
         past: list[Event] = []
         try:
             await self._announce(run, force, question, asked)
@@ -198,15 +203,49 @@ class Session:
                 await self._followed(past)
             _drop_empty(run.folder / "files", "0" if self._persistent else None)
             await asyncio.shield(recorder.close())
-        return Result(
-            outcome.answer,
-            outcome.status,
-            outcome.confirmed,
-            outcome.reason,
-            run.ledger.usage,
-            recorder.trajectory,
-            question,
-        )
+        return _result(outcome, run, recorder, question)
+
+    async def go_on(
+        self, onward: Onward, readers: Sequence[Reader] = (), *, force: InForce | None = None
+    ) -> Result:
+        """Go on from a record. The kernel is a new one, which ends with the run.
+
+        ``force`` holds instead of the session's. Raises as ``ask`` does, and ``RecordError``.
+        """
+        force = force or self.force
+        recorder = onward.recorder
+        try:
+            await check_spot(kernels_of(force).spot(Path()))
+            models = await self._open(force)
+            recorder = recorder or Recorder(self._folder(force.settings.out))
+        except BaseException:
+            if recorder is not None:
+                recorder.abandon()
+            raise
+        run, recorder = self._begin(models, force, recorder, readers, onward)
+        try:
+            await self._begin_again(run, force, onward)
+            task = Task(
+                onward.question,
+                onward.source,
+                variable=onward.variable,
+                prelude=onward.prelude,
+                numbers=onward.earlier.numbers("0"),
+            )
+            outcome = await solve_tree(run, task)
+        finally:
+            _drop_empty(run.folder / "files", None)
+            await asyncio.shield(recorder.close())
+        return _result(outcome, run, recorder, onward.question)
+
+    async def _begin_again(self, run: Run, force: InForce, onward: Onward) -> None:
+        if onward.origin is not None:
+            await self._announce(run, force, onward.question, None, onward.origin)
+            return
+        spent = summarise(onward.events)
+        last = max(getattr(event, "time", 0.0) for event in onward.events)
+        run.ledger.carry(spent.usage, spent.turns, spent.calls, last - onward.started.time)
+        run.emit(KernelRestarted("0", 0, RESUMED, [], time.time()))
 
     async def recall(
         self, folder: Path, about: Source | str, question: str, readers: Sequence[Reader] = ()
@@ -254,14 +293,20 @@ class Session:
 
     # records
     def _begin(
-        self, models: Models, force: InForce, folder: Path, readers: Sequence[Reader]
+        self,
+        models: Models,
+        force: InForce,
+        recorder: Recorder,
+        readers: Sequence[Reader],
+        onward: Onward | None = None,
     ) -> tuple[Run, Recorder]:
-        recorder = Recorder(folder)
         self.trajectory = recorder.trajectory
+        folder = recorder.folder
+        keep = recorder if onward is None else onward.keep(recorder)
 
         def emit(event: Event) -> None:
-            recorder(event)
-            if self._persistent:
+            keep(event)
+            if self._persistent and onward is None:
                 self.prelude(event, folder)
             for reader in readers:
                 reader(event)
@@ -275,7 +320,8 @@ class Session:
             folder=folder,
             tools=self._tools,
             kernels=kernels_of(force),
-            seed=secrets.randbelow(1 << 32),
+            seed=secrets.randbelow(1 << 32) if onward is None else onward.seed,
+            earlier=None if onward is None else onward.earlier,
         )
         return run, recorder
 
@@ -283,15 +329,22 @@ class Session:
         """The record of the human's own cells and their calls."""
         force = self.force
         models = await self._open(force)
-        run, recorder = self._begin(models, force, self._folder(None), [])
+        run, recorder = self._begin(models, force, Recorder(self._folder(None)), [])
         run.sandbox = lambda: self._repl.sandbox if self._repl is not None else ""
         await self._announce(run, force, ByHand.QUESTION, None)
         return run, recorder
 
     async def _announce(
-        self, run: Run, force: InForce, question: str, asked: Mapping[str, Any] | None
+        self,
+        run: Run,
+        force: InForce,
+        question: str,
+        asked: Mapping[str, Any] | None,
+        origin: Mapping[str, Any] | None = None,
     ) -> None:
         settings = self._described(run, force)
+        if origin is not None:
+            settings["origin"] = dict(origin)
         settings["data"] = await asyncio.to_thread(_kept_data, run)
         if asked is not None:
             settings["asked"] = dict(asked)
@@ -351,6 +404,18 @@ class Session:
             "tools": [tool["name"] for tool in self._tools.functions],
             "limits": dataclasses.asdict(run.limits),
         }
+
+
+def _result(outcome: Outcome, run: Run, recorder: Recorder, question: str) -> Result:
+    return Result(
+        outcome.answer,
+        outcome.status,
+        outcome.confirmed,
+        outcome.reason,
+        run.ledger.usage,
+        recorder.trajectory,
+        question,
+    )
 
 
 async def _given(repl: Repl, about: Source | str) -> ContextInfo:

@@ -17,7 +17,7 @@ ROWS = {
     "alone": {"guest", "relay", "watchdog", "engine", "versions", "clock", "privacy"},
     "pure": {"digests", "limits", "cells"},
     "pure, of those": {"outputs", "prompts", "prelude"},
-    "pure, of these": {"history", "settings"},
+    "pure, of these": {"history", "settings", "past"},
     "effects": {
         "contexts",
         "embedded",
@@ -35,7 +35,7 @@ ROWS = {
     "a run": {"run"},
     "policy": {"calls", "models", "dialogue", "execution", "opening"},
     "policy, of those": {"loop", "replay", "doctor"},
-    "policy, of the loop": {"byhand", "recall"},
+    "policy, of the loop": {"byhand", "recall", "onward"},
     "questions": {"session"},
     "faces": {"api", "demo", "kernel"},
     "command": {"cli"},

@@ -8,6 +8,7 @@ import dataclasses
 import json
 import secrets
 import sys
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from rich.console import Console
@@ -29,6 +30,31 @@ def add(commands: Any) -> None:
     _demo_parser(commands)
 
 
+def answer_options(parser: argparse.ArgumentParser) -> None:
+    """Who answers, where, at what cost, and how it is told."""
+    parser.add_argument("--model", help="the LM that writes the cells")
+    parser.add_argument("--sub-model", help="the LM that llm_query asks")
+    parser.add_argument("--base-url", metavar="URL", help="any OpenAI-compatible endpoint")
+    place_options(parser)
+    parser.add_argument("--prompt", metavar="STYLE", help="strong or small")
+    for name, what in (
+        ("turns", "LM replies in each node"),
+        ("depth", "levels of children"),
+        ("calls", "sub-calls and children"),
+        ("tokens", "tokens, in and out, or none"),
+        ("cost", "US dollars, or none"),
+        ("seconds", "seconds for the run, or none"),
+        ("cell-seconds", "running seconds for a cell"),
+    ):
+        parser.add_argument(f"--max-{name}", metavar="N", help=what)
+    parser.add_argument("--json", action="store_true", help="print the whole result as JSON")
+    parser.add_argument("--quiet", action="store_true", help="no progress on standard error")
+
+
+def out_option(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--out", metavar="DIR", help="the run's folder; by default under rlm-runs")
+
+
 def _run_parser(commands: Any) -> None:
     run = commands.add_parser(
         "run",
@@ -42,24 +68,8 @@ def _run_parser(commands: Any) -> None:
         "--context", required=True, metavar="PATH", help="a file, a folder, or - for standard input"
     )
     run.add_argument("--encoding", help="of a text context; found out by default")
-    run.add_argument("--model", help="the LM that writes the cells")
-    run.add_argument("--sub-model", help="the LM that llm_query asks")
-    run.add_argument("--base-url", metavar="URL", help="any OpenAI-compatible endpoint")
-    place_options(run)
-    run.add_argument("--prompt", metavar="STYLE", help="strong or small")
-    for name, what in (
-        ("turns", "LM replies in each node"),
-        ("depth", "levels of children"),
-        ("calls", "sub-calls and children"),
-        ("tokens", "tokens, in and out, or none"),
-        ("cost", "US dollars, or none"),
-        ("seconds", "seconds for the run, or none"),
-        ("cell-seconds", "running seconds for a cell"),
-    ):
-        run.add_argument(f"--max-{name}", metavar="N", help=what)
-    run.add_argument("--out", metavar="DIR", help="the run's folder; by default under rlm-runs")
-    run.add_argument("--json", action="store_true", help="print the whole result as JSON")
-    run.add_argument("--quiet", action="store_true", help="no progress on standard error")
+    answer_options(run)
+    out_option(run)
 
 
 def _demo_parser(commands: Any) -> None:
@@ -78,19 +88,25 @@ def _run(options: argparse.Namespace) -> int:
     force = settle(options, "question", "context", "encoding", "json", "quiet")
     source = contexts.from_path(options.context, encoding=options.encoding)
     result = _ask(force, source, options.question, options.quiet)
-    _report(result, options.json)
-    return _STATUS[result.status]
+    return tell(result, options.json)
+
+
+Work = Callable[[Session, Screen], Awaitable[Result]]
 
 
 def _ask(force: InForce, source: Source, question: str, quiet: bool) -> Result:
-    """Run a question with progress on standard error, and say where its trajectory is."""
+    return carry_out(force, quiet, lambda session, screen: session.ask(source, question, [screen]))
+
+
+def carry_out(force: InForce, quiet: bool, asked: Work) -> Result:
+    """Do what is asked with progress on standard error, and say where its trajectory is."""
     console = Console(stderr=True, quiet=quiet)
     screen = Screen(console)
     session = Session(force, Tools())
 
     async def work() -> Result:
         try:
-            return await session.ask(source, question, [screen])
+            return await asked(session, screen)
         finally:
             await asyncio.shield(session.close())
 
@@ -117,6 +133,12 @@ def _demo(options: argparse.Namespace) -> int:
         style="green" if right else "red",
     )
     return _STATUS[result.status] if right else FAILED
+
+
+def tell(result: Result, as_json: bool) -> int:
+    """Print how it ended; returns the exit status."""
+    _report(result, as_json)
+    return _STATUS[result.status]
 
 
 def _report(result: Result, as_json: bool) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 
 from .. import config
 from ..settings import ENVIRONMENTS, MEANINGS, InForce, Layer, in_force
@@ -22,8 +23,9 @@ def place_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--env", dest="environment", metavar="NAME", help=" or ".join(ENVIRONMENTS))
 
 
-def settle(options: argparse.Namespace, *without: str) -> InForce:
-    """What the options, but for those ``without``, the environment and the config files set."""
+def settle(options: argparse.Namespace, *without: str, below: Sequence[Layer] = ()) -> InForce:
+    """What the options, but for those ``without``, the layers ``below`` them, the environment and
+    the config files set."""
     left_out = {"work", *without}
     given = {n: v for n, v in vars(options).items() if n not in left_out and v is not None}
-    return in_force(layers=[Layer("--{option}", given)], config=config.load())
+    return in_force(layers=[Layer("--{option}", given), *below], config=config.load())

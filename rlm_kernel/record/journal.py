@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
+import logging
 import os
 import re
 from dataclasses import dataclass, field
@@ -21,6 +22,12 @@ from ..errors import RecordError
 from ..events import TRANSIENT, Event, from_dict, to_dict
 from .packing import pack, unpack
 
+try:
+    import fcntl
+except ImportError:  # on Windows
+    fcntl = None  # type: ignore[assignment]
+
+log = logging.getLogger(__name__)
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _SEAL_OF_LINE = re.compile(rb'\{"seal": "([0-9a-f]{32})"')
 
@@ -39,6 +46,7 @@ class Journal:
         self.path = path
         self._blobs = path.parent / "blobs"
         self._descriptor = descriptor
+        self._lock()
         self._seal = ""
         self._bytes = hashlib.sha256()
         self._kept: set[str] = set()
@@ -56,6 +64,44 @@ class Journal:
         except OSError as error:
             raise _refused(path, error) from error
         return cls(path, descriptor)
+
+    @classmethod
+    def reopen(cls, path: Path) -> tuple[Journal, list[Event]]:
+        """The journal of a run that was killed, to be written on, and what it holds. A last line
+        that was cut is taken away.
+
+        Raises ``RecordError`` for one that has its seal, that another process writes, or that is
+        damaged.
+        """
+        try:
+            descriptor = os.open(path, os.O_RDWR | os.O_APPEND | getattr(os, "O_NOFOLLOW", 0))
+        except OSError as error:
+            raise RecordError(
+                f"{path}: there is no record to go on with: {error.strerror}"
+            ) from error
+        journal = cls(path, descriptor)
+        try:
+            return journal, journal._catch_up()
+        except BaseException:
+            journal.close()
+            raise
+
+    def _catch_up(self) -> list[Event]:
+        record = read(self.path)
+        if record.seal is not None:
+            raise RecordError(f"{self.path}: the run has ended: its record is sealed")
+        damage = [problem for problem in record.problems if not problem.cut]
+        if damage:
+            raise RecordError(f"{self.path}: the record is damaged: {damage[0]}")
+        lines = self.path.read_bytes().splitlines(keepends=True)
+        if not lines[-1].endswith(b"\n"):
+            os.truncate(self._descriptor, sum(map(len, lines[:-1])))
+            lines.pop()
+        for line in lines:
+            self._bytes.update(line)
+        last = _SEAL_OF_LINE.match(lines[-1]) if lines else None
+        self._seal = last[1].decode("ascii") if last else ""
+        return record.events
 
     def write(self, event: Event) -> None:
         """Append one event. Events of a transient kind are left out."""
@@ -87,6 +133,20 @@ class Journal:
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1
+
+    def _lock(self) -> None:
+        """For as long as it is open: two processes must not write one record."""
+        if fcntl is None:
+            return
+        try:
+            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            self.close()
+            raise RecordError(
+                f"{self.path}: another process writes this record: the run still goes on"
+            ) from error
+        except OSError as error:  # a file system that has no locks
+            log.debug("%s cannot be locked: %s", self.path, error)
 
     def _append(self, line: bytes) -> None:
         rest = memoryview(line)
@@ -133,6 +193,8 @@ class Problem:
 
     line: int
     text: str
+    cut: bool = False
+    """Whether it is only that the writer was stopped in the midst of the last line."""
 
     def __str__(self) -> str:
         return self.text
@@ -222,7 +284,8 @@ class _Reader:
         if line.endswith(b"\n"):
             self._problem(number, f"line {number} cannot be read: {_shown(line)}")
         else:
-            self._problem(number, f"line {number} is cut: the writer was stopped in its middle")
+            cut = f"line {number} is cut: the writer was stopped in its middle"
+            self.problems.append(Problem(number, cut, cut=True))
         seal = _SEAL_OF_LINE.match(line)
         self._before = seal[1].decode("ascii") if seal else None
 

@@ -104,10 +104,16 @@ class Recorder:
     that outlived its cell) are in the record only.
     """
 
-    def __init__(self, folder: Path, *, interval_s: float = INTERVAL_S) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        interval_s: float = INTERVAL_S,
+        written: journal.Journal | None = None,
+    ) -> None:
         self.folder = folder
         self._interval_s = interval_s
-        self._journal = journal.Journal.create(folder / JOURNAL)
+        self._journal = written or journal.Journal.create(folder / JOURNAL)
         self._fold = Fold()
         self._run: RunStarted | None = None
         self._pages: dict[str, _Page] = {}
@@ -116,10 +122,31 @@ class Recorder:
         self._closing = False
         self._writer: asyncio.Task[None] | None = None
 
+    @classmethod
+    def reopen(cls, folder: Path) -> tuple[Recorder, list[Event]]:
+        """The recorder of a run that was killed, to go on with, and what it has recorded.
+
+        Raises what ``Journal.reopen`` raises. ``abandon`` it, or go on and ``close`` it.
+        """
+        written, events = journal.Journal.reopen(folder / JOURNAL)
+        recorder = cls(folder, written=written)
+        for event in events:
+            recorder._take(event)
+        return recorder, events
+
+    def abandon(self) -> None:
+        """Let go of a record that nothing was added to, as it is."""
+        self._journal.close()
+
     def __call__(self, event: Event) -> None:
         if self._writer is not None and self._writer.done():
             self._writer.result()  # raises what stopped it
         self._journal.write(event)
+        self._take(event)
+        if self._writer is None:
+            self._writer = asyncio.get_running_loop().create_task(self._write_as_needed())
+
+    def _take(self, event: Event) -> None:
         self._fold.add(event)
         if isinstance(event, RunStarted):
             self._run = event
@@ -127,8 +154,6 @@ class Recorder:
             self._hurry(*self._pages)
         elif isinstance(event, _SHOWN):
             self._show(event)
-        if self._writer is None:
-            self._writer = asyncio.get_running_loop().create_task(self._write_as_needed())
 
     @property
     def trajectory(self) -> Path:

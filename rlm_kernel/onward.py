@@ -1,0 +1,216 @@
+"""Runs that go on from a record: resumed after a crash, forked at a cell, rerun on another input.
+
+Each is an ``Onward``, which ``session.Session.go_on`` carries out.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from . import contexts
+from .contexts import Source
+from .errors import RecordError, UsageError
+from .events import (
+    ContextSet,
+    Event,
+    NodeStarted,
+    RunEnded,
+    RunStarted,
+)
+from .past import Earlier, leave, on_another_input, remembered
+from .prelude import ROOT
+from .record import journal
+from .record.metadata import ROOT_PAGE
+from .record.recorder import JOURNAL, Recorder
+from .settings import LIMIT_NAMES, Layer
+
+SAME = ("model", "sub_model", "environment", "kernel", "prompt", "temperature")
+SAME_IN_SANDBOX = ("image", "packages", "memory", "cpus", "pids", "tmpfs")
+"""Of a sandbox's settings those that a record decides; whether its code may reach the network or
+files of this machine is for the user to say."""
+
+
+@dataclass(frozen=True)
+class Onward:
+    """What a run goes on from, and what it is about.
+
+    ``origin`` is what the new record says of the old one; a resumed run, which has none, goes on in
+    the old one. ``events`` are those of the record. ``source`` is the context, or ``variable`` the
+    name of the one that holds it.
+    """
+
+    events: list[Event]
+    earlier: Earlier
+    started: RunStarted
+    source: Source | None
+    variable: str | None = None
+    origin: Mapping[str, Any] | None = None
+    recorder: Recorder | None = field(default=None, repr=False)
+
+    @property
+    def question(self) -> str:
+        return self.started.question
+
+    @property
+    def seed(self) -> int:
+        """So that what is drawn again is what was drawn; records of version 1 had none."""
+        return int(self.started.settings.get("seed", 0))
+
+    @property
+    def prelude(self) -> list[Event]:
+        return self.earlier.of(ROOT).prelude
+
+    @property
+    def layer(self) -> Layer:
+        """The record's settings, for ``in_force``: weaker than options."""
+        was = self.started.settings
+        sandbox = was.get("sandbox", {})
+        values = {name: was.get(name) for name in SAME}
+        values |= {name: sandbox.get(name) for name in SAME_IN_SANDBOX}
+        values = {name: value for name, value in values.items() if value not in (None, "", [])}
+        limits = was.get("limits", {})
+        values |= {n: limits[field] for n, field in LIMIT_NAMES.items() if field in limits}
+        return Layer("the record: {name}", values)
+
+    def keep(self, recorder: Callable[[Event], None]) -> Callable[[Event], None]:
+        """``recorder`` without what a resumed run does again and is recorded already."""
+        if self.recorder is None:
+            return recorder
+        known = {_place(event) for event in self.events}
+
+        def once(event: Event) -> None:
+            if _place(event) not in known:
+                recorder(event)
+
+        return once
+
+
+def _place(event: Event) -> tuple[Any, ...]:
+    """What is the same of an event when it happens again."""
+    names = ("node", "turn", "cell", "key", "occurrence", "index", "compacted")
+    own = event.time if isinstance(event, ContextSet) else None
+    return event.kind, own, *(getattr(event, name, None) for name in names)
+
+
+def resume(folder: Path) -> Onward:
+    """The run in this folder, which was killed. Blocks.
+
+    Files that its cells wrote are set aside: the cells write them again. Raises ``UsageError`` for
+    a run that ended, ``RecordError`` for one that still goes on or is damaged.
+    """
+    folder = folder.parent if folder.name in (JOURNAL, ROOT_PAGE) else folder
+    ended = _ended(folder)
+    if ended is not None:
+        raise UsageError(
+            f"{folder}: the run ended ({ended.status}): there is nothing to resume. `rlm fork` "
+            "goes on from any cell of it, and after its last one"
+        )
+    recorder, events = Recorder.reopen(folder)
+    try:
+        started, node = _beginning(folder, events)
+        source, variable = _context(folder, node)
+    except BaseException:
+        recorder.abandon()
+        raise
+    _set_aside(folder / "files")
+    earlier = remembered(folder, events)
+    return Onward(events, earlier, started, source, variable, recorder=recorder)
+
+
+def _ended(folder: Path) -> RunEnded | None:
+    record = journal.read(folder / JOURNAL)
+    last = record.events[-1] if record.events else None
+    return last if isinstance(last, RunEnded) else None
+
+
+def _set_aside(files: Path) -> None:
+    if files.is_dir():
+        number = 1
+        while (aside := files.with_name(f"files-{number}")).exists():
+            number += 1
+        shutil.move(files, aside)
+
+
+def fork(path: Path, at: int | None, *, edit: str | None = None, note: str | None = None) -> Onward:
+    """The run at ``path`` up to its cell ``at``, or to its end; see ``past.leave``. Blocks."""
+    folder, events = _read(path)
+    started, node = _beginning(folder, events)
+    source, variable = _context(folder, node)
+    earlier = remembered(folder, events)
+    cells = [cell.cell for cell in earlier.of(ROOT).own_cells]
+    end = max(cells, default=0) + 1
+    cell = end if at is None else at
+    if cell not in cells and (cell != end or not cells or edit is not None):
+        raise UsageError(
+            f"--at {cell}: the run has no such cell; its cells are {_range(cells)}"
+            + (f", and {end} goes on after the last one" if cells and edit is None else "")
+        )
+    leave(earlier, cell, edit=edit, note=note)
+    edited = {} if edit is None else {"edited": True}
+    origin = {"kind": "fork", **_origin(folder, started), "cell": cell, **edited}
+    return Onward(events, earlier, started, source, variable, origin)
+
+
+def _range(cells: list[int]) -> str:
+    return f"{cells[0]} to {cells[-1]}" if cells else "none"
+
+
+def rerun(path: Path, source: Source) -> Onward:
+    """The cells of the run at ``path`` on another input. Blocks."""
+    folder, events = _read(path)
+    started, _ = _beginning(folder, events)
+    earlier = remembered(folder, events)
+    if not earlier.of(ROOT).own_cells:
+        raise UsageError(f"{folder}: the run has no cells that could be run again")
+    on_another_input(earlier)
+    origin = {"kind": "rerun", **_origin(folder, started)}
+    return Onward(events, earlier, started, source, None, origin)
+
+
+def _read(path: Path) -> tuple[Path, list[Event]]:
+    """The folder and the events of a run. What is damaged is no ground to go on from."""
+    folder = path if path.is_dir() else path.parent
+    if folder.name == "calls" and not (folder / JOURNAL).exists():
+        raise UsageError(
+            f"{path}: this is a child's notebook; give the run's folder, {folder.parent}"
+        )
+    if not (folder / JOURNAL).exists():
+        raise UsageError(
+            f"{path}: there is no {JOURNAL} beside it, and a notebook alone does not say what the "
+            "LM was told: ask for the run's folder"
+        )
+    record = journal.read(folder / JOURNAL)
+    damage = [problem for problem in record.problems if not problem.cut]
+    if damage:
+        raise RecordError(f"{folder / JOURNAL}: {damage[0]}")
+    return folder.resolve(), record.events
+
+
+def _beginning(folder: Path, events: list[Event]) -> tuple[RunStarted, NodeStarted]:
+    started = next((event for event in events if isinstance(event, RunStarted)), None)
+    node = next((event for event in events if isinstance(event, NodeStarted)), None)
+    if started is None or node is None:
+        raise UsageError(f"{folder}: the run was stopped before it began: ask its question again")
+    if node.context is None:
+        raise UsageError(f"{folder}: this is the record of a human's own cells; no LM wrote in it")
+    return started, node
+
+
+def _context(folder: Path, node: NodeStarted) -> tuple[Source | None, str | None]:
+    """The context's bytes; where there are none, the name of the variable that held it."""
+    assert node.context is not None
+    spec = node.context.spec
+    if spec.get("sha256") is None:
+        return None, str(spec["variable"])
+    source, reason = contexts.find(spec, folder)
+    if source is None:
+        raise RecordError(f"the context of the run cannot be found again: {reason}")
+    return source, None
+
+
+def _origin(folder: Path, started: RunStarted) -> dict[str, Any]:
+    return {"run": started.run, "seal": journal.read(folder / JOURNAL).seal}
