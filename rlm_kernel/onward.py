@@ -103,6 +103,8 @@ def resume(folder: Path) -> Onward:
     a run that ended, ``RecordError`` for one that still goes on or is damaged.
     """
     folder = folder.parent if folder.name in (JOURNAL, ROOT_PAGE) else folder
+    if not (folder / JOURNAL).exists():
+        raise UsageError(f"{folder}: there is no run here: {JOURNAL} is missing")
     ended = _ended(folder)
     if ended is not None:
         raise UsageError(

@@ -1,4 +1,4 @@
-"""``python -m tests.faults [--kill [COUNT [ENVIRONMENT]]] [WORDS OF CASES]``."""
+"""``python -m tests.faults [--kill [COUNT [ENVIRONMENT]]] [--resume [COUNT]] [WORDS OF CASES]``."""
 
 from __future__ import annotations
 
@@ -13,4 +13,8 @@ if __name__ == "__main__":
 
         where = kills.Where(*words[2:3])
         sys.exit(0 if kills.write(int(words[1]) if words[1:] else 20, where) else 1)
+    if words[:1] == ["--resume"]:
+        from . import resumes
+
+        sys.exit(0 if resumes.write(int(words[1]) if words[1:] else 20) else 1)
     sys.exit(0 if table.write(" ".join(words)) else 1)
