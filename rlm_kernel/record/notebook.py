@@ -120,7 +120,18 @@ def _header(cells: _Cells, nodes: tuple[Node, ...], place: Place) -> list[str]:
         parts.append(f"With {counted(len(below), 'node')} below: {spent(node.total)}.")
     where = f"Run {code(place.run.run)}, node {literal(node.id)}" if place.run else "Node"
     parts.append(where + _parent(cells, node) + _children(cells, node))
+    if place.run and node.parent is None and (origin := place.run.settings.get("origin")):
+        parts.append(_origin(origin))
     return parts
+
+
+def _origin(origin: dict[str, Any]) -> str:
+    """What a run goes on from, or what its cells were written for."""
+    run = code(str(origin.get("run")))
+    if origin.get("kind") == "rerun":
+        return f"The cells of run {run}, run again on another input: no LM wrote them for this one."
+    edited = ", which the human changed" if origin.get("edited") else ""
+    return f"Forked from run {run} before its cell {literal(str(origin.get('cell')))}{edited}."
 
 
 def _totals(node: Node) -> str:
