@@ -1,0 +1,131 @@
+"""The cells of two nodes compared by nbdime, as text for a terminal or as its own JSON."""
+
+from __future__ import annotations
+
+import importlib
+import io
+import json
+from types import SimpleNamespace
+from typing import Any
+
+from ..digests import sha256
+from ..errors import UsageError
+from ..events import Output
+from ..outputs import ANSI
+from .compare import equal_beginning
+from .trajectory import RecordedCell
+
+MAX_CELLS = 100  # of each node, from the first that differs: the time grows with the square
+MAX_CHARS = 4000  # of a source or an output
+_TEXTS = ("text/", "application/json")
+_CONTROLS = {code: 0x2400 + code for code in range(32) if chr(code) not in "\n\t"} | {
+    0x7F: 0x2421,
+    **dict.fromkeys((*range(0x80, 0xA0), 0x2028, 0x2029), 0xFFFD),
+}
+"""What a terminal would obey, and line breaks that only Python sees, to signs for them."""
+_SHOWN = SimpleNamespace(
+    sources=True, outputs=True, attachments=False, metadata=False, id=False, details=False
+)
+
+
+class CellDiff:
+    """What nbdime finds between the cells that ran in two nodes.
+
+    Code and outputs only: no counts, times or ids. Outputs that a replay would call equal are
+    equal. ``left_out`` counts the cells of both behind the ``MAX_CELLS`` that were compared. Raises
+    ``UsageError`` where nbdime is not installed.
+    """
+
+    def __init__(self, ours: list[RecordedCell], theirs: list[RecordedCell]) -> None:
+        self._nbdime = _nbdime()
+        same = equal_beginning(ours, theirs)
+        end = same + MAX_CELLS
+        self.left_out = max(0, len(ours) - end) + max(0, len(theirs) - end)
+        known: dict[str, list[Output]] = {}
+        self._ours = self._notebook(same, ours[same:end], known)
+        self._diff = self._nbdime.diff(self._ours, self._notebook(same, theirs[same:end], known))
+
+    def text(self, *, color: bool) -> str:
+        """Empty where nothing differs. A cell stands there as ``/cells/`` and its place, from 1."""
+        out = io.StringIO()
+        config = self._nbdime.config(
+            out=out, include=_SHOWN, use_git=False, use_diff=False, use_color=color
+        )
+        self._nbdime.pretty(self._ours, self._diff, "", config)
+        return out.getvalue()
+
+    def data(self) -> Any:
+        """nbdime's diff as plain JSON data."""
+        return json.loads(json.dumps(self._diff))
+
+    def _notebook(
+        self, same: int, cells: list[RecordedCell], known: dict[str, list[Output]]
+    ) -> Any:
+        """A notebook in which an empty cell stands for each one before, and for a cell 0, so that
+        nbdime numbers the cells as a person does."""
+        before = [_cell("", []) for _ in range(same + 1)]
+        shown = [
+            _cell(_tame(cell.source), known.setdefault(cell.digest, _outputs(cell)))
+            for cell in cells
+        ]
+        return self._nbdime.notebook(
+            {"nbformat": 4, "nbformat_minor": 4, "metadata": {}, "cells": [*before, *shown]}
+        )
+
+
+def _nbdime() -> Any:
+    """The parts of nbdime that are used. Its import takes seconds, so it is late."""
+    try:
+        return SimpleNamespace(
+            diff=importlib.import_module("nbdime.diffing.notebooks").diff_notebooks,
+            pretty=importlib.import_module("nbdime.prettyprint").pretty_print_diff,
+            config=importlib.import_module("nbdime.prettyprint").PrettyPrintConfig,
+            notebook=importlib.import_module("nbformat").from_dict,
+        )
+    except ModuleNotFoundError as error:
+        raise UsageError(
+            'the difference of cells needs nbdime: pip install "rlm_kernel[diff]"; '
+            "without --cells it is not needed"
+        ) from error
+
+
+def _cell(source: str, outputs: list[Output]) -> dict[str, Any]:
+    return {
+        "cell_type": "code",
+        "metadata": {},
+        "source": source,
+        "outputs": outputs,
+        "execution_count": None,
+    }
+
+
+def _outputs(cell: RecordedCell) -> list[Output]:
+    return [_output(output) for output in cell.outputs or []]
+
+
+def _output(output: Output) -> Output:
+    if output["output_type"] == "stream":
+        return {**output, "text": _tame(output["text"])}
+    if output["output_type"] == "error":
+        lines = [_tame(line) for line in output["traceback"]]
+        named = {name: _tame(output[name]) for name in ("ename", "evalue")}
+        return {"output_type": "error", **named, "traceback": lines}
+    data = {_tame(mime): _data(mime, value) for mime, value in output["data"].items()}
+    made = {"output_type": output["output_type"], "metadata": {}, "data": data}
+    return made | ({"execution_count": None} if made["output_type"] == "execute_result" else {})
+
+
+def _data(mime: str, value: Any) -> str:
+    text = value if isinstance(value, str) else json.dumps(value, sort_keys=True)
+    if mime.startswith(_TEXTS):
+        return _tame(text)
+    return f"[{len(text):,} characters, sha256 {sha256(text)}]"
+
+
+def _tame(text: str) -> str:
+    """Without colours, with signs for controls; of a long text its ends, its size and SHA-256."""
+    plain = ANSI.sub("", text)
+    if len(plain) > MAX_CHARS:
+        note = f"\n[… {len(plain):,} characters in all, sha256 {sha256(plain)} …]\n"
+        plain = plain[: MAX_CHARS * 3 // 4] + note + plain[-MAX_CHARS // 4 :]
+    return plain.translate(_CONTROLS)

@@ -1,0 +1,117 @@
+"""The course of a run: what was asked, written, run and replied in each of its nodes.
+
+Read from a record, or from a notebook that was sent alone, in the one form in which two runs can
+be laid side by side (``compare``).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from ..digests import digest
+from ..errors import RecordError
+from ..events import CallEnded, Event, Replied, RunStarted
+from . import ipynb, journal, show, trajectory
+from .markdown import printable
+from .notebook import as_kept
+from .summary import Node, Tree
+from .trajectory import RecordedCall, RecordedCell, RecordedContext, RecordedNode
+
+Identity: TypeAlias = tuple[int, str, int, int]
+"""Of a call in its node: the cell, its key, which of the equal ones, which prompt."""
+
+
+@dataclass(frozen=True)
+class Course:
+    """A run to be compared. ``source`` is the file that was read.
+
+    ``nodes`` are those whose cells are known: of a notebook without its record its own node only.
+    ``replies`` has the LM's text by node and turn, ``prompts`` a call's prompt by node and
+    identity; both are empty without a record. ``record`` tells whether there was one.
+    """
+
+    source: Path
+    tree: Tree
+    record: bool
+    settings: dict[str, Any]
+    versions: dict[str, str]
+    nodes: dict[str, RecordedNode]
+    replies: dict[tuple[str, int], str]
+    prompts: dict[tuple[str, Identity], str]
+    problems: tuple[str, ...]
+
+    @property
+    def root(self) -> Node | None:
+        """None for a record that ends before its first node."""
+        return self.tree.nodes[0] if self.tree.nodes else None
+
+
+def load(path: Path) -> Course:
+    """From a run folder, a journal or a notebook; the record is preferred where it is there.
+
+    What is damaged is told in ``problems``. Raises ``RecordError`` where nothing can be read.
+    """
+    try:
+        return _load(path)
+    except (AttributeError, KeyError, TypeError) as error:  # right JSON, wrong types in it
+        raise RecordError(f"{path}: the record is damaged: {error!r}") from error
+
+
+def _load(path: Path) -> Course:
+    loaded = show.load(path)
+    recorded = trajectory.load(path)
+    record = loaded.sealed is not None
+    events = journal.read(loaded.source).events if record else []
+    return Course(
+        source=loaded.source,
+        tree=loaded.tree,
+        record=record,
+        settings=recorded.settings,
+        versions=_versions(events) if record else _versions_of_notebook(loaded.source),
+        nodes={name: _as_kept(node) for name, node in recorded.nodes.items()},
+        replies={(e.node, e.turn): e.text for e in events if isinstance(e, Replied)},
+        prompts={
+            (e.node, (e.cell, e.key, e.occurrence, e.index)): e.prompt
+            for e in events
+            if isinstance(e, CallEnded)
+        },
+        problems=tuple(recorded.problems),
+    )
+
+
+def identity(call: RecordedCall) -> Identity:
+    return call.cell, call.key, call.occurrence, call.index
+
+
+def content(context: RecordedContext) -> dict[str, Any]:
+    """What a context is, whatever it is called and wherever it came from."""
+    return {key: context.spec.get(key) for key in ("kind", "sha256", "size")}
+
+
+def _versions(events: Iterable[Event]) -> dict[str, str]:
+    started = (event for event in events if isinstance(event, RunStarted))
+    return next((event.versions for event in started), {})
+
+
+def _versions_of_notebook(path: Path) -> dict[str, str]:
+    found = ipynb.loads(path.read_bytes())["metadata"]["rlm"].get("versions")
+    return found if isinstance(found, dict) else {}
+
+
+def _as_kept(node: RecordedNode) -> RecordedNode:
+    """With its cells as a notebook keeps them, so that a record and a notebook of it are equal."""
+    steps = [
+        _cell_as_kept(step) if isinstance(step, RecordedCell) else step for step in node.happened
+    ]
+    return dataclasses.replace(node, happened=steps)
+
+
+def _cell_as_kept(cell: RecordedCell) -> RecordedCell:
+    outputs = [as_kept(output) for output in cell.outputs or []]
+    # Tools such as nbstripout take the outputs away; what they were is still known by digest.
+    seen = digest(outputs) if outputs else cell.digest
+    return dataclasses.replace(cell, source=printable(cell.source), outputs=outputs, digest=seen)
