@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import io
 import json
+from difflib import SequenceMatcher
 from types import SimpleNamespace
 from typing import Any
 
@@ -15,8 +16,10 @@ from ..outputs import ANSI
 from .compare import equal_beginning
 from .trajectory import RecordedCell
 
-MAX_CELLS = 100  # of each node, from the first that differs: the time grows with the square
-MAX_CHARS = 4000  # of a source or an output
+# nbdime compares texts in the square of their length: 2.6 s for one pair of 4000 characters.
+MAX_CELLS = 30  # of each node, from the first that differs
+MAX_OUTPUTS = 8  # of a cell
+MAX_CHARS = 2000  # of a source or an output
 _TEXTS = ("text/", "application/json")
 _CONTROLS = {code: 0x2400 + code for code in range(32) if chr(code) not in "\n\t"} | {
     0x7F: 0x2421,
@@ -41,9 +44,11 @@ class CellDiff:
         same = equal_beginning(ours, theirs)
         end = same + MAX_CELLS
         self.left_out = max(0, len(ours) - end) + max(0, len(theirs) - end)
+        ours, theirs = ours[same:end], theirs[same:end]
+        ids, other_ids = _ids(ours, theirs)
         known: dict[str, list[Output]] = {}
-        self._ours = self._notebook(same, ours[same:end], known)
-        self._diff = self._nbdime.diff(self._ours, self._notebook(same, theirs[same:end], known))
+        self._ours = self._notebook(same, ours, ids, known)
+        self._diff = self._nbdime.diff(self._ours, self._notebook(same, theirs, other_ids, known))
 
     def text(self, *, color: bool) -> str:
         """Empty where nothing differs. A cell stands there as ``/cells/`` and its place, from 1."""
@@ -59,18 +64,29 @@ class CellDiff:
         return json.loads(json.dumps(self._diff))
 
     def _notebook(
-        self, same: int, cells: list[RecordedCell], known: dict[str, list[Output]]
+        self, same: int, cells: list[RecordedCell], ids: list[str], known: dict[str, list[Output]]
     ) -> Any:
         """A notebook in which an empty cell stands for each one before, and for a cell 0, so that
         nbdime numbers the cells as a person does."""
-        before = [_cell("", []) for _ in range(same + 1)]
+        before = [_cell(f"same-{number}", "", []) for number in range(same + 1)]
         shown = [
-            _cell(_tame(cell.source), known.setdefault(cell.digest, _outputs(cell)))
-            for cell in cells
+            _cell(name, _tame(cell.source), known.setdefault(cell.digest, _outputs(cell)))
+            for name, cell in zip(ids, cells, strict=True)
         ]
         return self._nbdime.notebook(
-            {"nbformat": 4, "nbformat_minor": 4, "metadata": {}, "cells": [*before, *shown]}
+            {"nbformat": 4, "nbformat_minor": 5, "metadata": {}, "cells": [*before, *shown]}
         )
+
+
+def _ids(ours: list[RecordedCell], theirs: list[RecordedCell]) -> tuple[list[str], list[str]]:
+    """Equal ids, which nbdime goes by, for equal cells, and for those in each other's place between
+    them. It would compare every cell with every other one."""
+    a, b = ([(cell.source, cell.digest) for cell in cells] for cells in (ours, theirs))
+    ids, other_ids = ([f"{side}-{at}" for at in range(len(c))] for side, c in (("a", a), ("b", b)))
+    for _, i, i_end, j, j_end in SequenceMatcher(None, a, b, autojunk=False).get_opcodes():
+        paired = min(i_end - i, j_end - j)
+        other_ids[j : j + paired] = ids[i : i + paired]
+    return ids, other_ids
 
 
 def _nbdime() -> Any:
@@ -89,8 +105,9 @@ def _nbdime() -> Any:
         ) from error
 
 
-def _cell(source: str, outputs: list[Output]) -> dict[str, Any]:
+def _cell(name: str, source: str, outputs: list[Output]) -> dict[str, Any]:
     return {
+        "id": name,
         "cell_type": "code",
         "metadata": {},
         "source": source,
@@ -100,7 +117,12 @@ def _cell(source: str, outputs: list[Output]) -> dict[str, Any]:
 
 
 def _outputs(cell: RecordedCell) -> list[Output]:
-    return [_output(output) for output in cell.outputs or []]
+    outputs = cell.outputs or []
+    shown = [_output(output) for output in outputs[:MAX_OUTPUTS]]
+    if len(outputs) > MAX_OUTPUTS:
+        rest = f"[{len(outputs) - MAX_OUTPUTS:,} more outputs, digest of all {cell.digest}]"
+        shown.append({"output_type": "stream", "name": "stdout", "text": rest})
+    return shown
 
 
 def _output(output: Output) -> Output:

@@ -79,7 +79,6 @@ def compare(a: Course, b: Course) -> Comparison:
     """Pure; children are matched by id and question, then by question, then by id."""
     pairs = list(_matched(a, b))
     walk = Walk(a, b, {x.id: y.id for x, y in pairs if x is not None and y is not None})
-    parting = walk.parting(a.root.id, b.root.id) if a.root and b.root else None
     return Comparison(
         asked=(_pair("question", _question, a, b), _pair("context", _context, a, b)),
         outcome=(_pair("status", _status, a, b), _pair("answer", _answer, a, b)),
@@ -87,7 +86,7 @@ def compare(a: Course, b: Course) -> Comparison:
         settings=tuple(_differing(_flat(a.settings), _flat(b.settings))),
         versions=tuple(_differing(a.versions, b.versions)),
         nodes=tuple(_node_pair(a, b, x, y) for x, y in pairs),
-        parting=parting,
+        parting=walk.parting(a.root.id, b.root.id),
         notes=tuple(_notes(a, b, pairs)),
     )
 
@@ -97,24 +96,21 @@ def _pair(name: str, of: Callable[[Course], Any], a: Course, b: Course) -> Pair:
 
 
 def _question(course: Course) -> str:
-    return course.root.question if course.root else course.tree.question
+    return course.root.question
+
+
+def _status(course: Course) -> str:
+    return course.root.status
 
 
 def _context(course: Course) -> dict[str, Any] | None:
-    """Kind and SHA-256: where it came from and what it is called do not matter."""
-    node = course.nodes.get(course.root.id) if course.root else None
+    node = course.nodes.get(course.root.id)
     return content(node.context) if node and node.context else None
-
-
-def _status(course: Course) -> str | None:
-    return course.root.status if course.root else None
 
 
 def _answer(course: Course) -> str | None:
     root = course.root
-    if root is None or root.answer is None or root.confirmed:
-        return root.answer if root else None
-    return f"{root.answer} (unconfirmed)"
+    return root.answer if root.confirmed or root.answer is None else f"{root.answer} (unconfirmed)"
 
 
 def _used(a: Course, b: Course) -> Iterator[Pair]:
@@ -125,7 +121,7 @@ def _used(a: Course, b: Course) -> Iterator[Pair]:
     unpriced = _pair("unpriced requests", lambda course: course.tree.usage.unpriced, a, b)
     if unpriced.a or unpriced.b:
         yield unpriced
-    yield _pair("seconds", lambda course: course.root.seconds if course.root else 0.0, a, b)
+    yield _pair("seconds", lambda course: course.root.seconds, a, b)
 
 
 def _flat(settings: dict[str, Any], before: str = "") -> dict[str, str]:
@@ -148,8 +144,6 @@ def _differing(a: dict[str, str], b: dict[str, str]) -> Iterator[Pair]:
 # -- the same nodes -------------------------------------------------------------------------------
 def _matched(a: Course, b: Course) -> Iterator[tuple[Node | None, Node | None]]:
     """The roots, then children of matched parents, in the order in which they started in A."""
-    if a.root is None or b.root is None:
-        return
     waiting: list[tuple[Node, Node]] = [(a.root, b.root)]
     ours, theirs = ({node.id: node for node in course.tree.nodes} for course in (a, b))
     for x, y in waiting:  # it grows
@@ -217,5 +211,5 @@ def _notes(a: Course, b: Course, pairs: list[tuple[Node | None, Node | None]]) -
             more = f" and {len(unknown) - 5} more" if len(unknown) > 5 else ""
             yield f"the cells of node {names}{more} are not compared: {reason}"
     contexts = [_context(course) for course in (a, b)]
-    if all(context and context["sha256"] is None for context in contexts):
-        yield "whether the contexts are the same cannot be told: no copies of them were made"
+    if any(context and context["sha256"] is None for context in contexts):
+        yield "whether the contexts are the same cannot be told: no copy of one was made"

@@ -45,15 +45,15 @@ class Course:
     problems: tuple[str, ...]
 
     @property
-    def root(self) -> Node | None:
-        """None for a record that ends before its first node."""
-        return self.tree.nodes[0] if self.tree.nodes else None
+    def root(self) -> Node:
+        return self.tree.nodes[0]
 
 
 def load(path: Path) -> Course:
     """From a run folder, a journal or a notebook; the record is preferred where it is there.
 
-    What is damaged is told in ``problems``. Raises ``RecordError`` where nothing can be read.
+    What is damaged is told in ``problems``. Raises ``RecordError`` where there is no node to be
+    compared.
     """
     try:
         return _load(path)
@@ -63,6 +63,8 @@ def load(path: Path) -> Course:
 
 def _load(path: Path) -> Course:
     loaded = show.load(path)
+    if not loaded.tree.nodes:
+        raise RecordError(f"{path}: there is no run to compare: {loaded.problems[0]}")
     recorded = trajectory.load(path)
     record = loaded.sealed is not None
     events = journal.read(loaded.source).events if record else []

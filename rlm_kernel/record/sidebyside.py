@@ -57,7 +57,9 @@ def _list(console: Console, before: str, texts: tuple[str, ...], style: str) -> 
 
 def _asked(console: Console, pair: Pair) -> None:
     if pair.same:
-        _say(console, f"{pair.name}, the same: {_value(pair.name, pair.a)}")
+        unsure = isinstance(pair.a, dict) and pair.a["sha256"] is None
+        same = "perhaps the same" if unsure else "the same"
+        _say(console, f"{pair.name}, {same}: {_value(pair.name, pair.a)}")
         return
     for name, value in (("A", pair.a), ("B", pair.b)):
         _say(console, f"{pair.name} of {name}: {_value(pair.name, value)}", "red")
