@@ -114,7 +114,7 @@ def read(path: Path) -> Row:
 
 def _quick(path: Path) -> Row | None:
     """From both ends of the record; None where they do not tell."""
-    record = path / JOURNAL
+    record = path if path.name == JOURNAL else path / JOURNAL
     if not os.path.isfile(record):
         return None
     beginning = journal.beginning(record, 3)
