@@ -14,7 +14,16 @@ from asking import ask, script
 from stories import OUTPUTS, call, cell, replied, run_started, started, story
 
 from rlm_kernel import cli
-from rlm_kernel.events import CellRan, Event, NodeEnded, Usage
+from rlm_kernel.events import (
+    CallEnded,
+    CellRan,
+    Event,
+    NodeEnded,
+    NodeStarted,
+    Replied,
+    RunStarted,
+    Usage,
+)
 from rlm_kernel.record import course, ipynb
 from rlm_kernel.record.celldiff import MAX_CELLS, MAX_CHARS, CellDiff
 from rlm_kernel.record.compare import Comparison, compare
@@ -304,6 +313,26 @@ def test_what_is_no_run_ends_with_2(tmp_path: Path, diff: Diff) -> None:
         status, out, err = diff(good, tmp_path / other)
         assert (status, out) == (2, ""), other
         assert str(tmp_path) in err.replace("\n", "")
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        changed(story(), RunStarted, 0, settings=["a"]),
+        changed(story(), RunStarted, 0, versions={"python": 3}),
+        changed(story(), NodeStarted, 1, question=7),
+        changed(story(), Replied, 0, text=["a"]),
+        changed(story(), CellRan, 0, turn="1"),
+        changed(story(), CellRan, 0, outputs=[1]),
+        changed(story(), CallEnded, 0, index=None),
+        changed(story(), NodeEnded, 1, time="late"),
+    ],
+)
+def test_values_of_a_wrong_type_are_damage(tmp_path: Path, diff: Diff, wrong: list[Event]) -> None:
+    good, bad = write(tmp_path / "good", story()), write(tmp_path / "bad", wrong)
+    status, out, err = diff(good, bad)
+    assert (status, out) == (2, "")
+    assert "the record is damaged" in err.replace("\n", " ")
 
 
 def test_json_tells_the_same(tmp_path: Path, diff: Diff) -> None:

@@ -170,10 +170,15 @@ def test_values_of_a_wrong_type_are_damage(tmp_path: Path, wrong: dict[str, Any]
     assert {row.path.name: row.status for row in rows} == {"bad": "damaged", "good": "answered"}
 
 
-def test_a_usage_that_is_none_is_damage(tmp_path: Path) -> None:
-    write(tmp_path / "bad", run("bad", usage=Usage(1, "many")))  # type: ignore[arg-type]
+@pytest.mark.parametrize(
+    "wrong",
+    [{"usage": Usage(1, cached_tokens="many")}, {"turns": -1}, {"seconds": 10**400}],  # type: ignore[arg-type]
+)
+def test_numbers_that_are_none_are_damage(tmp_path: Path, wrong: dict[str, Any]) -> None:
+    write(tmp_path / "bad", run("bad", **wrong))
     [row] = listed(tmp_path)
     assert row.status == "damaged"
+    assert listing.totals([row]).runs == 1
 
 
 # -- shown ----------------------------------------------------------------------------------------

@@ -41,7 +41,10 @@ def _show_parser(commands: Any) -> None:
     )
     shown.add_argument("--json", action="store_true", help="one object, or a list of many runs")
     shown.add_argument(
-        "--sort", choices=list(listing.KEYS), default="time", help="of a table; by default time"
+        "--sort",
+        choices=list(listing.KEYS),
+        default="time",
+        help="of a table: words from A to Z, numbers and times from the greatest; by default time",
     )
     shown.add_argument("-r", "--reverse", action="store_true", help="the other way round")
 

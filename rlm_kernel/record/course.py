@@ -56,9 +56,11 @@ def load(path: Path) -> Course:
     compared.
     """
     try:
-        return _load(path)
+        found = _load(path)
+        _check_types(found)
     except (AttributeError, KeyError, TypeError) as error:  # right JSON, wrong types in it
         raise RecordError(f"{path}: the record is damaged: {error!r}") from error
+    return found
 
 
 def _load(path: Path) -> Course:
@@ -83,6 +85,27 @@ def _load(path: Path) -> Course:
         },
         problems=tuple(recorded.problems),
     )
+
+
+def _check_types(course: Course) -> None:
+    """Raises ``TypeError``: a record may come from anyone, and events are read as they are."""
+    used = course.tree.usage
+    texts = [*course.replies.values(), *course.prompts.values(), *course.versions.values()]
+    numbers = [*(turn for _, turn in course.replies), used.tokens, used.cost, used.unpriced]
+    for node in course.tree.nodes:
+        texts += [node.id, node.question, node.status, node.answer or "", node.reason or ""]
+        numbers.append(node.seconds)
+    for steps in course.nodes.values():
+        contexts = [step for step in steps.steps if isinstance(step, RecordedContext)]
+        numbers += [context.spec.get("size") or 0 for context in contexts]
+        numbers += [call.index for call in steps.calls]
+        for cell in steps.cells:
+            texts += [cell.source, cell.status, cell.answer or ""]
+            numbers += [cell.turn, cell.cell]
+    wrong: list[object] = [text for text in texts if not isinstance(text, str)]
+    wrong += [number for number in numbers if not isinstance(number, int | float)]
+    if wrong or not isinstance(course.settings, dict):
+        raise TypeError(f"a value of a wrong type: {repr([*wrong, course.settings][0])[:80]}")
 
 
 def identity(call: RecordedCall) -> Identity:

@@ -7,7 +7,6 @@ checked: that is for a look at the one run. Others are read whole.
 from __future__ import annotations
 
 import dataclasses
-import math
 import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
@@ -24,6 +23,7 @@ from .summary import RUNNING, add_up
 
 MAX_LEVELS = 5  # of folders below the one that is named
 DAMAGED = "damaged"
+_MOST = 1e15  # of anything that is counted
 _LATEST = 4e9  # seconds; a later time is none
 
 
@@ -180,18 +180,13 @@ def _checked(row: Row) -> Row:
     texts = (row.run, row.question, row.model, row.status, row.answer, row.note)
     if not all(text is None or isinstance(text, str) for text in texts):
         raise ValueError("a text of its first or last event is none")
-    usage = row.usage
-    sizes = [] if usage is None else [usage.requests, usage.tokens, usage.cost, usage.unpriced]
+    sizes = [] if row.usage is None else dataclasses.astuple(row.usage)
     for number in (row.turns, row.calls, row.seconds, row.began, *sizes):
-        if number is not None and not (_is_number(number) and 0 <= number < math.inf):
+        if number is not None and not (isinstance(number, int | float) and 0 <= number < _MOST):
             raise ValueError(f"a number of its first or last event is {number!r}")
     if row.began is not None and row.began > _LATEST:
         raise ValueError(f"it began at {row.began!r}, which is no time")
     return row
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _text(value: str | None) -> str | None:
