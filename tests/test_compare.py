@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from asking import ask, script
-from stories import OUTPUTS, call, cell, replied, run_started, started, story
+from stories import OUTPUTS, call, cell, lived_in, replied, run_started, started, story
 
 from rlm_kernel import cli
 from rlm_kernel.events import (
@@ -87,6 +87,12 @@ def test_times_costs_names_settings_and_versions_make_no_difference(tmp_path: Pa
     assert [pair.name for pair in found.settings] == ["environment", "model"]
     assert [pair.name for pair in found.versions] == ["python", "rlm-kernel"]
     assert {pair.name for pair in found.used if not pair.same} >= {"tokens", "cost"}
+
+
+def test_what_was_done_before_the_question_is_compared_too(tmp_path: Path) -> None:
+    assert between(tmp_path / "1", lived_in(), lived_in()).same
+    other = changed(lived_in(), CellRan, 0, source="n = [1, 2, 4]")
+    assert where(between(tmp_path / "2", lived_in(), other)) == ("0", 0, 1)
 
 
 def test_addresses_and_the_cutting_of_prints_make_no_difference(tmp_path: Path) -> None:
@@ -333,6 +339,14 @@ def test_values_of_a_wrong_type_are_damage(tmp_path: Path, diff: Diff, wrong: li
     status, out, err = diff(good, bad)
     assert (status, out) == (2, "")
     assert "the record is damaged" in err.replace("\n", " ")
+
+
+@pytest.mark.timeout(30)
+def test_a_node_below_itself_is_compared_once(tmp_path: Path) -> None:
+    events = run(turn(1, "x"))
+    events[2:2] = [started("0.1", parent="0"), started("0.1", parent="0.1"), started("0")]
+    events[3:3] = [started("0", parent="0.1"), started("0", parent="0")]
+    assert between(tmp_path, events, events).same
 
 
 def test_json_tells_the_same(tmp_path: Path, diff: Diff) -> None:

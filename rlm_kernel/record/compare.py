@@ -145,11 +145,12 @@ def _differing(a: dict[str, str], b: dict[str, str]) -> Iterator[Pair]:
 def _matched(a: Course, b: Course) -> Iterator[tuple[Node | None, Node | None]]:
     """The roots, then children of matched parents, in the order in which they started in A."""
     waiting: list[tuple[Node, Node]] = [(a.root, b.root)]
-    ours, theirs = ({node.id: node for node in course.tree.nodes} for course in (a, b))
+    # Each is taken once: in a record that was made up a node may be below itself.
+    ours, theirs = ({node.id: node for node in course.tree.nodes[1:]} for course in (a, b))
     for x, y in waiting:  # it grows
         yield x, y
-        xs = [ours[child] for child in x.children if child in ours]
-        ys = [theirs[child] for child in y.children if child in theirs]
+        xs = [ours.pop(child) for child in x.children if child in ours]
+        ys = [theirs.pop(child) for child in y.children if child in theirs]
         matched = _by_id_and_question(xs, ys)
         waiting += matched
         taken = {node.id for node, _ in matched}, {node.id for _, node in matched}

@@ -27,13 +27,14 @@ Identity: TypeAlias = tuple[int, str, int, int]
 
 @dataclass(frozen=True)
 class Course:
-    """A run to be compared. ``source`` is the file that was read.
+    """A run to be compared. ``path`` is as it was named, ``source`` the file that was read.
 
     ``nodes`` are those whose cells are known: of a notebook without its record its own node only.
     ``replies`` has the LM's text by node and turn, ``prompts`` a call's prompt by node and
     identity; both are empty without a record. ``record`` tells whether there was one.
     """
 
+    path: Path
     source: Path
     tree: Tree
     record: bool
@@ -71,6 +72,7 @@ def _load(path: Path) -> Course:
     record = loaded.sealed is not None
     events = journal.read(loaded.source).events if record else []
     return Course(
+        path=path,
         source=loaded.source,
         tree=loaded.tree,
         record=record,

@@ -7,10 +7,10 @@ outputs; a child before the reply that it gave.
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from itertools import zip_longest
 from typing import Any
 
 from ..digests import RULES, sha256
@@ -58,7 +58,6 @@ _SAME_KIND = {
     "context": "another context",
     "reply": "another reply of the LM",
     "source": "another cell",
-    "calls": "other calls",
     "outputs": "the same code, other outputs",
     "cell's end": "the same code, another end of the cell",
     "end": "another end of the node",
@@ -80,16 +79,15 @@ class Walk:
 
     def __init__(self, a: Course, b: Course, same: dict[str, str]) -> None:
         self._a, self._b = a, b
-        self._same = same  # nodes of A to those of B
+        self._left = dict(same)  # nodes of A to those of B, until they are gone through
         self._replies = a.record and b.record
-        self._left = dict(same)
 
     def parting(self, x: str, y: str) -> Parting | None:
         """Of two nodes, with the children below them; None where they are the same."""
         self._left.pop(x, None)
         if x not in self._a.nodes or y not in self._b.nodes:
             return None
-        for ours, theirs in zip_longest(self._steps(self._a, x), self._steps(self._b, y)):
+        for ours, theirs in itertools.zip_longest(self._steps(self._a, x), self._steps(self._b, y)):
             found = self._compared(x, y, ours, theirs)
             if found is not None:
                 return found
@@ -124,13 +122,15 @@ class Walk:
         return _parting(what, x, y, ours, theirs)
 
     def _calls_compared(self, x: str, y: str, ours: _Step, theirs: _Step) -> Parting | None:
-        others = {identity(call)[1:]: call for call in theirs.calls}
+        others: dict[Any, list[RecordedCall]] = {}
+        for call in theirs.calls:
+            others.setdefault(identity(call)[1:], []).append(call)
         for call in ours.calls:
-            other = others.pop(identity(call)[1:], None)
-            found = self._call_compared(x, y, ours, call, other)
+            same = others.get(identity(call)[1:])
+            found = self._call_compared(x, y, ours, call, same.pop(0) if same else None)
             if found is not None:
                 return found
-        for other in others.values():
+        for other in itertools.chain(*others.values()):
             shown = dataclasses.replace(theirs, shown=_call_shown(self._b, y, other))
             return _parting("a call that only B made", x, y, None, shown)
         return None
@@ -141,8 +141,8 @@ class Walk:
         ours = dataclasses.replace(step, shown=_call_shown(self._a, x, call))
         if other is None:
             return _parting("a call that only A made", x, y, ours, None)
-        if call.child in self._left and self._same[call.child] == other.child:
-            found = self.parting(call.child, other.child)
+        if call.child is not None and self._left.get(call.child) == other.child:
+            found = self.parting(call.child, self._left[call.child])
             if found is not None:
                 return found
         if call.slot == other.slot:

@@ -24,7 +24,7 @@ MAX_ROWS = 20  # of nodes and problems
 def render(a: Course, b: Course, found: Comparison, console: Console) -> None:
     """What matters first; the verdict stands last."""
     for name, course in (("A", a), ("B", b)):
-        _say(console, f"{name}  {course.source}", "bold")
+        _say(console, f"{name}: {course.path}", "bold")
     for pair in found.asked:
         _asked(console, pair)
     console.print(_table(found.outcome, found.used))
@@ -181,6 +181,7 @@ def as_json(a: Course, b: Course, found: Comparison) -> dict[str, Any]:
 def _side(course: Course) -> dict[str, Any]:
     return {
         "run": course.tree.run,
+        "path": str(course.path),
         "source": str(course.source),
         "record": course.record,
         "problems": list(course.problems),
