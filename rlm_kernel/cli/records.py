@@ -33,11 +33,7 @@ def _show_parser(commands: Any) -> None:
     )
     shown.set_defaults(work=_show)
     shown.add_argument(
-        "paths",
-        metavar="PATH",
-        type=Path,
-        nargs="+",
-        help="a run, or a folder of runs",
+        "paths", metavar="PATH", type=Path, nargs="+", help="a run, or a folder of runs"
     )
     shown.add_argument("--json", action="store_true", help="one object, or a list of many runs")
     shown.add_argument(

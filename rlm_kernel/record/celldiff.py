@@ -18,7 +18,7 @@ from .trajectory import RecordedCell
 
 # nbdime compares texts in the square of their length: 2.6 s for one pair of 4000 characters.
 MAX_CELLS = 30  # of each node, from the first that differs
-MAX_OUTPUTS = 8  # of a cell
+MAX_OUTPUTS = 8  # of a cell, and forms of an output
 MAX_CHARS = 2000  # of a source or an output
 _TEXTS = ("text/", "application/json")
 _CONTROLS = {code: 0x2400 + code for code in range(32) if chr(code) not in "\n\t"} | {
@@ -129,10 +129,11 @@ def _output(output: Output) -> Output:
     if output["output_type"] == "stream":
         return {**output, "text": _tame(output["text"])}
     if output["output_type"] == "error":
-        lines = [_tame(line) for line in output["traceback"]]
+        lines = _tame("\n".join(output["traceback"])).split("\n")
         named = {name: _tame(output[name]) for name in ("ename", "evalue")}
         return {"output_type": "error", **named, "traceback": lines}
-    data = {_tame(mime): _data(mime, value) for mime, value in output["data"].items()}
+    first = list(output["data"].items())[:MAX_OUTPUTS]
+    data = {_tame(mime): _data(mime, value) for mime, value in first}
     made = {"output_type": output["output_type"], "metadata": {}, "data": data}
     return made | ({"execution_count": None} if made["output_type"] == "execute_result" else {})
 
