@@ -177,7 +177,7 @@ class LiveCalls:
         call = place.call
         question, context = call.prompts[place.index], call.contexts[place.index]
         digest = hashlib.sha256(context[1]).hexdigest()
-        begun = self._run.earlier.unfinished(self._node, question, digest)
+        begun = self._run.earlier.begun(self._node, question, digest)
         asked.child = child = begun or f"{self._node}.{next(self._numbers.children)}"
         asked.model = self._run.model(call.model, self._run.root).name
         async with self._run.place(self._depth + 1):

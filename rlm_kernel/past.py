@@ -18,7 +18,6 @@ from .events import (
     CellRan,
     ContextSet,
     Event,
-    NodeEnded,
     NodeStarted,
     Prompted,
     Replied,
@@ -56,7 +55,6 @@ class Past:
     cells: dict[int, CellRan] = field(default_factory=dict)
     calls: dict[Place, dict[int, CallEnded]] = field(default_factory=dict)
     """The prompts that were answered, by their index in the call."""
-    ended: bool = False
     leave: Leave | None = None
     """None where the record is gone through to its end."""
 
@@ -82,6 +80,8 @@ class Earlier:
     subtrees: dict[str, list[Event]] = field(default_factory=dict)
     """Of each child what it and those below it did, to stand in a new record at no cost."""
     asking: bool = True
+    given: set[str] = field(default_factory=set)
+    """Children whose answers their parents' calls have."""
 
     def asks(self, node: str) -> bool:
         """Whether the LM may be asked for what is not in the record of this node."""
@@ -103,14 +103,16 @@ class Earlier:
             itertools.count(max(children, default=0) + 1),
         )
 
-    def unfinished(self, parent: str, question: str, sha256: str) -> str | None:
-        """A child that was stopped in its work on this question; it is given once."""
+    def begun(self, parent: str, question: str, sha256: str) -> str | None:
+        """A child that was at work on this question, or done with it, when the run was stopped,
+        and whose answer did not reach the parent's record; each is given once."""
         for name, past in self.nodes.items():
             began = past.started
-            if began is None or past.ended or began.parent != parent or began.question != question:
+            if began is None or began.context is None or name in self.given:
                 continue
-            if began.context is not None and began.context.spec.get("sha256") == sha256:
-                past.ended = True
+            same = began.parent, began.question, began.context.spec.get("sha256")
+            if same == (parent, question, sha256):
+                self.given.add(name)
                 return name
         return None
 
@@ -126,6 +128,8 @@ def remembered(folder: Path, events: Iterable[Event]) -> Earlier:
             earlier.subtrees.setdefault(child, []).append(free(event))
         _take(earlier.nodes.setdefault(name, Past()), event)
     for past in earlier.nodes.values():
+        answered = (call for slots in past.calls.values() for call in slots.values())
+        earlier.given.update(call.child for call in answered if call.child is not None)
         stopped = [cell.turn for cell in past.own_cells if cell.status == "interrupted"]
         if stopped:
             _forget(past, after=min(stopped))
@@ -161,8 +165,6 @@ def _take(past: Past, event: Event) -> None:
             past.prompts.setdefault(event.turn, []).append(event)
         case Replied() if event.text or event.finish is not None:
             past.replies[event.turn] = event
-        case NodeEnded():
-            past.ended = True
 
 
 def _lost(call: CallEnded) -> bool:

@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from rich.progress import track
 
 from ..engine import engine
-from ..record import show
+from ..errors import RecordError
+from ..record import listing, runtable, show
 from .options import ANSWERED, FAILED, place_options, settle
 
 
@@ -20,10 +22,27 @@ def add(commands: Any) -> None:
 
 
 def _show_parser(commands: Any) -> None:
-    shown = commands.add_parser("show", help="print a finished run: its tree and what it used")
+    shown = commands.add_parser(
+        "show",
+        help="print a run, or a table of many",
+        description="Print a run: its tree and what it used. Of a folder of runs, or of several "
+        f"paths, print a table, newest first; folders are searched {listing.MAX_LEVELS} levels "
+        "deep, without hidden ones and links. The table of ended runs is made from the first and "
+        "last lines of their records: only `rlm show RUN` checks the seals. Where the output is no "
+        "terminal the table is tab-separated and nothing is cut.",
+    )
     shown.set_defaults(work=_show)
-    shown.add_argument("path", metavar="PATH", type=Path, help="a run's folder or notebook")
-    shown.add_argument("--json", action="store_true")
+    shown.add_argument(
+        "paths", metavar="PATH", type=Path, nargs="+", help="a run, or a folder of runs"
+    )
+    shown.add_argument("--json", action="store_true", help="one object, or a list of many runs")
+    shown.add_argument(
+        "--sort",
+        choices=list(listing.KEYS),
+        default="time",
+        help="of a table: words from A to Z, numbers and times from the greatest; by default time",
+    )
+    shown.add_argument("-r", "--reverse", action="store_true", help="the other way round")
 
 
 def _replay_parser(commands: Any) -> None:
@@ -39,11 +58,36 @@ def _replay_parser(commands: Any) -> None:
 
 
 def _show(options: argparse.Namespace) -> int:
-    loaded = show.load(options.path)
+    [first, *others] = options.paths
+    if others or (first.is_dir() and not listing.is_run(first)):
+        return _show_many(options)
+    loaded = show.load(first)
     if options.json:
         print(json.dumps(show.as_json(loaded), indent=1))
     else:
         show.render(loaded, Console())
+    return ANSWERED
+
+
+def _show_many(options: argparse.Namespace) -> int:
+    found = listing.find(options.paths)
+    if not found:
+        names = ", ".join(map(str, options.paths))
+        raise RecordError(f"{names}: no run is there, nor {listing.MAX_LEVELS} folders below")
+    progress = Console(stderr=True)
+    read = track(
+        map(listing.read, found), "reading", len(found),
+        console=progress, transient=True, disable=not progress.is_terminal,
+    )  # fmt: skip
+    rows = listing.ordered(read, options.sort, reverse=options.reverse)
+    console = Console()
+    if options.json:
+        print(json.dumps(runtable.as_json(rows), indent=1))
+    elif console.is_terminal:
+        runtable.render(rows, listing.totals(rows), console)
+    else:
+        for line in runtable.lines(rows, listing.totals(rows)):
+            print(line)
     return ANSWERED
 
 

@@ -8,19 +8,18 @@ of a whole record is ``{"sealed": sha256 of all bytes before it}``. Long texts a
 from __future__ import annotations
 
 import hashlib
-import itertools
 import json
 import logging
 import os
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from ..digests import canonical, sha256
 from ..errors import RecordError
 from ..events import TRANSIENT, Event, from_dict, to_dict
-from .packing import pack, unpack
+from .packing import blob_named, pack, unpack
 
 try:
     import fcntl
@@ -28,6 +27,8 @@ except ImportError:  # on Windows
     fcntl = None  # type: ignore[assignment]
 
 log = logging.getLogger(__name__)
+LONGEST_LINE = 1 << 24
+"""Bytes of a line, and of an end, that are read where a record is only looked at."""
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _SEAL_OF_LINE = re.compile(rb'\{"seal": "([0-9a-f]{32})"')
 
@@ -232,11 +233,60 @@ def beginning(path: Path, lines: int) -> list[Event]:
     reader = _Reader(path.parent / "blobs")
     try:
         with path.open("rb") as file:
-            for number, line in enumerate(itertools.islice(file, lines), 1):
-                reader.take(number, line)
+            for number in range(1, lines + 1):
+                if line := file.readline(LONGEST_LINE):
+                    reader.take(number, line)
     except OSError as error:
         raise RecordError(f"{path}: the record cannot be read: {error.strerror}") from error
     return reader.events
+
+
+@dataclass(frozen=True)
+class Ending:
+    """The events of a record's last lines; ``sealed`` tells that a seal stands behind them, not
+    that it is right."""
+
+    events: list[Event]
+    sealed: bool
+
+
+def ending(path: Path, lines: int) -> Ending:
+    """The last lines, for a look at how a run ended, however long it was. Raises RecordError.
+
+    Lines that cannot be read are left out, and long texts are named, not fetched. Nothing is
+    checked against the seals: that takes the whole record (``read``).
+    """
+    try:
+        with path.open("rb") as file:
+            parsed = [_parsed(line) for line in _last_lines(file, lines)]
+    except OSError as error:
+        raise RecordError(f"{path}: the record cannot be read: {error.strerror}") from error
+    rows = [data for data in parsed if isinstance(data, dict)]
+    return Ending(
+        events=[event for row in rows if (event := _event(row)) is not None],
+        sealed=bool(rows) and "sealed" in rows[-1],
+    )
+
+
+def _last_lines(file: BinaryIO, lines: int) -> list[bytes]:
+    """At most so many, of the last ``LONGEST_LINE`` bytes at most."""
+    start = file.seek(0, os.SEEK_END)
+    least = max(0, start - LONGEST_LINE)
+    tail = b""
+    while start > least and tail.count(b"\n") <= lines:
+        size = min(max(len(tail), 4096), start - least)
+        start = file.seek(start - size)
+        tail = file.read(size) + tail
+    whole = tail.split(b"\n")[:-1] if tail.endswith(b"\n") else tail.split(b"\n")
+    return whole[-lines:]
+
+
+def _event(row: dict[str, Any]) -> Event | None:
+    packed = row.get("event")
+    try:
+        return from_dict(unpack(packed, blob_named)) if isinstance(packed, dict) else None
+    except (TypeError, ValueError, RecursionError):
+        return None
 
 
 @dataclass

@@ -260,7 +260,7 @@ def _ran(cells: _Cells, event: CellRan, calls: list[CallEnded]) -> None:
         "digest": next(cells.digests),
     }
     tags = {"tags": ["raises-exception"]} if event.status != "ok" else {}
-    outputs = [_output(output) for output in event.outputs]
+    outputs = [as_kept(output) for output in event.outputs]
     cells.code(name, event.source, {"rlm": about} | tags, outputs, event.execution_count)
     if calls:
         cells.markdown(f"{name}-calls", sub_calls(calls, cells.link))
@@ -284,7 +284,7 @@ def _restarted(cells: _Cells, event: KernelRestarted) -> None:
     cells.markdown(f"cell-{event.cell}-restart", quote(shorten(text, 2000)))
 
 
-def _output(output: Output) -> Output:
+def as_kept(output: Output) -> Output:
     """The parts that the notebook format knows; an output it does not know becomes text."""
     match output.get("output_type"):
         case "stream":

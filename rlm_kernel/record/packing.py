@@ -52,3 +52,8 @@ def unpack(value: Any, fetch: Callable[[Any, Any], str]) -> Any:
     inner = value.get("$dict")
     source = inner if isinstance(inner, dict) else value
     return {key: unpack(part, fetch) for key, part in source.items()}
+
+
+def blob_named(name: Any, chars: Any) -> str:
+    """For ``unpack``: says where a long text is, without a look there."""
+    return f"[{chars} characters, kept in blobs/{name}]"

@@ -17,7 +17,7 @@ from . import ipynb, journal
 from .figures import counted, duration, spent
 from .markdown import one_line, shorten
 from .metadata import ROOT_PAGE
-from .packing import unpack
+from .packing import blob_named, unpack
 from .summary import Node, Tree, summarise
 
 JOURNAL = "journal.jsonl"
@@ -156,7 +156,7 @@ def _node(row: dict[str, Any], children: tuple[str, ...]) -> Node:
 
 def _words(text: Any) -> Any:
     """A text as ``packing.pack`` left it; a blob is named, not read."""
-    return unpack(text, lambda name, chars: f"[{chars} characters, kept in blobs/{name}]")
+    return unpack(text, blob_named)
 
 
 def render(loaded: Loaded, console: Console) -> None:

@@ -1,0 +1,144 @@
+"""The course of a run: what was asked, written, run and replied in each of its nodes.
+
+Read from a record, or from a notebook that was sent alone, in the one form in which two runs can
+be laid side by side (``compare``).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from ..digests import digest
+from ..errors import RecordError
+from ..events import CallEnded, Event, Replied, RunStarted
+from . import ipynb, journal, show, trajectory
+from .markdown import printable
+from .notebook import as_kept
+from .summary import Node, Tree
+from .trajectory import RecordedCall, RecordedCell, RecordedContext, RecordedNode
+
+Identity: TypeAlias = tuple[int, str, int, int]
+"""Of a call in its node: the cell, its key, which of the equal ones, which prompt."""
+
+
+@dataclass(frozen=True)
+class Course:
+    """A run to be compared. ``path`` is as it was named, ``source`` the file that was read.
+
+    ``nodes`` are those whose cells are known: of a notebook without its record its own node only.
+    ``replies`` has the LM's text by node and turn, ``prompts`` a call's prompt by node and
+    identity; both are empty without a record. ``record`` tells whether there was one.
+    """
+
+    path: Path
+    source: Path
+    tree: Tree
+    record: bool
+    settings: dict[str, Any]
+    versions: dict[str, str]
+    nodes: dict[str, RecordedNode]
+    replies: dict[tuple[str, int], str]
+    prompts: dict[tuple[str, Identity], str]
+    problems: tuple[str, ...]
+
+    @property
+    def root(self) -> Node:
+        return self.tree.nodes[0]
+
+
+def load(path: Path) -> Course:
+    """From a run folder, a journal or a notebook; the record is preferred where it is there.
+
+    What is damaged is told in ``problems``. Raises ``RecordError`` where there is no node to be
+    compared.
+    """
+    try:
+        found = _load(path)
+        _check_types(found)
+    except (AttributeError, KeyError, TypeError) as error:  # right JSON, wrong types in it
+        raise RecordError(f"{path}: the record is damaged: {error!r}") from error
+    return found
+
+
+def _load(path: Path) -> Course:
+    loaded = show.load(path)
+    if not loaded.tree.nodes:
+        raise RecordError(f"{path}: there is no run to compare: {loaded.problems[0]}")
+    recorded = trajectory.load(path)
+    record = loaded.sealed is not None
+    events = journal.read(loaded.source).events if record else []
+    return Course(
+        path=path,
+        source=loaded.source,
+        tree=loaded.tree,
+        record=record,
+        settings=recorded.settings,
+        versions=_versions(events) if record else _versions_of_notebook(loaded.source),
+        nodes={name: _as_kept(node) for name, node in recorded.nodes.items()},
+        replies={(e.node, e.turn): e.text for e in events if isinstance(e, Replied)},
+        prompts={
+            (e.node, (e.cell, e.key, e.occurrence, e.index)): e.prompt
+            for e in events
+            if isinstance(e, CallEnded)
+        },
+        problems=tuple(recorded.problems),
+    )
+
+
+def _check_types(course: Course) -> None:
+    """Raises ``TypeError``: a record may come from anyone, and events are read as they are."""
+    used = course.tree.usage
+    texts = [*course.replies.values(), *course.prompts.values(), *course.versions.values()]
+    numbers = [*(turn for _, turn in course.replies), used.tokens, used.cost, used.unpriced]
+    for node in course.tree.nodes:
+        texts += [node.id, node.question, node.status, node.answer or "", node.reason or ""]
+        numbers.append(node.seconds)
+    for steps in course.nodes.values():
+        contexts = [step for step in steps.steps if isinstance(step, RecordedContext)]
+        numbers += [context.spec.get("size") or 0 for context in contexts]
+        numbers += [call.index for call in steps.calls]
+        for cell in steps.cells:
+            texts += [cell.source, cell.status, cell.answer or ""]
+            numbers += [cell.turn, cell.cell]
+    wrong: list[object] = [text for text in texts if not isinstance(text, str)]
+    wrong += [number for number in numbers if not isinstance(number, int | float)]
+    if wrong or not isinstance(course.settings, dict):
+        raise TypeError(f"a value of a wrong type: {repr([*wrong, course.settings][0])[:80]}")
+
+
+def identity(call: RecordedCall) -> Identity:
+    return call.cell, call.key, call.occurrence, call.index
+
+
+def content(context: RecordedContext) -> dict[str, Any]:
+    """What a context is, whatever it is called and wherever it came from."""
+    return {key: context.spec.get(key) for key in ("kind", "sha256", "size")}
+
+
+def _versions(events: Iterable[Event]) -> dict[str, str]:
+    started = (event for event in events if isinstance(event, RunStarted))
+    return next((event.versions for event in started), {})
+
+
+def _versions_of_notebook(path: Path) -> dict[str, str]:
+    found = ipynb.loads(path.read_bytes())["metadata"]["rlm"].get("versions")
+    return found if isinstance(found, dict) else {}
+
+
+def _as_kept(node: RecordedNode) -> RecordedNode:
+    """With its cells as a notebook keeps them, so that a record and a notebook of it are equal."""
+    steps = [
+        _cell_as_kept(step) if isinstance(step, RecordedCell) else step for step in node.happened
+    ]
+    return dataclasses.replace(node, happened=steps)
+
+
+def _cell_as_kept(cell: RecordedCell) -> RecordedCell:
+    outputs = [as_kept(output) for output in cell.outputs or []]
+    # Tools such as nbstripout take the outputs away; what they were is still known by digest.
+    seen = digest(outputs, concurrent=cell.concurrent) if outputs else cell.digest
+    return dataclasses.replace(cell, source=printable(cell.source), outputs=outputs, digest=seen)
