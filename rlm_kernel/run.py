@@ -150,7 +150,8 @@ class Run:
         cwd = self.kernels.cwd or self.folder / "files" / node
         return Setup(
             self.kernels.spot(cwd),
-            tools=self.tools.functions,
+            tools=self.tools.called,
+            modules=self.tools.modules,
             data=self.tools.data,
             max_prompt_chars=self.prompt_chars,
             max_batch=self.sub.max_batch,
