@@ -199,6 +199,19 @@ def test_tools_are_defined_again_from_a_notebook_that_was_sent_alone(tmp_path: P
         assert _equal(alone).cells == cells
 
 
+def test_changed_source_of_a_tool_is_named(tmp_path: Path) -> None:
+    lm = script("print(context)\nFINAL_VAR(count(context))")
+    result = ask(lm, tmp_path / "run", "tea", tools={"count": handed.count})
+    path, alone = result.trajectory, tmp_path / "mailed.ipynb"
+    text = path.read_text()
+    changed = text.replace("text.lower()", "text.upper()")
+    assert changed.count("text.upper()") == 2, "in the metadata and in the cell that shows it"
+    alone.write_text(changed)
+    assert "it gave the answer" in _replay(alone).differences[0]
+    path.write_text(changed)
+    assert "the source of the tools is not the one" in _replay(path.parent).differences[0]
+
+
 def test_data_that_was_handed_in_is_there_again(tmp_path: Path) -> None:
     lm = script("print(context)\nFINAL_VAR(table['k'])")
     result = ask(lm, tmp_path / "run", tools={"table": {"k": "from the table"}})

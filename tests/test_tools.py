@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import math
 import operator
 import random
@@ -25,10 +26,13 @@ from rlm_kernel.room import Setup
 from rlm_kernel.tools import Tools
 
 
+MADE = {"rlm_tools", "ring_one", "ring_two", "much"}
+
+
 @pytest.fixture(autouse=True)
 def _no_modules_left() -> Iterator[None]:
     yield
-    for name in [name for name in sys.modules if name.partition(".")[0] == "rlm_tools"]:
+    for name in [name for name in sys.modules if name.partition(".")[0] in MADE]:
         del sys.modules[name]
 
 
@@ -191,6 +195,31 @@ def test_two_things_of_one_name_are_refused() -> None:
 
 def _uses_words() -> object:
     return handed_words
+
+
+def test_modules_that_need_each_other_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "ring_one.py").write_text(
+        "import ring_two\nfrom ring_two import pong\n"
+        "def ping(n):\n    return pong(n - 1) if n else 'end'\nring_two.ping = ping"
+    )
+    (tmp_path / "ring_two.py").write_text("def pong(n):\n    return ping(n - 1) if n else 'end'")
+    monkeypatch.syspath_prepend(tmp_path)
+    ping = importlib.import_module("ring_one").ping
+    assert ping(3) == "end"
+    with pytest.raises(UsageError, match=r"ring_one.*need each other"):
+        Tools({"ping": ping})
+
+
+def test_too_much_source_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = [f"T{n} = {'x' * 90_000!r}\ndef f{n}():\n    return T{n}\n" for n in range(3)]
+    (tmp_path / "much.py").write_text("".join(lines))
+    monkeypatch.syspath_prepend(tmp_path)
+    much = importlib.import_module("much")
+    Tools({"one": much.f0, "two": much.f1})
+    with pytest.raises(UsageError, match=r"270,\d+ characters; at most 200,000 are sent"):
+        Tools({"one": much.f0, "two": much.f1, "three": much.f2})
 
 
 def test_the_record_of_the_first_versions_has_names_only() -> None:
