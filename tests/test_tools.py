@@ -25,8 +25,7 @@ from rlm_kernel.repl import open_repl
 from rlm_kernel.room import Setup
 from rlm_kernel.tools import Tools
 
-
-MADE = {"rlm_tools", "ring_one", "ring_two", "much"}
+MADE = {"rlm_tools", "ring_one", "ring_two", "2much"}
 
 
 @pytest.fixture(autouse=True)
@@ -214,9 +213,10 @@ def test_modules_that_need_each_other_are_refused(
 
 def test_too_much_source_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     lines = [f"T{n} = {'x' * 90_000!r}\ndef f{n}():\n    return T{n}\n" for n in range(3)]
-    (tmp_path / "much.py").write_text("".join(lines))
+    (tmp_path / "2much.py").write_text("".join(lines))
     monkeypatch.syspath_prepend(tmp_path)
-    much = importlib.import_module("much")
+    much = importlib.import_module("2much")
+    assert Tools({"one": much.f0}).modules[0]["name"] == "tools_2much"
     Tools({"one": much.f0, "two": much.f1})
     with pytest.raises(UsageError, match=r"270,\d+ characters; at most 200,000 are sent"):
         Tools({"one": much.f0, "two": much.f1, "three": much.f2})

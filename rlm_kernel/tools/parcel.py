@@ -14,6 +14,7 @@ import re
 import sys
 from collections.abc import Iterator, Mapping
 from graphlib import CycleError, TopologicalSorter
+from keyword import iskeyword
 from types import FunctionType, MethodType, ModuleType
 from typing import Any
 
@@ -106,7 +107,8 @@ class Parcel:
     def _module(self, name: str, namespace: dict[str, Any]) -> Module:
         key = id(namespace) if namespace else 0
         if key not in self._modules:
-            stem = re.sub(r"\W", "_", name).strip("_") or "tools"
+            stem = re.sub(r"\W", "_", name).strip("_")
+            stem = stem if stem.isidentifier() and not iskeyword(stem) else f"tools_{stem}"
             taken = {module.name for module in self._modules.values()}
             names = itertools.chain([stem], (f"{stem}_{n}" for n in itertools.count(2)))
             free = next(name for name in names if name not in taken)
