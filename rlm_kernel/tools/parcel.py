@@ -48,7 +48,8 @@ class Parcel:
         try:
             module, name = self._taken(thing, tool)
         except Unsendable as why:
-            called = getattr(thing, "__name__", "...")
+            known = getattr(thing, "__name__", "")
+            called = known if known.isidentifier() else "..."
             raise UsageError(
                 f"the tool {tool!r} cannot be sent to where the cells run: it {why}. Or let it be "
                 f"called back in this process: tools={{{tool!r}: on_host({called})}}"

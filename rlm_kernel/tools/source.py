@@ -125,13 +125,10 @@ def _lambda(thing: Any) -> str:
     """A lambda is found by where its code's instructions come from: a line may have several."""
     lines, tree = _whole(thing)
     places = set(thing.__code__.co_positions())
-    found = [
-        node
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Lambda)
-        and node.lineno == thing.__code__.co_firstlineno
-        and _position(node.body) in places
-    ]
+    line = thing.__code__.co_firstlineno
+    found = [n for n in ast.walk(tree) if isinstance(n, ast.Lambda) and n.lineno == line]
+    if len(found) > 1:
+        found = [node for node in found if _position(node.body) in places]
     text = ast.get_source_segment("".join(lines), found[0]) if len(found) == 1 else None
     if text is None:
         raise Unsendable("is a lambda whose source cannot be told from its line: use `def`")
