@@ -75,6 +75,7 @@ class Room:
             f"__import__('rlm_guest').boot({boot!r}); "
             f"__import__('sys').path.remove({folder!r})",
             "the guest",
+            may_refuse=True,
         )
 
     async def give(self, source: Source) -> ContextInfo:
@@ -117,13 +118,15 @@ class Room:
         await self._run(f"__import__('rlm_guest').{call}", "the context")
         return await asyncio.wait_for(self._told, 10)
 
-    async def _run(self, source: str, what: str) -> None:
-        """Run code of ours, unseen by the guest's hooks; ``what`` names it."""
+    async def _run(self, source: str, what: str, *, may_refuse: bool = False) -> None:
+        """Run code of ours, unseen by the guest's hooks; ``what`` names it. Where no cell has run
+        yet it may refuse what the user handed in: that is raised as ``UsageError``."""
         said: list[tuple[str, str]] = []
 
         def listen(message: Message) -> None:
             if message["msg_type"] == "error":
-                said.append((message["content"]["ename"], message["content"]["evalue"]))
+                content = message["content"]
+                said.append((str(content["ename"]), str(content["evalue"])))
 
         try:
             async with asyncio.timeout(LOAD_SECONDS):
@@ -132,9 +135,8 @@ class Room:
             raise KernelDied(
                 f"{what} could not be loaded in the kernel within {LOAD_SECONDS:g} s"
             ) from None
-        for name, text in said:
-            if name == "UsageError":
-                raise UsageError(text[:MAX_NOTICE])
+        if may_refuse and said and said[0][0] == "UsageError":
+            raise UsageError(said[0][1][:MAX_NOTICE])
         if not done.ok:
             told = " ".join(f"{name}: {text}" for name, text in said)
             raise KernelDied(f"{what} could not be loaded in the kernel: {told}")

@@ -233,6 +233,8 @@ def test_the_record_of_the_first_versions_has_names_only() -> None:
 def test_a_record_whose_tools_are_damaged_is_refused(wrong: Any) -> None:
     with pytest.raises(RecordError, match="tool_modules"):
         modules({"tool_modules": wrong})
+    with pytest.raises(RecordError, match="damaged: `tools`"):
+        called({"tools": [wrong, 1]})
 
 
 def test_a_notebook_shows_the_source_folded_and_who_calls_back() -> None:

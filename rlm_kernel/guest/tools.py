@@ -59,7 +59,12 @@ def _made(module):
     except Exception as error:  # noqa: BLE001 - the code is the user's: any error is of its making
         raise UsageError(
             "the tools %s cannot be defined where the cells run: %s: %s%s"
-            % (", ".join(module["tools"]), type(error).__name__, error, _place(error, made))
+            % (
+                ", ".join(module["tools"]) or "of " + module["name"],
+                type(error).__name__,
+                error,
+                _place(error, made),
+            )
         ) from None
 
 

@@ -31,14 +31,22 @@ def _is_module(module: Any) -> bool:
 
 
 def called(settings: dict[str, Any]) -> list[str]:
-    """The names of the tools that were called back, and of all in the first versions."""
+    """The names of the tools that were called back, and of all in the first versions.
+
+    Raises ``RecordError``, and ``KeyError`` where there is no word of tools.
+    """
+    names = settings["tools"]
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise RecordError("the record's settings are damaged: `tools`")
     sent = {tool for module in modules(settings) for tool in module["tools"]}
-    return [name for name in settings.get("tools", []) if name not in sent]
+    return [name for name in names if name not in sent]
 
 
 def tools(settings: dict[str, Any]) -> str:
     """The tools as Markdown, their source in blocks that open; empty where there are none."""
-    parts = ["**Tools**"] if settings.get("tools") else []
+    if not settings.get("tools"):
+        return ""
+    parts = ["**Tools**"]
     for module in modules(settings):
         names = ", ".join(module["tools"]) or f"needed by them, of {module['name']}"
         source = shorten(module["source"].rstrip(), MOST_CHARS)
