@@ -16,6 +16,7 @@ from .errors import (
 )
 from .limits import Limits
 from .session import Result
+from .tools import on_host
 
 __all__ = [
     "RLM",
@@ -32,5 +33,6 @@ __all__ = [
     "Result",
     "Source",
     "UsageError",
+    "on_host",
 ]
 __version__ = "0.1.0"

@@ -27,8 +27,9 @@ class RLM:
 
     ``model`` and ``sub_model`` are names at the endpoint (or objects like
     ``testing.ScriptedLM``); with none, the environment decides, and where that names no endpoint
-    the embedded LM. ``tools`` are functions and values for the cells. ``persistent`` keeps one
-    kernel, with its variables, for all questions until ``close``. Further settings are those of
+    the embedded LM. ``tools`` are functions, classes and values for the cells; functions are sent
+    there as source unless marked with ``on_host``. ``persistent`` keeps one kernel, with its
+    variables, for all questions until ``close``. Further settings are those of
     ``settings.Settings`` and ``max_turns``, ``max_cost`` and the like.
 
     Raises ``UsageError`` for a setting that is unknown or wrong. Use it in a ``with`` block or

@@ -18,6 +18,7 @@ from .errors import CallRefused, ContextError, RecordError
 from .outputs import Collector, text_of
 from .places import Spot
 from .protocol import Call, Refused, Slot, identity
+from .record.tools import called, modules
 from .record.trajectory import (
     Recorded,
     RecordedCall,
@@ -211,7 +212,8 @@ def _setup(recorded: Recorded, spot: Spot) -> Setup:
     try:
         return Setup(
             spot,
-            tools=[{"name": n, "signature": "(...)", "doc": ""} for n in settings["tools"]],
+            tools=[{"name": n, "signature": "(...)", "doc": ""} for n in called(settings)],
+            modules=modules(settings),
             data={n: _found(recorded, spec, n) for n, spec in settings.get("data", {}).items()},
             max_prompt_chars=settings["prompt_chars"],
             max_batch=settings["max_batch"],

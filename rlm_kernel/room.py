@@ -13,11 +13,11 @@ from typing import Any
 
 from . import broker, guest
 from .contexts import Source
-from .errors import ContextError, KernelDied
+from .errors import ContextError, KernelDied, UsageError
 from .events import ContextInfo
 from .inner import Message
 from .places import Place, Spot, open_place
-from .protocol import as_text, as_texts
+from .protocol import MAX_NOTICE, as_text, as_texts
 
 LOAD_SECONDS = 600.0
 """How long the guest or a context may take to load; a context may have gigabytes."""
@@ -26,10 +26,12 @@ LOAD_SECONDS = 600.0
 @dataclass(frozen=True)
 class Setup:
     """Where a kernel runs and what it is given besides its context. ``tools`` holds name,
-    signature and doc of each function; ``data`` the sources of values under their names."""
+    signature and doc of each function that is called back; ``modules`` are those that are sent,
+    as in ``guest.tools.define``; ``data`` the sources of values under their names."""
 
     spot: Spot
     tools: list[dict[str, str]] = field(default_factory=list)
+    modules: list[dict[str, Any]] = field(default_factory=list)
     data: dict[str, Source] = field(default_factory=dict)
     max_prompt_chars: int = 400_000
     max_batch: int = 10_000
@@ -54,12 +56,14 @@ class Room:
             self._told.set_result(request)
 
     async def boot(self, address: broker.Address, setup: Setup) -> None:
-        """Load the guest, which defines the REPL globals."""
+        """Load the guest, which defines the REPL globals. Raises ``UsageError`` where a tool
+        cannot be defined there."""
         data = {name: await self._placed(source, name) for name, source in setup.data.items()}
         config = {
             "address": address.where,
             "token": address.token,
             "tools": setup.tools,
+            "modules": setup.modules,
             "data": {name: {**spec, "file": path} for name, (spec, path) in data.items()},
             "max_prompt_chars": setup.max_prompt_chars,
             "max_batch": setup.max_batch,
@@ -72,6 +76,7 @@ class Room:
             f"__import__('rlm_guest').boot({boot!r}); "
             f"__import__('sys').path.remove({folder!r})",
             "the guest",
+            may_refuse=True,
         )
 
     async def give(self, source: Source) -> ContextInfo:
@@ -120,13 +125,15 @@ class Room:
         await self._run(f"__import__('rlm_guest').{call}", "the context")
         return await asyncio.wait_for(self._told, 10)
 
-    async def _run(self, source: str, what: str) -> None:
-        """Run code of ours, unseen by the guest's hooks; ``what`` names it."""
-        said: list[str] = []
+    async def _run(self, source: str, what: str, *, may_refuse: bool = False) -> None:
+        """Run code of ours, unseen by the guest's hooks; ``what`` names it. Where no cell has run
+        yet it may refuse what the user handed in: that is raised as ``UsageError``."""
+        said: list[tuple[str, str]] = []
 
         def listen(message: Message) -> None:
             if message["msg_type"] == "error":
-                said.append("{ename}: {evalue}".format_map(message["content"]))
+                content = message["content"]
+                said.append((str(content["ename"]), str(content["evalue"])))
 
         try:
             async with asyncio.timeout(LOAD_SECONDS):
@@ -135,8 +142,11 @@ class Room:
             raise KernelDied(
                 f"{what} could not be loaded in the kernel within {LOAD_SECONDS:g} s"
             ) from None
+        if may_refuse and said and said[0][0] == "UsageError":
+            raise UsageError(said[0][1][:MAX_NOTICE])
         if not done.ok:
-            raise KernelDied(f"{what} could not be loaded in the kernel: {' '.join(said)}")
+            told = " ".join(f"{name}: {text}" for name, text in said)
+            raise KernelDied(f"{what} could not be loaded in the kernel: {told}")
 
 
 @asynccontextmanager

@@ -169,7 +169,8 @@ class Run:
             spot = replace(spot, sandbox={**spot.sandbox, "join": name})
         return Setup(
             spot,
-            tools=self.tools.functions,
+            tools=self.tools.called,
+            modules=self.tools.modules,
             data=self.tools.data,
             max_prompt_chars=self.prompt_chars,
             max_batch=self.sub.max_batch,

@@ -402,6 +402,7 @@ class Session:
             "max_batch": run.sub.max_batch,
             "trust_html": self.trust_html,
             "tools": [tool["name"] for tool in self._tools.functions],
+            "tool_modules": self._tools.modules,
             "limits": dataclasses.asdict(run.limits),
         }
 

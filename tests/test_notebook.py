@@ -72,6 +72,18 @@ def test_every_beginning_of_a_run_is_a_valid_notebook(events: list[Event], node:
             check.validate(json.loads(json.dumps(made.metadata.rlm)))
 
 
+def test_tools_stand_before_the_first_cell_and_in_the_metadata() -> None:
+    module = {"name": "a", "source": "def f(): ...\n" + HOSTILE, "tools": {"f": "f"}, "needs": {}}
+    run = run_started(settings={"tools": ["f", "g"], "tool_modules": [module]})
+    made = view(story(), run=run)
+    nbformat.validate(made)
+    jsonschema.Draft202012Validator(SCHEMA).validate(json.loads(json.dumps(made.metadata.rlm)))
+    assert names(made)[:4] == ["n0-header", "n0-context", "n0-tools", "n0-replay"]
+    assert "<script" not in re.sub("`{4}python.*?`{4}", "", source(made, "tools"), flags=re.DOTALL)
+    kept = unpack(made.metadata.rlm, lambda name, chars: "")["settings"]
+    assert kept == run.settings
+
+
 def test_the_cells_tell_the_run_in_its_order() -> None:
     assert names(view(story())) == [
         "n0-header",

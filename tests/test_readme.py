@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
+import runpy
 from pathlib import Path
 
 import nbformat
@@ -59,6 +60,23 @@ def test_the_python_sample_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     names = {"RLM": scripted, "Limits": Limits, "text": "yes"}
     exec(code, names)
     assert names["result"].response == "YES"  # type: ignore[attr-defined]
+
+
+class _Shop:
+    def price(self, item: str) -> float:
+        return len(item) / 2
+
+
+def test_the_sample_of_tools_runs(tmp_path: Path) -> None:
+    lm = ScriptedLM(["```python\nFINAL_VAR([words(context), price('tea'), currency])\n```"])
+    [sample] = re.findall(
+        r"```python\n(from rlm_kernel import RLM, on_host.*?)```", README, re.DOTALL
+    )
+    script = tmp_path / "script.py"
+    script.write_text(sample.replace("RLM(tools", "RLM(model=lm, out=out, tools"))
+    made = runpy.run_path(str(script), {"shop": _Shop(), "lm": lm, "out": tmp_path / "run"})
+    with made["rlm"] as rlm:
+        assert rlm.completion("The tea of").response == "[{'tea'}, 1.5, 'EUR']"
 
 
 @pytest.mark.anyio

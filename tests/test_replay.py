@@ -8,10 +8,11 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import handed
 import pytest
 from asking import ask, block, script
 
-from rlm_kernel import Limits, RecordError, Result
+from rlm_kernel import Limits, RecordError, Result, on_host
 from rlm_kernel.engine import engine
 from rlm_kernel.record import trajectory
 from rlm_kernel.replay import Verdict, replay
@@ -166,15 +167,49 @@ def _fail() -> None:
     raise ValueError("no such thing")
 
 
-def test_tool_calls_are_answered_without_the_tool(tmp_path: Path) -> None:
+def test_calls_back_are_answered_without_the_tool(tmp_path: Path) -> None:
     lm = script(
         "print(context)\nx = add(1, b=2)\n"
         "try:\n    fail()\nexcept RuntimeError as e:\n    print(e)",
         "FINAL_VAR(x)",
     )
-    result = ask(lm, tmp_path / "run", tools={"add": _add, "fail": _fail})
+    tools = {"add": on_host(_add), "fail": on_host(_fail)}
+    result = ask(lm, tmp_path / "run", tools=tools)
     assert result.response == "3"
     assert _equal(result.trajectory.parent).calls == 2
+
+
+def test_tools_are_defined_again_from_a_notebook_that_was_sent_alone(tmp_path: Path) -> None:
+    def turn(messages: list[dict[str, Any]]) -> str:
+        if "child?" in messages[1]["content"]:
+            return block("FINAL_VAR(count(context))")
+        return block(
+            "print(context, stock('tea'))\ncount(context)",
+            "FINAL_VAR(rlm_query('child?', 'a tea') + mood('it'))",
+        )
+
+    tools = {"count": handed.count, "mood": handed.mood, "stock": on_host(handed.stock)}
+    lm = ScriptedLM(turn, lambda prompt: f"<{prompt}>")
+    result = ask(lm, tmp_path / "run", "tea and tea", tools=tools)
+    assert result.response == "Counter({'tea': 1})<mood of it?>"
+    assert _equal(result.trajectory.parent).cells == 3
+    for name, cells in (("trajectory", 2), ("calls/0.1", 1)):
+        alone = tmp_path / "mailed.ipynb"
+        shutil.copy(result.trajectory.parent / f"{name}.ipynb", alone)
+        assert _equal(alone).cells == cells
+
+
+def test_changed_source_of_a_tool_is_named(tmp_path: Path) -> None:
+    lm = script("print(context)\nFINAL_VAR(count(context))")
+    result = ask(lm, tmp_path / "run", "tea", tools={"count": handed.count})
+    path, alone = result.trajectory, tmp_path / "mailed.ipynb"
+    text = path.read_text()
+    changed = text.replace("text.lower()", "text.upper()")
+    assert changed.count("text.upper()") == 2, "in the metadata and in the cell that shows it"
+    alone.write_text(changed)
+    assert "it gave the answer" in _replay(alone).differences[0]
+    path.write_text(changed)
+    assert "the source of the tools is not the one" in _replay(path.parent).differences[0]
 
 
 def test_data_that_was_handed_in_is_there_again(tmp_path: Path) -> None:

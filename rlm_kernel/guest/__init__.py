@@ -6,7 +6,6 @@ The host trusts nothing that it sends.
 """
 
 import contextlib
-import importlib.util
 import inspect
 import json
 import os
@@ -20,6 +19,7 @@ from .magics import register
 from .rewriter import Rewriter
 from .seeds import Seeds
 from .threads import cell_now, current_cell, mark_threads
+from .tools import define, findable
 from .values import Folder, dump, load, plain, snapshot
 from .wire import HEADER, MAX_HEADER, Line, pack, unpack_header
 from .writers import Writers
@@ -84,6 +84,8 @@ class Guest:
         self.names = self._globals(config["tools"])
         for name, item in config["data"].items():
             self.names[name] = load(item, item.get("file"))
+        errors = {error.__name__: error for error in (LMError, LimitReached, CallRefused)}
+        self.names.update(define(config["modules"], {**errors, **self.names}))
         self._restore()
         shell.user_ns["answer"] = {"content": "", "ready": False}
         self._hidden.update(self.names, ("answer", "context"))
@@ -180,7 +182,7 @@ class Guest:
             names = ", ".join([n for n, _ in self._variables()] + sorted(self.names))
             self.notice("Names there are: context, %s." % names)
         elif isinstance(error, ImportError):
-            found = [m for m in MODULES_OFTEN_WANTED if _findable(m)]
+            found = [m for m in MODULES_OFTEN_WANTED if findable(m)]
             self.notice("Modules there are: the standard library; %s." % ", ".join(found))
 
     def _restore(self):
@@ -364,13 +366,6 @@ def _size(value):
         return " of length %s" % format(len(value), ",")
     except TypeError:
         return ""
-
-
-def _findable(module):
-    try:
-        return importlib.util.find_spec(module) is not None
-    except (ImportError, ValueError):
-        return False
 
 
 _guest = None

@@ -22,6 +22,10 @@ class ToolError(RuntimeError):
     """A tool raised on the host; the text is its error."""
 
 
+class UsageError(RuntimeError):
+    """What the user handed in cannot be used here; the host raises its own of this name."""
+
+
 class FailedReply(str):
     """The slot of a batch whose prompt failed: a str beginning ``Error:``; see ``.error``."""
 

@@ -28,6 +28,7 @@ from .metadata import Place, describe, page
 from .prose import reminders, without_blocks
 from .subcalls import MAX_ROWS, sub_calls
 from .summary import RUNNING, Node, summarise
+from .tools import tools
 
 MAX_NODES = 200  # of the table over the tree
 _NOT_IN_ID = re.compile(r"[^A-Za-z0-9]")
@@ -103,6 +104,8 @@ def _introduce(cells: _Cells, nodes: tuple[Node, ...], place: Place) -> None:
     cells.markdown("header", "\n\n".join(_header(cells, nodes, place)))
     if node.context is not None:
         cells.markdown("context", context(node.context))
+    if place.run is not None and (shown := tools(place.run.settings)):
+        cells.markdown("tools", shown)
     cells.code("replay", "%rlm replay", {}, [])
 
 

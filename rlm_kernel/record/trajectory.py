@@ -285,10 +285,13 @@ def _changed_notebooks(recorded: Recorded) -> list[str]:
             problems.append(f"{path.name} is missing beside the record")
             continue
         try:
-            seen = _from_notebook(path).nodes[node.node]
+            shown = _from_notebook(path)
+            seen = shown.nodes[node.node]
         except (RecordError, ValueError, KeyError) as error:
             problems.append(f"{path.name} cannot be read: {error}")
             continue
+        if shown.settings.get("tool_modules") != recorded.settings.get("tool_modules"):
+            problems.append(f"{path.name}: the source of the tools is not the one in the record")
         problems += [f"{path.name}: {text}" for text in _differences(node, seen)]
     return problems
 

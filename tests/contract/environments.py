@@ -107,7 +107,8 @@ async def bench(
 
     calls.serving = call_tool
     spot = Spot(cwd, environment, sandbox=sandbox(environment))
-    given = Setup(spot, tools=handed.functions, data=handed.data, **setup)
+    sent = {"tools": handed.called, "modules": handed.modules, "data": handed.data}
+    given = Setup(spot, **sent, **setup)
     async with open_repl(calls, given) as repl:
         made = Bench(repl, calls)
         await made.give("")

@@ -1,9 +1,9 @@
-"""Both ways of ending, and the user's tools."""
+"""Both ways of ending."""
 
 from __future__ import annotations
 
 import pytest
-from environments import Bench, Opener, shown
+from environments import Bench, shown
 
 pytestmark = pytest.mark.anyio
 
@@ -74,38 +74,3 @@ async def test_a_dataframe_is_answered_with_all_of_its_rows(kernel: Bench) -> No
 async def test_a_long_answer_is_not_cut(kernel: Bench) -> None:
     ran = await kernel.run("FINAL_VAR('x y' * 1_000_000)")
     assert ran.answer == "x y" * 1_000_000
-
-
-def add(a: int, b: int = 1) -> int:
-    """Adds two numbers."""
-    return a + b
-
-
-async def shout(text: str) -> list[str]:
-    return [text.upper()]
-
-
-def broken() -> None:
-    raise ValueError("no such review")
-
-
-def odd() -> object:
-    return {1, 2}
-
-
-async def test_tools_run_on_the_host_and_data_goes_inside(opened: Opener) -> None:
-    tools = {"add": add, "shout": shout, "broken": broken, "odd": odd, "table": {"k": [1, (2,)]}}
-    async with opened(tools=tools) as kernel:
-        said = await kernel.said("print(add(2), add(2, b=3), shout('hi'), table)")
-        assert said == "3 5 ['HI'] {'k': [1, (2,)]}"
-        assert "add(a: 'int', b: 'int' = 1)" in await kernel.said("add.__doc__")
-        ran = await kernel.run("broken()")
-        assert "ToolError: broken raised ValueError: no such review" in shown(ran)
-        ran = await kernel.run("odd()")
-        assert "odd returned a set: tools return JSON values" in shown(ran)
-        ran = await kernel.run("add({1})")
-        assert "add takes JSON values only" in shown(ran)
-        ran = await kernel.run("add()")
-        assert "missing 1 required positional argument" in shown(ran)
-        await kernel.run("add = table = None\n%reset -f")
-        assert await kernel.said("print(add(1), table['k'])") == "2 [1, (2,)]"

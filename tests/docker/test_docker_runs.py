@@ -5,13 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from asking import ask, block, calls, cells, check_whole, events, of, script, told
 
-from rlm_kernel import RLM, ContextError, Limits, Result, UsageError, cli
+from rlm_kernel import RLM, ContextError, Limits, Result, UsageError, cli, on_host
 from rlm_kernel.engine import engine as core
-from rlm_kernel.events import KernelRestarted, NodeStarted
-from rlm_kernel.record import trajectory
+from rlm_kernel.events import CellRan, KernelRestarted, NodeStarted
+from rlm_kernel.record import journal, trajectory
 from rlm_kernel.replay import Verdict, replay
 from rlm_kernel.run import Kernels
 from rlm_kernel.testing import ScriptedLM
@@ -23,7 +24,7 @@ TALKATIVE = (
     "def fails():\n    1 / 0\nfails()",
     "from IPython.display import HTML\nprint({'a', 'b', 'c'}, table)\nHTML('<b>x</b>')",
     "child = rlm_query('child?', {'for': 'the child'})",
-    "FINAL_VAR(n[2] + child + shout('a'))",
+    "FINAL_VAR(n[2] + child + shout('a') + twice('b'))",
 )
 FORK_BOMB = """
 import os, time
@@ -42,6 +43,14 @@ def shout(text: str) -> str:
     return text.upper()
 
 
+def twice(text: str) -> str:
+    return text * 2
+
+
+def needy(url: str) -> str:
+    return str(httpx.URL(url))
+
+
 def _talkative() -> ScriptedLM:
     """A batch, a failed cell, rich output, a child and calls back to the host."""
     turns = iter(map(block, TALKATIVE))
@@ -55,7 +64,7 @@ def _talkative() -> ScriptedLM:
 
 
 def _told_of(environment: dict[str, Any], out: Path) -> Result:
-    tools = {"shout": shout, "table": [1, 2, 3]}
+    tools = {"shout": on_host(shout), "twice": twice, "table": [1, 2, 3]}
     result = ask(_talkative(), out, "line one\r\n" * 9000, tools=tools, **environment)
     assert result.status == "answered", result
     return result
@@ -79,7 +88,7 @@ def in_docker(image: str, tmp_path_factory: pytest.TempPathFactory) -> Result:
 
 
 def test_a_run_calls_lms_children_and_tools_from_a_container(in_docker: Result) -> None:
-    assert in_docker.response == "<how many in 2?>the child<deep>A"
+    assert in_docker.response == "<how many in 2?>the child<deep>Abb"
     assert {call.op for call in calls(in_docker)} == {
         "llm_query_batched",
         "llm_query",
@@ -229,6 +238,14 @@ def test_a_childs_context_that_does_not_fit_is_an_error_in_the_parents_cell(
     assert (result.status, result.response) == ("answered", "the text<still>")
     assert "`tmpfs`" in told(lm, 2)
     check_whole(result)
+
+
+def test_a_package_that_a_tool_needs_is_put_into_the_image_or_named(
+    docker: dict[str, Any], tmp_path: Path
+) -> None:
+    with pytest.raises(UsageError, match=r"tool 'needy'.*package httpx.*the setting `packages`"):
+        ask(script(), tmp_path / "run", tools={"needy": needy}, **docker)
+    assert not of(CellRan, journal.read(tmp_path / "run" / "journal.jsonl").events)
 
 
 def test_keys_of_the_host_are_not_in_the_container(
