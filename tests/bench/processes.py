@@ -34,6 +34,11 @@ def peer_python() -> str:
     return str(python)
 
 
+def image(python: str, *packages: str) -> str:
+    """The tag of an image of this interpreter with these of its packages, made if it is missing."""
+    return _run([python, "-m", "tests.hostimage", *packages], seconds=CASE_SECONDS).strip()
+
+
 def case(python: str, side: str, *arguments: str) -> dict[str, float]:
     """Run one case in a new process; adds how long that process took, start and imports included.
 
