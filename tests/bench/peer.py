@@ -128,8 +128,8 @@ def docker(image: str) -> dict[str, float]:
     ENVIRONMENTS["docker"] = ("docker", {"image": image})
     with tempfile.TemporaryDirectory() as folder:
         os.environ["RLM_DOCKER_WORKSPACE_DIR"] = folder  # else it is made where we stand
-        ready, seconds = _repl("docker", scripts.SMALL, 20, warm_up=2)
-        large_ready, large_seconds = _repl("docker", scripts.large_text(), 2)
+        ready, seconds = _repl("docker", scripts.SMALL, 10, warm_up=2)
+        large_ready, large_seconds = _repl("docker", scripts.large_text(), 1)
         query = _query_seconds("docker", 100, 100)
     return scripts.in_docker(ready, seconds, query, large_ready, large_seconds)
 
