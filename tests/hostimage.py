@@ -1,7 +1,7 @@
 """An image for tests where no registry answers: this machine's own Python, from scratch.
 
-``python -m tests.hostimage`` makes it and prints its tag. The same interpreter and packages
-give the same tag, and an image that is there is not made again.
+``python -m tests.hostimage [PACKAGE ...]`` makes it of that interpreter and prints its tag. The
+same interpreter and packages give the same tag, and an image that is there is not made again.
 """
 
 from __future__ import annotations
@@ -17,51 +17,66 @@ import sysconfig
 import tarfile
 import tempfile
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from importlib.metadata import Distribution, distribution
 from pathlib import Path
 from typing import IO, Any
 
+from filelock import FileLock
 from packaging.requirements import Requirement
 
 REPOSITORY = "rlm-kernel-tests"
 ROOTS = ("ipykernel", "pandas", "pip")
-TOOLS = ["sh", "ls", "cat", "echo", "env", "id", "mkdir", "rm", "cp", "sleep", "dd", "df", "true"]
+TOOLS = [
+    "sh", "ls", "cat", "echo", "env", "id", "mkdir", "rm", "cp", "sleep", "tail", "dd", "df",
+    "true",
+]  # fmt: skip
 LEFT_OUT = {"test", "tests", "idlelib", "ensurepip", "tkinter", "turtledemo"}
 VERSION = f"python{sys.version_info[0]}.{sys.version_info[1]}"
 LIBRARY = f"usr/local/lib/{VERSION}"
 PASSWD = "root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/sh\n"
 WHEELS = "wheels"
+SECONDS = 110
 CHANGES = [
     "ENV PATH=/usr/local/bin:/usr/bin:/bin PYTHONDONTWRITEBYTECODE=1",
     f"ENV PIP_NO_INDEX=1 PIP_FIND_LINKS=/{WHEELS} PIP_NO_CACHE_DIR=1",
 ]
 
 
-def host_image(client: Any) -> str:
-    """The tag of the image, which is made where this engine has none."""
-    tag = f"{REPOSITORY}:{_digest()}"
-    if not any(tag in image["RepoTags"] for image in client.api.images(REPOSITORY)):
-        with tempfile.TemporaryFile() as packed:
-            _pack(packed)
-            packed.seek(0)
-            repository, _, version = tag.partition(":")
-            client.api.import_image_from_data(
-                packed, repository=repository, tag=version, changes=CHANGES
-            )
+def host_image(client: Any, packages: Sequence[str] = ROOTS) -> str:
+    """The tag of the image, which is made where this engine has none.
+
+    ``packages`` are names of what this interpreter has; what they need comes too. Whoever else
+    wants the same image at the same time waits for it.
+    """
+    distributions = _distributions(packages)
+    tag = f"{REPOSITORY}:{_digest(distributions)}"
+    with FileLock(Path(tempfile.gettempdir()) / f"{tag.replace(':', '-')}.lock", timeout=SECONDS):
+        if not any(tag in image["RepoTags"] for image in client.api.images(REPOSITORY)):
+            _import(client, tag, distributions)
     return tag
 
 
-def _digest() -> str:
+def _import(client: Any, tag: str, distributions: list[Distribution]) -> None:
+    with tempfile.TemporaryFile() as packed:
+        _pack(packed, distributions)
+        packed.seek(0)
+        repository, _, version = tag.partition(":")
+        client.api.import_image_from_data(
+            packed, repository=repository, tag=version, changes=CHANGES
+        )
+
+
+def _digest(distributions: list[Distribution]) -> str:
     parts = [Path(__file__).read_bytes(), sys.version.encode(), sys.base_prefix.encode()]
-    parts += [f"{dist.name} {dist.version}".encode() for dist in _distributions()]
+    parts += [f"{dist.name} {dist.version}".encode() for dist in distributions]
     return hashlib.sha256(b"\0".join(parts)).hexdigest()[:16]
 
 
-def _distributions() -> list[Distribution]:
-    """``ROOTS`` and all that they need, by name."""
+def _distributions(packages: Sequence[str]) -> list[Distribution]:
+    """The packages and all that they need, by name."""
     found: dict[str, Distribution] = {}
-    names = list(ROOTS)
+    names = list(packages)
     while names:
         name = re.sub(r"[-_.]+", "-", names.pop()).lower()
         if name in found:
@@ -74,7 +89,7 @@ def _distributions() -> list[Distribution]:
     return [found[name] for name in sorted(found)]
 
 
-def _pack(into: IO[bytes]) -> None:
+def _pack(into: IO[bytes], distributions: list[Distribution]) -> None:
     with tarfile.open(fileobj=into, mode="w") as tar:
         for folder in ("proc", "sys", "dev", "root", "work"):
             _add_folder(tar, folder, 0o755)
@@ -82,17 +97,17 @@ def _pack(into: IO[bytes]) -> None:
             _add_folder(tar, folder, 0o1777)
         _add_text(tar, "etc/passwd", PASSWD)
         _add_text(tar, "etc/group", "root:x:0:\nnogroup:x:65534:\n")
-        for inside, source in sorted(_files().items()):
+        for inside, source in sorted(_files(distributions).items()):
             _add_file(tar, inside, source)
         for name in ("python3", "python"):
             _add_link(tar, f"usr/local/bin/{name}", VERSION)
         _add_bytes(tar, f"{WHEELS}/rlm_tiny-1.0-py3-none-any.whl", tiny_wheel())
 
 
-def _files() -> dict[str, Path]:
+def _files(distributions: list[Distribution]) -> dict[str, Path]:
     """Path inside, without the leading slash, to path here."""
     files = dict(_standard_library())
-    for dist in _distributions():
+    for dist in distributions:
         for path in dist.files or []:
             source = Path(str(dist.locate_file(path)))
             if not {"..", "tests"} & set(path.parts) and source.is_file():
@@ -182,4 +197,4 @@ def _add_file(tar: tarfile.TarFile, name: str, source: Path) -> None:
 if __name__ == "__main__":
     import docker
 
-    print(host_image(docker.from_env()))
+    print(host_image(docker.from_env(), sys.argv[1:] or ROOTS))

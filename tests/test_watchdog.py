@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from processes import processes_with
 
 HOST = """
 import asyncio, sys
@@ -66,22 +67,10 @@ def _running(pid: int) -> bool:
     return state != "Z"
 
 
-def _with_folder(folder: Path) -> list[int]:
-    """Every process whose environment names the folder, grandchildren included."""
-    found = []
-    for entry in Path("/proc").iterdir():
-        try:
-            if entry.name.isdigit() and str(folder).encode() in (entry / "environ").read_bytes():
-                found.append(int(entry.name))
-        except OSError:
-            continue
-    return found
-
-
 def _gone_within_10_s(pids: list[int], folder: Path) -> None:
     end = time.monotonic() + 10
     while time.monotonic() < end:
-        left = [pid for pid in pids if _running(pid)] + _with_folder(folder)
+        left = [pid for pid in pids if _running(pid)] + processes_with(folder)
         if not left and not list(folder.glob("rlm-*")):
             return
         os.sched_yield()

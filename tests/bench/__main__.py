@@ -5,21 +5,25 @@ from __future__ import annotations
 import argparse
 import os
 import platform
+import shutil
 import sys
 from importlib.metadata import version
 
 from rich.console import Console
 
+from .. import setup
 from . import table
-from .processes import REQUIREMENTS, BenchError, case, endpoint, peer_python
+from .processes import REQUIREMENTS, BenchError, case, endpoint, image, peer_python
 
 CASES = (
     "first", "completion", "long", "cell", "queries", "batches", "large", "children", "record",
-    "outer",
+    "outer", "docker",
 )  # fmt: skip
+APART = ("outer", "docker")  # these have tables of their own
+PEER_PACKAGES = ("pip", "dill", "requests")  # what its Docker environment has in its container
 PEERS = ("local", "ipython", "subprocess")
 FIRST_REPEATS = 3
-OUTER_REPEATS = 3
+TURNS = 3
 
 
 def main(arguments: list[str]) -> int:
@@ -31,10 +35,12 @@ def main(arguments: list[str]) -> int:
     progress = Console(stderr=True)
     try:
         tables = []
-        if works := [work for work in options.only if work != "outer"]:
+        if works := [work for work in options.only if work not in APART]:
             tables.append(table.cells(*_measure(works, () if options.ours else PEERS, progress)))
+        if "docker" in options.only:
+            tables.append(_docker_table(not options.ours, progress))
         if "outer" in options.only:
-            tables.append(table.cells(*_measure_outer(progress), table.OUTER))
+            tables.append(_outer_table(progress))
     except BenchError as error:
         progress.print(str(error), style="red", markup=False)
         return 1
@@ -47,13 +53,39 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
-def _measure_outer(progress: Console) -> tuple[table.Measured, dict[str, table.Measured]]:
+def _outer_table(progress: Console) -> list[list[str]]:
     progress.print("outer …", style="dim")
-    runs: dict[str, list[table.Measured]] = {"rlm": [], "python3": []}
-    for _ in range(OUTER_REPEATS):  # in turns, so that noise falls on both
-        for name, measured in runs.items():
-            measured.append(case(sys.executable, "outer", name))
-    return _median(runs["rlm"]), {"ipykernel": _median(runs["python3"])}
+    kernels = {"ours": "rlm", "ipykernel": "python3"}
+    measured = _in_turns({name: (sys.executable, "outer", of) for name, of in kernels.items()})
+    return table.cells(measured.pop("ours"), measured, table.OUTER)
+
+
+def _docker_table(with_peer: bool, progress: Console) -> list[list[str]]:
+    """The rows of work in containers, or one that says why there are none."""
+    if setup.engine() is None:
+        return [["work", "ours"], [f"in Docker: {setup.NEEDS['docker'].missing}", "–"]]
+    progress.print("docker …", style="dim")
+    sides = {"ours": (sys.executable, "ours", "docker", image(sys.executable))}
+    if with_peer:
+        python = _peer_for_docker()
+        sides["rlms docker"] = (python, "peer", "docker", image(python, *PEER_PACKAGES))
+    measured = _in_turns(sides)
+    return table.cells(measured.pop("ours"), measured, table.DOCKER)
+
+
+def _peer_for_docker() -> str:
+    if not shutil.which("docker"):
+        raise BenchError("the peer's Docker environment needs the command `docker` on the PATH")
+    return peer_python()
+
+
+def _in_turns(sides: dict[str, tuple[str, ...]]) -> dict[str, table.Measured]:
+    """The medians of each side's case, run in turns so that noise falls on all."""
+    runs: dict[str, list[table.Measured]] = {name: [] for name in sides}
+    for _ in range(TURNS):
+        for name, arguments in sides.items():
+            runs[name].append(case(*arguments))
+    return {name: _median(measured) for name, measured in runs.items()}
 
 
 def _measure(

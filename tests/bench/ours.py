@@ -1,5 +1,7 @@
 """Our side: ``python -m tests.bench.ours CASE``, the same work through our public faces.
 
+The case ``docker`` is given an image, ``batches`` an address.
+
 Prints one line of JSON: name -> number, seconds where nothing else is said. Our record is always
 on, also where the peer keeps none.
 """
@@ -24,7 +26,7 @@ from . import scripts
 ROOMY = {"window": 100_000_000}  # tokens: nothing is refused or compacted for its length
 
 
-def complete(script: list[str], context: object = "x" * 1000, **more: Any) -> Result:
+def complete(script: list[str], context: object = scripts.SMALL, **more: Any) -> Result:
     """One completion; children are told the shortest script."""
     said = iter(script)
 
@@ -52,41 +54,58 @@ def completion() -> dict[str, float]:
     return {"completion": scripts.median(scripts.timed(lambda: complete(scripts.turns(3)), 5))}
 
 
-async def _repl(context: object, cells: int) -> tuple[float, list[float]]:
-    """The seconds until a REPL has its context, and of each trivial cell in it."""
+async def _repl(
+    context: object, cells: int, *, warm_up: int = 0, image: str | None = None
+) -> tuple[float, list[float]]:
+    """The seconds until a REPL has its context, and of each trivial cell in it after the warm-up.
+
+    With an ``image`` all is in a container.
+    """
     from rlm_kernel import contexts
     from rlm_kernel.places import Spot
     from rlm_kernel.protocol import Nobody
     from rlm_kernel.repl import open_repl
     from rlm_kernel.room import Setup
 
+    spot = Spot(Path.cwd(), "docker", sandbox={"image": image}) if image else Spot(Path.cwd())
     began = time.perf_counter()
-    async with open_repl(Nobody(), Setup(Spot(Path.cwd()))) as repl:
+    async with open_repl(Nobody(), Setup(spot)) as repl:
         await repl.set_context(await asyncio.to_thread(contexts.from_value, context))
         ready = time.perf_counter() - began
         seconds = []
-        for number in range(cells):
+        for number in range(warm_up + cells):
             began = time.perf_counter()
             await repl.run("x = 1 + 1", cell=number)
             seconds.append(time.perf_counter() - began)
-    return ready, seconds[20:]
+    return ready, seconds[warm_up:]
+
+
+def _ready(context: object) -> float:
+    """The seconds until a REPL has its context."""
+    return scripts.median([asyncio.run(_repl(context, 0))[0] for _ in range(3)])
+
+
+def _query(size: int, count: int, **more: Any) -> float:
+    """The seconds of a call of that many characters."""
+    result = complete(scripts.queries(size, count), **ROOMY, **more)
+    return scripts.median(json.loads(str(result.response)))
 
 
 def cell() -> dict[str, float]:
-    ready = [asyncio.run(_repl("x" * 1000, 0))[0] for _ in range(3)]
-    _, seconds = asyncio.run(_repl("x" * 1000, 220))
-    return {"setup": scripts.median(ready), "cell": scripts.median(seconds)}
+    _, seconds = asyncio.run(_repl(scripts.SMALL, 200, warm_up=20))
+    return {"setup": _ready(scripts.SMALL), "cell": scripts.median(seconds)}
 
 
 def queries() -> dict[str, float]:
-    def seconds(size: int, count: int) -> list[float]:
-        found: list[float] = json.loads(
-            str(complete(scripts.queries(size, count), **ROOMY).response)
-        )
-        return found
+    return {"query_100": _query(100, 200), "query_10mb": _query(10 * scripts.MB, 5)}
 
-    small, large = seconds(100, 200), seconds(10 * scripts.MB, 5)
-    return {"query_100": scripts.median(small), "query_10mb": scripts.median(large)}
+
+def docker() -> dict[str, float]:
+    image = sys.argv[2]
+    ready, seconds = asyncio.run(_repl(scripts.SMALL, 100, warm_up=20, image=image))
+    large_ready, large_seconds = asyncio.run(_repl(scripts.large_text(), 20, image=image))
+    query = _query(100, 100, environment="docker", image=image)
+    return scripts.in_docker(ready, seconds, query, large_ready, large_seconds)
 
 
 def batches() -> dict[str, float]:
@@ -94,7 +113,7 @@ def batches() -> dict[str, float]:
     for in_flight in (64, 256):
         limits = Limits(calls=10_000, in_flight=in_flight)
         with RLM("fake-model", base_url=sys.argv[2], limits=limits) as rlm:
-            result = _answered(rlm.completion("x" * 1000, "the question"))
+            result = _answered(rlm.completion(scripts.SMALL, "the question"))
         told = json.loads(str(result.response))
         got[f"batch_{in_flight}"] = scripts.median(told["seconds"])
         got[f"lost_{in_flight}"] = sum(told["lost"])
@@ -102,10 +121,9 @@ def batches() -> dict[str, float]:
 
 
 def large() -> dict[str, float]:
-    text = "x" * (100 * scripts.MB)
-    loaded = [asyncio.run(_repl(text, 0))[0] for _ in range(3)]
+    text = scripts.large_text()
     whole = scripts.timed(lambda: complete(scripts.turns(1), text), 3)
-    return {"large_load": scripts.median(loaded), "large": scripts.median(whole)}
+    return {"large_load": _ready(text), "large": scripts.median(whole)}
 
 
 def long() -> dict[str, float]:
@@ -126,7 +144,7 @@ def record() -> dict[str, float]:
 
 CASES: dict[str, Callable[[], dict[str, float]]] = {
     work.__name__: work
-    for work in (first, completion, cell, queries, batches, large, long, children, record)
+    for work in (first, completion, cell, queries, batches, large, long, children, record, docker)
 }
 
 if __name__ == "__main__":

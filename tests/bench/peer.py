@@ -1,4 +1,5 @@
-"""The peer's side. Run by its own interpreter: ``python -m tests.bench.peer CASE ENVIRONMENT``.
+"""The peer's side. Run by its own interpreter: ``python -m tests.bench.peer CASE ENVIRONMENT``,
+for the case ``docker`` with an image in the place of the environment.
 
 Prints one line of JSON: name -> number, seconds where nothing else is said.
 """
@@ -6,6 +7,7 @@ Prints one line of JSON: name -> number, seconds where nothing else is said.
 from __future__ import annotations
 
 import json
+import os
 import sys
 import tempfile
 import time
@@ -49,7 +51,7 @@ class Scripted(BaseLM):
         return ModelUsageSummary(total_calls=1, total_input_tokens=1, total_output_tokens=1)
 
 
-def complete(name: str, script: list[str], context: str = "x" * 1000, **more: Any) -> str:
+def complete(name: str, script: list[str], context: str = scripts.SMALL, **more: Any) -> str:
     """One completion; RLMs below the first are told the shortest script."""
     environment, options = ENVIRONMENTS[name]
     made: Iterator[list[str]] = iter([script])
@@ -77,12 +79,7 @@ def set_up(name: str, context: str) -> tuple[float, Any]:
 
 
 def _set_up_seconds(name: str, context: str) -> float:
-    found = []
-    for _ in range(3):
-        seconds, repl = set_up(name, context)
-        repl.cleanup()
-        found.append(seconds)
-    return scripts.median(found)
+    return scripts.median([_repl(name, context, 0)[0] for _ in range(3)])
 
 
 def first(name: str) -> dict[str, float]:
@@ -96,17 +93,45 @@ def completion(name: str) -> dict[str, float]:
     }
 
 
+def _repl(name: str, context: str, cells: int, *, warm_up: int = 0) -> tuple[float, list[float]]:
+    """The seconds until an environment has its context, and of each trivial cell in it."""
+    ready, repl = set_up(name, context)
+    try:
+        seconds = scripts.timed(lambda: repl.execute_code("x = 1 + 1"), cells, warm_up=warm_up)
+        if cells and repl.execute_code("print(len(context))").stdout.strip() != str(len(context)):
+            raise SystemExit(f"{name}: the context of {len(context)} characters is not there")
+    finally:
+        repl.cleanup()
+    return ready, seconds
+
+
+def _query_seconds(name: str, size: int, count: int) -> float:
+    return scripts.median(json.loads(complete(name, scripts.queries(size, count))))
+
+
 def cell(name: str) -> dict[str, float]:
-    repl = set_up(name, "x" * 1000)[1]
-    cells = scripts.timed(lambda: repl.execute_code("x = 1 + 1"), 200, warm_up=20)
-    repl.cleanup()
-    return {"setup": _set_up_seconds(name, "x" * 1000), "cell": scripts.median(cells)}
+    return {
+        "setup": _set_up_seconds(name, scripts.SMALL),
+        "cell": scripts.median(_repl(name, scripts.SMALL, 200, warm_up=20)[1]),
+    }
 
 
 def queries(name: str) -> dict[str, float]:
-    small = json.loads(complete(name, scripts.queries(100, 200)))
-    large = json.loads(complete(name, scripts.queries(10 * scripts.MB, 5)))
-    return {"query_100": scripts.median(small), "query_10mb": scripts.median(large)}
+    return {
+        "query_100": _query_seconds(name, 100, 200),
+        "query_10mb": _query_seconds(name, 10 * scripts.MB, 5),
+    }
+
+
+def docker(image: str) -> dict[str, float]:
+    """In containers of an image, which has what would be installed into each of them otherwise."""
+    ENVIRONMENTS["docker"] = ("docker", {"image": image})
+    with tempfile.TemporaryDirectory() as folder:
+        os.environ["RLM_DOCKER_WORKSPACE_DIR"] = folder  # else it is made where we stand
+        ready, seconds = _repl("docker", scripts.SMALL, 10, warm_up=2)
+        large_ready, large_seconds = _repl("docker", scripts.large_text(), 1)
+        query = _query_seconds("docker", 100, 100)
+    return scripts.in_docker(ready, seconds, query, large_ready, large_seconds)
 
 
 def batches(name: str) -> dict[str, float]:
@@ -117,12 +142,12 @@ def batches(name: str) -> dict[str, float]:
         environment=environment,
         environment_kwargs=options,
     )
-    got = json.loads(rlm.completion("x" * 1000).response)
+    got = json.loads(rlm.completion(scripts.SMALL).response)
     return {"batch": scripts.median(got["seconds"]), "lost": sum(got["lost"])}
 
 
 def large(name: str) -> dict[str, float]:
-    text = "x" * (100 * scripts.MB)
+    text = scripts.large_text()
     whole = scripts.timed(lambda: complete(name, scripts.turns(1), text), 3)
     return {"large_load": _set_up_seconds(name, text), "large": scripts.median(whole)}
 
@@ -150,7 +175,7 @@ def record(name: str) -> dict[str, float]:
 
 CASES: dict[str, Callable[[str], dict[str, float]]] = {
     work.__name__: work
-    for work in (first, completion, cell, queries, batches, large, long, children, record)
+    for work in (first, completion, cell, queries, batches, large, long, children, record, docker)
 }
 
 if __name__ == "__main__":

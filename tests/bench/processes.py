@@ -14,7 +14,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 PEER = ROOT / ".venv" / "bench-peer"
 REQUIREMENTS = Path(__file__).with_name("peer-requirements.txt")
-CASE_SECONDS = 120
+CASE_SECONDS = 300
 
 
 class BenchError(Exception):
@@ -32,6 +32,11 @@ def peer_python() -> str:
     _run([str(python), *install, "-r", str(REQUIREMENTS)], seconds=600)
     stamp.write_text(wanted)
     return str(python)
+
+
+def image(python: str, *packages: str) -> str:
+    """The tag of an image of this interpreter with these of its packages, made if it is missing."""
+    return _run([python, "-m", "tests.hostimage", *packages], seconds=CASE_SECONDS).strip()
 
 
 def case(python: str, side: str, *arguments: str) -> dict[str, float]:

@@ -10,10 +10,17 @@ import time
 from collections.abc import Callable
 
 MB = 1_000_000
+SMALL = "x" * 1000
+"""A context."""
 BATCH = 1000
 CHILDREN = 5
 RECORDED_TURNS = 200
 PRINTED = 20_000
+
+
+def large_text() -> str:
+    """A context of 100 MB."""
+    return "x" * (100 * MB)
 
 
 def _cell(code: str) -> str:
@@ -78,3 +85,16 @@ def timed(work: Callable[[], object], repeats: int, *, warm_up: int = 1) -> list
 
 def median(seconds: list[float]) -> float:
     return statistics.median(seconds)
+
+
+def in_docker(
+    ready: float, cells: list[float], query: float, large_ready: float, large_cells: list[float]
+) -> dict[str, float]:
+    """What both sides measure in containers, by the names of the table."""
+    return {
+        "setup": ready,
+        "cell": median(cells),
+        "query_100": query,
+        "large_load": large_ready,
+        "large_cell": median(large_cells),
+    }

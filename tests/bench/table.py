@@ -53,6 +53,15 @@ OUTER = (
 )
 """The kernel RLM beside plain ipykernel."""
 
+DOCKER = (
+    _same("environment ready with its context", "setup"),
+    _same("one trivial cell", "cell"),
+    _same("one `llm_query` of 100 bytes", "query_100"),
+    _same("environment ready with a context of 100 MB", "large_load"),
+    _same("a trivial cell after that", "large_cell"),
+)
+"""In containers."""
+
 
 def shown(number: float | None, unit: str) -> str:
     if number is None:

@@ -6,26 +6,9 @@ from pathlib import Path
 
 import pytest
 from environments import ENVIRONMENTS, Bench, Opener
+from forkbomb import FORK_BOMB
 
 pytestmark = pytest.mark.anyio
-
-FORK_BOMB = """
-import os, signal, time
-children = []
-try:
-    while len(children) < 1500:
-        pid = os.fork()
-        if not pid:
-            time.sleep(60)
-            os._exit(0)
-        children.append(pid)
-except OSError as error:
-    print(type(error).__name__, end=" ")
-for pid in children:
-    os.kill(pid, signal.SIGKILL)
-    os.waitpid(pid, 0)
-print(len(children))
-"""
 
 
 @pytest.fixture(scope="module", params=[each for each in ENVIRONMENTS if each != "local"])
@@ -35,7 +18,7 @@ def environment(request: pytest.FixtureRequest) -> str:
 
 async def test_a_fork_bomb_ends_at_the_limit(opened: Opener) -> None:
     async with opened() as kernel:
-        error, children = (await kernel.said(FORK_BOMB)).split()
+        error, children = (await kernel.said(FORK_BOMB.format(most=1500))).split()
         assert error == "BlockingIOError"
         assert int(children) < 1024
         assert await kernel.said("llm_query('still')") == "'<still>'"

@@ -10,6 +10,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from forkbomb import FORK_BOMB
 from places import Opener, Sandbox
 
 pytestmark = pytest.mark.needs("docker")
@@ -59,23 +60,6 @@ STATUS = """
 fields = dict(line.split(":", 1) for line in open("/proc/self/status"))
 names = ("Uid", "CapEff", "CapPrm", "CapBnd", "NoNewPrivs", "Seccomp")
 print({name: fields[name].split()[0] for name in names})
-"""
-FORK_BOMB = """
-import os, signal, time
-children = []
-try:
-    while len(children) < 200:
-        pid = os.fork()
-        if not pid:
-            time.sleep(60)
-            os._exit(0)
-        children.append(pid)
-except OSError as error:
-    print(type(error).__name__, end=" ")
-for pid in children:
-    os.kill(pid, signal.SIGKILL)
-    os.waitpid(pid, 0)
-print(len(children))
 """
 
 
@@ -156,12 +140,13 @@ def test_code_has_no_privileges(shared: Sandbox) -> None:
 
 
 def test_a_fork_bomb_ends_at_the_limit(opened: Opener) -> None:
+    bomb = FORK_BOMB.format(most=200)
     with opened(pids=64) as place:
-        error, children = place.run(FORK_BOMB, 60).split()
+        error, children = place.run(bomb, 60).split()
         assert (error, int(children) < 64) == ("BlockingIOError", True)
         assert place.run("print('alive')") == "alive"
     with opened(pids=300) as place:
-        assert place.run(FORK_BOMB, 60) == "200"
+        assert place.run(bomb, 60) == "200"
 
 
 def test_an_allocation_over_the_limit_ends_the_kernel_and_says_so(opened: Opener) -> None:

@@ -24,6 +24,7 @@ import zmq
 from jupyter_client.kernelspec import KernelSpec
 from jupyter_client.manager import KernelManager
 from jupyter_client.session import Session
+from processes import processes_with
 
 from rlm_kernel.testing import FakeEndpoint, Hang
 from rlm_kernel.testing.endpoint import Said
@@ -170,18 +171,6 @@ class RunningKernel:
     def processes(self) -> list[int]:
         """Every process that has our temporary folder in its environment."""
         return processes_with(self.tmp)
-
-
-def processes_with(folder: Path) -> list[int]:
-    """Every process whose environment names the folder, grandchildren included."""
-    found = []
-    for entry in Path("/proc").iterdir():
-        try:
-            if entry.name.isdigit() and str(folder).encode() in (entry / "environ").read_bytes():
-                found.append(int(entry.name))
-        except OSError:
-            continue
-    return found
 
 
 def environment(folder: Path, tmp: Path, extra: Mapping[str, str]) -> dict[str, str]:
