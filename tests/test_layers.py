@@ -17,6 +17,7 @@ ROWS = {
     "alone": {"guest", "relay", "watchdog", "engine", "versions", "clock", "privacy"},
     "pure": {"digests", "limits", "cells"},
     "pure, of those": {"outputs", "prompts", "prelude"},
+    "pure, of outputs": {"provenance"},
     "pure, of these": {"history", "settings"},
     "effects": {
         "contexts",
