@@ -31,7 +31,7 @@ ROWS = {
     },
     "where kernels run": {"places"},
     "calls from cells": {"protocol"},
-    "effects, of those": {"tools", "room", "screen", "testing"},
+    "effects, of those": {"tools", "room", "screen", "testing", "origins"},
     "a kernel for cells": {"repl"},
     "a run": {"run"},
     "policy": {"calls", "models", "dialogue", "execution", "opening"},

@@ -21,7 +21,7 @@ __all__ = ["Covered", "Origin", "Range", "Span", "Step", "Texts", "cover", "trac
 class Origin:
     """Where the answer of one node came from.
 
-    ``calls`` are those whose replies can have reached it, in the order of the record; ``literal``
+    ``calls`` are those whose replies can have reached it, in the order in which they were asked; ``literal``
     are the places in ``calls`` of replies that stand in the answer word for word.
     """
 
@@ -107,7 +107,8 @@ def _take(node: _Happened, event: CellRan | CallEnded | KernelRestarted | NodeEn
 def _origin(name: str, node: _Happened, tools: frozenset[str]) -> Origin:
     way = steps(node.cells, node.answer, restarted_after=node.restarted_after, tools=tools)
     asking = {step.cell for step in way if step.asks}
-    calls = tuple(call for call in node.calls if call.cell in asking and call.error is None)
+    reaching = [call for call in node.calls if call.cell in asking and call.error is None]
+    calls = tuple(sorted(reaching, key=lambda call: (call.call, call.index)))
     answer = node.answer or ""
     literal = tuple(i for i, call in enumerate(calls) if _stands(call.reply, answer))
     return Origin(name, node.answer, tuple(way), calls, literal)

@@ -11,8 +11,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 MUTATORS = frozenset(
-    "add append appendleft clear discard extend extendleft insert pop popitem remove reverse "
-    "setdefault sort update write writelines".split()
+    {"add", "append", "appendleft", "clear", "discard", "extend", "extendleft", "insert", "pop"}
+    | {"popitem", "remove", "reverse", "setdefault", "sort", "update", "write", "writelines"}
 )
 LOOKING = frozenset({*dir(builtins), "display", "FINAL_VAR", "SHOW_VARS"})
 """Functions that change none of their arguments, though their value is dropped."""

@@ -181,6 +181,12 @@ class Texts:
             place += len(text) + 1
         return cls("\n".join(texts), tuple(starts), tuple(names))
 
+    def place(self, found: Range) -> tuple[str, int, int]:
+        """The part in which a range begins, and the range counted from that part's beginning."""
+        part = bisect_right(self.starts, found[0]) - 1
+        begin = self.starts[part]
+        return self.names[part], found[0] - begin, found[1] - begin
+
     def spans(self, ranges: Iterable[Range]) -> list[Span]:
         """Of merged ranges, each cut where a part ends. Lines are counted once through."""
         made: list[Span] = []
