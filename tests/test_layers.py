@@ -32,6 +32,7 @@ ROWS = {
     "where kernels run": {"places"},
     "calls from cells": {"protocol"},
     "effects, of those": {"tools", "room", "screen", "testing", "origins"},
+    "pages": {"export"},
     "a kernel for cells": {"repl"},
     "a run": {"run"},
     "policy": {"calls", "models", "dialogue", "execution", "opening"},

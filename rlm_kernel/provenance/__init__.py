@@ -21,8 +21,8 @@ __all__ = ["Covered", "Origin", "Range", "Span", "Step", "Texts", "cover", "trac
 class Origin:
     """Where the answer of one node came from.
 
-    ``calls`` are those whose replies can have reached it, in the order in which they were asked; ``literal``
-    are the places in ``calls`` of replies that stand in the answer word for word.
+    ``calls`` are those whose replies can have reached it, in the order in which they were asked;
+    ``literal`` are the places in ``calls`` of replies that stand in the answer word for word.
     """
 
     node: str

@@ -97,7 +97,9 @@ def _fields(cls: Any) -> dict[str, Any]:
 
 
 def _is_sound(record: Any) -> bool:
-    return all(_fits(getattr(record, name), hint) for name, hint in _fields(type(record)).items())
+    return all(
+        _fits(getattr(record, name), hint) for name, hint in _fields(record.__class__).items()
+    )
 
 
 def _fits(value: Any, hint: Any) -> bool:
