@@ -8,11 +8,15 @@ from pathlib import Path
 
 from stories import call, cell, prompted, replied, run_started, started
 
-from rlm_kernel.events import Event, NodeEnded, RunEnded, Usage
+from rlm_kernel.events import CallEnded, Event, NodeEnded, Replied, RunEnded, Usage
+from rlm_kernel.record.journal import Journal
 from rlm_kernel.record.recorder import Recorder
 
 LAST = "The very last of all sub-calls asks about aardvarks."
-_WORDS = "amber birch cedar delta ember fjord grove heath inlet jetty kiosk larch maple".split()
+_WORDS = (
+    *("amber", "birch", "cedar", "delta", "ember", "fjord", "grove"),
+    *("heath", "inlet", "jetty", "kiosk", "larch", "maple"),
+)
 
 
 def _text(seed: int, size: int) -> str:
@@ -22,7 +26,15 @@ def _text(seed: int, size: int) -> str:
 
 def long_run(turns: int = 1000, each: int = 10) -> Iterator[Event]:
     """``turns`` turns of a second, each with a cell that makes ``each`` calls at once."""
-    yield run_started()
+    told = list(_told(turns, each))
+    used = sum((event.usage for event in told if isinstance(event, Replied | CallEnded)), Usage())
+    yield from [run_started(), *told]
+    end, calls = 11.0 + turns, turns * each
+    yield NodeEnded("0", "answered", "[1]", True, None, end)
+    yield RunEnded("answered", "[1]", True, None, used, turns, calls, end, end)
+
+
+def _told(turns: int, each: int) -> Iterator[Event]:
     yield started("0")
     for turn in range(1, turns + 1):
         now = 10.0 + turn
@@ -39,15 +51,11 @@ def long_run(turns: int = 1000, each: int = 10) -> Iterator[Event]:
                 prompt=LAST if last else f"Question {number}: {_text(number, 60)}",
             )  # fmt: skip
         shown = {"output_type": "stream", "name": "stdout", "text": f"{_text(turn, 40)}\n"}
-        yield cell("0", turn, turn=turn, source=source, outputs=[shown], seconds=0.6, time=now + 0.6)
-    last_cell = cell(
-        "0", turns + 1, turn=turns, source="FINAL_VAR(found)", answer="[1]", time=11.0 + turns
-    )
-    yield last_cell
-    yield NodeEnded("0", "answered", "[1]", True, None, 11.0 + turns)
-    yield RunEnded(
-        "answered", "[1]", True, None, Usage(), turns, turns * each, turns + 1.0, 11.0 + turns
-    )
+        yield cell(
+            "0", turn, turn=turn, source=source, outputs=[shown], seconds=0.6, time=now + 0.6
+        )
+    final = "FINAL_VAR(found)"
+    yield cell("0", turns + 1, turn=turns, source=final, answer="[1]", time=11.0 + turns)
 
 
 def record(events: Iterable[Event], folder: Path) -> Path:
@@ -60,4 +68,13 @@ def record(events: Iterable[Event], folder: Path) -> Path:
         await recorder.close()
 
     asyncio.run(write())
+    return folder
+
+
+def journal_of(events: Iterable[Event], folder: Path) -> Path:
+    """The run's folder with its record alone, whose nodes may have any names."""
+    journal = Journal.create(folder / "journal.jsonl")
+    for event in events:
+        journal.write(event)
+    journal.seal()
     return folder

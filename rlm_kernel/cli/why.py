@@ -47,14 +47,19 @@ def _why(options: argparse.Namespace) -> int:
     return ANSWERED
 
 
+def _plain(text: str) -> str:
+    """Text of a record on one line of a terminal: no codes of the terminal, no markup."""
+    return escape(one_line(text))
+
+
 # -- for people -----------------------------------------------------------------------------------
 def drawn(found: Origins) -> Tree:
     """The way back as a tree, a screen or two at most."""
     first = found.nodes[0] if found.nodes else Origin("", None, (), (), ())
     answer = "no answer" if first.answer is None else shorten(one_line(first.answer), 300)
-    tree = Tree(f"[bold]{escape(answer)}[/]")
+    tree = Tree(f"[bold]{_plain(answer)}[/]")
     for node in found.nodes[:MOST]:
-        branch = tree if node is first else tree.add(f"[bold]node {escape(node.node)}[/]")
+        branch = tree if node is first else tree.add(f"[bold]node {_plain(node.node)}[/]")
         _draw_node(branch, node, found if node is first else None)
     _more(tree, len(found.nodes) - MOST, "node")
     _draw_context(tree, found, first)
@@ -84,7 +89,7 @@ def _step(step: Step) -> str:
         "seen": "was read before the answer was written",
     }[step.why]
     reads = " · reads [italic]context[/]" if step.reads_context else ""
-    return f"[cyan]cell {step.cell}[/] [dim]turn {step.turn}[/] · {escape(said)}{reads}"
+    return f"[cyan]cell {step.cell}[/] [dim]turn {step.turn}[/] · {_plain(said)}{reads}"
 
 
 def _call(call: CallEnded, literal: bool, given: str) -> str:
@@ -93,8 +98,8 @@ def _call(call: CallEnded, literal: bool, given: str) -> str:
         name += f" {call.index + 1} of {call.count:,}"
     reply = shorten(one_line(str(call.reply)[:2000]), 80)
     stands = " [green]stands in the answer[/]" if literal else ""
-    part = f" [dim]{escape(given)}[/]" if given else ""
-    return f"{escape(name)} → {escape(reply)}{stands}{part}"
+    part = f" [dim]{_plain(given)}[/]" if given else ""
+    return f"{_plain(name)} → {_plain(reply)}{stands}{part}"
 
 
 def _given(found: Origins | None, index: int) -> str:
@@ -112,7 +117,7 @@ def _given(found: Origins | None, index: int) -> str:
 def _draw_context(tree: Tree, found: Origins, first: Origin) -> None:
     if found.covered is None:
         past = "; the cells read it themselves" if first.reads_context else ""
-        tree.add(f"[bold]context[/] · parts not known: {escape(str(found.unknown))}{past}")
+        tree.add(f"[bold]context[/] · parts not known: {_plain(str(found.unknown))}{past}")
         return
     covered = found.covered
     held = f"{covered.share:.1%} of it" if covered.spans else "nothing of it"
@@ -122,7 +127,7 @@ def _draw_context(tree: Tree, found: Origins, first: Origin) -> None:
     )
     largest = sorted(covered.spans, key=lambda span: span.start - span.end)[:MOST]
     for span in sorted(largest, key=covered.spans.index):
-        branch.add(escape(place(span)))
+        branch.add(_plain(place(span)))
     _more(branch, len(covered.spans) - MOST, "part")
     if first.reads_context:
         branch.add(

@@ -91,10 +91,9 @@ def provenance(found: Origins) -> Html | None:
 def _way(node: Origin, title: str) -> Html:
     items = [h("li", _step(node, step)) for step in node.steps[:MOST_STEPS]]
     more = len(node.steps) - len(items)
-    if more > 0:
-        items.append(h("li", f"and {counted(more, 'more cell')}", class_="note"))
+    rest = h("p", f"and {counted(more, 'more cell')}", class_="note") if more > 0 else None
     name = h("h3", title) if title else None
-    return joined(name, h("ol", *items, class_="way"))
+    return joined(name, h("ol", *items, class_="way"), rest)
 
 
 def _step(node: Origin, step: Step) -> Html:

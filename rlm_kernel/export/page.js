@@ -63,6 +63,9 @@
       await later();
     }
     reading = false;
+    // One height for all searches, so that nothing below moves while somebody types.
+    const room = Math.min(innerHeight * 0.6, 7.5 * ROW);
+    $("list").style.height = `${Math.min(room, calls.length * ROW + 2)}px`;
     await find();
   }
 

@@ -19,6 +19,7 @@ MAX_LANES = 24
 MAX_BARS = 300
 MAX_ROWS = 8
 _BAR, _ROW, _AREA = 10, 6, 32  # heights in pixels
+_PARTS = 250
 
 
 @dataclass(frozen=True)
@@ -106,7 +107,7 @@ def timeline(events: Iterable[Event]) -> Html | None:
 
 
 def _lane(lane: Lane, scale: Scale) -> Html:
-    bars = [_rect(stretch, scale, 0, _BAR) for stretch in _thinned(lane.busy, scale)]
+    bars = _busy(lane.busy, scale)
     below, height, told = _calls(lane.calls, scale, _BAR + 3)
     said = [counted(sum(s.kind == "turn" for s in lane.busy), "turn"), told]
     name = h("a", lane.node, href=f"#{block_id('node', lane.node)}")
@@ -186,21 +187,34 @@ def _area(stretches: list[Stretch], scale: Scale, top: int) -> tuple[Html, int]:
     return h("path", d=f"M0 {bottom}{''.join(steps)}H{WIDTH}V{bottom}Z", class_="call"), peak
 
 
-def _thinned(stretches: list[Stretch], scale: Scale) -> list[Stretch]:
-    """Neighbours of a kind that cannot be told apart become one, where there are many."""
-    made: list[Stretch] = []
-    last: dict[str, int] = {}
-    near = (scale.end - scale.start) / WIDTH if len(stretches) > MAX_BARS else -1.0
-    for stretch in sorted(stretches, key=lambda one: one.start):
-        before = made[last[stretch.kind]] if stretch.kind in last else None
-        if before is not None and stretch.start - before.end < near:
-            made[last[stretch.kind]] = Stretch(
-                before.start, stretch.end, stretch.kind, before.title
-            )
-        else:
-            last[stretch.kind] = len(made)
-            made.append(stretch)
-    return made
+def _busy(stretches: list[Stretch], scale: Scale) -> list[Html]:
+    """Bars, or for many the share of each kind in each of 250 parts of the time."""
+    if len(stretches) <= MAX_BARS:
+        return [_rect(stretch, scale, 0, _BAR) for stretch in stretches]
+    floor = [0.0] * _PARTS
+    drawn = []
+    for kind in ("turn", "cell", "failed"):
+        shares = _shares([one for one in stretches if one.kind == kind], scale)
+        top = [min(1.0, low + share) for low, share in zip(floor, shares, strict=True)]
+        drawn.append(_band(floor, top, kind))
+        floor = top
+    return drawn
+
+
+def _shares(stretches: list[Stretch], scale: Scale) -> list[float]:
+    shares = [0.0] * _PARTS
+    for stretch in stretches:
+        start, end = (scale.x(time) / WIDTH * _PARTS for time in (stretch.start, stretch.end))
+        for part in range(int(start), min(_PARTS, int(end) + 1)):
+            shares[part] += max(0.0, min(end, part + 1) - max(start, part))
+    return shares
+
+
+def _band(floor: list[float], top: list[float], kind: str) -> Html:
+    size = WIDTH // _PARTS
+    above = [f"V{_BAR * (1 - y):.1f}H{(part + 1) * size}" for part, y in enumerate(top)]
+    below = [f"V{_BAR * (1 - y):.1f}H{part * size}" for part, y in reversed(list(enumerate(floor)))]
+    return h("path", d=f"M0 {_BAR}{''.join(above)}{''.join(below)}Z", class_=kind)
 
 
 def _rect(stretch: Stretch, scale: Scale, y: int, height: int) -> Html:
