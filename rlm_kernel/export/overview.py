@@ -79,7 +79,10 @@ def provenance(found: Origins) -> Html | None:
     if not found.nodes or not found.nodes[0].steps:
         return None
     first = found.nodes[0]
-    ways = [_way(node, "" if node is first else f"Node {node.node}") for node in found.nodes[:20]]
+    ways = [
+        _way(node, "" if node is first else f"Node {shorten(node.node, 80)}")
+        for node in found.nodes[:20]
+    ]
     more = len(found.nodes) - len(ways)
     rest = h("p", f"and {counted(more, 'more node')}", class_="note") if more > 0 else None
     intro = "Followed back through the cells' sources. A likely way, not a proof."
@@ -189,7 +192,7 @@ def nodes(tree: Tree) -> Html:
 
 def _row(node: Node, depth: int, most: int) -> Html:
     level = min(max(node.depth - depth, 0), 6)
-    link = h("a", node.id, href=f"#{block_id('node', node.id)}")
+    link = h("a", shorten(one_line(node.id), 80), href=f"#{block_id('node', node.id)}")
     asked = h("span", shorten(one_line(node.question), 90), class_="note")
     bar = h(
         "svg", h("rect", x=0, y=0, height=3, width=f"{100 * node.own.tokens / (most or 1):.1f}"),

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 from ..events import CallEnded, CellRan, Event, NodeStarted, Replied
 from ..record.figures import counted, duration
+from ..record.markdown import shorten
 from .markup import Html, block_id, escaped, h
 
 WIDTH = 1000
@@ -110,7 +111,7 @@ def _lane(lane: Lane, scale: Scale) -> Html:
     bars = _busy(lane.busy, scale)
     below, height, told = _calls(lane.calls, scale, _BAR + 3)
     said = [counted(sum(s.kind == "turn" for s in lane.busy), "turn"), told]
-    name = h("a", lane.node, href=f"#{block_id('node', lane.node)}")
+    name = h("a", shorten(lane.node, 80), href=f"#{block_id('node', lane.node)}")
     return _row(
         name, [*bars, *below], height, f"Node {lane.node}: {', '.join(filter(None, said))}", told
     )

@@ -27,7 +27,8 @@ MAX_LINKS = 50
 
 def node_section(node: Node, events: Sequence[Event], *, root: bool) -> Html:
     """The node with all that happened in it, in its order."""
-    parts: list[str] = [h("h2" if root else "h3", "Turns" if root else f"Node {node.id}")]
+    name = h("h2", "Turns") if root else h("h3", f"Node {shorten(one_line(node.id), 80)}")
+    parts: list[str] = [name]
     if not root:
         parts.append(h("p", shorten(node.question, 2000), class_="question"))
     if node.context is not None:
@@ -163,7 +164,10 @@ class _Story:
         place = f"{self._node.id}:{cell}"
         shown = h("a", " · ".join(filter(None, told)), href="#calls", data_only=place)
         children = list(dict.fromkeys(call.child for call in calls if call.child is not None))
-        links = [h("a", f"node {c}", href=f"#{block_id('node', c)}") for c in children[:MAX_LINKS]]
+        links = [
+            h("a", shorten(f"node {c}", 80), href=f"#{block_id('node', c)}")
+            for c in children[:MAX_LINKS]
+        ]
         more = len(children) - len(links)
         if more > 0:
             links.append(h("span", f"and {more:,} more"))
