@@ -34,7 +34,7 @@ def head(reading: Reading) -> Html:
 def _facts(tree: Tree) -> Html:
     root = tree.nodes[0]
     facts = [
-        ("Model", root.model),
+        ("Model", shorten(one_line(root.model), 80)),
         ("Turns", f"{tree.turns:,}"),
         ("Sub-calls", f"{tree.calls:,}"),
         ("Nodes", f"{len(tree.nodes):,}" if len(tree.nodes) > 1 else ""),

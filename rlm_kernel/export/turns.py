@@ -131,7 +131,7 @@ class _Story:
         self._open(event.turn)
         used = f"{event.usage.input_tokens:,} tokens in, {event.usage.output_tokens:,} out"
         known = [used, price(event.usage), duration(event.seconds)] if event.time else []
-        self._facts = " · ".join([event.model, *known])
+        self._facts = " · ".join([shorten(one_line(event.model), 80), *known])
         text = without_blocks(event.text, [cell.source for cell in self._ran.get(event.turn, [])])
         if text:
             self._parts.append(texts.prose(text))

@@ -38,7 +38,7 @@ from .summary import RUNNING
 LARGEST = 1e15
 """No count, size, sum or time of a run is larger."""
 _SHA256 = re.compile(r"[0-9a-f]{64}")
-_TURN = re.compile(r"###### Turn (\d{1,9})\n\n")
+_TURN = re.compile(r"###### Turn (\d{1,9})(?:\n\n|\Z)")
 
 
 @dataclass(frozen=True)
