@@ -219,7 +219,7 @@ def _band(floor: list[float], top: list[float], kind: str) -> Html:
 
 
 def _rect(stretch: Stretch, scale: Scale, y: int, height: int) -> Html:
-    x = scale.x(stretch.start)
+    x = min(scale.x(stretch.start), WIDTH - 1.5)
     width = max(1.5, scale.x(stretch.end) - x)
     title = h("title", stretch.title) if stretch.title else None
     return h(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
@@ -20,6 +21,7 @@ from rlm_kernel.record import reading
 pytestmark = [pytest.mark.anyio, pytest.mark.needs("browser")]
 
 MOST_MS = SECONDS * 1000
+NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
 NARROW = {"width": 390, "height": 844}
 
 
@@ -231,3 +233,26 @@ async def test_it_prints_whole(reader: Reader, short: Path) -> None:
     pdf = await reader.page.pdf()
     assert pdf.startswith(b"%PDF")
     assert len(await reader.page.locator("details:not([open])").all()) == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "colours"),
+    [
+        ("export", {"width": 1280, "height": 1180}, "light"),
+        ("export-dark", {"width": 1280, "height": 1180}, "dark"),
+        ("export-phone", NARROW, "light"),
+    ],
+)
+async def test_a_real_run_fits_its_first_screen(
+    name: str, size: dict[str, int], colours: str, reader: Reader, tmp_path: Path
+) -> None:
+    page = reader.page
+    await page.set_viewport_size(size)  # type: ignore[arg-type]
+    await page.emulate_media(color_scheme=colours)  # type: ignore[arg-type]
+    await reader.open(written(NOTEBOOKS / "reviews", tmp_path / "reviews.html"))
+    await reader.is_ready()
+    await expect(page.locator("#answer .prose")).to_have_text("17")
+    await expect(page.locator("#answer")).to_be_in_viewport(ratio=1)
+    await expect(page.locator(".way").first).to_be_in_viewport()
+    folder = Path(os.environ.get("RLM_SCREENSHOTS") or tmp_path)
+    await page.screenshot(path=folder / f"{name}.png")
