@@ -193,7 +193,9 @@ def nodes(tree: Tree) -> Html:
 def _row(node: Node, depth: int, most: int) -> Html:
     level = min(max(node.depth - depth, 0), 6)
     link = h("a", shorten(one_line(node.id), 80), href=f"#{block_id('node', node.id)}")
-    asked = h("span", shorten(one_line(node.question), 90), class_="note")
+    question = one_line(node.question)
+    brief = f"{question[:100].rstrip()} …" if len(question) > 102 else question
+    asked = h("span", brief, class_="note")
     bar = h(
         "svg", h("rect", x=0, y=0, height=3, width=f"{100 * node.own.tokens / (most or 1):.1f}"),
         viewBox="0 0 100 3", height=3, preserveAspectRatio="none", class_="bar", aria_hidden="true",

@@ -44,7 +44,9 @@ def _context(info: ContextInfo) -> Html:
     sizes += [counted(info.lines, "line") if info.lines is not None else None, info.format]
     # The path is left out: it is of the machine that the run was on.
     name = str(info.spec.get("name") or "")
-    line = " · ".join(filter(None, ["Context", shorten(one_line(name), 80), *sizes]))
+    # A value without a name of its own has that of its type.
+    facts = dict.fromkeys(filter(None, [shorten(one_line(name), 80), *sizes]))
+    line = " · ".join(["Context", *facts])
     text = info.head + ("\n[…]\n" + info.tail if info.tail else "")
     notice = h("p", info.notice, class_="note") if info.notice else None
     opened = texts.folded(text) if text else None
