@@ -63,6 +63,9 @@ def as_texts(info: ContextInfo | None, near: Path) -> tuple[Texts | None, str]:
         return None, "there is no context"
     if info.type == "str" and info.length == len(info.head) and not info.tail:
         return Texts(info.head), ""  # short: it stands in the record
+    size = info.spec.get("size")
+    if isinstance(size, int) and size > MAX_BYTES:
+        return None, f"the context is over {MAX_BYTES // 1_000_000} MB"
     try:
         source, reason = contexts.find(info.spec, near.resolve())
         if source is None:
@@ -73,8 +76,6 @@ def as_texts(info: ContextInfo | None, near: Path) -> tuple[Texts | None, str]:
 
 
 def _read(source: Source) -> tuple[Texts | None, str]:
-    if source.size > MAX_BYTES:
-        return None, f"the context is over {MAX_BYTES // 1_000_000} MB"
     match source.kind:
         case "bytes" | "pickle":
             return None, f"a context of the kind {source.kind} is not opened"

@@ -134,6 +134,12 @@ def test_only_calls_whose_replies_can_have_reached_the_answer_count() -> None:
     assert origin(*calls, ran(1, ask), ran(2, "FINAL_VAR(n)")).calls == ()
 
 
+def test_a_reply_that_several_calls_gave_does_not_tell_which_it_was() -> None:
+    calls = [call("0", n, count=3, reply=reply) for n, reply in enumerate(["no", "no", "yes"])]
+    made = origin(*calls, ran(1, "r = llm_query_batched(p)\nFINAL_VAR(r)"), answer="no no yes")
+    assert made.literal == (2,)
+
+
 def test_calls_through_a_function_of_the_lms_own_count_where_it_is_called() -> None:
     define = "def ask(x):\n    return llm_query(x)"
     made = origin(
@@ -168,7 +174,7 @@ POEM = "\n".join(f"Line {n} of a long poem, in which word{n * 7} rhymes." for n 
 
 
 def found(prompt: str, text: str = POEM) -> list[str]:
-    return [text[start:end] for start, end in merged(Index(text).find(prompt))]
+    return [text[start:end] for start, end in merged(Index(text).find(prompt), text)]
 
 
 def test_pieces_of_a_prompt_are_found_in_the_text() -> None:
@@ -223,6 +229,16 @@ def test_spans_name_their_part_and_count_lines_in_it() -> None:
     ]
     assert [(span.first_line, span.last_line) for span in covered.spans] == [(1, 2), (1, 2)]
     assert covered.characters == len(items[3]) + len(items[4]) + 1
+
+
+def test_chunks_one_after_another_are_one_part() -> None:
+    calls = [
+        call("0", n, count=5, cell=1, prompt=f"Q:\n{POEM[n * 900 : n * 900 + 900]}")
+        for n in range(5)
+    ]
+    made = origin(*calls, ran(1, "r = llm_query_batched(p)\nFINAL_VAR(r)"))
+    [span] = cover(made, Texts(POEM), {}).spans
+    assert (span.start, span.end) == (0, 4500)
 
 
 def test_the_context_handed_to_a_child_counts_as_given() -> None:

@@ -12,6 +12,7 @@ from ..record.markdown import printable
 _HIDDEN = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]"
 )
+_EMPTY = frozenset({"img"})
 
 
 class Html(str):
@@ -43,7 +44,7 @@ def h(tag: str, *inner: str | None, **attributes: str | int | float | None) -> H
         for name, value in attributes.items()
         if value is not None
     )
-    return Html(f"<{tag}{given}>{joined(*inner)}</{tag}>")
+    return Html(f"<{tag}{given}>" if tag in _EMPTY else f"<{tag}{given}>{joined(*inner)}</{tag}>")
 
 
 def joined(*parts: str | None, by: str = "") -> Html:

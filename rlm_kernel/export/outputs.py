@@ -58,7 +58,7 @@ def _display(data: dict[str, Any]) -> Html:
         if mime in kept:
             address = f"data:{mime};base64,{''.join(str(kept[mime]).split())}"
             alt = str(kept.get("text/plain") or "An image that the cell showed")[:200]
-            return Html(h("img", src=address, alt=alt, loading="lazy").removesuffix("</img>"))
+            return h("img", src=address, alt=alt, loading="lazy")
     if "text/html" in kept and (made := bare_html(kept["text/html"])):
         return h("div", Html(made), class_="rich", tabindex=0, role="group", aria_label="Output")
     if "text/markdown" in kept:

@@ -13,6 +13,8 @@ from .markup import Html, block_id, h, joined
 
 MOST_STEPS = 12
 MOST_SPANS = 10
+MOST_NODES = 50
+FEW_NODES = 4
 MAX_NODES = 500
 _LONG_QUESTION = 280
 _LONG_TITLE = 90
@@ -79,16 +81,26 @@ def provenance(found: Origins) -> Html | None:
     if not found.nodes or not found.nodes[0].steps:
         return None
     first = found.nodes[0]
-    ways = [
-        _way(node, "" if node is first else f"Node {shorten(node.node, 80)}")
-        for node in found.nodes[:20]
-    ]
-    more = len(found.nodes) - len(ways)
-    rest = h("p", f"and {counted(more, 'more node')}", class_="note") if more > 0 else None
     intro = "Followed back through the cells' sources. A likely way, not a proof."
     return joined(
-        h("h2", "Where it came from"), h("p", intro, class_="note"), *ways, rest, _covered(found)
+        h("h2", "Where it came from"),
+        h("p", intro, class_="note"),
+        _way(first, ""),
+        _below(found.nodes[1:]),
+        _covered(found),
     )
+
+
+def _below(nodes: list[Origin]) -> Html | None:
+    """The same of the children whose replies can have reached it."""
+    if not nodes:
+        return None
+    ways = [_way(node, f"Node {shorten(node.node, 80)}") for node in nodes[:MOST_NODES]]
+    more = len(nodes) - len(ways)
+    ways += [h("p", f"and {counted(more, 'more node')}", class_="note")] if more > 0 else []
+    if len(nodes) <= FEW_NODES:
+        return joined(*ways)
+    return h("details", h("summary", f"In {counted(len(nodes), 'node')} below"), *ways)
 
 
 def _way(node: Origin, title: str) -> Html:

@@ -129,6 +129,8 @@ def write(text: str, path: Path, *, force: bool = False) -> None:
 
 
 def _is_export(path: Path) -> bool:
+    if not path.is_file():
+        return False  # a pipe would keep us waiting
     with path.open("rb") as file:
         return _MARK in file.read(_LOOKED_AT)
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Sequence
+import json
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any
 
 from markdown_it import MarkdownIt
@@ -48,7 +50,9 @@ class _Renderer(RendererHTML):
         return f"{escaped(tokens[at].content)} ({escaped(str(tokens[at].attrs.get('src', '')))})"
 
 
-_MARKDOWN = MarkdownIt("commonmark", {"html": False}, renderer_cls=_Renderer).enable("table")
+_MARKDOWN = MarkdownIt(
+    "commonmark", {"html": False, "breaks": True}, renderer_cls=_Renderer
+).enable("table")
 
 
 def prose(text: str) -> Html:
@@ -125,16 +129,19 @@ def _classes(style: Style) -> str:
 def answer(text: str) -> Html:
     """An answer is prose unless it is data: what Python or JSON would write stays as it is."""
     stripped = text.strip()
-    if stripped[:1] in ("[", "{", "(", "'", '"') and _is_data(stripped):
+    if (
+        stripped[:1] in ("[", "{", "(", "'", '"')
+        and len(text) < LONGEST_PROSE
+        and _is_data(stripped)
+    ):
         return folded(text, "data")
     return prose(text)
 
 
 def _is_data(text: str) -> bool:
-    if len(text) > LONGEST_PROSE:
-        return False
-    try:
-        ast.literal_eval(text)
-    except (SyntaxError, ValueError, RecursionError, MemoryError, TypeError):
-        return text[0] in "[{"
-    return True
+    readers: tuple[Callable[[str], object], ...] = (json.loads, ast.literal_eval)
+    for read in readers:
+        with suppress(SyntaxError, ValueError, RecursionError, MemoryError, TypeError):
+            read(text)
+            return True
+    return False

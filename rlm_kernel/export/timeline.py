@@ -142,18 +142,17 @@ def _calls(calls: list[Stretch], scale: Scale, top: int) -> tuple[list[Html], in
     if not calls:
         return [], top, ""
     rows = _packed(calls) if len(calls) <= MAX_BARS else []
-    peak = len(rows) or _area(calls, scale, top)[1]
-    told = f"{counted(len(calls), 'sub-call')}, at most {peak:,} at once"
-    if not rows or len(rows) > MAX_ROWS:
+    if 0 < len(rows) <= MAX_ROWS:
+        peak, height = len(rows), top + len(rows) * _ROW
+        drawn = [
+            _rect(stretch, scale, top + number * _ROW, _ROW - 1)
+            for number, row in enumerate(rows)
+            for stretch in row
+        ]
+    else:
         area, peak = _area(calls, scale, top)
-        told = f"{counted(len(calls), 'sub-call')}, at most {peak:,} at once"
-        return [area], top + _AREA, told
-    bars = [
-        _rect(stretch, scale, top + number * _ROW, _ROW - 1)
-        for number, row in enumerate(rows)
-        for stretch in row
-    ]
-    return bars, top + len(rows) * _ROW, told
+        drawn, height = [area], top + _AREA
+    return drawn, height, f"{counted(len(calls), 'sub-call')}, at most {peak:,} at once"
 
 
 def _packed(stretches: list[Stretch]) -> list[list[Stretch]]:

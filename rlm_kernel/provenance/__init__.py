@@ -7,6 +7,7 @@ and approximate: see ``flow`` and ``spans``.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
@@ -22,7 +23,8 @@ class Origin:
     """Where the answer of one node came from.
 
     ``calls`` are those whose replies can have reached it, in the order in which they were asked;
-    ``literal`` are the places in ``calls`` of replies that stand in the answer word for word.
+    ``literal`` are the places in ``calls`` of replies that stand in the answer word for word, but
+    for those that several calls gave: they do not tell which it was.
     """
 
     node: str
@@ -110,13 +112,10 @@ def _origin(name: str, node: _Happened, tools: frozenset[str]) -> Origin:
     reaching = [call for call in node.calls if call.cell in asking and call.error is None]
     calls = tuple(sorted(reaching, key=lambda call: (call.call, call.index)))
     answer = node.answer or ""
-    literal = tuple(i for i, call in enumerate(calls) if _stands(call.reply, answer))
+    replies = [call.reply.strip() if isinstance(call.reply, str) else "" for call in calls]
+    once = {reply for reply, times in Counter(replies).items() if reply and times == 1}
+    literal = tuple(i for i, r in enumerate(replies) if r in once and stands_in(r, answer))
     return Origin(name, node.answer, tuple(way), calls, literal)
-
-
-def _stands(reply: object, answer: str) -> bool:
-    text = reply.strip() if isinstance(reply, str) else ""
-    return bool(text) and stands_in(text, answer)
 
 
 def cover(origin: Origin, context: Texts, handed: Mapping[str, str]) -> Covered:
@@ -128,7 +127,7 @@ def cover(origin: Origin, context: Texts, handed: Mapping[str, str]) -> Covered:
         ranges = index.find(call.prompt)
         if call.child is not None and call.child in handed:
             ranges += index.find(handed[call.child])
-        found.append(tuple(merged(ranges)))
-    together = merged(one for ranges in found for one in ranges)
+        found.append(tuple(merged(ranges, context.text)))
+    together = merged((one for ranges in found for one in ranges), context.text)
     characters = sum(end - start for start, end in together)
     return Covered(tuple(context.spans(together)), characters, len(context.text), tuple(found))

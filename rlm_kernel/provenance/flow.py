@@ -19,6 +19,8 @@ from .names import Statement, statements
 ASKING = frozenset({"llm_query", "llm_query_batched", "rlm_query", "rlm_query_batched"})
 Why: TypeAlias = Literal["answer", "bound", "shown", "seen"]
 _NUMBER = re.compile(r"\d[\d.,]*\d|\d")
+MAX_HOPS = 20
+"""Times that an LM may have read and written down a value on its way."""
 _SHORTEST_LINE = 8
 _LONGEST_SHOWN = 200_000
 
@@ -80,7 +82,9 @@ class _Walk:
         whole = not any(statement.answers for statement in self._sources[last])
         found = [self._back(last, "answer", whole=whole)]
         found += self._bound_before(last)
-        while not any(step.asks or step.reads_context for step in found):
+        for _ in range(MAX_HOPS):
+            if any(step.asks or step.reads_context for step in found):
+                break
             written = self._index(found[-1])
             shown = self._showing(written)
             if shown is None:
@@ -167,11 +171,13 @@ def _asking(sources: list[list[Statement]], names: frozenset[str]) -> frozenset[
     """The names through which a cell can ask: the functions, and what was made with them."""
     found = set(names)
     makers = [s for cell in sources for s in cell if s.gives]
-    while True:
-        more = {name for s in makers if s.reads & found for name in s.gives} - found
-        if not more:
-            return frozenset(found)
-        found |= more
+    known = 0
+    while len(found) > known:
+        known = len(found)
+        for statement in makers:
+            if statement.reads & found:
+                found |= statement.gives
+    return frozenset(found)
 
 
 def _evidence(answer: str, constants: set[str]) -> list[list[str]]:

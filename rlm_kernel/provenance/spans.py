@@ -150,11 +150,11 @@ def _common_before(text: str, i: int, prompt: str, j: int, most: int) -> int:
     return same
 
 
-def merged(ranges: Iterable[Range]) -> list[Range]:
-    """In order, those that overlap or touch made one."""
+def merged(ranges: Iterable[Range], text: str) -> list[Range]:
+    """In order, those that overlap or have nothing but white space between them made one."""
     made: list[Range] = []
     for start, end in sorted(ranges):
-        if made and start <= made[-1][1]:
+        if made and (start <= made[-1][1] or text[made[-1][1] : start].isspace()):
             made[-1] = made[-1][0], max(end, made[-1][1])
         else:
             made.append((start, end))
