@@ -16,7 +16,7 @@ from asking import ask, block, script
 from hostile import HOSTILE, HUGE, hostile_run
 from longruns import LAST, journal_of, long_run, record
 from stories import HOSTILE as ODD
-from stories import cell, replied, run_started, started, story
+from stories import cell, context_set, replied, run_started, started, story
 
 from rlm_kernel import cli, export, origins
 from rlm_kernel.digests import canonical
@@ -269,6 +269,15 @@ def test_a_run_with_no_cells_has_a_page(tmp_path: Path) -> None:
     ended = NodeEnded("0", "failed", None, False, "no LM", 11.0)
     page = of([run_started(), started("0"), ended], tmp_path)
     assert "no LM" in page.shown
+
+
+def test_a_record_of_a_humans_cells_has_a_page(tmp_path: Path) -> None:
+    ended = NodeEnded("0", "interrupted", None, False, "the session ended", 18.0)
+    by_hand = started("0", context=None, question="", model="")
+    ran = cell("0", 1, turn=0, author="human")
+    page = of([run_started(question=""), by_hand, context_set(), ran, ended], tmp_path)
+    assert page.shown.count("By hand") == 1
+    assert "notes.txt" in page.shown
 
 
 # -- the command ----------------------------------------------------------------------------------

@@ -62,7 +62,8 @@ def drawn(found: Origins) -> Tree:
         branch = tree if node is first else tree.add(f"[bold]node {_plain(node.node)}[/]")
         _draw_node(branch, node, found if node is first else None)
     _more(tree, len(found.nodes) - MOST, "node")
-    _draw_context(tree, found, first)
+    if first.steps:
+        _draw_context(tree, found, first)
     return tree
 
 

@@ -92,12 +92,10 @@
     }
     shown = hits;
     $("list").scrollTop = 0;
-    const all = calls.length.toLocaleString("en");
-    $("found").textContent = reading
-      ? `Reading … ${all} sub-calls so far`
-      : hits.length === calls.length
-        ? `${all} sub-calls`
-        : `${hits.length.toLocaleString("en")} of ${all} sub-calls`;
+    const all = `${calls.length.toLocaleString("en")} sub-call${calls.length === 1 ? "" : "s"}`;
+    const some = `${hits.length.toLocaleString("en")} of ${all}`;
+    const found = hits.length === calls.length ? all : some;
+    $("found").textContent = reading ? `Reading … ${all} so far` : found;
     $("list").dataset.found = String(hits.length);
     draw(true);
   }

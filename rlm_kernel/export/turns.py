@@ -27,7 +27,11 @@ MAX_LINKS = 50
 
 def node_section(node: Node, events: Sequence[Event], *, root: bool) -> Html:
     """The node with all that happened in it, in its order."""
-    name = h("h2", "Turns") if root else h("h3", f"Node {shorten(one_line(node.id), 80)}")
+    name = (
+        h("h2", "Turns" if node.turns else "Cells")
+        if root
+        else h("h3", f"Node {shorten(one_line(node.id), 80)}")
+    )
     parts: list[str] = [name]
     if not root:
         parts.append(h("p", shorten(node.question, 2000), class_="question"))
@@ -73,7 +77,7 @@ class _Story:
                 self._ran.setdefault(event.turn, []).append(event)
         self._calls: dict[int, list[CallEnded]] = {}
         self._done: list[Html] = []
-        self._turn: int | None = None
+        self._turn = 0
         self._parts: list[Html] = []
         self._facts = ""
 
@@ -109,8 +113,8 @@ class _Story:
 
     def _close(self) -> None:
         if self._parts:
-            title = f"Turn {self._turn}" if self._turn else "Before the question"
-            name = h("h4", title)
+            before = "Before the question" if self._node.question else "By hand"
+            name = h("h4", f"Turn {self._turn}" if self._turn else before)
             facts = h("p", self._facts, class_="facts") if self._facts else None
             head = h("header", name, facts)
             self._done.append(h("article", head, *self._parts, class_="turn"))
