@@ -138,7 +138,7 @@ def test_what_is_hidden_in_a_text_is_shown(tmp_path: Path) -> None:
 def test_a_text_of_any_size_is_cut_in_the_page_and_said(tmp_path: Path) -> None:
     page = of(hostile_run(), tmp_path)
     assert HUGE not in page.text
-    assert "300,000 characters" in page.text or "300,0" in page.text
+    assert "300,000 characters" in page.text
     assert len(page.text) < 3_000_000
 
 

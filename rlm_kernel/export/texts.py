@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+import re
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any
@@ -32,6 +33,8 @@ FOLDED_LINES = 24
 """A text of more lines, or of ``FOLDED`` characters, is folded after ``HEAD_LINES``."""
 FOLDED = 4_000
 _ESCAPE = "\x1b"
+_COMMAND = re.compile(r"\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)?")
+"""Links and titles of terminals; the decoder takes seconds for thousands of them."""
 
 
 # -- prose ----------------------------------------------------------------------------------------
@@ -103,7 +106,8 @@ def terminal(text: str) -> Html:
     """With its colours as classes; a line that was overwritten is as it was at last."""
     if _ESCAPE not in text and "\r" not in text:
         return escaped(text)
-    return joined(*map(_coloured, AnsiDecoder().decode(text.replace("\r\n", "\n"))), by="\n")
+    plain = _COMMAND.sub("", text.replace("\r\n", "\n"))
+    return joined(*map(_coloured, AnsiDecoder().decode(plain)), by="\n")
 
 
 def _coloured(line: Text) -> Html:

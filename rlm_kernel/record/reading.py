@@ -81,12 +81,12 @@ def load(path: Path) -> Reading:
         raise RecordError(f"{path}: the record is damaged: {error!r}") from error
     wanted = {node.id for node in loaded.tree.nodes}
     read = journal.read(loaded.source).events
-    events = [event for event in read if getattr(event, "node", None) in {None, *wanted}]
-    good = [event for event in events if _is_sound(event)]
+    sound = [event for event in read if _is_sound(event)]
     problems = list(loaded.problems)
-    if len(good) < len(events):
-        problems.append(f"{len(events) - len(good)} events are not what they should be: left out")
-    return Reading(dataclasses.replace(loaded, problems=problems), good, False)
+    if len(sound) < len(read):
+        problems.append(f"{len(read) - len(sound)} events are not what they should be: left out")
+    events = [event for event in sound if getattr(event, "node", None) in {None, *wanted}]
+    return Reading(dataclasses.replace(loaded, problems=problems), events, False)
 
 
 # -- types ----------------------------------------------------------------------------------------
