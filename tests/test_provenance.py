@@ -75,7 +75,9 @@ def test_what_changes_a_value_in_place_is_on_the_way(change: str) -> None:
     assert (2, "bound") in way("found = [context]", change, "FINAL_VAR(found)")
 
 
-@pytest.mark.parametrize("look", ["print(found)", "len(found)", "x = found[0]", "found"])
+@pytest.mark.parametrize(
+    "look", ["print(found)", "len(found)", "show(len(found))", "x = found[0]", "found"]
+)
 def test_what_only_looks_at_a_value_is_not(look: str) -> None:
     assert (2, "bound") not in way("found = [context]", look, "FINAL_VAR(found)")
 

@@ -201,11 +201,11 @@ class _Names(ast.NodeVisitor):
 
 
 def _root(target: ast.expr) -> str | None:
-    """The name at the beginning of ``name.a[0].b()``."""
+    """The name at the beginning of ``name.a[0].b()``; what a function gives has none."""
     while True:
         if isinstance(target, ast.Attribute | ast.Subscript | ast.Starred):
             target = target.value
-        elif isinstance(target, ast.Call):
+        elif isinstance(target, ast.Call) and isinstance(target.func, ast.Attribute):
             target = target.func
         else:
             return target.id if isinstance(target, ast.Name) else None
