@@ -35,6 +35,7 @@ PNG = base64.b64encode(b"\x89PNG no picture").decode()
 DISPLAYS: tuple[dict[str, Any], ...] = (
     {"text/html": HOSTILE},
     {"text/html": f"<table><tr><td onclick='{ACT}' style='color:red'>cell</td></tr></table>"},
+    {"text/html": "<b>gnp\u202eexe</b>"},
     {"text/markdown": HOSTILE},
     {"text/latex": HOSTILE},
     {"application/json": {HOSTILE: [HOSTILE]}},

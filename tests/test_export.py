@@ -265,6 +265,13 @@ def test_the_drawing_of_a_timeline_does_not_grow_with_the_calls() -> None:
     assert "at most" in large
 
 
+def test_times_that_cannot_be_and_idle_children_do_not_stop_the_page(tmp_path: Path) -> None:
+    odd = [cell("0", n, time=n + 9.0, seconds=-5.0 if n % 2 else 5e8) for n in range(1, 400)]
+    children = [started(f"0.{n}") for n in range(40)]
+    page = of([run_started(), started("0"), *children, *odd], tmp_path)
+    assert "+17" in page.shown
+
+
 def test_a_run_with_no_cells_has_a_page(tmp_path: Path) -> None:
     ended = NodeEnded("0", "failed", None, False, "no LM", 11.0)
     page = of([run_started(), started("0"), ended], tmp_path)

@@ -8,7 +8,7 @@ from typing import Any
 from ..events import Output
 from ..filters import bare_html, safe
 from ..record.figures import counted
-from .markup import Html, h, joined
+from .markup import Html, h, joined, visible
 from .texts import folded, prose
 
 MOST = 100
@@ -59,7 +59,7 @@ def _display(data: dict[str, Any]) -> Html:
             address = f"data:{mime};base64,{''.join(str(kept[mime]).split())}"
             alt = str(kept.get("text/plain") or "An image that the cell showed")[:200]
             return h("img", src=address, alt=alt, loading="lazy")
-    if "text/html" in kept and (made := bare_html(kept["text/html"])):
+    if "text/html" in kept and (made := bare_html(visible(kept["text/html"]))):
         return h("div", Html(made), class_="rich", tabindex=0, role="group", aria_label="Output")
     if "text/markdown" in kept:
         return prose(kept["text/markdown"])

@@ -67,7 +67,7 @@ def prose(text: str) -> Html:
         if token.type in ("heading_open", "heading_close"):
             token.tag = "h6"
     made = bare_html(_MARKDOWN.renderer.render(tokens, _MARKDOWN.options, {}))
-    return h("div", Html(made or ""), class_="prose")
+    return folded(text) if made is None else h("div", Html(made), class_="prose")
 
 
 # -- code -----------------------------------------------------------------------------------------

@@ -56,14 +56,12 @@ class Scale:
 def lanes(events: Iterable[Event]) -> list[Lane]:
     """One a node, in the order of their start. What ran before the question is left out."""
     made: dict[str, Lane] = {}
-    before: dict[str, set[int]] = {}
     for event in events:
         if isinstance(event, NodeStarted):
             made[event.node] = Lane(event.node)
-        elif isinstance(event, CellRan) and event.turn == 0:
-            before.setdefault(event.node, set()).add(event.cell)
         elif isinstance(event, Replied | CellRan | CallEnded) and event.node in made:
-            _add(made[event.node], event)
+            if not (isinstance(event, CellRan) and event.turn == 0):
+                _add(made[event.node], event)
     return [_since_question(lane) for lane in made.values()]
 
 
@@ -183,7 +181,7 @@ def _area(stretches: list[Stretch], scale: Scale, top: int) -> tuple[Html, int]:
         most[here] = max(most[here], now)
     peak = max(most)
     bottom = top + _AREA
-    steps = [f"H{2 * x}V{bottom - count / peak * _AREA:.1f}" for x, count in enumerate(most)]
+    steps = [f"H{2 * x}V{bottom - count / (peak or 1) * _AREA:.1f}" for x, count in enumerate(most)]
     return h("path", d=f"M0 {bottom}{''.join(steps)}H{WIDTH}V{bottom}Z", class_="call"), peak
 
 
@@ -205,7 +203,7 @@ def _shares(stretches: list[Stretch], scale: Scale) -> list[float]:
     shares = [0.0] * _PARTS
     for stretch in stretches:
         start, end = (scale.x(time) / WIDTH * _PARTS for time in (stretch.start, stretch.end))
-        for part in range(int(start), min(_PARTS, int(end) + 1)):
+        for part in range(max(0, int(start)), min(_PARTS, int(end) + 1)):
             shares[part] += max(0.0, min(end, part + 1) - max(start, part))
     return shares
 
