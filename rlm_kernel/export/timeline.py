@@ -59,9 +59,10 @@ def lanes(events: Iterable[Event]) -> list[Lane]:
     for event in events:
         if isinstance(event, NodeStarted):
             made[event.node] = Lane(event.node)
+        elif isinstance(event, CellRan) and event.turn == 0:
+            continue
         elif isinstance(event, Replied | CellRan | CallEnded) and event.node in made:
-            if not (isinstance(event, CellRan) and event.turn == 0):
-                _add(made[event.node], event)
+            _add(made[event.node], event)
     return [_since_question(lane) for lane in made.values()]
 
 
