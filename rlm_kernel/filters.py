@@ -128,17 +128,22 @@ def _attribute(tag: str, name: str, value: str) -> str | None:
     return value if pattern is None or pattern.match(value) else None
 
 
-_CLEANER = nh3.Cleaner(
-    tags=_TAGS,
-    clean_content_tags=_LEFT_OUT_WHOLE,
-    attributes=_ATTRIBUTES,
-    attribute_filter=_attribute,
-    allowed_classes={"table": {"dataframe"}},  # other classes could dress as parts of the viewer
-    filter_style_properties=_STYLES,
-    link_rel="noopener noreferrer",
-    set_tag_attribute_values={"a": {"target": "_blank"}},
-    url_schemes={"http", "https", "mailto", "data"},
-)
+def _cleaner(tags: set[str], attributes: dict[str, set[str]]) -> nh3.Cleaner:
+    return nh3.Cleaner(
+        tags=tags,
+        clean_content_tags=_LEFT_OUT_WHOLE,
+        attributes=attributes,
+        attribute_filter=_attribute,
+        allowed_classes={"table": {"dataframe"}},  # others could dress as parts of the viewer
+        filter_style_properties=_STYLES,
+        link_rel="noopener noreferrer",
+        set_tag_attribute_values={"a": {"target": "_blank"}} if "a" in tags else {},
+        url_schemes={"http", "https", "mailto", "data"},
+    )
+
+
+_CLEANER = _cleaner(_TAGS, _ATTRIBUTES)
+_BARE = _cleaner(_TAGS - {"a"}, _ATTRIBUTES | {"*": {"dir", "lang", "title"}, "a": set()})
 _PASSES = 4
 _FORMATTING = re.compile(r"(?i)<(?:a|b|big|code|em|font|i|nobr|s|small|strike|strong|tt|u)\b")
 _NESTING = re.compile(r"<(?!(?:t[rdh]|br)\b)[A-Za-z]", re.IGNORECASE)
@@ -146,6 +151,17 @@ _MOST_WORK = 200_000_000
 
 
 def _html(text: str) -> str | None:
+    cleaned = _cleaned(text, _CLEANER)
+    return None if cleaned is None else _inert_tex(cleaned)
+
+
+def bare_html(text: str) -> str | None:
+    """HTML with no links and no styles, for a page whose policy allows neither; None where it
+    cannot be made harmless, or nothing is left."""
+    return _cleaned(text, _BARE)
+
+
+def _cleaned(text: str, cleaner: nh3.Cleaner) -> str | None:
     """The HTML that parses to what it says: cleaned until another pass changes nothing.
 
     What a parser repairs differently each time is the way around sanitisers; there is no need
@@ -155,9 +171,9 @@ def _html(text: str) -> str | None:
     for _ in range(_PASSES):
         if _work(text) > _MOST_WORK:
             return None
-        cleaned = _CLEANER.clean(text)
+        cleaned = cleaner.clean(text)
         if cleaned == text:
-            return _inert_tex(text) if text.strip() else None
+            return text if text.strip() else None
         text = cleaned
     return None
 

@@ -17,6 +17,7 @@ ROWS = {
     "alone": {"guest", "relay", "watchdog", "engine", "versions", "clock", "privacy"},
     "pure": {"digests", "limits", "cells"},
     "pure, of those": {"outputs", "prompts", "prelude"},
+    "pure, of outputs": {"provenance"},
     "pure, of these": {"history", "settings", "past"},
     "effects": {
         "contexts",
@@ -30,7 +31,8 @@ ROWS = {
     },
     "where kernels run": {"places"},
     "calls from cells": {"protocol"},
-    "effects, of those": {"tools", "room", "screen", "testing"},
+    "effects, of those": {"tools", "room", "screen", "testing", "origins"},
+    "pages": {"export"},
     "a kernel for cells": {"repl"},
     "a run": {"run"},
     "policy": {"calls", "models", "dialogue", "execution", "opening"},

@@ -94,6 +94,7 @@ def test_the_cells_tell_the_run_in_its_order() -> None:
         "n0-cell-1-calls",
         "n0-cell-1-notices",
         "n0-turn-2-reminder",
+        "n0-turn-2",
         "n0-cell-2",
         "n0-cell-2-calls",
         "n0-cell-2-notices",
@@ -125,6 +126,7 @@ def test_what_ran_before_the_question_stands_before_the_first_turn() -> None:
         "n0-cell-2-calls",
         "n0-context-set-2",
         "n0-cell-3",
+        "n0-turn-1",
         "n0-cell-4",
         "n0-cell-4-calls",
         "n0-answer",
@@ -211,6 +213,27 @@ def test_the_answer_says_whether_it_is_confirmed() -> None:
     assert answer("answered", "42", True, None).startswith("**Answer**\n\n42")
     assert answer("limit", "41", False, "turns").startswith("**Unconfirmed answer**")
     assert answer("failed", None, False, "the LM is down") == "**No answer** · the LM is down"
+
+
+def test_an_ended_run_says_where_its_answer_came_from_with_links() -> None:
+    ask = "found = [rlm_query('x'), llm_query('y')]"
+    events = [
+        started("0"),
+        replied("0", 1, f"```python\n{ask}\n```"),
+        call("0", 0, op="rlm_query", child="0.1"),
+        call("0", 0, call=2),
+        cell("0", 1, source=ask),
+        replied("0", 2, "I am done.\n\n```python\nFINAL_VAR(found)\n```"),
+        cell("0", 2, turn=2, source="FINAL_VAR(found)", answer="['a', 'b']"),
+    ]
+    ended = NodeEnded("0", "answered", "['a', 'b']", True, None, 18.0)
+    way = source(view([*events, ended]), "answer").split("\n\n")[-1]
+    assert way == (
+        "**Where it came from** · [cell 2](#Turn-2) ← [cell 1](#Turn-1) "
+        "(<code>found</code>; 2 sub-calls; node [0.1](calls/0.1.ipynb))"
+    )
+    assert source(view(events), "turn-1") == "###### Turn 1"
+    assert not [c for c in view(events).cells if c.id.endswith("answer")]
 
 
 def test_calls_of_a_running_cell_are_shown_already() -> None:

@@ -29,7 +29,7 @@ def test_the_table_of_limits_has_every_limit_with_its_default_and_variable() -> 
 
 def test_every_option_that_is_named_exists(capsys: pytest.CaptureFixture[str]) -> None:
     known = {f"--{option}" for option in grammar.OPTIONS}
-    for command in ("run", "install"):
+    for command in ("run", "install", "why", "export"):
         with pytest.raises(SystemExit):
             cli.main([command, "--help"])
         known |= set(re.findall(r"--[\w-]+", capsys.readouterr().out))

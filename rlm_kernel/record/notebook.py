@@ -29,6 +29,7 @@ from .prose import reminders, without_blocks
 from .subcalls import MAX_ROWS, sub_calls
 from .summary import RUNNING, Node, summarise
 from .tools import tools
+from .wherefrom import where_from
 
 MAX_NODES = 200  # of the table over the tree
 _NOT_IN_ID = re.compile(r"[^A-Za-z0-9]")
@@ -44,7 +45,7 @@ def build(node_events: list[Event], place: Place) -> Notebook:
     cells = _Cells(nodes[0], [row["outputs"] for row in about["cells"]])
     _introduce(cells, nodes, place)
     _tell(cells, node_events)
-    _conclude(cells, nodes)
+    _conclude(cells, nodes, node_events)
     return _notebook(cells.made, {"rlm": about})
 
 
@@ -164,10 +165,11 @@ def _children(cells: _Cells, node: Node) -> str:
     return " · children: " + ", ".join(links) + (f" and {more:,} more" if more else "")
 
 
-def _conclude(cells: _Cells, nodes: tuple[Node, ...]) -> None:
+def _conclude(cells: _Cells, nodes: tuple[Node, ...], events: list[Event]) -> None:
     node = nodes[0]
     if node.status != RUNNING and (node.question or node.answer is not None):
-        cells.markdown("answer", _answer(node))
+        origin = where_from(events, node.id, cells.link) if node.answer is not None else ""
+        cells.markdown("answer", "\n\n".join(filter(None, [_answer(node), origin])))
     if node.parent is None:
         cells.markdown("totals", _tree(cells, nodes))
     cells.code("verdict", "%rlm verdict", {}, [])
@@ -214,9 +216,9 @@ def _tell(cells: _Cells, events: list[Event]) -> None:
         elif isinstance(event, Replied):
             sources = [cell.source for cell in ran.get(event.turn, [])]
             text = inert(without_blocks(event.text, sources))
-            if text:
+            if text or sources:  # a turn of code only has its heading, which links lead to
                 title = f"Turn {event.turn}" if event.turn else "Kind of question"
-                cells.markdown(f"turn-{event.turn}", f"###### {title}\n\n{text}")
+                cells.markdown(f"turn-{event.turn}", f"###### {title}\n\n{text}".strip())
         elif isinstance(event, CallEnded):
             calls.setdefault(event.cell, []).append(event)
         elif isinstance(event, CellRan):

@@ -1,0 +1,42 @@
+"""``rlm export``: a run as one page to be sent."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from .. import origins
+from ..record import reading
+from .options import ANSWERED
+
+
+def add(commands: Any) -> None:
+    export = commands.add_parser(
+        "export",
+        help="write a run as one HTML page that can be read anywhere, offline",
+        description="Write a run as one HTML page: question, answer, where it came from, every "
+        "turn, every sub-call. The page needs no network and runs nothing that a model wrote. "
+        "Only an older export is written over.",
+    )
+    export.set_defaults(work=_export)
+    export.add_argument("path", metavar="PATH", type=Path, help="a run's folder or notebook")
+    export.add_argument(
+        "-o", "--output", metavar="FILE", type=Path, help="by default the run's name with .html"
+    )
+    export.add_argument("--force", action="store_true", help="write over whatever is there")
+
+
+def _export(options: argparse.Namespace) -> int:
+    from .. import export
+
+    read = reading.load(options.path)
+    text = export.page(read, origins.find(read))
+    target = options.output or Path(f"{read.folder.resolve().name}.html")
+    export.write(text, target, force=options.force)
+    Console(stderr=True).print(
+        f"{target}: {len(text.encode()) / 1e6:,.1f} MB", style="dim", markup=False, soft_wrap=True
+    )
+    return ANSWERED

@@ -1,0 +1,198 @@
+"""``rlm why``: from an answer back to where it came from, in a few lines."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.tree import Tree
+
+from .. import origins
+from ..events import CallEnded
+from ..origins import Origins
+from ..provenance import Origin, Range, Span, Step
+from ..record import reading
+from ..record.figures import counted
+from ..record.markdown import one_line, shorten
+from .options import ANSWERED
+
+MOST = 8
+"""Of each: steps, calls, parts of the context, nodes."""
+
+
+def add(commands: Any) -> None:
+    why = commands.add_parser(
+        "why",
+        help="show where an answer came from",
+        description="Follow an answer back to the cells, the sub-calls and the parts of the "
+        "context that it came from, by the cells' sources and by exact matches of the prompts in "
+        "the context. It is approximate.",
+    )
+    why.set_defaults(work=_why)
+    why.add_argument("path", metavar="PATH", type=Path, help="a run's folder or notebook")
+    why.add_argument("--json", action="store_true", help="all of it, for programs")
+
+
+def _why(options: argparse.Namespace) -> int:
+    found = origins.find(reading.load(options.path))
+    if options.json:
+        print(json.dumps(as_json(found), indent=1))
+    else:
+        Console().print(drawn(found))
+    return ANSWERED
+
+
+def _plain(text: str) -> str:
+    """Text of a record on one line of a terminal: no codes of the terminal, no markup."""
+    return escape(one_line(text))
+
+
+# -- for people -----------------------------------------------------------------------------------
+def drawn(found: Origins) -> Tree:
+    """The way back as a tree, a screen or two at most."""
+    first = found.nodes[0] if found.nodes else Origin("", None, (), (), ())
+    answer = "no answer" if first.answer is None else shorten(one_line(first.answer), 300)
+    tree = Tree(f"[bold]{_plain(answer)}[/]")
+    for node in found.nodes[:MOST]:
+        branch = tree if node is first else tree.add(f"[bold]node {_plain(node.node)}[/]")
+        _draw_node(branch, node, found if node is first else None)
+    _more(tree, len(found.nodes) - MOST, "node")
+    if first.steps:
+        _draw_context(tree, found, first)
+    return tree
+
+
+def _draw_node(branch: Tree, node: Origin, first: Origins | None) -> None:
+    for step in node.steps[:MOST]:
+        made = [i for i, call in enumerate(node.calls) if call.cell == step.cell]
+        drawn = branch.add(_step(step))
+        # Replies that stand in the answer are the best evidence: they come first.
+        literal = sorted(set(made) & set(node.literal))
+        shown = [*literal, *(i for i in made if i not in set(literal))][:MOST]
+        for i in shown:
+            drawn.add(_call(node.calls[i], i in literal, _given(first, i)))
+        _more(drawn, len(made) - len(shown), "sub-call")
+    _more(branch, len(node.steps) - MOST, "cell")
+    if not node.steps:
+        branch.add("[dim]no cell gave an answer[/]")
+
+
+def _step(step: Step) -> str:
+    said = {
+        "answer": "gave the answer",
+        "bound": "made " + ", ".join(step.names[:6]) + (", …" if len(step.names) > 6 else ""),
+        "shown": "showed what the answer says",
+        "seen": "was read before the answer was written",
+    }[step.why]
+    reads = " · reads [italic]context[/]" if step.reads_context else ""
+    return f"[cyan]cell {step.cell}[/] [dim]turn {step.turn}[/] · {_plain(said)}{reads}"
+
+
+def _call(call: CallEnded, literal: bool, given: str) -> str:
+    name = f"node {call.child}" if call.child else call.op
+    if call.count > 1:
+        name += f" {call.index + 1} of {call.count:,}"
+    reply = shorten(one_line(str(call.reply)[:2000]), 80)
+    stands = " [green]stands in the answer[/]" if literal else ""
+    part = f" [dim]{_plain(given)}[/]" if given else ""
+    return f"{_plain(name)} → {_plain(reply)}{stands}{part}"
+
+
+def _given(found: Origins | None, index: int) -> str:
+    """The first part of the context that a call was given."""
+    if found is None or found.covered is None or found.texts is None:
+        return ""
+    ranges: tuple[Range, ...] = found.covered.calls[index]
+    if not ranges:
+        return ""
+    more = f" and {len(ranges) - 1:,} more" if len(ranges) > 1 else ""
+    where, start, end = found.texts.place(ranges[0])
+    return f"given {shorten(one_line(f'{where} '), 60).lstrip()}{start:,}–{end:,}{more}"
+
+
+def _draw_context(tree: Tree, found: Origins, first: Origin) -> None:
+    if found.covered is None:
+        past = "; the cells read it themselves" if first.reads_context else ""
+        tree.add(f"[bold]context[/] · parts not known: {_plain(str(found.unknown))}{past}")
+        return
+    covered = found.covered
+    held = f"{covered.share:.1%} of it" if covered.spans else "nothing of it"
+    parts = f" in {counted(len(covered.spans), 'part')}" if covered.spans else ""
+    branch = tree.add(
+        f"[bold]context[/] · the prompts held {held}{parts} [dim](approximate: exact matches)[/]"
+    )
+    largest = sorted(covered.spans, key=lambda span: span.start - span.end)[:MOST]
+    for span in sorted(largest, key=covered.spans.index):
+        branch.add(_plain(place(span)))
+    _more(branch, len(covered.spans) - MOST, "part")
+    if first.reads_context:
+        branch.add(
+            "[dim]cells on the way read the context themselves too: which part, is not known[/]"
+        )
+
+
+def place(span: Span) -> str:
+    """``notes/a.txt · characters 10–90 · lines 2–4``"""
+    lines = f"lines {span.first_line:,}–{span.last_line:,}"
+    if span.first_line == span.last_line:
+        lines = f"line {span.first_line:,}"
+    where = [shorten(one_line(span.where), 80)] if span.where else []
+    return " · ".join([*where, f"characters {span.start:,}–{span.end:,}", lines])
+
+
+def _more(branch: Tree, number: int, noun: str) -> None:
+    if number > 0:
+        branch.add(f"[dim]and {counted(number, f'more {noun}')}[/]")
+
+
+# -- for programs ---------------------------------------------------------------------------------
+def as_json(found: Origins) -> dict[str, Any]:
+    """Plain JSON data. Offsets are characters of the part of the context that ``where`` names."""
+    covered = found.covered
+    context = {"unknown": found.unknown} if covered is None else {
+        "characters": covered.characters,
+        "length": covered.length,
+        "share": covered.share,
+        "approximate": True,
+        "spans": [dataclasses.asdict(span) for span in covered.spans],
+    }  # fmt: skip
+    return {
+        "answer": found.nodes[0].answer if found.nodes else None,
+        "nodes": [_node(node, found if node is found.nodes[0] else None) for node in found.nodes],
+        "context": context,
+    }
+
+
+def _node(node: Origin, first: Origins | None) -> dict[str, Any]:
+    literal = set(node.literal)
+    calls = [
+        {
+            "cell": call.cell,
+            "call": call.call,
+            "index": call.index,
+            "op": call.op,
+            "child": call.child,
+            "stands_in_the_answer": i in literal,
+            **_ranges(first, i),
+        }
+        for i, call in enumerate(node.calls)
+    ]
+    return {
+        "node": node.node,
+        "answer": node.answer,
+        "reads_context": node.reads_context,
+        "steps": [dataclasses.asdict(step) for step in node.steps],
+        "calls": calls,
+    }
+
+
+def _ranges(first: Origins | None, index: int) -> dict[str, Any]:
+    if first is None or first.covered is None or first.texts is None:
+        return {}
+    places = map(first.texts.place, first.covered.calls[index])
+    return {"given": [{"where": name, "start": at, "end": end} for name, at, end in places]}
