@@ -39,6 +39,23 @@ def digest(outputs: list[Output]) -> str:
     return hashlib.sha256(canonical(outputs).encode("ascii")).hexdigest()
 
 
+def digest_as_kept(outputs: list[Output]) -> str:
+    """``digest`` of what a front end keeps of these outputs when it saves them: of a line that was
+    overwritten it keeps what was to be seen in the end."""
+    joined = _streams_joined(_lines_joined(outputs))
+    return digest([{**o, "text": _settled(o["text"])} if "stream" in o else o for o in joined])
+
+
+def _settled(text: str) -> str:
+    lines = []
+    for line in text.replace("\r\n", "\n").split("\n"):
+        seen = ""
+        for part in line.split("\r"):
+            seen = part + seen[len(part) :]
+        lines.append(seen)
+    return "\n".join(lines)
+
+
 def _lines_joined(outputs: list[Output]) -> list[Output]:
     """A file of a notebook holds texts as lists of lines, a kernel's message holds them whole."""
     return [{key: _joined(key, value) for key, value in output.items()} for output in outputs]
