@@ -93,6 +93,12 @@ def split(code: str, *, ask: bool = False) -> Cell:
     return Python(commands)
 
 
+def only_begins(cell: Cell, code: str) -> bool:
+    """Whether a cell does nothing but begin a replay."""
+    lines = code.split("\n")
+    return _top(lines) == len(lines) and any(command.begins for command in cell.commands)
+
+
 def _top(lines: list[str]) -> int:
     """How many lines there are above the first that is not blank, a comment or a command."""
     for number, line in enumerate(lines):
