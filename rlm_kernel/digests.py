@@ -40,10 +40,18 @@ def digest(outputs: list[Output]) -> str:
 
 
 def digest_as_kept(outputs: list[Output]) -> str:
-    """``digest`` of what a front end keeps of these outputs when it saves them: of a line that was
-    overwritten it keeps what was to be seen in the end."""
-    joined = _streams_joined(_lines_joined(outputs))
+    """``digest`` of what front ends keep of these outputs: of a line that was overwritten what was
+    to be seen in the end, of an error its text."""
+    shown = [_error_as_text(output) for output in _lines_joined(outputs)]
+    joined = _streams_joined(shown)
     return digest([{**o, "text": _settled(o["text"])} if "stream" in o else o for o in joined])
+
+
+def _error_as_text(output: Output) -> Output:
+    if output.get("output_type") != "error":
+        return output
+    text = "\n".join([*map(str, output.get("traceback") or []), ""])
+    return {"output_type": "stream", "name": "stderr", "text": text}
 
 
 def _settled(text: str) -> str:

@@ -21,6 +21,7 @@ from .events import ContextInfo
 from .outputs import Collector, text_of
 from .places import Spot
 from .protocol import Call, Calls, Refused, Slot, identity
+from .record.figures import counted
 from .record.trajectory import (
     Recorded,
     RecordedCall,
@@ -236,7 +237,7 @@ async def replay_nodes(
 ) -> None:
     """Run these nodes of the record again, each in a kernel of its own, the lowest first."""
     for node in sorted(nodes, key=_depth_first):
-        progress(f"node {node.node}: {len(node.cells)} cells")
+        progress(f"node {node.node}: {counted(len(node.cells), 'cell')}")
         await _replay_node(Replay(recorded, node, verdict), kernels or recorded_kernels(recorded))
 
 

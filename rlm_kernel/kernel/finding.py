@@ -22,6 +22,7 @@ from ..events import RunStarted
 from ..record import ipynb, journal, trajectory
 from ..record.recorder import JOURNAL
 from ..record.trajectory import Recorded, RecordedContext, RecordedNode
+from . import parent
 
 ROOT = "0"
 MAX_NOTEBOOKS = 200
@@ -76,19 +77,7 @@ def _hints(cwd: Path) -> Iterator[Path]:
     if told := os.environ.get("JPY_SESSION_NAME"):  # JupyterLab's; some versions give no folder
         yield cwd / told
         yield cwd / Path(told).name
-    yield from _of_parent()
-
-
-def _of_parent() -> Iterator[Path]:
-    """Those in the command of the process that started us, as papermill: it runs its kernels in
-    its own working folder and tells them nothing. Only where there is ``/proc``."""
-    process = Path("/proc") / str(os.getppid())
-    try:
-        words = (process / "cmdline").read_bytes().split(b"\0")
-        folder = Path(os.readlink(process / "cwd"))
-    except OSError:
-        return
-    yield from (folder / os.fsdecode(word) for word in words if word.endswith(b".ipynb"))
+    yield from parent.notebooks()
 
 
 # what lies there
@@ -225,7 +214,8 @@ def with_contexts(found: Found, given: str | None, cwd: Path) -> tuple[Found, li
             moved.add(str(spec.get("sha256")))
         if source is None:
             raise RecordError(_lost(node, spec, where))
-        told.append(f"context of node {node}: {source.name}, {source.size:,} bytes: {where}")
+        if node == found.node:
+            told.append(f"its context: {source.name}, {source.size:,} bytes: {where}")
     if path is not None and not moved:
         told.append(f"{path} was not needed: every context is found without it")
     nodes = {name: _moved(node, moved, path) for name, node in found.recorded.nodes.items()}

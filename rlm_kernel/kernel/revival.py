@@ -145,7 +145,12 @@ class Revival:
 
     async def _ran(self, now: _Now, repl: Repl, cell: RecordedCell, number: int, send: Send) -> Ran:
         trusted = cell.author == "lm" and now.replay.trust_html
-        shown = Showing(send, recorded_html=trusted, shown_html=self._desk.session.trust_html)
+        shown = Showing(
+            send,
+            recorded_html=trusted,
+            shown_html=self._desk.session.trust_html,
+            fails=cell.status != "ok",
+        )
         if now.input is None:
             now.answers.under(cell.cell)
             ran = await now.replay.run(repl, cell, number=number, collector=shown)
@@ -260,7 +265,7 @@ def _about(found: Found) -> list[str]:
     node = recorded.nodes[found.node]
     below = len(recorded.nodes) - 1
     children = f", {counted(below, 'node')} below" if below else ""
-    size = f"{counted(len(node.cells), 'cell')}, {counted(len(node.calls), 'reply')}{children}"
+    size = f"{counted(len(node.cells), 'cell')}, {counted(len(node.calls), 'call')}{children}"
     return [
         f"replay of node {found.node}, {size}: from {found.source}",
         *(f"changed: {text}" for text in recorded.problems[:SHOWN]),

@@ -8,6 +8,7 @@ from typing import Any
 from ..digests import digest
 from ..events import Output
 from ..outputs import Collector
+from . import parent
 
 Send = Callable[[str, dict[str, Any]], None]
 """Publishes an iopub message: its type, its content."""
@@ -22,12 +23,16 @@ class Showing(Collector):
     here. So there are two collectors.
     """
 
-    def __init__(self, send: Send, *, recorded_html: bool, shown_html: bool) -> None:
+    def __init__(
+        self, send: Send, *, recorded_html: bool, shown_html: bool, fails: bool = False
+    ) -> None:
+        """``fails`` says that the cell ended in an error in the record, too."""
         super().__init__(trust_html=recorded_html)
         self._send = send
         self._shown = Collector(trust_html=shown_html)
         self._sent: list[Output] = []
         self._left = MAX_SENT
+        self._errors_as_text = fails and parent.counts_errors()
 
     def add(self, kind: str, content: dict[str, Any]) -> Output | None:
         if kind == "execute_input":
@@ -49,4 +54,7 @@ class Showing(Collector):
             self._show(output)
 
     def _show(self, output: Output) -> None:
+        if output["output_type"] == "error" and self._errors_as_text:
+            text = "\n".join([*output["traceback"], ""])
+            output = {"output_type": "stream", "name": "stderr", "text": text}
         self._send(output["output_type"], {k: v for k, v in output.items() if k != "output_type"})

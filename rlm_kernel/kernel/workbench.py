@@ -155,6 +155,8 @@ class Workbench:
             self._show(request, await commands.run(command, await self._repl()))
         if self._revival.on and words.only_begins(cell, code):
             self._count += 1
+            seen = {"code": code, "execution_count": self._count}
+            self._front.send("execute_input", seen, request)
             return done(self._count)  # the new kernel is as the recorded one was, with no cell yet
         repl = await self._repl()
         if self._news is not None:
