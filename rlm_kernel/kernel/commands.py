@@ -146,7 +146,7 @@ class Commands:
 
     async def _replay(self, command: Command, repl: Repl) -> Shown | None:
         if command.begins:
-            if await self._revival.begin(command, self._tell):
+            if await self._revival.begin(command, repl, self._tell):
                 return None
             return _text(f"replay: {self._desk.replay}; this notebook is no trajectory")
         folder = None if command.folder is None else Path(command.folder).expanduser()

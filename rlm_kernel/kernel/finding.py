@@ -140,6 +140,11 @@ def _alone(path: Path) -> Found:
 
 def _at(path: Path, node: str | None) -> Found:
     """What a path names: a run's folder, its record, or a notebook of it."""
+    if not path.exists():
+        raise UsageError(
+            f"{path}: there is no such file or folder: {WRITE_PATH}. (Whether recorded runs may "
+            "answer questions is auto, only or off)"
+        )
     if path.suffix != ".ipynb":
         recorded = trajectory.load(path)
         if (node or ROOT) not in recorded.nodes:

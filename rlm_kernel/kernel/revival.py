@@ -20,7 +20,6 @@ from ..events import CellRan
 from ..places import check_spot
 from ..record.figures import counted, spent
 from ..record.markdown import one_line, shorten
-from ..record.sources import is_blank
 from ..record.trajectory import RecordedCell, RecordedContext
 from ..repl import Ran, Repl
 from ..replay import Replay, Verdict, children_compared, recorded_kernels, replay_nodes
@@ -58,11 +57,16 @@ class Revival:
     def note(self, source: str) -> None:
         """Take in a cell that is not in the record and is about to be run."""
         self._parameters.note(source)
-        if self._now is not None and not is_blank(source):
+        if self._now is not None and source:
             self._now.note(source)
 
+    def answered(self, answer: str) -> None:
+        """A cell of the notebook gave an answer."""
+        if self._now is not None:
+            self._now.answer = answer
+
     # %rlm replay
-    async def begin(self, command: Command, tell: Tell) -> bool:
+    async def begin(self, command: Command, repl: Repl, tell: Tell) -> bool:
         """Find the trajectory, say what it is and where its code will run, and start afresh: its
         children, then a new kernel with its context. False where nothing is named and there is
         none. Raises ``RecordError`` and ``UsageError``."""
@@ -70,7 +74,7 @@ class Revival:
         found = await asyncio.to_thread(finding.find, wanted, self._desk.cwd)
         if found is None:
             return False
-        self._now = None
+        self._end(repl)
         input_path = self._parameters.path("context_path")
         if input_path is None:
             given = command.options.get("context")
@@ -91,6 +95,10 @@ class Revival:
         await self._open(now, kernels)
         self._now = now
         return True
+
+    def _end(self, repl: Repl) -> None:
+        self._now = None
+        repl.calls = self._desk.session.by_hand
 
     def _wanted(self, command: Command) -> Wanted:
         path = command.value or self._parameters.path("trajectory_path")
@@ -140,7 +148,7 @@ class Revival:
             raise
         await self._remember(number, cell, ran)
         if ran.answer is not None:
-            now.answer = ran.answer
+            self.answered(ran.answer)
         return ran
 
     async def _ran(self, now: _Now, repl: Repl, cell: RecordedCell, number: int, send: Send) -> Ran:
@@ -192,10 +200,10 @@ class Revival:
     async def verdict(self, repl: Repl) -> Shown:
         """End the replay and say what it found. Raises ``ReplayDiffers`` where something differed,
         and ``UsageError`` where none goes on."""
-        now, self._now = self._now, None
+        now = self._now
         if now is None:
             raise UsageError("no replay goes on here: %rlm replay begins one, in a trajectory")
-        repl.calls = self._desk.session.by_hand
+        self._end(repl)
         return now.compared() if now.input is None else self._new_answer(now)
 
     def _new_answer(self, now: _Now) -> Shown:

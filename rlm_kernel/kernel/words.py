@@ -93,10 +93,10 @@ def split(code: str, *, ask: bool = False) -> Cell:
     return Python(commands)
 
 
-def only_begins(cell: Cell, code: str) -> bool:
-    """Whether a cell does nothing but begin a replay."""
+def body(code: str) -> str:
+    """What stands below the ``%rlm`` lines of a cell of Python; empty if nothing does."""
     lines = code.split("\n")
-    return _top(lines) == len(lines) and any(command.begins for command in cell.commands)
+    return "\n".join(lines[_top(lines) :])
 
 
 def _top(lines: list[str]) -> int:

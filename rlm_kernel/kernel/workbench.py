@@ -153,7 +153,7 @@ class Workbench:
         )
         for command in cell.commands:
             self._show(request, await commands.run(command, await self._repl()))
-        if self._revival.on and words.only_begins(cell, code):
+        if any(c.begins for c in cell.commands) and self._revival.on and not words.body(code):
             self._count += 1
             seen = {"code": code, "execution_count": self._count}
             self._front.send("execute_input", seen, request)
@@ -165,7 +165,7 @@ class Workbench:
         if isinstance(cell, words.Question):
             return await self._answer(request, cell, repl)
         if not silent:
-            self._revival.note(code)
+            self._revival.note(words.body(code))
         return await self._python(request, len(cell.commands), repl)
 
     async def _again(self, request: Message, place: int) -> Reply:
@@ -202,6 +202,7 @@ class Workbench:
             await self._desk.session.restarted(ran.restarted, ran.lost)
         if ran.answer is not None:
             self._desk.session.by_hand.answered(ran.answer)
+            self._revival.answered(ran.answer)
             data = {"data": answer_bundle(ran.answer), "metadata": {}}
             self._front.send("display_data", data, request)
         if ran.reply is None:

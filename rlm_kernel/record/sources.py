@@ -26,11 +26,6 @@ def same(one: str, other: str) -> bool:
     return parsed is not None and parsed == _parsed(_tidy(other))
 
 
-def is_blank(source: str) -> bool:
-    """Whether it does nothing: no text, or comments only."""
-    return all(not line.strip() or line.strip().startswith("#") for line in source.split("\n"))
-
-
 def _tidy(source: str) -> str:
     """As files of notebooks keep it, which tools write with other line ends around it."""
     return printable(source).replace("\r\n", "\n").strip()

@@ -11,6 +11,7 @@ from harness import LM
 from headless import Place
 from revived import ANSWER, begin, deep, edit, small, sources
 
+pytestmark = pytest.mark.timeout(400)  # several commands in some tests
 NOTEBOOKS = Path(__file__).parent.parent.parent / "notebooks"
 EQUAL = "equal: 5 cells run again, 6 calls answered from the record, no LM asked"
 
@@ -54,7 +55,7 @@ def test_nbconvert_ends_as_the_verdict_says(place: Place, run: Path) -> None:
     journal.write_text(journal.read_text().replace('"reply 1"', '"reply 7"'))
     status, told = _execute(place, run / "trajectory.ipynb")
     assert status != 0
-    assert "ReplayDiffers: differs: 5 cells run again" in told
+    assert "differs: 5 cells run again, 6 calls answered from the record" in told
     assert "line 12 (llm_query in cell 2) was changed after it was written" in told
 
 
@@ -72,7 +73,7 @@ def test_a_childs_notebook_is_run_alone_and_in_its_folder(place: Place) -> None:
 
 
 def test_nbclient_runs_it(place: Place, run: Path) -> None:
-    done = place.run("nbclient.cli", "--inplace", "trajectory.ipynb", cwd=run)
+    done = place.run("jupyter", "execute", "--inplace", "trajectory.ipynb", cwd=run)
     assert done.returncode == 0, done.stderr
     assert _last(run / "trajectory.ipynb") == EQUAL
     # What was saved is what was recorded, but for the cells that replay.
