@@ -56,10 +56,8 @@ class Verdict:
 
     @property
     def sentence(self) -> str:
-        return (
-            f"{self.result}: {self.cells} cells run again, {self.calls} calls answered from the "
-            "record, no LM asked"
-        )
+        cells, calls = counted(self.cells, "cell"), counted(self.calls, "call")
+        return f"{self.result}: {cells} run again, {calls} answered from the record, no LM asked"
 
 
 class RecordedCalls:

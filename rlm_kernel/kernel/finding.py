@@ -114,7 +114,7 @@ def _in(folder: Path, run: str, node: str) -> Found | None:
 
 
 def _notebooks(folder: Path) -> Iterable[Path]:
-    return sorted(islice(folder.glob("*.ipynb"), MAX_NOTEBOOKS))
+    return sorted(filter(Path.is_file, islice(folder.glob("*.ipynb"), MAX_NOTEBOOKS)))
 
 
 def _about(path: Path, run: str | None = None, node: str | None = None) -> dict[str, Any] | None:

@@ -275,8 +275,8 @@ VERBS = {
     "cost": Verb("", "say what the session has spent", _alone),
     "stop": Verb("", "end the run that goes on", _alone),
     "replay": Verb(
-        f"{'|'.join(REPLAY)} [FOLDER] or [PATH] [--run NAME --node N] [--context PATH]",
-        "whether recorded runs may answer; or, in a trajectory: run its cells again from here",
+        f"[{'|'.join(REPLAY)} [FOLDER]|PATH] [--context PATH]",
+        "whether recorded runs may answer; in a trajectory: run its cells again from here on",
         _replay,
         REPLAY,
     ),

@@ -27,7 +27,7 @@ from ..run import Kernels, kernels_of
 from ..session import Session
 from . import finding
 from .answers import Answers
-from .card import answer_bundle
+from .card import answer_bundle, plain
 from .course import Course
 from .desk import Desk
 from .finding import Found, Wanted
@@ -85,7 +85,7 @@ class Revival:
         kernels = _kernels(found, self._desk)
         await check_spot(kernels.spot(Path()))
         for line in [*_about(found), *where, _place(kernels)]:
-            tell(line)
+            tell(plain(line))
         now = _Now(found, self._desk.session)
         if input_path is None:
             await self._replay_children(now, kernels, tell)
@@ -254,8 +254,8 @@ class _Now:
         more = [f"and {len(sentences) - SHOWN:,} more"] if len(sentences) > SHOWN else []
         lines = [verdict.sentence, *(f"- {text}" for text in [*sentences[:SHOWN], *more])]
         if verdict.differences:
-            raise ReplayDiffers("\n".join(lines))
-        return {"text/plain": "\n".join(lines)}
+            raise ReplayDiffers(plain("\n".join(lines)))
+        return {"text/plain": plain("\n".join(lines))}
 
 
 def _kernels(found: Found, desk: Desk) -> Kernels:

@@ -68,7 +68,7 @@ def test_a_childs_notebook_is_run_alone_and_in_its_folder(place: Place) -> None:
     alone = Path(shutil.copy(child, place.folder / "mailed.ipynb"))
     shutil.rmtree(result.trajectory.parent)
     assert _execute(place, alone) == (
-        0, "equal: 1 cells run again, 1 calls answered from the record, no LM asked"
+        0, "equal: 1 cell run again, 1 call answered from the record, no LM asked"
     )  # fmt: skip
 
 
@@ -115,7 +115,7 @@ def test_without_an_answer_for_the_other_context_the_command_fails(
     tmp_path: Path, prefix: Path, lm: LM
 ) -> None:
     place = Place(tmp_path, prefix, lm.environment)
-    cells = ["print(context[:3])", "FINAL_VAR('yes') if 'row' in context else None"]
+    cells = ["print(context[:3])", "FINAL_VAR(str(1)) if 'row' in context else None"]
     small(place.folder / "run", cells=cells)
     (place.folder / "other.txt").write_text("nothing")
     done = place.run(
