@@ -8,7 +8,7 @@ from __future__ import annotations
 import itertools
 import tempfile
 from collections import Counter, defaultdict
-from collections.abc import AsyncIterator, Callable, Collection, Iterable
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,7 +17,7 @@ from typing import Any, Literal
 from . import contexts
 from .digests import digest, digest_as_kept
 from .errors import CallRefused, ContextError, RecordError
-from .events import ContextInfo
+from .events import ContextInfo, Output
 from .outputs import Collector, text_of
 from .places import Spot
 from .protocol import Call, Calls, Refused, Slot, identity
@@ -156,7 +156,8 @@ class Replay:
 
     @asynccontextmanager
     async def opened(self, kernels: Kernels, calls: Calls | None = None) -> AsyncIterator[Repl]:
-        """A fresh kernel in a working folder that goes with it."""
+        """A fresh kernel in a working folder that goes with it; its calls go to ``calls``, by
+        default to ours."""
         with tempfile.TemporaryDirectory(prefix="rlm-replay-") as cwd:
             setup = _setup(self._recorded, kernels.spot(Path(cwd)))
             async with open_repl(calls or self.calls, setup) as repl:
@@ -305,12 +306,22 @@ def _compared(node: str, cell: RecordedCell, ran: Ran) -> Iterable[str]:
         now = text_of(ran.outputs, 400)
         before = "(not kept)" if cell.outputs is None else text_of(cell.outputs, 400)
         return [f"{where}: its outputs differ.\nrecorded: {before}\nnow: {now}"]
-    if cell.shown not in (None, digest_as_kept(ran.outputs)):
+    if cell.shown is not None and cell.shown not in map(digest_as_kept, _shown(ran.outputs)):
         return [
             f"{where}: the outputs in its notebook are not those of the record, and a replay "
             "does not give them either"
         ]
     return []
+
+
+def _shown(outputs: list[Output]) -> Iterator[list[Output]]:
+    """What a notebook has of these outputs after Run All: a record may have HTML as cells made it,
+    a replay shows only what passes the filter."""
+    yield outputs
+    filtered = Collector()
+    for output in outputs:
+        filtered.add(output["output_type"], output)
+    yield filtered.outputs
 
 
 def children_compared(recorded: Recorded) -> Iterable[str]:

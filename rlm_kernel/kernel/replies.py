@@ -7,7 +7,7 @@ from typing import Any
 
 from ..events import CellRan
 from ..inner import Message
-from ..repl import Ran
+from ..repl import Author, Ran
 from .words import Completion
 
 Reply = tuple[dict[str, Any], dict[str, Any]]
@@ -24,17 +24,17 @@ def ename(ran: Ran) -> str | None:
     return None if ran.reply is None else ran.reply["content"].get("ename")
 
 
-def cell_ran(cell: int, code: str, ran: Ran) -> CellRan:
-    """The record of a human's cell."""
+def cell_ran(cell: int, code: str, ran: Ran, author: Author = "human") -> CellRan:
+    """The record of a cell for what is asked later. Notices are for the LM."""
     return CellRan(
         "0",
         cell,
         0,
         code,
-        "human",
+        author,
         ran.status,
         ran.outputs,
-        [],
+        ran.notices if author == "lm" else [],
         ran.answer,
         ran.execution_count,
         ran.seconds,

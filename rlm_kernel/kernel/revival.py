@@ -8,7 +8,6 @@ on another input, and their calls are live.
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +15,7 @@ from pathlib import Path
 from .. import contexts
 from ..contexts import Source
 from ..errors import ReplayDiffers, UsageError
-from ..events import CellRan
+from ..outputs import cut
 from ..places import check_spot
 from ..record.figures import counted, spent
 from ..record.markdown import one_line, shorten
@@ -33,10 +32,12 @@ from .desk import Desk
 from .finding import Found, Wanted
 from .grammar import Command
 from .parameters import Parameters
+from .replies import cell_ran
 from .showing import Send, Showing
 
 SHOWN = 20
-"""How many sentences of a verdict are told."""
+SENTENCE_CHARS = 2_000
+"""How many sentences of a verdict are told, and how much of each."""
 Tell = Callable[[str], None]
 Shown = dict[str, str]
 """A MIME bundle."""
@@ -80,6 +81,11 @@ class Revival:
             given = command.options.get("context")
             whole = await asyncio.to_thread(finding.with_contexts, found, given, self._desk.cwd)
             found, where = whole
+        elif found.recorded.nodes[found.node].context is None:
+            raise UsageError(
+                "context_path takes the place of what a question is about, and in this trajectory "
+                "none is asked: set it to None, and change the cell that makes the context"
+            )
         else:
             where = [f"another input: {input_path}. Calls of its cells are live and are paid for"]
         kernels = _kernels(found, self._desk)
@@ -176,23 +182,7 @@ class Revival:
     async def _remember(self, number: int, cell: RecordedCell, ran: Ran) -> None:
         """For the records of questions that are asked in this kernel later."""
         session = self._desk.session
-        session.remember(
-            CellRan(
-                "0",
-                number,
-                0,
-                cell.source,
-                cell.author,  # type: ignore[arg-type]
-                ran.status,
-                ran.outputs,
-                ran.notices,
-                ran.answer,
-                ran.execution_count,
-                ran.seconds,
-                time.time(),
-                ran.inputs,
-            )
-        )
+        session.remember(cell_ran(number, cell.source, ran, cell.author))  # type: ignore[arg-type]
         if ran.restarted is not None:
             await session.restarted(ran.restarted, ran.lost)
 
@@ -250,7 +240,8 @@ class _Now:
         self.replay.finish([cell.cell for cell in left_out])
         verdict = self.verdict
         verdict.differences += children_compared(self.found.recorded)
-        sentences = [*verdict.differences, *verdict.ambiguities, *verdict.notes]
+        found = [*verdict.differences, *verdict.ambiguities, *verdict.notes]
+        sentences = [cut(text, SENTENCE_CHARS) for text in found]
         more = [f"and {len(sentences) - SHOWN:,} more"] if len(sentences) > SHOWN else []
         lines = [verdict.sentence, *(f"- {text}" for text in [*sentences[:SHOWN], *more])]
         if verdict.differences:

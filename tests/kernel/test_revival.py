@@ -210,15 +210,26 @@ def test_outputs_that_run_all_saved_are_no_difference(folder: Path, front: Front
     assert "cell 1: its outputs differ.\nrecorded: 20 reply 8" in _verdict(front, cells)
 
 
-def test_html_that_the_recorder_trusted_is_not_trusted_here(front: Front, folder: Path) -> None:
-    shows = "from IPython.display import HTML\nHTML('<b onclick=\"x()\">bold</b>')"
-    made = small(folder / "html", cells=["print(context[:5])", shows, "FINAL_VAR(1)"])
-    cells = sources(made.trajectory)
-    cells[1] = f"%rlm replay {made.trajectory.parent}"
-    journal = made.trajectory.parent / "journal.jsonl"
-    _change(journal, '"trust_html":false', '"trust_html":true')
-    shown = run_all(front, cells)[3].of("execute_result")[0]["content"]["data"]
+def test_html_that_the_recorder_trusted_is_not_trusted_here(
+    lm: LM, kernel: RunningKernel, folder: Path, front: Front, tmp_path: Path
+) -> None:
+    with running_kernel(tmp_path, env=lm.environment) as before:
+        human = before.front()
+        human.run("%rlm trust html\ncontext = 'abc'")
+        html = "from IPython.display import HTML\nHTML('<b on' 'click=\"x()\">bold</b>')"
+        lm.say(block(f"print(context)\n{html}"), block("FINAL_VAR('all done')"))
+        assert human.run("%%rlm\nWhat?").result == "all done"
+        [run] = runs(before)
+    notebook = Path(shutil.copytree(run, kernel.cwd / "html")) / "trajectory.ipynb"
+    assert "onclick" in json.dumps(json.loads(notebook.read_text())["cells"][-6:])
+    cells = sources(notebook)
+    cells[1] = "%rlm replay html"
+    ran = run_all(front, cells)
+    [shown] = [m["content"]["data"] for o in ran for m in o.of("execute_result")]
     assert shown["text/html"] == "<b>bold</b>"
+    assert ran[-1].shown.startswith("equal")
+    _change(notebook, '<b onclick=\\"x()\\">', "<b>")  # as Run All saves it
+    assert _verdict(front, cells).startswith("equal")
 
 
 def test_a_question_after_the_replay_has_the_replay_in_its_record(
@@ -316,3 +327,19 @@ def test_cells_and_contexts_before_the_question_come_again(
     assert ran[-1].stream() == "A NOTE\n"
     assert verdict.shown.startswith("equal: 4 cells"), verdict.error
     assert front.run("factor, name").result == "(2, 'Ann')"
+
+
+def test_cells_by_hand_are_run_again_and_take_no_other_input(
+    lm: LM, kernel: RunningKernel, folder: Path, front: Front, tmp_path: Path
+) -> None:
+    with running_kernel(tmp_path, env=lm.environment) as before:
+        human = before.front()
+        human.run("context = 'abc'\nresult = llm_query('Summarize: ' + context)")
+        human.run("FINAL_VAR(result)")
+    [run] = runs(before)
+    shutil.copytree(run, kernel.cwd / "hand")
+    above, _, *cells = sources(kernel.cwd / "hand" / "trajectory.ipynb")
+    assert _verdict(front, [above, "%rlm replay hand", *cells]).startswith("equal: 2 cells")
+    front.run("context_path = 'other.txt'")
+    assert "in this trajectory none is asked" in front.run("%rlm replay hand").error[1]
+    front.run(above)
