@@ -55,7 +55,12 @@ class ByHand:
     @property
     def usage(self) -> Usage:
         """Of all calls of the session."""
-        return self._before + (self._run.ledger.usage if self._run else Usage())
+        return self._before + self.recorded_usage
+
+    @property
+    def recorded_usage(self) -> Usage:
+        """Of those in the record that is not sealed yet."""
+        return self._run.ledger.usage if self._run else Usage()
 
     @property
     def trajectory(self) -> Path | None:

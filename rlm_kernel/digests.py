@@ -59,6 +59,32 @@ class Rule:
     concurrent: bool = False
 
 
+def digest_as_kept(outputs: list[Output], *, concurrent: bool = False) -> str:
+    """``digest`` of what front ends keep of these outputs: of a line that was overwritten what was
+    to be seen in the end, of an error its text."""
+    shown = [_error_as_text(output) for output in _lines_joined(outputs)]
+    joined = _streams_joined(shown)
+    kept = [{**o, "text": _settled(o["text"])} if "stream" in o else o for o in joined]
+    return digest(kept, concurrent=concurrent)
+
+
+def _error_as_text(output: Output) -> Output:
+    if output.get("output_type") != "error":
+        return output
+    text = "\n".join([*map(str, output.get("traceback") or []), ""])
+    return {"output_type": "stream", "name": "stderr", "text": text}
+
+
+def _settled(text: str) -> str:
+    lines = []
+    for line in text.replace("\r\n", "\n").split("\n"):
+        seen = ""
+        for part in line.split("\r"):
+            seen = part + seen[len(part) :]
+        lines.append(seen)
+    return "\n".join(lines)
+
+
 def _lines_joined(outputs: list[Output]) -> list[Output]:
     """A file of a notebook holds texts as lists of lines, a kernel's message holds them whole."""
     return [{key: _joined(key, value) for key, value in output.items()} for output in outputs]

@@ -92,3 +92,7 @@ class KernelStartError(RLMError):
 
 class RecordError(RLMError):
     """A trajectory cannot be read or was changed; the text names the file and the line."""
+
+
+class ReplayDiffers(RLMError):
+    """A trajectory that was run again is not what it was; the text names the differences."""

@@ -8,16 +8,20 @@ from __future__ import annotations
 import itertools
 import tempfile
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 from . import contexts
+from .digests import digest_as_kept
 from .errors import CallRefused, ContextError, RecordError
+from .events import ContextInfo, Output
 from .outputs import Collector, text_of
 from .places import Spot
-from .protocol import Call, Refused, Slot, identity
+from .protocol import Call, Calls, Refused, Slot, identity
+from .record.figures import counted
 from .record.tools import called, modules
 from .record.trajectory import (
     Recorded,
@@ -26,7 +30,7 @@ from .record.trajectory import (
     RecordedContext,
     RecordedNode,
 )
-from .repl import Repl, open_repl
+from .repl import Ran, Repl, open_repl
 from .room import Setup
 from .run import Kernels
 
@@ -35,19 +39,26 @@ Result = Literal["equal", "differs", "ambiguous"]
 
 @dataclass
 class Verdict:
-    """What a replay found. ``differences`` and ``ambiguities`` are sentences, first things first;
-    ``calls`` counts the prompts answered from the record, ``cells`` the cells compared."""
+    """What a replay found. ``differences`` and ``ambiguities`` are sentences, first things first,
+    and so are ``notes``, on which nothing depends; ``calls`` counts the prompts answered from the
+    record, ``cells`` the cells compared."""
 
     cells: int = 0
     calls: int = 0
     differences: list[str] = field(default_factory=list)
     ambiguities: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
     @property
     def result(self) -> Result:
         if self.differences:
             return "differs"
         return "ambiguous" if self.ambiguities else "equal"
+
+    @property
+    def sentence(self) -> str:
+        cells, calls = counted(self.cells, "cell"), counted(self.calls, "call")
+        return f"{self.result}: {cells} run again, {calls} answered from the record, no LM asked"
 
 
 class RecordedCalls:
@@ -61,6 +72,7 @@ class RecordedCalls:
             self._calls[call.cell, call.key, call.occurrence].append(call)
         self._seen: Counter[tuple[int, str]] = Counter()
         self._used: set[tuple[int, str, int]] = set()
+        self._ambiguous = list(self._equal_calls())
 
     async def serve(self, call: Call) -> list[Slot]:
         key = identity(call)
@@ -84,34 +96,43 @@ class RecordedCalls:
             f"node {self._node.node}, cell {call.cell}: the record has no reply for this "
             f"{call.op} of {asked!r}: the code before it, the context or its order changed"
         )
-        self._verdict.differences.append(text)
+        self.differ(call.cell, [text])
         return text
 
-    def unused(self) -> list[str]:
-        """Calls of the record that the replay did not make, of the cells that ran again."""
+    def differ(self, cell: int, found: Iterable[str]) -> None:
+        """Take differences of a cell into the verdict. In and after a cell whose calls are
+        ambiguous they may come of that: the verdict must not depend on chance."""
+        doubtful = any(calls[0].cell <= cell for calls in self._ambiguous)
+        (self._verdict.ambiguities if doubtful else self._verdict.differences).extend(found)
+
+    def finish(self, left_out: Collection[int] = ()) -> None:
+        """Take into the verdict the calls of the record that the replay did not make, of the cells
+        that ran again (all but those ``left_out``), and which calls are ambiguous."""
         again = {cell.cell for cell in self._node.cells if cell.status != "interrupted"}
-        left = [
-            calls[0]
-            for place, calls in self._calls.items()
-            if place not in self._used and calls[0].cell in again
-        ]
-        return [
-            f"node {self._node.node}, cell {c.cell}: the recorded {c.op} was not made again"
-            for c in left
+        again -= set(left_out)
+        where = f"node {self._node.node}, cell"
+        for place, calls in self._calls.items():
+            call = calls[0]
+            if place not in self._used and call.cell in again:
+                self.differ(
+                    call.cell,
+                    [f"{where} {call.cell}: the recorded {call.op} was not made again"],
+                )
+        self._verdict.ambiguities += [
+            f"{where} {same[0].cell}: {len(same)} equal calls of {same[0].op} at the same time got "
+            "different replies"
+            for same in self._ambiguous
         ]
 
-    def ambiguous(self) -> list[str]:
+    def _equal_calls(self) -> Iterator[list[RecordedCall]]:
         """Equal calls that were under way together and got different replies: which caller got
         which is not in the record."""
         by_key: dict[tuple[int, str, int], list[RecordedCall]] = defaultdict(list)
         for call in self._node.calls:
             by_key[call.cell, call.key, call.index].append(call)
-        return [
-            f"node {self._node.node}, cell {same[0].cell}: {len(same)} equal calls of "
-            f"{same[0].op} at the same time got different replies"
-            for same in by_key.values()
-            if _overlapping(same) and any(c.slot != same[0].slot for c in same)
-        ]
+        for same in by_key.values():
+            if _overlapping(same) and any(c.slot != same[0].slot for c in same):
+                yield same
 
 
 def _overlapping(calls: list[RecordedCall]) -> bool:
@@ -125,6 +146,84 @@ def _overlapping(calls: list[RecordedCall]) -> bool:
     return any(before[1] > after[0] for before, after in itertools.pairwise(known))
 
 
+class Replay:
+    """One node on its way through a kernel again, step by step; what differs goes to ``verdict``.
+
+    The caller opens the kernel with ``opened``, takes the steps of the node and calls ``finish``.
+    """
+
+    def __init__(self, recorded: Recorded, node: RecordedNode, verdict: Verdict) -> None:
+        self.node = node
+        self.verdict = verdict
+        self.calls = RecordedCalls(node, verdict)
+        self._recorded = recorded
+
+    @property
+    def trust_html(self) -> bool:
+        """A record that does not say was made before anything was filtered."""
+        return bool(self._recorded.settings.get("trust_html", True))
+
+    @asynccontextmanager
+    async def opened(self, kernels: Kernels, calls: Calls | None = None) -> AsyncIterator[Repl]:
+        """A fresh kernel in a working folder that goes with it; its calls go to ``calls``, by
+        default to ours."""
+        with tempfile.TemporaryDirectory(prefix="rlm-replay-") as cwd:
+            setup = _setup(self._recorded, kernels.spot(Path(cwd)))
+            async with open_repl(calls or self.calls, setup) as repl:
+                yield repl
+
+    async def give(
+        self, repl: Repl, spec: dict[str, Any]
+    ) -> tuple[ContextInfo, contexts.Source | None] | None:
+        """Give the kernel a recorded context: the value of the variable that it was, if it was
+        one, or else the copy of it. What ``Repl.adopt`` gives; None where there is neither."""
+        where, variable = f"node {self.node.node}", spec.get("variable")
+        if variable is not None:
+            try:
+                info, source = await repl.adopt(str(variable))
+            except ContextError as missing:
+                if spec.get("sha256") is None:
+                    self.verdict.differences.append(f"{where}: {missing}")
+                    return None
+            else:
+                if not _same(spec, info.spec):
+                    what = f"the variable {variable}, which was the context"
+                    self.verdict.differences.append(f"{where}: {what}, is not what it was")
+                return info, source
+        source = _found(self._recorded, spec, f"the context of {where}")
+        return await repl.set_context(source), source
+
+    async def seed(self, repl: Repl) -> None:
+        """From here on, draw what was drawn after the question's context was given."""
+        await repl.seed(self._recorded.seed(self.node.node))
+
+    async def run(
+        self,
+        repl: Repl,
+        cell: RecordedCell,
+        *,
+        number: int | None = None,
+        collector: Collector | None = None,
+    ) -> Ran:
+        """Run a cell again and compare. ``number`` is what its calls name it by, if not as in the
+        record; ``collector`` takes the outputs as the record has them."""
+        trusted = cell.author == "lm" and self.trust_html
+        ran = await repl.run(
+            cell.source,
+            cell=cell.cell if number is None else number,
+            author=cell.author,  # type: ignore[arg-type]
+            collector=collector or Collector(trust_html=trusted),
+            inputs=cell.inputs,
+        )
+        self.calls.differ(cell.cell, _compared(self.node.node, cell, ran))
+        self.verdict.cells += 1
+        return ran
+
+    def finish(self, left_out: Collection[int] = ()) -> None:
+        """Look for what was not done again; not in the cells ``left_out``."""
+        self.calls.finish(left_out)
+
+
 async def replay(
     recorded: Recorded, progress: Callable[[str], None], kernels: Kernels | None = None
 ) -> Verdict:
@@ -133,53 +232,40 @@ async def replay(
     Cells run where ``kernels`` says, by default where they ran. What was changed in the files after
     the run counts as a difference.
     """
-    verdict = Verdict(differences=list(recorded.problems))
-    for node in sorted(recorded.nodes.values(), key=_depth_first):
-        progress(f"node {node.node}: {len(node.cells)} cells")
-        await _replay_node(recorded, node, verdict, kernels or recorded_kernels(recorded))
-    verdict.differences += _children_compared(recorded)
+    verdict = Verdict(differences=list(recorded.problems), notes=list(recorded.notes))
+    nodes = list(recorded.nodes.values())
+    await replay_nodes(recorded, nodes, verdict, progress, kernels)
+    verdict.differences += children_compared(recorded)
     return verdict
+
+
+async def replay_nodes(
+    recorded: Recorded,
+    nodes: Iterable[RecordedNode],
+    verdict: Verdict,
+    progress: Callable[[str], None],
+    kernels: Kernels | None = None,
+) -> None:
+    """Run these nodes of the record again, each in a kernel of its own, the lowest first."""
+    for node in sorted(nodes, key=_depth_first):
+        progress(f"node {node.node}: {counted(len(node.cells), 'cell')}")
+        await _replay_node(Replay(recorded, node, verdict), kernels or recorded_kernels(recorded))
 
 
 def _depth_first(node: RecordedNode) -> tuple[int, str]:
     return -node.node.count("."), node.node
 
 
-async def _replay_node(
-    recorded: Recorded, node: RecordedNode, verdict: Verdict, kernels: Kernels
-) -> None:
-    calls = RecordedCalls(node, verdict)
-    with tempfile.TemporaryDirectory(prefix="rlm-replay-") as cwd:
-        async with open_repl(calls, _setup(recorded, kernels.spot(Path(cwd)))) as repl:
-            # A record that does not say was made before anything was filtered.
-            repl.trust_html = bool(recorded.settings.get("trust_html", True))
-            for step in node.steps:
-                if isinstance(step, RecordedContext):
-                    verdict.differences += await _give(repl, recorded, node.node, step.spec)
-                    if step is node.context:
-                        await repl.seed(recorded.seed(node.node))
-                elif step.status != "interrupted":
-                    verdict.differences += await _replay_cell(repl, node.node, step)
-                    verdict.cells += 1
-    verdict.differences += calls.unused()
-    verdict.ambiguities += calls.ambiguous()
-
-
-async def _give(repl: Repl, recorded: Recorded, node: str, spec: dict[str, Any]) -> Iterable[str]:
-    """Give the kernel a recorded context: the value of the variable that it was, if it was one,
-    or else the copy of it."""
-    variable = spec.get("variable")
-    if variable is not None:
-        try:
-            info, _ = await repl.adopt(str(variable))
-        except ContextError as missing:
-            if spec.get("sha256") is None:
-                return [f"node {node}: {missing}"]
-        else:
-            what = f"the variable {variable}, which was the context"
-            return [] if _same(spec, info.spec) else [f"node {node}: {what}, is not what it was"]
-    await repl.set_context(_found(recorded, spec, f"the context of node {node}"))
-    return []
+async def _replay_node(again: Replay, kernels: Kernels) -> None:
+    async with again.opened(kernels) as repl:
+        for step in again.node.steps:
+            if isinstance(step, RecordedContext):
+                await again.give(repl, step.spec)
+                if step is again.node.context:
+                    await again.seed(repl)
+            elif step.status != "interrupted":
+                await again.run(repl, step)
+        again.finish()
 
 
 def _same(before: dict[str, Any], now: dict[str, Any]) -> bool:
@@ -223,27 +309,39 @@ def _setup(recorded: Recorded, spot: Spot) -> Setup:
         raise RecordError(f"{recorded.folder}: the record's settings have no {missing}") from None
 
 
-async def _replay_cell(repl: Repl, node: str, cell: RecordedCell) -> Iterable[str]:
-    ran = await repl.run(
-        cell.source,
-        cell=cell.cell,
-        author=cell.author,  # type: ignore[arg-type]
-        collector=repl.collector() if cell.author == "lm" else Collector(),
-        inputs=cell.inputs,
-    )
+def _compared(node: str, cell: RecordedCell, ran: Ran) -> Iterable[str]:
     where = f"node {node}, cell {cell.cell}"
     if ran.status != cell.status:
         return [f"{where}: it ended as {ran.status}, in the record as {cell.status}"]
     if ran.answer != cell.answer:
         return [f"{where}: it gave the answer {ran.answer!r}, in the record {cell.answer!r}"]
-    same = cell.put_out(ran.outputs, concurrent=ran.concurrent)
-    if cell.status in ("ok", "error") and not same:
-        before, now = text_of(cell.outputs or [], 400), text_of(ran.outputs, 400)
+    if cell.status not in ("ok", "error"):
+        return []
+    if not cell.put_out(ran.outputs, concurrent=ran.concurrent):
+        now = text_of(ran.outputs, 400)
+        before = "(not kept)" if cell.outputs is None else text_of(cell.outputs, 400)
         return [f"{where}: its outputs differ.\nrecorded: {before}\nnow: {now}"]
+    concurrent = cell.concurrent or ran.concurrent
+    kept = [digest_as_kept(seen, concurrent=concurrent) for seen in _shown(ran.outputs)]
+    if cell.shown is not None and cell.shown not in kept:
+        return [
+            f"{where}: the outputs in its notebook are not those of the record, and a replay "
+            "does not give them either"
+        ]
     return []
 
 
-def _children_compared(recorded: Recorded) -> Iterable[str]:
+def _shown(outputs: list[Output]) -> Iterator[list[Output]]:
+    """What a notebook has of these outputs after Run All: a record may have HTML as cells made it,
+    a replay shows only what passes the filter."""
+    yield outputs
+    filtered = Collector()
+    for output in outputs:
+        filtered.add(output["output_type"], output)
+    yield filtered.outputs
+
+
+def children_compared(recorded: Recorded) -> Iterable[str]:
     """Each child's answer against what its parent was given."""
     for node in recorded.nodes.values():
         for call in node.calls:

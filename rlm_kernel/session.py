@@ -7,7 +7,7 @@ import dataclasses
 import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AsyncExitStack
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -356,20 +356,27 @@ class Session:
         if self._repl is None:
             assert self._cwd is not None
             setup = Setup(kernels_of(self.force).spot(self._cwd, history=True))
-            self._repl = await self._kernel_stack.enter_async_context(
-                open_repl(self.by_hand, setup)
-            )
-        lost = self._repl.names
-        if (reason := await self._repl.revive()) is not None:
+            await self._keep(open_repl(self.by_hand, setup))
+        repl = self._repl
+        assert repl is not None
+        lost = repl.names
+        if (reason := await repl.revive()) is not None:
             await self.restarted(reason, lost)
+        return repl
+
+    async def _keep(self, opening: AbstractAsyncContextManager[Repl]) -> Repl:
+        self._repl = await self._kernel_stack.enter_async_context(opening)
         return self._repl
 
-    async def renew_kernel(self) -> Repl:
-        """Another kernel in place of the persistent one, which stays where that does not start."""
+    async def renew_kernel(self, opening: AbstractAsyncContextManager[Repl] | None = None) -> Repl:
+        """Another kernel in place of the persistent one, which stays where that does not start.
+
+        ``opening`` gives one that is made otherwise than the settings say.
+        """
         before = self._kernel_stack, self._repl
         self._kernel_stack, self._repl = AsyncExitStack(), None
         try:
-            repl = await self.repl()
+            repl = await (self.repl() if opening is None else self._keep(opening))
         except BaseException:
             self._kernel_stack, self._repl = before
             raise
@@ -382,8 +389,7 @@ class Session:
         if not self._persistent or self._cwd is not None:
             return await self.repl() if self._persistent else None
         if self._repl is None:
-            repl = open_repl(self.by_hand, run.setup("0"))
-            self._repl = await self._kernel_stack.enter_async_context(repl)
+            return await self._keep(open_repl(self.by_hand, run.setup("0")))
         return self._repl
 
     def _described(self, run: Run, force: InForce) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -88,6 +89,7 @@ def test_the_cells_tell_the_run_in_its_order() -> None:
     assert names(view(story())) == [
         "n0-header",
         "n0-context",
+        "n0-parameters",
         "n0-replay",
         "n0-turn-1",
         "n0-cell-1",
@@ -110,7 +112,18 @@ def test_it_opens_with_the_rlm_kernel_and_asks_for_replay_and_verdict() -> None:
     made = view(story())
     assert made.metadata.kernelspec.name == "rlm"
     code = [c for c in made.cells if c.cell_type == "code"]
-    assert (code[0].source, code[-1].source) == ("%rlm replay", "%rlm verdict")
+    assert code[0].metadata.tags == ["parameters"]
+    assert code[0].source.endswith("context_path = None")
+    assert code[1].source == "%rlm replay --run=reviews --node=0"
+    assert code[-1].source == "%rlm verdict"
+
+
+def test_a_childs_replay_names_it_and_takes_no_other_input() -> None:
+    run = run_started(run="the 'first'")
+    events = [event for event in story() if getattr(event, "node", "") == "0.1"]
+    cells = build(events, Place(run=run))["cells"]
+    code = [cell["source"] for cell in cells if cell["cell_type"] == "code"]
+    assert shlex.split(code[0]) == ["%rlm", "replay", "--run=the 'first'", "--node=0.1"]
 
 
 def test_what_ran_before_the_question_stands_before_the_first_turn() -> None:
@@ -118,6 +131,7 @@ def test_what_ran_before_the_question_stands_before_the_first_turn() -> None:
     assert names(made) == [
         "n0-header",
         "n0-context",
+        "n0-parameters",
         "n0-replay",
         "n0-prelude",
         "n0-context-set",
@@ -158,6 +172,7 @@ def test_a_record_of_a_humans_cells_needs_no_question_and_no_context() -> None:
     assert source(made, "header").startswith("# RLM\n\n**interrupted** · 0 turns")
     assert names(made) == [
         "n0-header",
+        "n0-parameters",
         "n0-replay",
         "n0-context-set",
         "n0-cell-1",

@@ -107,10 +107,7 @@ def _replay(options: argparse.Namespace) -> int:
         kernels = kernels_of(settle(options, "path"))
     verdict = engine().run(replay.replay(recorded, say, kernels))
     console = Console(markup=False, highlight=False, soft_wrap=True)
-    console.print(
-        f"{verdict.result}: {verdict.cells} cells run again, {verdict.calls} calls answered from "
-        "the record, no LM asked"
-    )
-    for sentence in [*verdict.differences, *verdict.ambiguities]:
+    console.print(verdict.sentence)
+    for sentence in [*verdict.differences, *verdict.ambiguities, *verdict.notes]:
         console.print(f"- {sentence}")
     return ANSWERED if verdict.result == "equal" else FAILED

@@ -124,6 +124,11 @@ def answer_bundle(text: str) -> Bundle:
     return {"text/plain": shown, "text/markdown": markdown}
 
 
+def plain(text: str) -> str:
+    """Text of others for a terminal, which it can give no orders."""
+    return _CONTROL.sub("\ufffd", printable(text))
+
+
 def page_link(text: str, path: str, link: Link) -> str:
     """A Markdown link to a notebook of the run, or its path where no link can lead there."""
     target = link(Path(path))
@@ -216,4 +221,4 @@ def _plain(turn: Turn, shown: list[Output]) -> str:
         parts.append("\n".join(f"  {line}" for line in cell.source[:SOURCE_CHARS].split("\n")))
         parts += filter(None, [_text(cell, shown)])
         parts += [f"note: {notice}" for notice in _notices(turn, cell)]
-    return _CONTROL.sub("\ufffd", printable("\n".join(parts)))
+    return plain("\n".join(parts))

@@ -16,18 +16,30 @@ from ..session import Result
 from ..settings import LIMIT_NAMES, SECRETS, InForce, option_name, unknown_variables
 from .desk import URLS, Desk, kept_keys
 from .grammar import Command, help_text
+from .revival import Revival
 
 Shown = dict[str, str]
 """A MIME bundle."""
+NOT_IN_REPLAY = ("context", "kernel", "env")
+"""Verbs that would take the kernel or its context from a replay that goes on."""
 SHOWN_SETTINGS = ("model", "sub_model", "base_url", "sub_base_url", "prompt", "temperature", "out")
 
 
 class Commands:
-    """The verbs of ``grammar.VERBS``, done at a desk. ``link`` makes a path a link's target."""
+    """The verbs of ``grammar.VERBS``, done at a desk. ``link`` makes a path a link's target,
+    ``tell`` shows a line of what takes long."""
 
-    def __init__(self, desk: Desk, link: Callable[[Path], str]) -> None:
+    def __init__(
+        self,
+        desk: Desk,
+        revival: Revival,
+        link: Callable[[Path], str],
+        tell: Callable[[str], None],
+    ) -> None:
         self._desk = desk
+        self._revival = revival
         self._link = link
+        self._tell = tell
         self._verbs: Mapping[str, Callable[[Command, Repl], Awaitable[Shown | None]]] = {
             "status": self._status,
             "context": self._context,
@@ -39,6 +51,7 @@ class Commands:
             "cost": self._cost,
             "stop": self._stop,
             "replay": self._replay,
+            "verdict": self._verdict,
             "mode": self._mode,
             "trust": self._trust,
             "help": self._help,
@@ -46,6 +59,8 @@ class Commands:
 
     async def run(self, command: Command, repl: Repl) -> Shown | None:
         """Do it. What it shows is None where there is nothing to say. Raises ``UsageError``."""
+        if self._revival.on and command.verb in NOT_IN_REPLAY:
+            raise UsageError(f"%rlm {command.verb}: a replay goes on; %rlm verdict ends it")
         return await self._verbs.get(command.verb, self._setting)(command, repl)
 
     async def _setting(self, command: Command, repl: Repl) -> Shown | None:
@@ -130,13 +145,19 @@ class Commands:
         return _text("Nothing runs.")  # while something does, the outer kernel takes the word
 
     async def _replay(self, command: Command, repl: Repl) -> Shown | None:
-        if command.value is None:
-            return _text(f"replay: {self._desk.replay}")
+        if command.begins:
+            if await self._revival.begin(command, repl, self._tell):
+                return None
+            return _text(f"replay: {self._desk.replay}; this notebook is no trajectory")
         folder = None if command.folder is None else Path(command.folder).expanduser()
         if folder is not None and not folder.is_dir():
             raise UsageError(f"{command.folder}: there is no such folder with recorded runs")
+        assert command.value is not None
         self._desk.replay, self._desk.replay_folder = command.value, folder
         return None
+
+    async def _verdict(self, command: Command, repl: Repl) -> Shown:
+        return await self._revival.verdict(repl)
 
     async def _mode(self, command: Command, repl: Repl) -> Shown | None:
         if command.value is None:

@@ -87,9 +87,10 @@ class Desk:
             info, source = await repl.adopt(about)
         else:
             info, source = await repl.set_context(about), about
-        return await self._given(info, source)
+        return await self.given(info, source)
 
-    async def _given(self, info: ContextInfo, source: Source | None) -> ContextInfo:
+    async def given(self, info: ContextInfo, source: Source | None) -> ContextInfo:
+        """Note what the kernel has as its context now, with a copy of it if there is one."""
         if source is not None:
             text = await asyncio.to_thread(small_text, source)
             info = replace(info, spec=info.spec if text is None else {**info.spec, "text": text})
@@ -112,7 +113,7 @@ class Desk:
         self.context = None
         if source is None:
             return False
-        await self._given(await repl.set_context(source), source)
+        await self.given(await repl.set_context(source), source)
         return True
 
     async def _carried(self, repl: Repl) -> Source | None:

@@ -37,6 +37,13 @@ class Command:
     """Names of settings that are taken back."""
     encoding: str | None = None
     folder: str | None = None
+    options: Mapping[str, str] = field(default_factory=dict)
+    """Of a replay that begins: ``run`` and ``node``, ``context``."""
+
+    @property
+    def begins(self) -> bool:
+        """Whether it begins a replay in a notebook that is a trajectory."""
+        return self.verb == "replay" and self.value not in REPLAY
 
 
 @dataclass(frozen=True)
@@ -161,9 +168,12 @@ def _mode(verb: str, words: list[str]) -> Command:
 
 
 def _replay(verb: str, words: list[str]) -> Command:
-    _one(words, most=2)
-    chosen = _mode(verb, words[:1])
-    return Command(verb, chosen.value, folder=words[1] if len(words) > 1 else None)
+    """A mode, and perhaps a folder; else a replay begins, of a path or of what the options name."""
+    if words and words[0] in REPLAY:
+        _one(words, most=2)
+        return Command(verb, words[0], folder=words[1] if len(words) > 1 else None)
+    plain, given = read_options(words, REPLAY_OPTIONS)
+    return Command(verb, _one(plain), options=given)
 
 
 def _context(verb: str, words: list[str]) -> Command:
@@ -242,6 +252,12 @@ OPTIONS = {
     **{option: _option(name) for option, name in SETTING_OPTIONS.items()},
 }
 """The options of ``%%rlm``."""
+REPLAY_OPTIONS = {
+    "run": Option("NAME", "the run whose trajectory it is"),
+    "node": Option("N", "its node"),
+    "context": Option("PATH", "the context, where it lies nowhere else"),
+}
+"""The options of a ``%rlm replay`` that begins one."""
 VERBS = {
     "status": Verb("", "say what is in force and what was spent; so does %rlm alone", _alone),
     "context": Verb(
@@ -259,8 +275,12 @@ VERBS = {
     "cost": Verb("", "say what the session has spent", _alone),
     "stop": Verb("", "end the run that goes on", _alone),
     "replay": Verb(
-        f"[{'|'.join(REPLAY)}] [FOLDER]", "whether recorded runs may answer", _replay, REPLAY
+        f"[{'|'.join(REPLAY)} [FOLDER]|PATH] [--context PATH]",
+        "whether recorded runs may answer; in a trajectory: run its cells again from here on",
+        _replay,
+        REPLAY,
     ),
+    "verdict": Verb("", "end that, and say whether all was as recorded", _alone),
     "mode": _choice(MODES, "whether plain text in a cell is a question or Python"),
     "trust": _choice(TRUST, "whether the LM's cells may show HTML as it is"),
     "help": Verb("", "show this", _alone),

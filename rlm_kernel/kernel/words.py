@@ -93,6 +93,12 @@ def split(code: str, *, ask: bool = False) -> Cell:
     return Python(commands)
 
 
+def body(code: str) -> str:
+    """What stands below the ``%rlm`` lines of a cell of Python; empty if nothing does."""
+    lines = code.split("\n")
+    return "\n".join(lines[_top(lines) :])
+
+
 def _top(lines: list[str]) -> int:
     """How many lines there are above the first that is not blank, a comment or a command."""
     for number, line in enumerate(lines):

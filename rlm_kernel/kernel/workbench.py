@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import importlib
 import os
-import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -16,7 +15,6 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from ..errors import RLMError, UsageError
-from ..events import CellRan
 from ..inner import Kernel, Message
 from ..outputs import Collector
 from ..repl import Ran, Repl
@@ -27,13 +25,13 @@ from .card import answer_bundle
 from .commands import Commands, Shown
 from .desk import Desk
 from .display import Display
+from .replies import Reply, cell_ran, completion, death, done, ename
+from .revival import Revival
 
 RAISE = "%rlm limits raises limits."
 PROSE = "This is no Python. To ask the LM, begin the cell with %%rlm and write the question below."
 STOP_SECONDS = 0.5
 """How long a cell has to stop at a shutdown before its kernel is killed."""
-Reply = tuple[dict[str, Any], dict[str, Any]]
-"""The content and the metadata of an ``execute_reply``."""
 
 
 class Front(Protocol):
@@ -55,6 +53,7 @@ class Workbench:
         self._front = front
         self._cwd = cwd
         self._opened: Desk | None = None
+        self._opened_revival: Revival | None = None
         self._lock = asyncio.Lock()
         self._task: asyncio.Task[Any] | None = None
         self._relaying: Repl | None = None
@@ -97,6 +96,12 @@ class Workbench:
             self._opened = Desk(self._cwd)
         return self._opened
 
+    @property
+    def _revival(self) -> Revival:
+        if self._opened_revival is None:
+            self._opened_revival = Revival(self._desk)
+        return self._opened_revival
+
     async def _repl(self) -> Repl:
         kernel, names = self._kernel, [] if self._hooked is None else self._hooked.names
         died = None if kernel is None or kernel.alive else kernel.epitaph()
@@ -106,7 +111,7 @@ class Workbench:
             repl.on_input = self._front.ask_input
             self._hooked = repl
         elif repl.kernel is not kernel:
-            self._news = _death(died or "the last cell did not stop", names)
+            self._news = death(died or "the last cell did not stop", names)
         self._kernel = repl.kernel
         return repl
 
@@ -137,17 +142,49 @@ class Workbench:
                 self._kernel = self._hooked.kernel
 
     async def _execute(self, request: Message) -> Reply:
-        cell = words.split(request["content"]["code"], ask=self._desk.mode == "ask")
-        commands = Commands(self._desk, self._link)
+        code, silent = request["content"]["code"], request["content"].get("silent", False)
+        if not silent and (place := self._revival.find(code)) is not None:
+            return await self._again(request, place)
+        cell = words.split(code, ask=self._desk.mode == "ask")
+        if isinstance(cell, words.Question) and self._revival.on:
+            raise UsageError("a replay goes on, which asks no LM; %rlm verdict ends it")
+        commands = Commands(
+            self._desk, self._revival, self._link, lambda line: self._tell(request, line)
+        )
         for command in cell.commands:
             self._show(request, await commands.run(command, await self._repl()))
+        if any(c.begins for c in cell.commands) and self._revival.on and not words.body(code):
+            self._count += 1
+            seen = {"code": code, "execution_count": self._count}
+            self._front.send("execute_input", seen, request)
+            return done(self._count)  # the new kernel is as the recorded one was, with no cell yet
         repl = await self._repl()
         if self._news is not None:
-            self._front.send("stream", {"name": "stderr", "text": f"{self._news}\n"}, request)
+            self._tell(request, self._news, "stderr")
             self._news = None
         if isinstance(cell, words.Question):
             return await self._answer(request, cell, repl)
+        if not silent:
+            self._revival.note(words.body(code))
         return await self._python(request, len(cell.commands), repl)
+
+    async def _again(self, request: Message, place: int) -> Reply:
+        """Run a cell of the record that is replayed."""
+        ran = await self._revival.run(
+            place,
+            await self._repl(),
+            lambda kind, content: self._front.send(kind, content, request),
+        )
+        if ran is None:
+            self._tell(request, "Not run again: the record has it as interrupted.", "stderr")
+            return done(self._count)
+        self._count = ran.execution_count or self._count
+        if ran.reply is None:
+            return self.failed(request, "KernelDied", death(ran.restarted or "", ran.lost))
+        return ran.reply["content"], ran.reply["metadata"]
+
+    def _tell(self, request: Message, line: str, stream: str = "stdout") -> None:
+        self._front.send("stream", {"name": stream, "text": f"{line}\n"}, request)
 
     def _show(self, request: Message, shown: Shown | None) -> None:
         if shown is not None:
@@ -157,24 +194,25 @@ class Workbench:
         code, silent = request["content"]["code"], request["content"].get("silent", False)
         cell = 0 if silent else next(self._desk.session.prelude.numbers.cells)
         ran = await self._relay(repl, request, cell, {"commands": commands})
-        if self._interrupted and _ename(ran) == "KeyboardInterrupt":
+        if self._interrupted and ename(ran) == "KeyboardInterrupt":
             ran = replace(ran, status="interrupted")  # how far it came is chance: no replay of it
         if not silent:
-            self._desk.session.remember(_cell_ran(cell, code, ran))
+            self._desk.session.remember(cell_ran(cell, code, ran))
         if ran.restarted is not None:
             await self._desk.session.restarted(ran.restarted, ran.lost)
         if ran.answer is not None:
             self._desk.session.by_hand.answered(ran.answer)
+            self._revival.answered(ran.answer)
             data = {"data": answer_bundle(ran.answer), "metadata": {}}
             self._front.send("display_data", data, request)
         if ran.reply is None:
-            return self.failed(request, "KernelDied", _death(ran.restarted or "", ran.lost))
+            return self.failed(request, "KernelDied", death(ran.restarted or "", ran.lost))
         content = ran.reply["content"]
-        hint = RAISE if _ename(ran) == "LimitReached" else ""
-        if _ename(ran) == "SyntaxError" and words.looks_like_prose(code):
+        hint = RAISE if ename(ran) == "LimitReached" else ""
+        if ename(ran) == "SyntaxError" and words.looks_like_prose(code):
             hint = PROSE
         if hint:
-            self._front.send("stream", {"name": "stderr", "text": f"{hint}\n"}, request)
+            self._tell(request, hint, "stderr")
         return content, ran.reply["metadata"]
 
     async def _relay(self, repl: Repl, request: Message, cell: int, about: dict[str, Any]) -> Ran:
@@ -206,7 +244,7 @@ class Workbench:
         seen = {**request, "content": content}
         counted = await self._relay(repl, seen, 0, {"question": True})
         if counted.reply is None:
-            return self.failed(request, "KernelDied", _death(counted.restarted or "", counted.lost))
+            return self.failed(request, "KernelDied", death(counted.restarted or "", counted.lost))
         if counted.status == "error":  # an interrupt, which the inner kernel has shown
             return counted.reply["content"], counted.reply["metadata"]
         if self._interrupted:
@@ -219,8 +257,7 @@ class Workbench:
         await self._desk.bind(repl, question.name, result.response)
         data = {"data": answer_bundle(result.response), "metadata": {}}
         self._front.send("execute_result", {**data, "execution_count": number}, request)
-        empty: dict[str, Any] = {"user_expressions": {}, "payload": []}
-        return {"status": "ok", "execution_count": number, **empty}, {}
+        return done(number or self._count)
 
     @asynccontextmanager
     async def _shown(self, request: Message) -> AsyncIterator[list[Any]]:
@@ -270,7 +307,7 @@ class Workbench:
         if request["header"]["msg_type"] == "complete_request":
             found = words.complete(content["code"], content["cursor_pos"])
             if found is not None:
-                return _completion(found)
+                return completion(found)
         try:
             kernel = (await self._waiting_repl()).kernel
             if self._task is not None:
@@ -300,46 +337,3 @@ class Workbench:
     async def answer_input(self, value: str) -> None:
         if self._relaying is not None:
             await self._relaying.answer_input(value)
-
-
-def _ename(ran: Ran) -> str | None:
-    return None if ran.reply is None else ran.reply["content"].get("ename")
-
-
-def _cell_ran(cell: int, code: str, ran: Ran) -> CellRan:
-    """The record of a human's cell."""
-    return CellRan(
-        "0",
-        cell,
-        0,
-        code,
-        "human",
-        ran.status,
-        ran.outputs,
-        [],
-        ran.answer,
-        ran.execution_count,
-        ran.seconds,
-        time.time(),
-        ran.inputs,
-        ran.concurrent,
-    )
-
-
-def _death(reason: str, names: list[str]) -> str:
-    lost = ", ".join(names) or "none"
-    return (
-        f"{reason}. A new kernel was started; it has the context, if one was given by path. "
-        f"Variables that were lost: {lost}"
-    )
-
-
-def _completion(found: words.Completion) -> Message:
-    content = {
-        "status": "ok",
-        "matches": found.matches,
-        "cursor_start": found.start,
-        "cursor_end": found.end,
-        "metadata": {},
-    }
-    return {"content": content, "metadata": {}}

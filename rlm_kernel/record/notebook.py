@@ -7,6 +7,7 @@ context or a sub-call wrote goes through ``markdown``, so that it stays text.
 from __future__ import annotations
 
 import re
+import shlex
 from typing import Any
 
 from ..events import (
@@ -33,6 +34,9 @@ from .wherefrom import where_from
 
 MAX_NODES = 200  # of the table over the tree
 _NOT_IN_ID = re.compile(r"[^A-Za-z0-9]")
+_PARAMETERS = """\
+# To run these cells on another input: a path here. Sub-calls are then live and cost money.
+context_path = None"""
 _KERNEL = {"name": "rlm", "display_name": "RLM", "language": "python"}
 
 
@@ -107,7 +111,17 @@ def _introduce(cells: _Cells, nodes: tuple[Node, ...], place: Place) -> None:
         cells.markdown("context", context(node.context))
     if place.run is not None and (shown := tools(place.run.settings)):
         cells.markdown("tools", shown)
-    cells.code("replay", "%rlm replay", {}, [])
+    if node.parent is None:
+        cells.code("parameters", _PARAMETERS, {"tags": ["parameters"]}, [])
+    cells.code("replay", _replay_line(node, place), {}, [])
+
+
+def _replay_line(node: Node, place: Place) -> str:
+    """What begins a replay. It names run and node: a kernel is not told which notebook it has."""
+    run = place.run.run if place.run else ""
+    if not run.isprintable() or not run:
+        return "%rlm replay"
+    return f"%rlm replay {shlex.quote(f'--run={run}')} --node={node.id}"
 
 
 def _header(cells: _Cells, nodes: tuple[Node, ...], place: Place) -> list[str]:

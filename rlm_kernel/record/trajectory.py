@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from ..digests import VERSION, digest, node_seed, sha256
+from ..digests import VERSION, digest, digest_as_kept, node_seed, sha256
 from ..errors import RecordError
 from ..events import (
     CallEnded,
@@ -23,12 +23,14 @@ from ..events import (
 from . import ipynb, journal, show
 from .metadata import page
 from .packing import unpack
+from .sources import same
 
 
 @dataclass(frozen=True)
 class RecordedCell:
     """A cell as it ran. ``outputs`` is None where only their digest was kept, which goes by the
-    rules of ``version``; ``inputs`` and ``concurrent`` are as in ``CellRan``."""
+    rules of ``version``; ``inputs`` and ``concurrent`` are as in ``CellRan``. ``shown`` is
+    ``digest_as_kept`` of the outputs that its notebook has, where it has others than the record."""
 
     cell: int
     turn: int
@@ -41,11 +43,11 @@ class RecordedCell:
     inputs: list[str | None] = field(default_factory=list)
     concurrent: bool = False
     version: int = VERSION
+    shown: str | None = None
 
     def put_out(self, outputs: list[Output], *, concurrent: bool = False) -> bool:
         """Whether these are its outputs, but for what may differ (``digests.RULES``)."""
-        either = self.concurrent or concurrent
-        if either and not self.concurrent and self.outputs is not None:
+        if concurrent and not self.concurrent and self.outputs is not None:
             return digest(outputs, concurrent=True) == digest(self.outputs, concurrent=True)
         return digest(outputs, version=self.version, concurrent=self.concurrent) == self.digest
 
@@ -106,12 +108,15 @@ _TAKEN = (CellRan, ContextSet, CallEnded, NodeEnded)
 
 @dataclass
 class Recorded:
-    """A run. ``problems`` says where its files were changed after they were written."""
+    """A run. ``problems`` says where its files were changed after they were written. ``notes``
+    says what was changed in notebooks and takes nothing from a replay: they are a view, which
+    formatters lay out anew, other tools strip, and Run All writes with other outputs."""
 
     folder: Path
     settings: dict[str, Any]
     nodes: dict[str, RecordedNode]
     problems: list[str]
+    notes: list[str] = field(default_factory=list)
 
     def seed(self, node: str) -> int | None:
         """What the node's cells drew from after its context was given; records of the first
@@ -127,14 +132,14 @@ def load(path: Path) -> Recorded:
     """
     loaded = show.load(path)
     if loaded.source.suffix == ".ipynb":
-        return _from_notebook(loaded.source)
+        return alone(loaded.source)
     events = journal.read(loaded.source).events
     recorded = _from_events(loaded.source.parent, events, list(loaded.problems))
     if loaded.sealed is False and not loaded.problems:
         recorded.problems.append("the record was not finished: the run goes on or was killed")
     wanted = {node.id for node in loaded.tree.nodes}
     recorded.nodes = {name: node for name, node in recorded.nodes.items() if name in wanted}
-    recorded.problems += _changed_notebooks(recorded)
+    _look_at_notebooks(recorded)
     return recorded
 
 
@@ -193,9 +198,12 @@ def _take(node: RecordedNode, event: CellRan | ContextSet | CallEnded | NodeEnde
         node.answer = event.answer
 
 
-def _from_notebook(path: Path) -> Recorded:
-    """One node alone; its children's answers are among its calls."""
+def alone(path: Path) -> Recorded:
+    """The one node of a notebook, whatever lies beside it; its children's answers are among its
+    calls. Raises ``RecordError`` and ``ValueError`` for what is no trajectory."""
     notebook = ipynb.loads(path.read_bytes())
+    if not isinstance(notebook["metadata"].get("rlm"), dict):
+        raise RecordError(f"{path}: the notebook has no metadata.rlm; it is not a trajectory")
     folder = path.parent.parent if path.parent.name == "calls" else path.parent
     blobs = folder / "blobs"
 
@@ -218,14 +226,28 @@ def _from_notebook(path: Path) -> Recorded:
         node.happened = list(_happened(notebook, about["cells"], contexts, version))
         node.calls = [_call_of(row) for row in about["calls"]]
         settings = about["settings"]
-    except (KeyError, TypeError) as error:
+    except (KeyError, TypeError, AttributeError) as error:
         raise RecordError(f"{path}: metadata.rlm is damaged: {error!r}") from error
-    problems = [
-        f"cell {row['cell']} was changed: its source is not the one that ran"
-        for row, cell in zip(about["cells"], node.cells, strict=False)
-        if row["source"] != sha256(cell.source)
-    ]
-    return Recorded(folder, settings, {node.node: node}, problems)
+    problems, notes = _changes_alone(about["cells"], node.cells)
+    return Recorded(folder, settings, {node.node: node}, problems, notes)
+
+
+def _changes_alone(
+    rows: list[dict[str, Any]], cells: list[RecordedCell]
+) -> tuple[list[str], list[str]]:
+    there = {cell.cell: cell for cell in cells}
+    problems, notes = [], []
+    for row in rows:
+        cell = there.get(row["cell"])
+        if cell is None:
+            problems.append(f"cell {row['cell']} is not in the notebook any more")
+        elif row["source"] != sha256(cell.source):
+            problems.append(f"cell {cell.cell} was changed: its source is not the one that ran")
+        elif cell.shown is not None:
+            notes.append(f"cell {cell.cell}: its outputs are not those of the record")
+        elif cell.outputs is None:
+            notes.append(f"cell {cell.cell}: its outputs were taken out of the notebook")
+    return problems, notes
 
 
 def _happened(
@@ -246,6 +268,9 @@ def _cells_of(notebook: Any, rows: list[dict[str, Any]], version: int) -> Iterab
         number = cell["metadata"].get("rlm", {}).get("cell")
         if cell["cell_type"] == "code" and number in by_number:
             row = by_number[number]
+            concurrent = bool(row.get("concurrent"))
+            seen = digest(cell["outputs"], version=version, concurrent=concurrent)
+            own = row["outputs"] == seen
             yield RecordedCell(
                 number,
                 row["turn"],
@@ -254,10 +279,13 @@ def _cells_of(notebook: Any, rows: list[dict[str, Any]], version: int) -> Iterab
                 row["status"],
                 row["answer"],
                 row["outputs"],
-                list(cell["outputs"]),
+                list(cell["outputs"]) if own else None,
                 row.get("inputs", []),
-                row.get("concurrent", False),
+                concurrent,
                 version,
+                None
+                if own or not cell["outputs"]
+                else digest_as_kept(cell["outputs"], concurrent=concurrent),
             )
 
 
@@ -276,24 +304,27 @@ def _call_of(row: dict[str, Any]) -> RecordedCall:
     )
 
 
-def _changed_notebooks(recorded: Recorded) -> list[str]:
-    """Where a notebook beside the record says something else than the record."""
-    problems = []
+def _look_at_notebooks(recorded: Recorded) -> None:
+    """Where a notebook beside the record says something else than the record.
+
+    Other code, replies or answers are a problem. Other outputs are not one yet: Run All writes
+    its own over them. A replay looks whether it can explain them (``RecordedCell.shown``).
+    """
     for node in recorded.nodes.values():
         path = recorded.folder / page(node.node, root=node.parent is None)
-        if not path.exists():
-            problems.append(f"{path.name} is missing beside the record")
-            continue
         try:
-            shown = _from_notebook(path)
-            seen = shown.nodes[node.node]
-        except (RecordError, ValueError, KeyError) as error:
-            problems.append(f"{path.name} cannot be read: {error}")
-            continue
-        if shown.settings.get("tool_modules") != recorded.settings.get("tool_modules"):
-            problems.append(f"{path.name}: the source of the tools is not the one in the record")
-        problems += [f"{path.name}: {text}" for text in _differences(node, seen)]
-    return problems
+            found = alone(path)
+            seen = found.nodes[node.node]
+        except FileNotFoundError:
+            recorded.notes.append(f"{path.name} is not beside the record")
+        except (OSError, RecordError, ValueError, KeyError) as error:
+            recorded.notes.append(f"{path.name} has lost what makes it a trajectory: {error}")
+        else:
+            if found.settings.get("tool_modules") != recorded.settings.get("tool_modules"):
+                problem = f"{path.name}: the source of the tools is not the one in the record"
+                recorded.problems.append(problem)
+            recorded.problems += [f"{path.name}: {text}" for text in _differences(node, seen)]
+            recorded.notes += [f"{path.name}: {text}" for text in _take_shown(node, seen)]
 
 
 def _differences(node: RecordedNode, seen: RecordedNode) -> Iterable[str]:
@@ -303,10 +334,29 @@ def _differences(node: RecordedNode, seen: RecordedNode) -> Iterable[str]:
                 f"the recorded reply to {ours.op} in cell {ours.cell}, prompt {ours.index + 1} of "
                 f"{ours.count}, is not the one in the record"
             )
-    for mine, shown in zip(node.cells, seen.cells, strict=False):
-        if mine.source != shown.source:
+    there = {cell.cell: cell for cell in seen.cells}
+    for mine in node.cells:
+        if mine.cell not in there:
+            yield f"cell {mine.cell} of the record is not in it any more"
+        elif not same(mine.source, there[mine.cell].source):
             yield f"cell {mine.cell}: its source is not the one in the record"
-        elif not mine.put_out(shown.outputs or []):
-            yield f"cell {mine.cell}: its outputs are not those in the record"
+        elif mine.outputs is not None and not there[mine.cell].put_out(mine.outputs):
+            yield f"cell {mine.cell}: the digest of its outputs is not the one in the record"
     if node.answer != seen.answer:
         yield "the answer is not the one in the record"
+
+
+def _take_shown(node: RecordedNode, seen: RecordedNode) -> Iterable[str]:
+    """Keep with each recorded cell the outputs that its notebook has where they are others."""
+    there = {cell.cell: cell for cell in seen.cells}
+    for place, mine in enumerate(node.happened):
+        shown = there.get(mine.cell) if isinstance(mine, RecordedCell) else None
+        if not isinstance(mine, RecordedCell) or shown is None:
+            continue
+        if shown.source != mine.source and same(shown.source, mine.source):
+            yield f"cell {mine.cell}: its code is laid out anew"
+        if shown.shown is not None:
+            node.happened[place] = replace(mine, shown=shown.shown)
+            yield f"cell {mine.cell}: its outputs are not those of the record"
+        elif shown.outputs is None:
+            yield f"cell {mine.cell}: its outputs were taken out of it"

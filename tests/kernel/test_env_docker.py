@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from harness import LM, Front, block, running_kernel
 from hostimage import host_image
+from revived import begin, small, sources
 
 from rlm_kernel.provisioners.engine import connect
 
@@ -65,3 +66,15 @@ def test_without_an_engine_the_notebook_stays_where_it_is(lm: LM, tmp_path: Path
         refused = front.run("%rlm env docker")
         assert "no Docker engine answers" in refused.error[1]
         assert front.run("mine").result == "1"
+
+
+def test_a_trajectory_from_here_is_run_again_in_a_container(boxed: Front, tmp_path: Path) -> None:
+    notebook = small(tmp_path / "notebooks" / "run").trajectory
+    boxed.run("%rlm env docker")
+    begun = boxed.run("%rlm replay run")
+    assert "the trajectory's code is executed now: in docker, network: none" in begun.stream()
+    *cells, verdict = sources(notebook)[begin(notebook) + 1 :]
+    for cell in cells:
+        boxed.run(cell, stop_on_error=False)
+    assert boxed.run(verdict).shown.startswith("equal: 5 cells")
+    assert boxed.run(WHERE).stream() == "/work\n"

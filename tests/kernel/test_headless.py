@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
-import nbformat
 import pytest
-from harness import LM, block, environment
+from harness import LM, block
+from headless import Place
 
-from rlm_kernel.kernel.install import install
-
-SECONDS = 90
 TURNS = (block("print(context)\nseen = len(context)"), block("FINAL_VAR(f'{seen} characters')"))
 CELLS = (
     "%rlm context notes.txt\nfactor = 2",
@@ -21,60 +16,10 @@ CELLS = (
 )
 
 
-class Place:
-    """A folder with notebooks, and an environment in which the kernel RLM is installed."""
-
-    def __init__(self, folder: Path, prefix: Path, lm: LM) -> None:
-        self.folder = folder / "notebooks"
-        self.folder.mkdir()
-        (self.folder / "notes.txt").write_text("a note\n" * 10)
-        tmp = folder / "t"
-        tmp.mkdir()
-        path = {"JUPYTER_PATH": str(prefix / "share" / "jupyter")}
-        self.env = environment(folder, tmp, {**path, **lm.environment})
-
-    def write(self, *cells: str, name: str = "asked.ipynb", parameters: bool = False) -> None:
-        spec = {"name": "rlm", "display_name": "RLM", "language": "python"}
-        made = [nbformat.v4.new_code_cell(source) for source in cells]
-        if parameters:
-            made[0].metadata["tags"] = ["parameters"]
-        notebook = nbformat.v4.new_notebook(cells=made, metadata={"kernelspec": spec})
-        nbformat.write(notebook, self.folder / name)
-
-    def run(self, *command: str, typed: str = "") -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", *command],
-            cwd=self.folder,
-            env=self.env,
-            input=typed,
-            capture_output=True,
-            text=True,
-            timeout=SECONDS,
-        )
-
-    def execute(self, name: str = "asked.ipynb") -> subprocess.CompletedProcess[str]:
-        options = ("--to", "notebook", "--execute", "--output", "done.ipynb", name)
-        return self.run("nbconvert", *options)
-
-    def outputs(self, cell: int, name: str = "done.ipynb") -> list[str]:
-        """The texts of a cell's outputs."""
-        notebook = nbformat.read(self.folder / name, 4)
-        nbformat.validate(notebook)
-        outputs = notebook.cells[cell].outputs
-        return [o.get("text") or o.get("data", {}).get("text/plain", "") for o in outputs]
-
-
-@pytest.fixture(scope="module")
-def prefix(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("prefix")
-    install(prefix=folder)
-    return folder
-
-
 @pytest.fixture
 def place(tmp_path: Path, prefix: Path, lm: LM) -> Place:
     lm.say(*TURNS)
-    return Place(tmp_path, prefix, lm)
+    return Place(tmp_path, prefix, lm.environment)
 
 
 def test_nbconvert_executes_a_notebook_that_asks(place: Place) -> None:
