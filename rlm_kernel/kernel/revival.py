@@ -76,31 +76,32 @@ class Revival:
         if found is None:
             return False
         self._end(repl)
-        input_path = self._parameters.path("context_path")
-        if input_path is None:
+        kernels = _kernels(found, self._desk)
+        await check_spot(kernels.spot(Path()))
+        now, where = await self._prepared(found, command)
+        for line in [*_about(now.found), *where, _place(kernels)]:
+            tell(plain(line))
+        if now.input is None:
+            await self._replay_children(now, kernels, tell)
+        await self._open(now, kernels)
+        self._now = now
+        return True
+
+    async def _prepared(self, found: Found, command: Command) -> tuple[_Now, list[str]]:
+        """The replay that is about to begin, and what to say of its context or other input."""
+        path, cwd = self._parameters.path("context_path"), self._desk.cwd
+        if path is None:
             given = command.options.get("context")
-            whole = await asyncio.to_thread(finding.with_contexts, found, given, self._desk.cwd)
-            found, where = whole
-        elif found.recorded.nodes[found.node].context is None:
+            whole, where = await asyncio.to_thread(finding.with_contexts, found, given, cwd)
+            return _Now(whole, self._desk.session), where
+        if found.recorded.nodes[found.node].context is None:
             raise UsageError(
                 "context_path takes the place of what a question is about, and in this trajectory "
                 "none is asked: set it to None, and change the cell that makes the context"
             )
-        else:
-            where = [f"another input: {input_path}. Calls of its cells are live and are paid for"]
-        kernels = _kernels(found, self._desk)
-        await check_spot(kernels.spot(Path()))
-        for line in [*_about(found), *where, _place(kernels)]:
-            tell(plain(line))
-        now = _Now(found, self._desk.session)
-        if input_path is None:
-            await self._replay_children(now, kernels, tell)
-        else:
-            path = self._desk.cwd / Path(input_path).expanduser()
-            now.input = await asyncio.to_thread(contexts.from_path, path)
-        await self._open(now, kernels)
-        self._now = now
-        return True
+        source = await asyncio.to_thread(contexts.from_path, cwd / Path(path).expanduser())
+        told = f"another input: {path}. Calls of the cells are live and are paid for"
+        return _Now(found, self._desk.session, source), [told]
 
     def _end(self, repl: Repl) -> None:
         self._now = None
@@ -212,7 +213,7 @@ class Revival:
 class _Now:
     """One replay that goes on."""
 
-    def __init__(self, found: Found, session: Session) -> None:
+    def __init__(self, found: Found, session: Session, other: Source | None = None) -> None:
         recorded = found.recorded
         self.found = found
         self.node = found.node
@@ -220,7 +221,7 @@ class _Now:
         self.replay = Replay(recorded, recorded.nodes[found.node], self.verdict)
         self.course = Course(self.replay.node.steps)
         self.answers = Answers(self.replay, session)
-        self.input: Source | None = None
+        self.input = other
         """What the cells run on, where that is another input."""
         self.answer: str | None = None
 

@@ -343,3 +343,16 @@ def test_cells_by_hand_are_run_again_and_take_no_other_input(
     front.run("context_path = 'other.txt'")
     assert "in this trajectory none is asked" in front.run("%rlm replay hand").error[1]
     front.run(above)
+
+
+def test_a_replay_that_is_interrupted_says_so_and_begins_anew(folder: Path, front: Front) -> None:
+    long = "import time\nprint(context[:3])\nfor _ in range(20):\n    time.sleep(0.1)"
+    cells = sources(small(folder / "long", cells=[long, "FINAL_VAR(1)"]).trajectory)
+    cells[1] = "%rlm replay long"
+    run_all(front, cells[:2])
+    started = front.start(cells[2])
+    front.hear(started, "row")
+    front.interrupt()
+    assert front.finish(started).error[0] == "KeyboardInterrupt"
+    assert "node 0: cell 1 was interrupted" in _verdict(front, cells[3:])
+    assert _verdict(front, cells).startswith("equal: 2 cells")
