@@ -79,7 +79,7 @@ def test_tools_stand_before_the_first_cell_and_in_the_metadata() -> None:
     made = view(story(), run=run)
     nbformat.validate(made)
     jsonschema.Draft202012Validator(SCHEMA).validate(json.loads(json.dumps(made.metadata.rlm)))
-    assert names(made)[:4] == ["n0-header", "n0-context", "n0-tools", "n0-replay"]
+    assert names(made)[:3] == ["n0-header", "n0-context", "n0-tools"]
     assert "<script" not in re.sub("`{4}python.*?`{4}", "", source(made, "tools"), flags=re.DOTALL)
     kept = unpack(made.metadata.rlm, lambda name, chars: "")["settings"]
     assert kept == run.settings

@@ -70,7 +70,11 @@ class CellDiff:
         nbdime numbers the cells as a person does."""
         before = [_cell(f"same-{number}", "", []) for number in range(same + 1)]
         shown = [
-            _cell(name, _tame(cell.source), known.setdefault(cell.digest, _outputs(cell)))
+            _cell(
+                name,
+                _tame(cell.source),
+                known.setdefault(cell.shown or cell.digest, _outputs(cell)),
+            )
             for name, cell in zip(ids, cells, strict=True)
         ]
         return self._nbdime.notebook(
@@ -81,7 +85,9 @@ class CellDiff:
 def _ids(ours: list[RecordedCell], theirs: list[RecordedCell]) -> tuple[list[str], list[str]]:
     """Equal ids, which nbdime goes by, for equal cells, and for those in each other's place between
     them. It would compare every cell with every other one."""
-    a, b = ([(cell.source, cell.digest) for cell in cells] for cells in (ours, theirs))
+    a, b = (
+        [(cell.source, cell.shown or cell.digest) for cell in cells] for cells in (ours, theirs)
+    )
     ids, other_ids = ([f"{side}-{at}" for at in range(len(c))] for side, c in (("a", a), ("b", b)))
     for _, i, i_end, j, j_end in SequenceMatcher(None, a, b, autojunk=False).get_opcodes():
         paired = min(i_end - i, j_end - j)

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from .course import Course, content
+from .course import Course, PutOut, content
 from .markdown import shorten
 from .parting import Parting, Walk
 from .summary import Node
@@ -194,7 +194,9 @@ def equal_beginning(ours: list[RecordedCell], theirs: list[RecordedCell]) -> int
     """How many cells are the same before the first that are not."""
     count = 0
     for x, y in zip(ours, theirs, strict=False):
-        if (x.source, x.digest, x.status, x.answer) != (y.source, y.digest, y.status, y.answer):
+        if (x.source, x.status, x.answer) != (y.source, y.status, y.answer):
+            break
+        if PutOut.of(x) != PutOut.of(y):
             break
         count += 1
     return count

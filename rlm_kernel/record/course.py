@@ -10,9 +10,9 @@ import dataclasses
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, Self, TypeAlias
 
-from ..digests import digest
+from ..digests import digest_as_kept
 from ..errors import RecordError
 from ..events import CallEnded, Event, Replied, RunStarted
 from . import ipynb, journal, show, trajectory
@@ -139,6 +139,29 @@ def _as_kept(node: RecordedNode) -> RecordedNode:
 
 def _cell_as_kept(cell: RecordedCell) -> RecordedCell:
     outputs = [as_kept(output) for output in cell.outputs or []]
-    # Tools such as nbstripout take the outputs away; what they were is still known by digest.
-    seen = digest(outputs, concurrent=cell.concurrent) if outputs else cell.digest
-    return dataclasses.replace(cell, source=printable(cell.source), outputs=outputs, digest=seen)
+    shown = cell.shown
+    if outputs:
+        shown = digest_as_kept(outputs, concurrent=cell.concurrent)
+    return dataclasses.replace(cell, source=printable(cell.source), outputs=outputs, shown=shown)
+
+
+@dataclass(frozen=True, eq=False)
+class PutOut:
+    """What a cell put out, to be compared: as notebooks keep it. Where tools such as nbstripout
+    took it away, what it was is still known by the record's digest."""
+
+    digest: str
+    shown: str | None
+
+    @classmethod
+    def of(cls, cell: RecordedCell) -> Self:
+        return cls(cell.digest, cell.shown)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, PutOut):
+            return NotImplemented
+        if self.shown is not None and other.shown is not None:
+            return self.shown == other.shown
+        return self.digest == other.digest
+
+    __hash__ = None  # type: ignore[assignment]

@@ -347,24 +347,26 @@ class _Reader:
     def _fetcher(self, number: int, what: str) -> Any:
         def fetch(name: Any, chars: Any) -> str:
             try:
-                return self._blob(name)
+                return blob(self.blobs, name)
             except (OSError, ValueError) as error:
                 self._problem(number, f"{what}: a text of {chars} characters is lost: {error}")
                 return f"[lost: a text of {chars} characters, sha256 {name}]"
 
         return fetch
 
-    def _blob(self, name: Any) -> str:
-        # The name comes from the file: nothing but a hash may become part of a path.
-        if not isinstance(name, str) or not _SHA256.fullmatch(name):
-            raise ValueError(f"not a sha256: {name!r}")
-        text = (self.blobs / name).read_bytes().decode("utf-8", "surrogatepass")
-        if sha256(text) != name:
-            raise ValueError(f"blobs/{name} was changed after it was written")
-        return text
-
     def _problem(self, number: int, text: str) -> None:
         self.problems.append(Problem(number, text))
+
+
+def blob(blobs: Path, name: Any) -> str:
+    """The text kept under this name. Raises ``OSError`` and ``ValueError``."""
+    # The name comes from the file: nothing but a hash may become part of a path.
+    if not isinstance(name, str) or not _SHA256.fullmatch(name):
+        raise ValueError(f"not a sha256: {name!r}")
+    text = (blobs / name).read_bytes().decode("utf-8", "surrogatepass")
+    if sha256(text) != name:
+        raise ValueError(f"blobs/{name} was changed after it was written")
+    return text
 
 
 def _is_ascii(seal: Any) -> bool:

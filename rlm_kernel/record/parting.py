@@ -16,7 +16,7 @@ from typing import Any
 from ..digests import RULES, sha256
 from ..events import Output
 from ..outputs import text_of
-from .course import Course, content, identity
+from .course import Course, PutOut, content, identity
 from .markdown import shorten
 from .summary import RUNNING
 from .trajectory import RecordedCall, RecordedCell, RecordedContext
@@ -207,7 +207,7 @@ class _Steps:
         calls = tuple(self._calls_of(cell))
         yield step("source", cell.source, cell.source)
         yield step("calls", None, f"{len(calls)} calls")
-        yield step("outputs", cell.digest, _outputs_shown(cell.outputs or []))
+        yield step("outputs", PutOut.of(cell), _outputs_shown(cell.outputs or []))
         answer = "" if cell.answer is None else f", answer: {cell.answer}"
         yield step("cell's end", (cell.status, cell.answer), cell.status + answer)
 

@@ -209,8 +209,8 @@ def alone(path: Path) -> Recorded:
 
     def fetch(name: Any, chars: Any) -> str:
         try:
-            return (blobs / str(name)).read_bytes().decode("utf-8", "surrogatepass")
-        except OSError as error:
+            return journal.blob(blobs, name)
+        except (OSError, ValueError) as error:
             raise RecordError(
                 f"{path}: it refers to blobs/{name}, which is not beside it: send the run's "
                 "folder instead of the notebook alone"
