@@ -26,7 +26,9 @@ from .prelude import ROOT
 from .record import journal
 from .record.metadata import ROOT_PAGE
 from .record.recorder import JOURNAL, Recorder
+from .record.tools import called, modules
 from .settings import LIMIT_NAMES, Layer
+from .tools import Tools
 
 SAME = ("model", "sub_model", "environment", "kernel", "prompt", "temperature")
 SAME_IN_SANDBOX = ("image", "packages", "memory", "cpus", "pids", "tmpfs")
@@ -75,6 +77,18 @@ class Onward:
         limits = was.get("limits", {})
         values |= {n: limits[field] for n, field in LIMIT_NAMES.items() if field in limits}
         return Layer("the record: {name}", values)
+
+    def tools(self, own: Tools) -> Tools:
+        """The run's tools, with those of the user's that were called back. Raises ``RecordError``
+        for a value that cannot be found again. Blocks."""
+        was = self.started.settings
+        data: dict[str, Source] = {}
+        for name, spec in was.get("data", {}).items():
+            source, reason = contexts.find(spec, self.earlier.folder)
+            if source is None:
+                raise RecordError(f"{name}, which was handed in, cannot be found again: {reason}")
+            data[name] = source
+        return own.recorded(called(was), modules(was), data)
 
     def keep(self, recorder: Callable[[Event], None]) -> Callable[[Event], None]:
         """``recorder`` without what a resumed run does again and is recorded already."""
@@ -161,16 +175,20 @@ def _range(cells: list[int]) -> str:
     return f"{cells[0]} to {cells[-1]}" if cells else "none"
 
 
-def rerun(path: Path, source: Source) -> Onward:
-    """The cells of the run at ``path`` on another input. Blocks."""
+def rerun(path: Path, source: Source | None, *, recall: bool = False) -> Onward:
+    """The cells of the run at ``path`` on another input, or again on its own. With ``recall``
+    calls that its record answers are not asked anew. Blocks."""
     folder, events = _read(path)
-    started, _ = _beginning(folder, events)
+    started, node = _beginning(folder, events)
+    variable = None
+    if source is None:
+        source, variable = _context(folder, node)
     earlier = remembered(folder, events)
     if not earlier.of(ROOT).own_cells:
         raise UsageError(f"{folder}: the run has no cells that could be run again")
-    on_another_input(earlier)
+    on_another_input(earlier, recall=recall)
     origin = {"kind": "rerun", **_origin(folder, started)}
-    return Onward(events, earlier, started, source, None, origin)
+    return Onward(events, earlier, started, source, variable, origin)
 
 
 def _read(path: Path) -> tuple[Path, list[Event]]:

@@ -202,10 +202,13 @@ def leave(earlier: Earlier, cell: int, *, edit: str | None = None, note: str | N
     _forget(past, after=turn)
 
 
-def on_another_input(earlier: Earlier) -> None:
-    """Keep what the LM wrote, and nothing of what it was told or what its calls gave."""
+def on_another_input(earlier: Earlier, *, recall: bool = False) -> None:
+    """Keep what the LM wrote, and nothing of what it was told; of what its calls gave what the
+    prelude needs, or with ``recall`` all."""
     root = earlier.nodes[ROOT]
     root.prompts = {turn: said for turn, said in root.prompts.items() if turn == 0}
-    first = root.first_cell
-    root.calls = {place: slots for place, slots in root.calls.items() if place[0] < first}
-    earlier.nodes, earlier.subtrees, earlier.asking = {ROOT: root}, {}, False
+    earlier.nodes, earlier.asking = {ROOT: root}, False
+    if not recall:
+        first = root.first_cell
+        root.calls = {place: slots for place, slots in root.calls.items() if place[0] < first}
+        earlier.subtrees = {}

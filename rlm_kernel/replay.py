@@ -20,6 +20,7 @@ from .errors import CallRefused, ContextError, RecordError
 from .events import ContextInfo, Output
 from .outputs import Collector, text_of
 from .places import Spot
+from .prelude import ROOT
 from .protocol import Call, Calls, Refused, Slot, identity
 from .record.figures import counted
 from .record.tools import called, modules
@@ -225,14 +226,22 @@ class Replay:
 
 
 async def replay(
-    recorded: Recorded, progress: Callable[[str], None], kernels: Kernels | None = None
+    recorded: Recorded,
+    progress: Callable[[str], None],
+    kernels: Kernels | None = None,
+    context: contexts.Source | None = None,
 ) -> Verdict:
     """Run every node again and compare. Raises ``RecordError`` where a context cannot be found.
 
-    Cells run where ``kernels`` says, by default where they ran. What was changed in the files after
-    the run counts as a difference.
+    Cells run where ``kernels`` says, by default where they ran. ``context`` is the root's, where it
+    is not found from the record. What was changed after the run, files and context, counts as a
+    difference, and is told before anything runs.
     """
     verdict = Verdict(differences=list(recorded.problems), notes=list(recorded.notes))
+    if context is not None:
+        verdict.differences += _replaced(recorded, context)
+    for problem in verdict.differences:
+        progress(f"changed: {problem}")
     nodes = list(recorded.nodes.values())
     await replay_nodes(recorded, nodes, verdict, progress, kernels)
     verdict.differences += children_compared(recorded)
@@ -250,6 +259,21 @@ async def replay_nodes(
     for node in sorted(nodes, key=_depth_first):
         progress(f"node {node.node}: {counted(len(node.cells), 'cell')}")
         await _replay_node(Replay(recorded, node, verdict), kernels or recorded_kernels(recorded))
+
+
+def _replaced(recorded: Recorded, context: contexts.Source) -> list[str]:
+    """Give the root this context; says so if it is not the recorded one."""
+    node = recorded.nodes.get(ROOT)
+    if node is None or node.context is None:
+        raise RecordError("this is not the record of a root that was given a context")
+    spec, now = node.context.spec, context.spec()
+    node.context = RecordedContext({**now, "path": str(context.path) if context.path else None})
+    if spec.get("sha256") == context.sha256:
+        return []
+    return [
+        f"the context is another: SHA-256 {context.sha256[:16]}… of {context.size:,} bytes, in the "
+        f"record {str(spec.get('sha256'))[:16]}… of {spec.get('size') or 0:,}"
+    ]
 
 
 def _depth_first(node: RecordedNode) -> tuple[int, str]:

@@ -217,12 +217,14 @@ class Session:
         try:
             await check_spot(kernels_of(force).spot(Path()))
             models = await self._open(force)
+            tools = await asyncio.to_thread(onward.tools, self._tools)
             recorder = recorder or Recorder(self._folder(force.settings.out))
         except BaseException:
             if recorder is not None:
                 recorder.abandon()
             raise
         run, recorder = self._begin(models, force, recorder, readers, onward)
+        run.tools = tools
         try:
             await self._begin_again(run, force, onward)
             task = Task(
@@ -407,8 +409,8 @@ class Session:
             "prompt_chars": run.prompt_chars,
             "max_batch": run.sub.max_batch,
             "trust_html": self.trust_html,
-            "tools": [tool["name"] for tool in self._tools.functions],
-            "tool_modules": self._tools.modules,
+            "tools": [tool["name"] for tool in run.tools.functions],
+            "tool_modules": run.tools.modules,
             "limits": dataclasses.asdict(run.limits),
         }
 

@@ -6,14 +6,23 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from rich.console import Console
+
 from .. import contexts, onward
 from ..errors import UsageError
+from ..events import CallEnded
 from ..onward import Onward
+from ..record import journal
+from ..record.figures import counted
+from ..record.recorder import JOURNAL
 from .ask import answer_options, carry_out, out_option, tell
 from .options import settle
 
 _ENDS = "Exit status as of `rlm run`."
-_OWN = ("path", "at", "edit", "note", "context", "encoding", "json", "quiet")
+OWN = (
+    "path", "at", "edit", "note", "context", "encoding", "json", "quiet", "strict", "live"
+)  # fmt: skip
+"""Options that are no settings."""
 
 
 def add(commands: Any) -> None:
@@ -72,14 +81,14 @@ def _rerun_parser(commands: Any) -> None:
 
 
 def _resume(options: argparse.Namespace) -> int:
-    return _go_on(onward.resume(options.path), options)
+    return go_on(onward.resume(options.path), options)
 
 
 def _fork(options: argparse.Namespace) -> int:
     edit = None if options.edit is None else _source(options.edit)
     if edit is not None and options.at is None:
         raise UsageError("--edit needs --at: which cell is it in place of?")
-    return _go_on(onward.fork(options.path, options.at, edit=edit, note=options.note), options)
+    return go_on(onward.fork(options.path, options.at, edit=edit, note=options.note), options)
 
 
 def _source(path: Path) -> str:
@@ -91,10 +100,20 @@ def _source(path: Path) -> str:
 
 def _rerun(options: argparse.Namespace) -> int:
     source = contexts.from_path(options.context, encoding=options.encoding)
-    return _go_on(onward.rerun(options.path, source), options)
+    return go_on(onward.rerun(options.path, source), options)
 
 
-def _go_on(run: Onward, options: argparse.Namespace) -> int:
-    force = settle(options, *_OWN, below=[run.layer])
+def go_on(run: Onward, options: argparse.Namespace) -> int:
+    """Carry it out as `rlm run` does a question, and say what was asked anew."""
+    force = settle(options, *OWN, below=[run.layer])
     result = carry_out(force, options.quiet, lambda session, screen: session.go_on(run, [screen]))
-    return tell(result, options.json)
+    status = tell(result, options.json)
+    if not options.quiet:
+        made = journal.read(result.trajectory.parent / JOURNAL).events
+        calls = [event for event in made if isinstance(event, CallEnded) and event.op != "tool"]
+        asked = sum(call.usage.requests > 0 for call in calls)
+        Console(stderr=True, highlight=False).print(
+            f"{counted(len(calls) - asked, 'call')} answered from the record, {asked} asked anew",
+            style="dim",
+        )
+    return status

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 from pathlib import Path
 from typing import Any
@@ -10,10 +11,14 @@ from typing import Any
 from rich.console import Console
 from rich.progress import track
 
+from .. import contexts, onward, replay
 from ..engine import engine
 from ..errors import RecordError
 from ..record import listing, runtable, show
-from .options import ANSWERED, FAILED, place_options, settle
+from ..run import Kernels, kernels_of
+from .ask import answer_options, out_option
+from .going_on import OWN, go_on
+from .options import ANSWERED, FAILED, settle
 
 
 def add(commands: Any) -> None:
@@ -50,11 +55,20 @@ def _replay_parser(commands: Any) -> None:
         "replay",
         help="run a trajectory's cells again, with no LM, and compare",
         description="Run the recorded cells again in fresh kernels; calls answer from the record. "
-        "This executes the code of the trajectory on this machine. Exit status 0: equal.",
+        "This executes the code of the trajectory on this machine. Exit status 0: nothing "
+        "differs. With --live it is a new run, recorded as such, in which calls that the record "
+        "does not answer are asked of the LM; exit status as of `rlm run`.",
     )
     replay.set_defaults(work=_replay)
     replay.add_argument("path", metavar="PATH", type=Path, help="a run's folder or notebook")
-    place_options(replay)
+    way = replay.add_mutually_exclusive_group()
+    way.add_argument("--strict", action="store_true", help="what is ambiguous counts as different")
+    way.add_argument("--live", action="store_true", help="ask the LM for what is not recorded")
+    replay.add_argument(
+        "--context", metavar="PATH", help="where the context is now; with --live also another one"
+    )
+    answer_options(replay)
+    out_option(replay)
 
 
 def _show(options: argparse.Namespace) -> int:
@@ -92,22 +106,33 @@ def _show_many(options: argparse.Namespace) -> int:
 
 
 def _replay(options: argparse.Namespace) -> int:
-    from .. import replay
     from ..record import trajectory
-    from ..run import kernels_of
 
+    if options.live:
+        return _replay_live(options)
     recorded = trajectory.load(options.path)
-    progress = Console(stderr=True)
+    source = None if options.context is None else contexts.from_path(options.context)
+    progress = Console(stderr=True, quiet=options.quiet)
 
     def say(text: str) -> None:
-        progress.print(text, style="dim", markup=False, highlight=False)
+        progress.print(text, style="dim", markup=False, highlight=False, soft_wrap=True)
 
-    kernels = None
-    if options.environment is not None:
-        kernels = kernels_of(settle(options, "path"))
-    verdict = engine().run(replay.replay(recorded, say, kernels))
+    verdict = engine().run(replay.replay(recorded, say, _kernels(options), source))
     console = Console(markup=False, highlight=False, soft_wrap=True)
-    console.print(verdict.sentence)
-    for sentence in [*verdict.differences, *verdict.ambiguities, *verdict.notes]:
-        console.print(f"- {sentence}")
-    return ANSWERED if verdict.result == "equal" else FAILED
+    if options.json:
+        print(json.dumps({"result": verdict.result, **dataclasses.asdict(verdict)}))
+    else:
+        console.print(verdict.sentence)
+        for sentence in [*verdict.differences, *verdict.ambiguities, *verdict.notes]:
+            console.print(f"- {sentence}")
+    strict = options.strict and verdict.result == "ambiguous"
+    return FAILED if verdict.result == "differs" or strict else ANSWERED
+
+
+def _kernels(options: argparse.Namespace) -> Kernels | None:
+    return None if options.environment is None else kernels_of(settle(options, *OWN))
+
+
+def _replay_live(options: argparse.Namespace) -> int:
+    source = None if options.context is None else contexts.from_path(options.context)
+    return go_on(onward.rerun(options.path, source, recall=True), options)

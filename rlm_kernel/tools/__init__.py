@@ -18,6 +18,7 @@ __all__ = ["RESERVED", "Tools", "on_host"]
 
 ERRORS = (LMError, LimitReached, CallRefused)
 """What calls raise; in a kernel they are the guest's, under the same names."""
+NOT_HERE = "it ran in the process that recorded this run, and is not here"
 RESERVED = frozenset((*CALLS, *OF_CELLS))
 
 
@@ -37,6 +38,7 @@ class Tools:
         self._functions: dict[str, Callable[..., Any]] = {
             name: tool for name, tool in given.items() if callable(tool)
         }
+        self._told: dict[str, str] = {}
         self._called = {n: tool.function for n, tool in given.items() if isinstance(tool, OnHost)}
         values = {n: tool for n, tool in given.items() if not callable(tool)}
         self.data: dict[str, Source] = {n: contexts.from_value(v) for n, v in values.items()}
@@ -50,21 +52,46 @@ class Tools:
         self.modules = parcel.modules()
         """What is sent, for ``guest.tools.define`` and for the record."""
 
+    def recorded(
+        self, called: list[str], modules: list[dict[str, Any]], data: Mapping[str, Source]
+    ) -> Tools:
+        """The tools of a record: what was sent to the kernel is sent again, and what was called
+        back is called here if we have a tool of that name; else its calls are refused."""
+        tools = Tools()
+        tools.modules, tools.data = modules, dict(data)
+        tools._called = {name: self._called[name] for name in called if name in self._called}
+        tools._functions = dict(tools._called)
+        sent = [tool for module in modules for tool in module["tools"]]
+        absent = [name for name in called if name not in self._called]
+        tools._told = {name: "" for name in sent} | {name: NOT_HERE for name in absent}
+        return tools
+
     @property
     def functions(self) -> list[dict[str, str]]:
         """Name, signature and docstring of each function, for the LM."""
-        return [_described(name, function) for name, function in self._functions.items()]
+        return [_described(name, tool) for name, tool in self._functions.items()] + self._only_told
 
     @property
     def called(self) -> list[dict[str, str]]:
         """The same of those that are called back, for the guest."""
-        return [_described(name, function) for name, function in self._called.items()]
+        sent = {tool for module in self.modules for tool in module["tools"]}
+        absent = [told for told in self._only_told if told["name"] not in sent]
+        return [_described(name, tool) for name, tool in self._called.items()] + absent
+
+    @property
+    def _only_told(self) -> list[dict[str, str]]:
+        """Of those that come from a record and not from the user."""
+        return [{"name": n, "signature": "(...)", "doc": doc} for n, doc in self._told.items()]
 
     async def call(self, name: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
         """Run a tool here; a slot with its value, or with its own error."""
         function = self._called.get(name)
         if function is None:
-            return refused(f"there is no tool {name!r}")
+            return refused(
+                f"there is no tool {name!r}: {NOT_HERE}"
+                if name in self._told
+                else f"there is no tool {name!r}"
+            )
         slot: dict[str, Any] = await call(name, function, arguments)
         return slot
 
