@@ -15,6 +15,7 @@ from functools import partial
 from . import cells, prompts
 from .calls import LiveCalls
 from .contexts import Source
+from .continuing import Opening
 from .dialogue import Dialogue
 from .digests import node_seed
 from .errors import LimitReached, LMError, RecordError, RLMError, UsageError
@@ -44,7 +45,7 @@ class Task:
 
     The context is the source, or the value of a ``variable`` that earlier cells made. ``prelude``
     is what was run before in the kernel that the question is asked in, ``numbers`` how its cells
-    and calls are numbered on.
+    and calls are numbered on. With an ``opening`` the LM goes on with an earlier exchange.
     """
 
     question: str
@@ -56,6 +57,7 @@ class Task:
     model: Model | None = None
     variable: str | None = None
     prelude: Sequence[Event] = ()
+    opening: Opening | None = None
     numbers: Numbers = field(default_factory=Numbers)
 
 
@@ -204,8 +206,7 @@ class Node:
         info = await self._start(repl)
         self._began = True
         limits = self.run.limits
-        self._kind = await self._dialogue.kind(self.task.question)
-        news = self._opening(info, repl.names)
+        news = await self._opened(info, repl.names)
         leave = self._past.leave
         if leave is not None and leave.turn == 0 and leave.note:
             news[-1] = _with(news[-1], prompts.HUMAN.format(note=leave.note))
@@ -258,6 +259,15 @@ class Node:
         await repl.seed(node_seed(run.seed, task.node))
         self._inputs.update(repl.names)
         return info
+
+    async def _opened(self, info: ContextInfo, names: list[str]) -> list[Message]:
+        opening = self.task.opening
+        if opening is None:
+            self._kind = await self._dialogue.kind(self.task.question)
+            return self._opening(info, names)
+        self._kind = prompts.kind_of(opening.kind, self.run.style)
+        self._looked = self._seen_output = True  # before it was stopped
+        return list(opening.messages)
 
     def _opening(self, info: ContextInfo, names: list[str]) -> list[Message]:
         run = self.run

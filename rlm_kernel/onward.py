@@ -210,6 +210,13 @@ def _read(path: Path) -> tuple[Path, list[Event]]:
     return folder.resolve(), record.events
 
 
+def read_run(path: Path) -> tuple[list[Event], RunStarted, NodeStarted]:
+    """The events of a run, and how it and its root began. Raises ``UsageError`` and
+    ``RecordError`` where that is no ground to go on from. Blocks."""
+    folder, events = _read(path)
+    return events, *_beginning(folder, events)
+
+
 def _beginning(folder: Path, events: list[Event]) -> tuple[RunStarted, NodeStarted]:
     started = next((event for event in events if isinstance(event, RunStarted)), None)
     node = next((event for event in events if isinstance(event, NodeStarted)), None)

@@ -155,6 +155,10 @@ EDITED = (
     "above:\n```python\n{source}\n```"
 )
 OVERRULED = "The human did not take {answer!r} as the answer: go on."
+STOPPED = "The human stopped you here."
+BY_HAND = "The human stopped you here and has run these cells in the kernel since:"
+KERNEL_IS_NEW = "The kernel was started again since: the variables that you made are gone."
+GO_ON = "Go on from here."
 DIED = (
     "The kernel ended during this cell: {reason}. It was started again; `context` is there, but "
     "these variables are lost: {lost}."

@@ -14,6 +14,7 @@ from typing import Any
 
 from .byhand import ByHand
 from .contexts import Source
+from .continuing import Before
 from .errors import UsageError
 from .events import (
     ContextInfo,
@@ -131,11 +132,13 @@ class Session:
         *,
         force: InForce | None = None,
         asked: Mapping[str, Any] | None = None,
+        before: Before | None = None,
     ) -> Result:
         """Answer a question about a source, or about a variable of the persistent kernel.
 
         ``readers`` get each event as it happens. ``force`` holds for this question instead of the
-        session's; ``asked`` are the settings in the notebook itself, for ``recall``. Cancelling
+        session's; ``asked`` are the settings in the notebook itself, for ``recall``; ``before`` is
+        what the LM goes on with, where the question is no new one. Cancelling
         ends the run, whose trajectory stays, and is raised again. With a persistent kernel
         questions wait for one another.
         """
@@ -144,9 +147,9 @@ class Session:
         models = await self._open(force)
         text = question or QUESTION
         if not self._persistent:
-            return await self._run(models, force, about, text, readers, asked)
+            return await self._run(models, force, about, text, readers, asked, before)
         async with self._asking:
-            return await self._run(models, force, about, text, readers, asked)
+            return await self._run(models, force, about, text, readers, asked, before)
 
     async def _open(self, force: InForce) -> Models:
         """The LMs that the settings name. They stay open: another cell may name them again."""
@@ -182,19 +185,28 @@ class Session:
         question: str,
         readers: Sequence[Reader],
         asked: Mapping[str, Any] | None,
+        before: Before | None,
     ) -> Result:
         run, recorder = self._begin(
             models, force, Recorder(self._folder(force.settings.out)), readers
         )
         past: list[Event] = []
         try:
-            await self._announce(run, force, question, asked)
+            origin = None if before is None else before.origin
+            await self._announce(run, force, question, asked, origin)
             repl = await self._kept_repl(run)
             past = self.prelude.events
             if repl is not None:
                 repl.trust_html = self.trust_html
             source, variable = (None, about) if isinstance(about, str) else (about, None)
-            task = Task(question, source, prelude=past, variable=variable, numbers=self._numbers())
+            task = Task(
+                question,
+                source,
+                variable=variable,
+                prelude=past,
+                opening=None if before is None else before.opening,
+                numbers=self._numbers(),
+            )
             outcome = await solve_tree(run, task, repl)
         finally:
             if self._repl is not None:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from .. import config, contexts, recall
+from .. import config, contexts, continuing, recall
 from ..contexts import Source
 from ..errors import ContextError, NoLM, UsageError
 from ..events import CellRan, ContextInfo, ContextSet
@@ -30,6 +30,16 @@ NO_CONTEXT = (
 )
 
 
+@dataclass(frozen=True)
+class Left:
+    """Where an LM left off, which may go on: its run's folder, its last cell there (None for the
+    last of all), and how much had happened in the kernel until then."""
+
+    folder: Path
+    cell: int | None
+    mark: int
+
+
 class Desk:
     """One notebook's session and the settings that hold in it.
 
@@ -47,6 +57,7 @@ class Desk:
         self.context: ContextInfo | None = None
         """What ``%rlm context`` gave last."""
         self.results: list[Result] = []
+        self._left: Left | None = None
         self.session = Session(self.force(), Tools(), persistent=True, cwd=cwd)
 
     def force(self, options: Mapping[str, Any] | None = None) -> InForce:
@@ -146,19 +157,56 @@ class Desk:
             if name not in NOT_ASKED
         }
         found = await self._recorded(question, about, asked, repl)
-        if found.folder is not None:
-            result = await self.session.recall(found.folder, about, question.text, readers)
-        else:
-            try:
+        try:
+            if found.folder is not None:
+                result = await self.session.recall(found.folder, about, question.text, readers)
+            else:
                 result = await self.session.ask(
                     about, question.text, readers, force=force, asked=asked
                 )
-            except NoLM as error:
-                raise NoLM(f"{error}{found.sentence}") from error
+        except NoLM as error:
+            raise NoLM(f"{error}{found.sentence}") from error
+        finally:
+            self._leave()
         if not result.confirmed:
             result = replace(result, reason=f"{result.reason}{found.sentence}")
+        return self._took(result)
+
+    def _took(self, result: Result) -> Result:
         self.results.append(result)
         return result
+
+    def _leave(self) -> None:
+        """Note that a question has ended, answered or not."""
+        if self.run_folder is not None:
+            mark = len(self.session.prelude.events)
+            self._left = Left(self.run_folder, None, mark)
+
+    async def go_on(
+        self, note: str, left: Left | None, repl: Repl, readers: Sequence[Reader]
+    ) -> Result:
+        """Let the LM go on from where it left off: in a replay, or else with the last question."""
+        left = left or self._left
+        if left is None:
+            raise UsageError(
+                "no question was asked here that could go on: ask one with %%rlm, or begin with "
+                "%rlm replay in a trajectory"
+            )
+        began = await asyncio.to_thread(continuing.before, left.folder, left.cell)
+        events = self.session.prelude.events
+        lost = len(events) < left.mark
+        since = events if lost else events[left.mark :]
+        cells = [e for e in since if isinstance(e, CellRan) and e.author == "human"]
+        opening = continuing.opened(began, cells, note, lost=lost)
+        await self._found(repl, "context")
+        before = replace(began, opening=opening)
+        try:
+            result = await self.session.ask(
+                "context", began.question, readers, force=self.force(), before=before
+            )
+        finally:
+            self._leave()
+        return self._took(result)
 
     async def _found(self, repl: Repl, variable: str) -> None:
         """Before anything is recorded: raises ``ContextError`` if there is no such variable."""
@@ -193,6 +241,7 @@ class Desk:
         self.session.remember(
             CellRan("0", cell, 0, source, "human", "ok", [], [], None, None, 0.0, now)
         )
+        self._leave()
 
 
 def kept_keys(force: InForce) -> str | None:

@@ -270,6 +270,11 @@ VERBS = {
         _limits,
         (*(f"{field}=" for field in LIMIT_NAMES.values()), DEFAULT),
     ),
+    "continue": Verb(
+        "",
+        "let the LM go on from here, in the same kernel; your word to it may stand below",
+        _alone,
+    ),
     "runs": Verb("", "list the runs", _alone),
     "open": Verb("[RUN]", "link to a run's trajectory, by default the last one's", _run),
     "cost": Verb("", "say what the session has spent", _alone),

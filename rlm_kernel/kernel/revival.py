@@ -28,7 +28,7 @@ from . import finding
 from .answers import Answers
 from .card import answer_bundle, plain
 from .course import Course
-from .desk import Desk
+from .desk import Desk, Left
 from .finding import Found, Wanted
 from .grammar import Command
 from .parameters import Parameters
@@ -156,6 +156,8 @@ class Revival:
             now.differ(f"cell {cell.cell} was interrupted")
             raise
         await self._remember(number, cell, ran)
+        if cell.turn:
+            now.last, now.mark = cell.cell, len(self._desk.session.prelude.events)
         if ran.answer is not None:
             self.answered(ran.answer)
         return ran
@@ -188,6 +190,20 @@ class Revival:
         session.remember(cell_ran(number, cell.source, ran, cell.author))  # type: ignore[arg-type]
         if ran.restarted is not None:
             await session.restarted(ran.restarted, ran.lost)
+
+    # %rlm continue
+    async def leave(self, repl: Repl) -> Left | None:
+        """End the replay and say where it was left; None where none goes on."""
+        now = self._now
+        if now is None:
+            return None
+        if now.input is not None:
+            raise UsageError(
+                "the cells run on another input here, which the LM knows nothing of: ask it anew"
+            )
+        self._end(repl)
+        await repl.seed(None)
+        return Left(now.found.recorded.folder, now.last, now.mark)
 
     # %rlm verdict
     async def verdict(self, repl: Repl) -> Shown:
@@ -224,6 +240,10 @@ class _Now:
         self.input = other
         """What the cells run on, where that is another input."""
         self.answer: str | None = None
+        self.last: int | None = None
+        """The last cell of the LM's that was run, as the record numbers it."""
+        self.mark = 0
+        """How much had happened in the kernel then."""
 
     def differ(self, text: str) -> None:
         self.verdict.differences.append(f"node {self.node}: {text}")

@@ -52,6 +52,8 @@ class Question:
     replay: str | None = None
     commands: tuple[Command, ...] = ()
     """``%rlm`` lines above the question, to be done before it."""
+    goes_on: bool = False
+    """Whether the last question goes on, by ``%rlm continue``; ``text`` is a word to the LM."""
 
 
 @dataclass(frozen=True)
@@ -84,6 +86,9 @@ def split(code: str, *, ask: bool = False) -> Cell:
     commands = tuple(command(line.strip()[4:]) for line in lines[:top] if _is_command(line))
     if top < len(lines) and (first := _first_line(lines[top])) is not None:
         return _question(first, "\n".join(lines[top + 1 :]).strip(), commands)
+    if any(c.verb == "continue" for c in commands):
+        others = tuple(c for c in commands if c.verb != "continue")
+        return Question(ANSWER, body(code).strip(), commands=others, goes_on=True)
     modes = [c.value == "ask" for c in commands if c.verb == "mode" and c.value is not None]
     if [ask, *modes][-1]:
         last = max((n for n in range(top) if _is_command(lines[n])), default=-1)

@@ -146,8 +146,11 @@ class Workbench:
         if not silent and (place := self._revival.find(code)) is not None:
             return await self._again(request, place)
         cell = words.split(code, ask=self._desk.mode == "ask")
-        if isinstance(cell, words.Question) and self._revival.on:
-            raise UsageError("a replay goes on, which asks no LM; %rlm verdict ends it")
+        if isinstance(cell, words.Question) and self._revival.on and not cell.goes_on:
+            raise UsageError(
+                "a replay goes on, which asks no LM; %rlm continue lets the LM go on from here, "
+                "%rlm verdict ends it"
+            )
         commands = Commands(
             self._desk, self._revival, self._link, lambda line: self._tell(request, line)
         )
@@ -240,7 +243,7 @@ class Workbench:
     # questions
     async def _answer(self, request: Message, question: words.Question, repl: Repl) -> Reply:
         # The inner kernel sees the question too, for its number and the history.
-        content = {**request["content"], "code": f"%%rlm\n{question.text}"}
+        content = {**request["content"], "code": f"%%rlm\n{question.text or 'continue'}"}
         seen = {**request, "content": content}
         counted = await self._relay(repl, seen, 0, {"question": True})
         if counted.reply is None:
@@ -251,7 +254,11 @@ class Workbench:
             raise asyncio.CancelledError
         number = counted.execution_count
         async with self._shown(request) as readers:
-            result = await self._desk.ask(question, repl, readers)
+            if question.goes_on:
+                where = await self._revival.leave(repl)
+                result = await self._desk.go_on(question.text, where, repl, readers)
+            else:
+                result = await self._desk.ask(question, repl, readers)
         if not result.confirmed or result.response is None:
             return self._unanswered(request, result)
         await self._desk.bind(repl, question.name, result.response)

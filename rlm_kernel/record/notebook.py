@@ -148,6 +148,9 @@ def _origin(origin: dict[str, Any]) -> str:
     run = code(str(origin.get("run")))
     if origin.get("kind") == "rerun":
         return f"The cells of run {run}, run again on another input: no LM wrote them for this one."
+    if origin.get("kind") == "continue":
+        after = f"after its cell {literal(str(origin.get('cell')))}"
+        return f"Goes on from run {run} {after}, with what the human did in the kernel since."
     edited = ", which the human changed" if origin.get("edited") else ""
     return f"Forked from run {run} before its cell {literal(str(origin.get('cell')))}{edited}."
 

@@ -221,7 +221,7 @@ def alone(path: Path) -> Recorded:
         context = about["context"] and RecordedContext(about["context"]["spec"])
         node = RecordedNode(about["node"], about["parent"], context)
         node.answer = about["answer"] if about["confirmed"] else None
-        version = int(about["schema"])
+        version = _version(path, about["schema"])
         contexts = about.get("contexts", [])
         node.happened = list(_happened(notebook, about["cells"], contexts, version))
         node.calls = [_call_of(row) for row in about["calls"]]
@@ -230,6 +230,16 @@ def alone(path: Path) -> Recorded:
         raise RecordError(f"{path}: metadata.rlm is damaged: {error!r}") from error
     problems, notes = _changes_alone(about["cells"], node.cells)
     return Recorded(folder, settings, {node.node: node}, problems, notes)
+
+
+def _version(path: Path, schema: Any) -> int:
+    """Of the format. Raises ``RecordError`` for one that is not known here."""
+    if not isinstance(schema, int) or not 1 <= schema <= VERSION:
+        raise RecordError(
+            f"{path}: it is of version {schema!r} of the format, and versions 1 to {VERSION} are "
+            "known here: update rlm_kernel"
+        )
+    return schema
 
 
 def _changes_alone(
