@@ -11,6 +11,7 @@ import nbformat
 import pytest
 
 from rlm_kernel import RLM, Limits, cli
+from rlm_kernel.digests import RULES
 from rlm_kernel.kernel import grammar
 from rlm_kernel.record import trajectory
 from rlm_kernel.replay import replay
@@ -29,7 +30,7 @@ def test_the_table_of_limits_has_every_limit_with_its_default_and_variable() -> 
 
 def test_every_option_that_is_named_exists(capsys: pytest.CaptureFixture[str]) -> None:
     known = {f"--{option}" for option in grammar.OPTIONS}
-    for command in ("run", "install", "why", "export"):
+    for command in ("run", "install", "fork", "replay", "rerun", "export", "diff", "show"):
         with pytest.raises(SystemExit):
             cli.main([command, "--help"])
         known |= set(re.findall(r"--[\w-]+", capsys.readouterr().out))
@@ -40,6 +41,11 @@ def test_every_word_of_a_notebook_is_in_the_table() -> None:
     [table] = re.findall(r"\| line \| meaning \|\n(.*?)\n\n", README, re.DOTALL)
     told = set(re.findall(r"[\w-]+", " ".join(re.findall(r"`([^`]*)`", table))))
     assert set(grammar.VERBS) - told - {"status"} == set()
+
+
+def test_every_rule_of_a_replay_is_in_the_table() -> None:
+    [table] = re.findall(r"\| rule \| what it forgives \|\n(.*?)\n\n", README, re.DOTALL)
+    assert set(re.findall(r"`(\w+)`", table)) - {"tempfile"} == set(RULES)
 
 
 def test_every_variable_that_is_named_is_a_setting() -> None:
