@@ -28,6 +28,7 @@ from .events import (
     RunEnded,
     Status,
 )
+from .evidence import Evidence
 from .execution import Written, execute
 from .history import Message
 from .lm.client import Reply
@@ -155,11 +156,8 @@ class Node:
         self._calls = LiveCalls(run, task.node, task.depth, child, task.numbers)
         self._dialogue = Dialogue(run, task.node, self.model)
         self._past = run.earlier.of(task.node)
-        self._inputs = {"context"}  # variables that an answer may rest on
+        self._evidence = Evidence()
         self._kind = ""
-        self._checked = False
-        self._seen_output = False
-        self._looked = False
         self._began = False
         self._last: tuple[str, bool] = ("", False)  # source, worth running again
 
@@ -220,7 +218,7 @@ class Node:
             if leave is not None and turn == leave.turn:
                 unrun += _human_words(leave, answer)
             elif answer is not None:
-                doubt = self._doubt(answer)
+                doubt = self._evidence.doubt(answer, remind=self.run.style.remind)
                 if doubt is None or self.run.ledger.tripped or turn == turns:
                     return Outcome("answered", answer, True)
                 self.draft = answer
@@ -257,7 +255,7 @@ class Node:
             for event in await asyncio.to_thread(carried, task.prelude, run.folder):
                 run.emit(event)
         await repl.seed(node_seed(run.seed, task.node))
-        self._inputs.update(repl.names)
+        self._evidence.there(repl.names)
         return info
 
     async def _opened(self, info: ContextInfo, names: list[str]) -> list[Message]:
@@ -266,7 +264,7 @@ class Node:
             self._kind = await self._dialogue.kind(self.task.question)
             return self._opening(info, names)
         self._kind = prompts.kind_of(opening.kind, self.run.style)
-        self._looked = self._seen_output = True  # before it was stopped
+        self._evidence.take_for_granted()
         return list(opening.messages)
 
     def _opening(self, info: ContextInfo, names: list[str]) -> list[Message]:
@@ -348,21 +346,8 @@ class Node:
 
     def _remember(self, source: str, ran: Ran, failed_calls: bool) -> None:
         self.draft = ran.answer or ran.draft or self.draft
-        self._looked = self._looked or any(cells.mentions(source, name) for name in self._inputs)
-        self._seen_output = self._seen_output or bool(ran.outputs)
+        self._evidence.take(source, shown=bool(ran.outputs))
         self._last = source, failed_calls or ran.status not in ("ok", "error")
-
-    def _doubt(self, answer: str) -> str | None:
-        """Why to ask once more before an answer is taken: nothing was read, or nothing shown."""
-        if self._checked:
-            return None
-        self._checked = True
-        shown = answer if len(answer) <= 200 else f"{answer[:200]}…"
-        if not self._looked:
-            return prompts.CHECK_UNREAD.format(answer=shown)
-        if not self._seen_output and self.run.style.remind:
-            return prompts.CHECK_UNSEEN.format(answer=shown)
-        return None
 
     def _feedback(self, reply: Reply, rans: list[Ran], closing: list[str]) -> list[Message]:
         style = self.run.style

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from .announced import announced
 from .byhand import ByHand
 from .contexts import Source
 from .continuing import Before
-from .errors import UsageError
 from .events import (
     ContextInfo,
     Event,
@@ -25,6 +25,7 @@ from .events import (
     Status,
     Usage,
 )
+from .folders import drop_empty, run_folder
 from .loop import Outcome, Task, solve_tree
 from .models import Models, open_models
 from .onward import Onward
@@ -32,7 +33,7 @@ from .places import check_spot
 from .prelude import Numbers, Prelude
 from .recall import again
 from .record.metadata import page
-from .record.recorder import JOURNAL, Recorder, new_run_folder
+from .record.recorder import Recorder
 from .record.summary import summarise
 from .repl import Repl, open_repl
 from .room import Setup
@@ -161,21 +162,8 @@ class Session:
                 )
             return self._models[wanted]
 
-    def _folder(self, out: Path | None) -> Path:
-        if out is None:
-            return new_run_folder(self._cwd or Path.cwd(), time.strftime("%Y%m%d-%H%M%S"))
-        try:
-            out.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise UsageError(
-                f"out={str(out)!r}: the run's folder cannot be made: {error.strerror}; choose "
-                "another one"
-            ) from error
-        if (out / JOURNAL).exists():
-            raise UsageError(
-                f"out={str(out)!r}: the folder holds a run already; choose another one or remove it"
-            )
-        return out.resolve()  # kernels have another working folder
+    def _folder(self, force: InForce | None = None) -> Path:
+        return run_folder(force.settings.out if force else None, self._cwd or Path.cwd())
 
     async def _run(
         self,
@@ -187,9 +175,7 @@ class Session:
         asked: Mapping[str, Any] | None,
         before: Before | None,
     ) -> Result:
-        run, recorder = self._begin(
-            models, force, Recorder(self._folder(force.settings.out)), readers
-        )
+        run, recorder = self._begin(models, force, Recorder(self._folder(force)), readers)
         past: list[Event] = []
         try:
             origin = None if before is None else before.origin
@@ -213,7 +199,7 @@ class Session:
                 self._repl.calls = self.by_hand
                 await self._repl.seed(None)
                 await self._followed(past)
-            _drop_empty(run.folder / "files", "0" if self._persistent else None)
+            drop_empty(run.folder / "files", "0" if self._persistent else None)
             await asyncio.shield(recorder.close())
         return _result(outcome, run, recorder, question)
 
@@ -230,7 +216,7 @@ class Session:
             await check_spot(kernels_of(force).spot(Path()))
             models = await self._open(force)
             tools = await asyncio.to_thread(onward.tools, self._tools)
-            recorder = recorder or Recorder(self._folder(force.settings.out))
+            recorder = recorder or Recorder(self._folder(force))
         except BaseException:
             if recorder is not None:
                 recorder.abandon()
@@ -248,7 +234,7 @@ class Session:
             )
             outcome = await solve_tree(run, task)
         finally:
-            _drop_empty(run.folder / "files", None)
+            drop_empty(run.folder / "files", None)
             await asyncio.shield(recorder.close())
         return _result(outcome, run, recorder, onward.question)
 
@@ -343,7 +329,7 @@ class Session:
         """The record of the human's own cells and their calls."""
         force = self.force
         models = await self._open(force)
-        run, recorder = self._begin(models, force, Recorder(self._folder(None)), [])
+        run, recorder = self._begin(models, force, Recorder(self._folder()), [])
         run.sandbox = lambda: self._repl.sandbox if self._repl is not None else ""
         await self._announce(run, force, ByHand.QUESTION, None)
         return run, recorder
@@ -356,10 +342,9 @@ class Session:
         asked: Mapping[str, Any] | None,
         origin: Mapping[str, Any] | None = None,
     ) -> None:
-        settings = self._described(run, force)
+        settings = await asyncio.to_thread(announced, run, force, trust_html=self.trust_html)
         if origin is not None:
             settings["origin"] = dict(origin)
-        settings["data"] = await asyncio.to_thread(_kept_data, run)
         if asked is not None:
             settings["asked"] = dict(asked)
         run.emit(RunStarted(run.folder.name, question, settings, versions(), time.time()))
@@ -406,26 +391,6 @@ class Session:
             return await self._keep(open_repl(self.by_hand, run.setup("0")))
         return self._repl
 
-    def _described(self, run: Run, force: InForce) -> dict[str, Any]:
-        """The settings as the record keeps them: no key, no address with a password."""
-        settings = force.settings
-        return {
-            "model": run.root.name,
-            "sub_model": run.sub.name,
-            "environment": settings.environment,
-            "sandbox": {} if settings.environment == "local" else settings.sandbox,
-            "kernel": settings.kernel,
-            "prompt": run.style.name,
-            "seed": run.seed,
-            "temperature": run.root.sampling.temperature,
-            "prompt_chars": run.prompt_chars,
-            "max_batch": run.sub.max_batch,
-            "trust_html": self.trust_html,
-            "tools": [tool["name"] for tool in run.tools.functions],
-            "tool_modules": run.tools.modules,
-            "limits": dataclasses.asdict(run.limits),
-        }
-
 
 def _result(outcome: Outcome, run: Run, recorder: Recorder, question: str) -> Result:
     return Result(
@@ -444,21 +409,3 @@ async def _given(repl: Repl, about: Source | str) -> ContextInfo:
         info, _ = await repl.adopt(about)
         return info
     return await repl.set_context(about)
-
-
-def _kept_data(run: Run) -> dict[str, dict[str, Any]]:
-    """Where replay finds the values that the user handed in. Blocks."""
-    kept = {name: run.kept(source) for name, source in run.tools.data.items()}
-    return {
-        name: source.spec() if text is None else {**source.spec(), "text": text}
-        for name, (source, text) in kept.items()
-    }
-
-
-def _drop_empty(files: Path, in_use: str | None) -> None:
-    """Remove the working folders that no cell wrote to; one may be ``in_use``."""
-    if not files.is_dir():
-        return
-    for folder in [*files.iterdir(), files]:
-        if folder.is_dir() and folder.name != in_use and not any(folder.iterdir()):
-            folder.rmdir()

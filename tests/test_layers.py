@@ -17,7 +17,7 @@ ROWS = {
     "alone": {"guest", "relay", "watchdog", "engine", "versions", "clock", "privacy"},
     "pure": {"digests", "limits", "cells"},
     "pure, of those": {"outputs", "prompts", "prelude"},
-    "pure, of outputs": {"provenance"},
+    "pure, of outputs": {"provenance", "evidence"},
     "pure, of these": {"history", "settings", "past"},
     "effects": {
         "contexts",
@@ -39,7 +39,7 @@ ROWS = {
     "policy, of those": {"onward"},
     "policy, of these": {"continuing"},
     "policy, of all": {"loop", "replay", "doctor"},
-    "policy, of the loop": {"byhand", "recall"},
+    "policy, of the loop": {"byhand", "recall", "folders", "announced"},
     "questions": {"session"},
     "faces": {"api", "demo", "kernel"},
     "command": {"cli"},
