@@ -122,6 +122,36 @@ async def test_a_restart_from_the_menu_ends_a_run(
     await book.shows(1, "There are 7 words.")
 
 
+async def test_the_human_stops_a_run_changes_something_and_lets_the_lm_go_on(
+    lab: Lab, page: Page, shoot: Shoot, replies: list[Turns]
+) -> None:
+    (lab.folder / "words.txt").write_text(TEXT)
+    lab.write(
+        "hand.ipynb",
+        "%rlm context words.txt",
+        QUESTION,
+        "n_words = n_words * 100\nprint('mine', n_words)",
+        "%rlm continue\nsay it in hundreds",
+    )
+    turns = Turns(COUNT, FINISH, free=1)
+    replies.append(turns)
+    book = await Notebook(page).open(lab, "hand.ipynb")
+    await book.run(0)
+    await book.run(1)
+    await turns.wait_until_withheld()
+    await book.menu("Kernel", "Interrupt Kernel")
+    await book.shows(1, "KeyboardInterrupt")
+    await book.run(2)
+    await book.shows(2, "mine 700")
+    replies.append(Turns(FINISH))
+    await book.run(3)
+    await book.shows(3, "There are 700 words.")
+    await book.done(3)
+    await shoot("continued")
+    await book.run(4, "answer_, n_words")
+    await book.shows(4, "('There are 700 words.', 700)")
+
+
 KINDS = ("script", "handler", "link", "markdown", "javascript")
 
 
