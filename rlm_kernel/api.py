@@ -105,7 +105,7 @@ class RLM:
 
     async def _go_on(self, found: Callable[[], Onward]) -> Result:
         run = await asyncio.to_thread(found)
-        force = in_force(self._given, limits=self._limits, layers=[run.layer])
+        force = in_force(self._given, limits=self._limits, layers=[run.spoken], config=[run.place])
         self._session = self._session or Session(self._force, self._tools, **self._options)
         return await self._session.go_on(run, force=force)
 

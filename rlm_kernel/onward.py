@@ -30,9 +30,10 @@ from .record.tools import called, modules
 from .settings import LIMIT_NAMES, Layer
 from .tools import Tools
 
-SAME = ("model", "sub_model", "environment", "kernel", "prompt", "temperature")
-SAME_IN_SANDBOX = ("image", "packages", "memory", "cpus", "pids", "tmpfs")
-"""Of a sandbox's settings those that a record decides; whether its code may reach the network or
+SPOKEN = ("model", "sub_model", "prompt", "temperature")
+PLACE = ("environment", "kernel")
+IN_SANDBOX = ("image", "packages", "memory", "cpus", "pids", "tmpfs")
+"""Of a sandbox's settings those that a record may decide; whether its code may reach the network or
 files of this machine is for the user to say."""
 
 
@@ -67,16 +68,25 @@ class Onward:
         return self.earlier.of(ROOT).prelude
 
     @property
-    def layer(self) -> Layer:
-        """The record's settings, for ``in_force``: weaker than options."""
+    def spoken(self) -> Layer:
+        """The LMs of the record and how they are spoken to, for ``in_force``: weaker than
+        options."""
         was = self.started.settings
-        sandbox = was.get("sandbox", {})
-        values = {name: was.get(name) for name in SAME}
-        values |= {name: sandbox.get(name) for name in SAME_IN_SANDBOX}
+        return Layer("the record", {n: was[n] for n in SPOKEN if was.get(n) is not None})
+
+    @property
+    def place(self) -> Layer:
+        """Where cells run and what a run may use, for ``in_force``: weaker than all that the user
+        has set. A record may be a stranger's: its limits are those of a run that is resumed only,
+        but for the depth, on which cells depend."""
+        was = self.started.settings
+        sandbox, limits = was.get("sandbox", {}), was.get("limits", {})
+        values = {name: was.get(name) for name in PLACE}
+        values |= {name: sandbox.get(name) for name in IN_SANDBOX}
         values = {name: value for name, value in values.items() if value not in (None, "", [])}
-        limits = was.get("limits", {})
-        values |= {n: limits[field] for n, field in LIMIT_NAMES.items() if field in limits}
-        return Layer("the record: {name}", values)
+        kept = LIMIT_NAMES if self.origin is None else {"max_depth": "depth"}
+        values |= {name: limits[field] for name, field in kept.items() if field in limits}
+        return Layer("the record", values)
 
     def tools(self, own: Tools) -> Tools:
         """The run's tools, with those of the user's that were called back. Raises ``RecordError``

@@ -101,6 +101,7 @@ def test_the_cells_tell_the_run_in_its_order() -> None:
         "n0-cell-2-calls",
         "n0-cell-2-notices",
         "n0-cell-2-restart",
+        "n0-cell-3-author",
         "n0-cell-3",
         "n0-answer",
         "n0-totals",
@@ -136,9 +137,11 @@ def test_what_ran_before_the_question_stands_before_the_first_turn() -> None:
         "n0-prelude",
         "n0-context-set",
         "n0-cell-1",
+        "n0-cell-2-author",
         "n0-cell-2",
         "n0-cell-2-calls",
         "n0-context-set-2",
+        "n0-cell-3-author",
         "n0-cell-3",
         "n0-turn-1",
         "n0-cell-4",
@@ -147,6 +150,8 @@ def test_what_ran_before_the_question_stands_before_the_first_turn() -> None:
         "n0-totals",
         "n0-verdict",
     ]
+    assert source(made, "cell-2-author") == "###### Written by the LM, earlier"
+    assert source(made, "cell-3-author") == "###### Written by the human"
     assert source(made, "prelude") == "###### Before the question"
     assert "**Context** was set here · str" in source(made, "context-set")
     assert "notes.txt" in source(made, "context-set")

@@ -105,7 +105,7 @@ def _rerun(options: argparse.Namespace) -> int:
 
 def go_on(run: Onward, options: argparse.Namespace) -> int:
     """Carry it out as `rlm run` does a question, and say what was asked anew."""
-    force = settle(options, *OWN, below=[run.layer])
+    force = settle(options, *OWN, below=[run.spoken], last=[run.place])
     result = carry_out(force, options.quiet, lambda session, screen: session.go_on(run, [screen]))
     status = tell(result, options.json)
     if not options.quiet:

@@ -23,9 +23,14 @@ def place_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--env", dest="environment", metavar="NAME", help=" or ".join(ENVIRONMENTS))
 
 
-def settle(options: argparse.Namespace, *without: str, below: Sequence[Layer] = ()) -> InForce:
-    """What the options, but for those ``without``, the layers ``below`` them, the environment and
-    the config files set."""
+def settle(
+    options: argparse.Namespace,
+    *without: str,
+    below: Sequence[Layer] = (),
+    last: Sequence[Layer] = (),
+) -> InForce:
+    """What the options, but for those ``without``, the layers ``below`` them, the environment, the
+    config files and the layers ``last`` of all set."""
     left_out = {"work", *without}
     given = {n: v for n, v in vars(options).items() if n not in left_out and v is not None}
-    return in_force(layers=[Layer("--{option}", given), *below], config=config.load())
+    return in_force(layers=[Layer("--{option}", given), *below], config=[*config.load(), *last])

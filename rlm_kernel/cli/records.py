@@ -130,7 +130,9 @@ def _replay(options: argparse.Namespace) -> int:
 
 
 def _kernels(options: argparse.Namespace) -> Kernels | None:
-    return None if options.environment is None else kernels_of(settle(options, *OWN))
+    """Where the user wants cells to run; None where nothing says so: where they ran."""
+    force = settle(options, *OWN)
+    return kernels_of(force) if "environment" in force.origins else None
 
 
 def _replay_live(options: argparse.Namespace) -> int:

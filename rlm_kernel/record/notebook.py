@@ -225,6 +225,7 @@ def _tell(cells: _Cells, events: list[Event]) -> None:
     ran = _cells_of_turns(events)
     if cells.node.context is not None and any(map(_before_question, events)):
         cells.markdown("prelude", "###### Before the question")
+    author = "human"
     for event in events:
         if isinstance(event, ContextSet):
             cells.markdown("context-set", context_set(event.context))
@@ -239,11 +240,22 @@ def _tell(cells: _Cells, events: list[Event]) -> None:
         elif isinstance(event, CallEnded):
             calls.setdefault(event.cell, []).append(event)
         elif isinstance(event, CellRan):
+            author = _signed(cells, event, author)
             _ran(cells, event, calls.pop(event.cell, []))
         elif isinstance(event, KernelRestarted):
             _restarted(cells, event)
     for number, made in calls.items():  # the cell still runs
         cells.markdown(f"cell-{number}-calls", sub_calls(made, cells.link))
+
+
+def _signed(cells: _Cells, event: CellRan, author: str) -> str:
+    """Say who wrote a cell where that is not the one whom one expects: the human before the
+    question, where ``author`` wrote the last cell, and the LM in its turns."""
+    expected = "lm" if event.turn else author
+    if event.author != expected:
+        who = "Written by the human" if event.author == "human" else "Written by the LM, earlier"
+        cells.markdown(f"cell-{event.cell}-author", f"###### {who}")
+    return event.author if event.turn == 0 else "human"
 
 
 def _before_question(event: Event) -> bool:
