@@ -12,6 +12,7 @@ from rlm_kernel import Limits, UsageError
 from rlm_kernel.errors import LimitReached
 from rlm_kernel.events import RunEnded, Usage
 from rlm_kernel.limits import Ledger
+from rlm_kernel.record import show
 from rlm_kernel.testing import ScriptedLM
 
 MANY = (
@@ -76,8 +77,16 @@ def test_seconds_while_a_cell_runs(tmp_path: Path) -> None:
 
 def test_seconds_while_an_lm_is_waited_for(tmp_path: Path) -> None:
     lm = ScriptedLM([block("print(context)")], latency_s=600.0)
-    ended = _limited(tmp_path, lm, "seconds", seconds=1.0)
+    ended = _limited(tmp_path, lm, "seconds", seconds=5.0)
     assert ended.turns == 1
+
+
+def test_seconds_while_the_kernel_starts(tmp_path: Path) -> None:
+    result = ask(script("print(context)"), tmp_path / "run", max_seconds=0.01)
+    assert (result.status, result.response) == ("limit", None)
+    loaded = show.load(tmp_path / "run")
+    assert (loaded.sealed, loaded.problems) == (True, [])
+    assert show.as_json(loaded)["status"] == "limit"
 
 
 def test_seconds_while_children_run(tmp_path: Path) -> None:

@@ -55,7 +55,7 @@ def _from_journal(path: Path) -> Loaded:
     record = journal.read(path)
     tree = summarise(record.events)
     problems = [str(problem) for problem in record.problems]
-    if not tree.nodes:
+    if not tree.nodes and tree.ended is None:
         problems.append("no node has started in this record")
     if tree.ended is not None and tree.ended.usage.tokens != tree.usage.tokens:
         problems.append(
@@ -173,6 +173,9 @@ def render(loaded: Loaded, console: Console) -> None:
         console.print(drawn)
         if len(tree.nodes) > 1:
             console.print(f"[bold]all[/] · {_sizes(tree.turns, tree.calls, tree.usage)}")
+    elif tree.ended is not None:
+        why = escape(tree.ended.reason or "")
+        console.print(f"[bold]{tree.ended.status}[/] before its kernel was ready: {why}")
     state = {True: "sealed", False: "not sealed", None: "notebook only, no record"}[loaded.sealed]
     console.print(f"{escape(str(loaded.source))}: {state}", style="dim", soft_wrap=True)
     for problem in loaded.problems[:MAX_PROBLEMS]:
@@ -211,7 +214,7 @@ def as_json(loaded: Loaded) -> dict[str, Any]:
     return {
         "run": tree.run,
         "question": tree.question,
-        "status": tree.nodes[0].status if tree.nodes else None,
+        "status": tree.nodes[0].status if tree.nodes else tree.ended and tree.ended.status,
         "answer": tree.nodes[0].answer if tree.nodes else None,
         "confirmed": tree.nodes[0].confirmed if tree.nodes else False,
         "turns": tree.turns,
