@@ -17,6 +17,7 @@ from rlm_kernel.engine import engine
 from rlm_kernel.record import trajectory
 from rlm_kernel.replay import Verdict, replay
 from rlm_kernel.testing import ScriptedLM
+from rlm_kernel.versions import versions
 
 
 def _replay(path: Path) -> Verdict:
@@ -293,3 +294,13 @@ def test_children_draw_other_numbers_than_their_parents_and_each_other(tmp_path:
     result = ask(ScriptedLM(turn), tmp_path / "run", "yes")
     assert len(set(json.loads((result.response or "").replace("'", '"')))) == 3
     _equal(result.trajectory.parent)
+
+
+def test_other_versions_are_named(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = versions() | {"ipython": "1.2.3"}
+    monkeypatch.setattr(trajectory, "versions", lambda: now)
+    verdict = _replay(copy)
+    assert verdict.result == "equal"
+    [note] = verdict.notes
+    assert note.startswith("it was recorded with ipython ")
+    assert note.endswith(", here 1.2.3")

@@ -20,6 +20,7 @@ from ..events import (
     Output,
     RunStarted,
 )
+from ..versions import versions
 from . import ipynb, journal, show
 from .metadata import page
 from .packing import unpack
@@ -148,6 +149,7 @@ def _from_events(folder: Path, events: Iterable[Event], problems: list[str]) -> 
     for event in events:
         if isinstance(event, RunStarted):
             recorded.settings = event.settings
+            recorded.notes += _other_versions(event.versions)
         elif isinstance(event, NodeStarted):
             context = _context_of(event.context)
             recorded.nodes[event.node] = RecordedNode(event.node, event.parent, context)
@@ -229,7 +231,19 @@ def alone(path: Path) -> Recorded:
     except (KeyError, TypeError, AttributeError) as error:
         raise RecordError(f"{path}: metadata.rlm is damaged: {error!r}") from error
     problems, notes = _changes_alone(about["cells"], node.cells)
+    notes += _other_versions(about.get("versions", {}))
     return Recorded(folder, settings, {node.node: node}, problems, notes)
+
+
+def _other_versions(was: dict[str, str]) -> list[str]:
+    """What the run was made with and is not here, in a sentence: outputs may differ by it."""
+    now = versions()
+    differing = [
+        f"{name} {version}, here {now.get(name, 'none')}"
+        for name, version in was.items()
+        if version != now.get(name)
+    ]
+    return [f"it was recorded with {'; '.join(differing)}"] if differing else []
 
 
 def _version(path: Path, schema: Any) -> int:
