@@ -44,7 +44,8 @@ class Before:
 
 
 def before(folder: Path, cell: int | None = None) -> Before:
-    """The run in this folder up to its cell of this number, or to its end. Blocks.
+    """The run in this folder up to its cell of this number (0: before the first), or to its end.
+    Blocks.
 
     Raises ``UsageError`` where there is no record, or no LM wrote in it.
     """
@@ -52,8 +53,8 @@ def before(folder: Path, cell: int | None = None) -> Before:
     past = remembered(folder, events).of(ROOT)
     own = past.own_cells
     last = own[-1].cell if cell is None and own else cell
-    turn = past.cells[last].turn if last is not None else 0
-    done = [each for each in own if each.turn == turn and last is not None and each.cell <= last]
+    turn = past.cells[last].turn if last else 0
+    done = [each for each in own if each.turn == turn and each.cell <= (last or 0)]
     messages = _told(past, turn)
     if not messages:
         raise UsageError(f"{folder}: the LM was told nothing in it: ask the question again")

@@ -17,6 +17,7 @@ from ..contexts import Source
 from ..errors import ReplayDiffers, UsageError
 from ..outputs import cut
 from ..places import check_spot
+from ..prelude import ROOT
 from ..record.figures import counted, spent
 from ..record.markdown import one_line, shorten
 from ..record.trajectory import RecordedCell, RecordedContext
@@ -122,6 +123,7 @@ class Revival:
         repl = await session.renew_kernel(now.replay.opened(kernels, session.by_hand))
         for context in now.course.begin():
             await self._give(now, repl, context)
+        now.mark = len(session.prelude.events)
         if now.input is None:
             repl.calls = now.answers
 
@@ -156,8 +158,9 @@ class Revival:
             now.differ(f"cell {cell.cell} was interrupted")
             raise
         await self._remember(number, cell, ran)
+        now.mark = len(self._desk.session.prelude.events)
         if cell.turn:
-            now.last, now.mark = cell.cell, len(self._desk.session.prelude.events)
+            now.last = cell.cell
         if ran.answer is not None:
             self.answered(ran.answer)
         return ran
@@ -201,6 +204,11 @@ class Revival:
             raise UsageError(
                 "the cells run on another input here, which the LM knows nothing of: ask it anew"
             )
+        if now.node != ROOT or now.found.source.suffix == ".ipynb":
+            raise UsageError(
+                "what the LM was told is in the record beside the root's notebook only: open that "
+                "one, in its run's folder"
+            )
         self._end(repl)
         await repl.seed(None)
         return Left(now.found.recorded.folder, now.last, now.mark)
@@ -240,7 +248,7 @@ class _Now:
         self.input = other
         """What the cells run on, where that is another input."""
         self.answer: str | None = None
-        self.last: int | None = None
+        self.last = 0
         """The last cell of the LM's that was run, as the record numbers it."""
         self.mark = 0
         """How much had happened in the kernel then."""

@@ -127,5 +127,28 @@ def test_a_recorded_run_goes_on_from_a_cell_that_the_human_edits(
     assert front.run("%rlm verdict").error[0] == "UsageError"
 
 
+def test_a_recorded_run_goes_on_from_its_beginning(
+    lm: LM, kernel: RunningKernel, front: Front, tmp_path: Path
+) -> None:
+    recorded = small(tmp_path / "first", "some text", ("print(context)", "FINAL_VAR('all done')"))
+    shutil.copytree(recorded.trajectory.parent, kernel.cwd, dirs_exist_ok=True)
+    front.run("%rlm replay")
+    front.run("made = mine = 'by hand'")
+    lm.say(END)
+    assert front.run("%rlm continue").result == "by hand and by hand"
+    _, told = _last(lm)
+    assert "Question:" in told
+    assert "made = mine = 'by hand'" in told
+
+
+def test_a_notebook_alone_does_not_go_on(
+    kernel: RunningKernel, front: Front, tmp_path: Path
+) -> None:
+    recorded = small(tmp_path / "first", "some text", ("print(context)", "FINAL_VAR('all done')"))
+    shutil.copy(recorded.trajectory, kernel.cwd / "mailed.ipynb")
+    front.run("%rlm replay")
+    assert "in the record beside the root's notebook" in front.run("%rlm continue").error[1]
+
+
 def test_with_nothing_to_go_on_from_it_says_so(front: Front) -> None:
     assert "no question was asked here" in front.run("%rlm continue").error[1]
