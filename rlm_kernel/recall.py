@@ -30,7 +30,7 @@ from .protocol import Call, Slot
 from .record import journal, trajectory
 from .record.recorder import JOURNAL
 from .repl import Ran, Repl
-from .replay import RecordedCalls, Verdict
+from .verdict import RecordedCalls, Verdict
 
 ROOT = "0"
 LOOKED_AT = 200

@@ -35,7 +35,7 @@ ROWS = {
     "pages": {"export"},
     "a kernel for cells": {"repl"},
     "a run": {"run"},
-    "policy": {"calls", "models", "dialogue", "execution", "opening"},
+    "policy": {"calls", "models", "dialogue", "execution", "opening", "verdict"},
     "policy, of those": {"onward"},
     "policy, of these": {"continuing"},
     "policy, of all": {"loop", "replay", "doctor"},

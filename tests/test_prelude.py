@@ -41,11 +41,12 @@ from rlm_kernel.protocol import Nobody
 from rlm_kernel.record import journal, show, trajectory
 from rlm_kernel.record.recorder import Recorder
 from rlm_kernel.repl import Repl, open_repl
-from rlm_kernel.replay import Verdict, replay
+from rlm_kernel.replay import replay
 from rlm_kernel.room import Setup
 from rlm_kernel.run import Kernels, Model, Run
 from rlm_kernel.testing import ScriptedLM
 from rlm_kernel.tools import Tools
+from rlm_kernel.verdict import Verdict
 
 pytestmark = pytest.mark.anyio
 SECONDS = 120.0

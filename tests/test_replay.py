@@ -15,8 +15,9 @@ from asking import ask, block, script
 from rlm_kernel import Limits, RecordError, Result, on_host
 from rlm_kernel.engine import engine
 from rlm_kernel.record import trajectory
-from rlm_kernel.replay import Verdict, replay
+from rlm_kernel.replay import replay
 from rlm_kernel.testing import ScriptedLM
+from rlm_kernel.verdict import Verdict
 from rlm_kernel.versions import versions
 
 

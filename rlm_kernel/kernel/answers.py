@@ -8,8 +8,9 @@ from dataclasses import replace
 
 from ..events import CallEnded, Usage
 from ..protocol import Call, Refused, Slot, identity
-from ..replay import RecordedCalls, Replay
+from ..replay import Replay
 from ..session import Session
+from ..verdict import RecordedCalls
 
 
 class Answers:

@@ -22,9 +22,10 @@ from ..record.figures import counted, spent
 from ..record.markdown import one_line, shorten
 from ..record.trajectory import RecordedCell, RecordedContext
 from ..repl import Ran, Repl
-from ..replay import Replay, Verdict, children_compared, recorded_kernels, replay_nodes
+from ..replay import Replay, children_compared, recorded_kernels, replay_nodes
 from ..run import Kernels, kernels_of
 from ..session import Session
+from ..verdict import Verdict
 from . import finding
 from .answers import Answers
 from .card import answer_bundle, plain

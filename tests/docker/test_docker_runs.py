@@ -13,9 +13,10 @@ from rlm_kernel import RLM, ContextError, Limits, Result, UsageError, cli, on_ho
 from rlm_kernel.engine import engine as core
 from rlm_kernel.events import CellRan, KernelRestarted, NodeStarted
 from rlm_kernel.record import journal, trajectory
-from rlm_kernel.replay import Verdict, replay
+from rlm_kernel.replay import replay
 from rlm_kernel.run import Kernels
 from rlm_kernel.testing import ScriptedLM
+from rlm_kernel.verdict import Verdict
 
 pytestmark = pytest.mark.needs("docker")
 

@@ -10,7 +10,8 @@ from harness import RunningKernel
 
 from rlm_kernel.events import Event
 from rlm_kernel.record import journal, show, trajectory
-from rlm_kernel.replay import Verdict, replay
+from rlm_kernel.replay import replay
+from rlm_kernel.verdict import Verdict
 
 
 def runs(kernel: RunningKernel) -> list[Path]:
