@@ -14,6 +14,7 @@ from .errors import CallRefused, LimitReached, LMError
 from .events import CallEnded, CallStarted, Usage
 from .prelude import Numbers
 from .protocol import Call, Slot, identity, refusal, slot_of
+from .record.blobs import in_folder
 from .run import CallMeter, Run, inlined
 
 Child = Callable[[str, int, str, str | None, tuple[str, bytes]], Awaitable[str]]
@@ -58,7 +59,7 @@ class LiveCalls:
         if call.op != "tool" and len(known) < count:
             self._count(_Place(call, number, key, occurrence, 0), count - len(known))
         self._run.emit(CallStarted(self._node, call.cell, call.op, count))
-        self._recall(call, known.values())
+        await self._recall(call, known.values())
         ask = self._way(call)
         places = [_Place(call, number, key, occurrence, i) for i in range(count) if i not in known]
         asked = await asyncio.gather(*(self._recorded(place, ask) for place in places))
@@ -68,11 +69,11 @@ class LiveCalls:
             raise self._run.ledger.tripped
         return [slots[i] for i in range(count)]
 
-    def _recall(self, call: Call, known: Iterable[CallEnded]) -> None:
+    async def _recall(self, call: Call, known: Iterable[CallEnded]) -> None:
         """Record what the run that this one goes on from was answered, children with all below."""
         for event in known:
             for below in self._run.earlier.subtrees.get(event.child or "", ()):
-                self._run.emit(below)
+                self._run.emit(await asyncio.to_thread(in_folder, below, self._run.folder))
             self._run.emit(replace(event, usage=Usage()))
             if event.op != "tool":
                 self._book(call.cell, slot_of(event))

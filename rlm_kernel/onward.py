@@ -172,7 +172,7 @@ def fork(path: Path, at: int | None, *, edit: str | None = None, note: str | Non
     cell = end if at is None else at
     if cell not in cells and (cell != end or not cells or edit is not None):
         raise UsageError(
-            f"--at {cell}: the run has no such cell; its cells are {_range(cells)}"
+            f"--at {cell}: the run has no such cell; {_range(cells)}"
             + (f", and {end} goes on after the last one" if cells and edit is None else "")
         )
     leave(earlier, cell, edit=edit, note=note)
@@ -182,7 +182,11 @@ def fork(path: Path, at: int | None, *, edit: str | None = None, note: str | Non
 
 
 def _range(cells: list[int]) -> str:
-    return f"{cells[0]} to {cells[-1]}" if cells else "none"
+    if not cells:
+        return "it has none"
+    return (
+        f"its cells are {cells[0]} to {cells[-1]}" if cells[1:] else f"its only cell is {cells[0]}"
+    )
 
 
 def rerun(path: Path, source: Source | None, *, recall: bool = False) -> Onward:

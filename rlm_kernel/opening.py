@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import shutil
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
@@ -17,6 +15,7 @@ from .errors import CallRefused, RecordError
 from .events import CellRan, ContextInfo, ContextSet, Event
 from .past import Past
 from .protocol import Call, Slot, identity, slot_of
+from .record.blobs import in_folder, owned
 from .repl import Repl
 from .run import Run
 
@@ -36,7 +35,7 @@ async def give(run: Run, repl: Repl, source: Source | None, variable: str | None
         assert source is not None, "a task has a source or a variable"
         kept, text = await asyncio.to_thread(run.kept, source)
         info = await repl.set_context(kept)
-    spec = await asyncio.to_thread(_owned, run.recorded(info.spec, text), run.folder)
+    spec = await asyncio.to_thread(owned, run.recorded(info.spec, text), run.folder)
     return replace(info, spec=spec)
 
 
@@ -95,7 +94,7 @@ def carried(prelude: Sequence[Event], folder: Path) -> list[Event]:
     changed nothing. Blocks: it may link or copy files.
     """
     return [
-        _carried(event, folder)
+        in_folder(event, folder)
         for event, after in zip_longest(prelude, prelude[1:])
         if not (isinstance(event, ContextSet) and (_replaces(after) or _stays(event)))
     ]
@@ -108,34 +107,3 @@ def _replaces(event: Event | None) -> bool:
 def _stays(event: ContextSet) -> bool:
     """Whether the context is what the variable ``context`` held already."""
     return event.context.spec.get("variable") == "context"
-
-
-def _carried(event: Event, folder: Path) -> Event:
-    if not isinstance(event, ContextSet):
-        return event
-    spec = _owned(event.context.spec, folder)
-    if spec is event.context.spec:
-        return event
-    return replace(event, context=replace(event.context, spec=spec))
-
-
-def _owned(spec: dict[str, Any], folder: Path) -> dict[str, Any]:
-    """The spec with its bytes in the blobs of ``folder`` if they are in those of another run."""
-    path = Path(spec.get("path") or "")
-    if "text" in spec or path.parent.name != "blobs" or path.name != spec.get("sha256"):
-        return spec
-    own = folder / "blobs" / path.name
-    if not own.exists() and path.exists():
-        own.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        _linked(path, own)
-    return {**spec, "path": None} if own.exists() else spec
-
-
-def _linked(path: Path, own: Path) -> None:
-    """Blobs never change, so a link will do; another file system wants a copy."""
-    try:
-        os.link(path, own)
-    except OSError:
-        part = own.with_name(f"{own.name}.{os.getpid()}.part")
-        shutil.copyfile(path, part)
-        part.replace(own)

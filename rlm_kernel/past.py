@@ -23,7 +23,7 @@ from .events import (
     Replied,
     Usage,
 )
-from .prelude import ROOT, Numbers
+from .prelude import ROOT, Numbers, placed
 
 Place = tuple[int, str, int]
 """A call's place in a node: cell, key, occurrence."""
@@ -120,7 +120,7 @@ class Earlier:
 def remembered(folder: Path, events: Iterable[Event]) -> Earlier:
     """All of a record. A cell that was interrupted, and what came after it, happens anew."""
     earlier = Earlier(folder)
-    for event in events:
+    for event in (_placed(each, folder) for each in events):
         name = getattr(event, "node", None)
         if name is None:
             continue
@@ -134,6 +134,13 @@ def remembered(folder: Path, events: Iterable[Event]) -> Earlier:
         if stopped:
             _forget(past, after=min(stopped))
     return earlier
+
+
+def _placed(event: Event, folder: Path) -> Event:
+    """With the path of a context that is in the blobs of the record: another run may take it."""
+    if isinstance(event, NodeStarted | ContextSet) and event.context is not None:
+        return dataclasses.replace(event, context=placed(event.context, folder))
+    return event
 
 
 def _above(name: str) -> Iterator[str]:

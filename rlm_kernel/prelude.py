@@ -80,7 +80,7 @@ class Prelude:
         known = time, info.spec.get("sha256")
         if known not in self._contexts:
             self._contexts.add(known)
-            self._events.append(ContextSet(ROOT, _placed(info, folder), time))
+            self._events.append(ContextSet(ROOT, placed(info, folder), time))
 
     def _restarted(self) -> None:
         """All is lost but the context: the new kernel has it, or the copy of the variable."""
@@ -92,7 +92,7 @@ class Prelude:
                 self._events.append(replace(last, context=replace(last.context, spec=spec)))
 
 
-def _placed(info: ContextInfo, folder: Path | None) -> ContextInfo:
+def placed(info: ContextInfo, folder: Path | None) -> ContextInfo:
     """With the path of what stands in the run's own blobs, which its own record leaves out."""
     digest = info.spec.get("sha256")
     if folder is None or digest is None or "text" in info.spec:

@@ -175,6 +175,21 @@ def test_a_record_that_was_changed_is_no_ground_to_go_on_from(copy: Path) -> Non
         rlm.fork(copy, 3)
 
 
+def test_contexts_of_children_go_along_with_a_fork(tmp_path: Path) -> None:
+    def turn(messages: list[dict[str, Any]]) -> str:
+        if ": child?" in messages[1]["content"]:
+            return block("print(len(context))\nFINAL_VAR(context[-3:])")
+        return block("print(rlm_query('child?', context * 20_000))")
+
+    first = ask(ScriptedLM(turn), tmp_path / "first", "some text", max_turns=1)
+    with RLM(model=_live("FINAL_VAR('all done')"), out=tmp_path / "fork") as rlm:
+        fork = rlm.fork(first.trajectory)
+    assert fork.response == "all done"
+    shutil.rmtree(tmp_path / "first")
+    check_whole(fork)
+    assert _verdict(fork) == ("equal", [])
+
+
 # resume
 def _lines(run: Result) -> int:
     return len((run.trajectory.parent / "journal.jsonl").read_bytes().splitlines())
