@@ -107,7 +107,9 @@ def test_exit_ends_the_inner_kernel_and_the_next_cell_works(front: Front) -> Non
 
 def test_two_front_ends_hear_all_and_get_each_their_own(kernel: RunningKernel) -> None:
     one, two = kernel.front(), kernel.front()
-    first, second = one.start("print('by one'); input('one? ')"), two.start("input('two? ')")
+    first = one.start("print('by one'); input('one? ')")
+    one.hear(first, "by one")  # two connections: what is sent first need not come first
+    second = two.start("input('two? ')")
     assert one.asked_input()["content"]["prompt"] == "one? "
     assert not two.was_asked_input()
     one.type("I")
