@@ -22,7 +22,7 @@ from .threads import cell_now, current_cell, mark_threads
 from .tools import define, findable
 from .values import Folder, dump, load, plain, snapshot
 from .wire import HEADER, MAX_HEADER, Line, pack, unpack_header
-from .writers import Writers
+from .writers import Writers, lose_no_output
 
 __all__ = [
     "HEADER",
@@ -383,6 +383,7 @@ def boot(path):
         config = json.load(file)
     os.unlink(path)
     mark_threads()
+    lose_no_output(get_ipython().kernel)
     _guest = Guest(get_ipython(), config)
 
 

@@ -8,7 +8,17 @@ import asyncio
 import sys
 import threading
 
+import zmq
+
 HELD_CHARS = 65_536
+
+
+def lose_no_output(kernel):
+    """Let outputs wait for a reader that lags. ipykernel's socket drops what is over zmq's 1,000
+    messages, which a busy machine is enough for."""
+    thread = kernel.iopub_thread
+    if thread is not None:  # its socket is to be touched on its own thread only
+        thread.schedule(lambda: thread.socket.setsockopt(zmq.XPUB_NODROP, 1))
 
 
 class Writers:

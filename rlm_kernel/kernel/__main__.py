@@ -10,8 +10,17 @@ from ..privacy import hide_from_children
 from .outer import RLMKernel
 
 
+HELD_MESSAGES = 100_000
+"""How many outputs wait for a front end that is slow to read. ipykernel keeps zmq's 1,000, which a
+cell fills no faster than it runs; what we pass on comes in bursts, and zmq drops what is over."""
+
+
 class RLMKernelApp(IPKernelApp):
     """ipykernel's application, for a kernel that runs no code itself."""
+
+    def init_iopub(self, context: Any) -> None:
+        context.sndhwm = HELD_MESSAGES
+        super().init_iopub(context)
 
     def init_control(self, context: Any) -> None:
         """Leave out the thread for subshells: without them the kernel would answer on its socket

@@ -170,3 +170,31 @@ def test_a_fault_of_ours_still_gives_an_error_and_a_line_in_the_log(tmp_path: Pa
         assert outcome.error[0] == "ZeroDivisionError"
         assert "fault of rlm_kernel" in outcome.error[1]
         assert "Traceback" in kernel.log
+
+
+def test_no_output_is_lost_while_the_kernel_cannot_take_it(tmp_path: Path) -> None:
+    go, shown = tmp_path / "go", tmp_path / "shown"
+    source = (
+        "import os\nprint('begun')\n"
+        f"with open({str(shown)!r}, 'ab', buffering=0) as file:\n"
+        f"    while not os.path.exists({str(go)!r}): os.sched_yield()\n"
+        "    for n in range(5_000): display(n); file.write(b'.')"
+    )
+    with running_kernel(tmp_path) as kernel:
+        front = kernel.front()
+        request = front.start(source)
+        front.hear(request, "begun")
+        os.kill(kernel.pid, signal.SIGSTOP)
+        try:
+            go.touch()
+            sizes = [0]
+
+            def stands_still() -> bool:
+                sizes.append(shown.stat().st_size)
+                return sizes[-1] > 500 and sizes[-1] == sizes[-2]
+
+            front.until(stands_still, "the cell to wait for the kernel, or to end")
+        finally:
+            os.kill(kernel.pid, signal.SIGCONT)
+        said = front.finish(request).of("display_data")
+        assert [m["content"]["data"]["text/plain"] for m in said] == [str(n) for n in range(5_000)]
