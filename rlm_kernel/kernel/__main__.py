@@ -9,7 +9,6 @@ from ipykernel.kernelapp import IPKernelApp
 from ..privacy import hide_from_children
 from .outer import RLMKernel
 
-
 HELD_MESSAGES = 100_000
 """How many outputs wait for a front end that is slow to read. ipykernel keeps zmq's 1,000, which a
 cell fills no faster than it runs; what we pass on comes in bursts, and zmq drops what is over."""
