@@ -17,7 +17,7 @@ def announced(run: Run, force: InForce, *, trust_html: bool) -> dict[str, Any]:
         "model": run.root.name,
         "sub_model": run.sub.name,
         "environment": settings.environment,
-        "sandbox": {} if settings.environment == "local" else settings.sandbox,
+        "sandbox": settings.sandbox,
         "kernel": settings.kernel,
         "prompt": run.style.name,
         "seed": run.seed,

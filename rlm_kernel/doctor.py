@@ -7,7 +7,6 @@ import dataclasses
 import tempfile
 import time
 from collections.abc import Awaitable, Callable
-from contextlib import closing
 from pathlib import Path
 
 from rich.console import Console
@@ -18,8 +17,7 @@ from .errors import RLMError
 from .limits import Ledger, Limits
 from .models import Models, open_models
 from .places import open_place
-from .provisioners.engine import connect
-from .provisioners.strays import strays
+from .provisioners.vendors import VENDORS, Vendor
 from .run import CallMeter, Model, kernels_of
 from .settings import LIMIT_NAMES, SECRETS, InForce, unknown_variables
 
@@ -40,8 +38,9 @@ async def examine(force: InForce, console: Console) -> bool:
     what = f"kernel {force.settings.kernel}" if where == "local" else f"kernel in {where}"
     good = await _tried(console, what, kernel)
 
-    if where == "docker":
-        good &= await _tried(console, "containers", _strays)
+    if where in VENDORS:
+        vendor = VENDORS[where]
+        good &= await _tried(console, vendor.things, lambda: _strays(vendor))
 
     async def models() -> str:
         nonlocal good
@@ -52,14 +51,10 @@ async def examine(force: InForce, console: Console) -> bool:
     return await _tried(console, "LM", models) and good
 
 
-async def _strays() -> str:
-    def look() -> str:
-        with closing(connect()) as client:
-            found = strays(client)
-        names = ", ".join(stray.name for stray in found)
-        return f"left behind: {names}; `rlm clean` removes them" if found else "none left behind"
-
-    return await asyncio.to_thread(look)
+async def _strays(vendor: Vendor) -> str:
+    found = await asyncio.to_thread(vendor.strays)
+    remedy = "`rlm clean` removes them"
+    return f"left behind: {', '.join(found)}; {remedy}" if found else "none left behind"
 
 
 async def _try_both(console: Console, models: Models) -> bool:

@@ -247,7 +247,8 @@ class KernelRestarted:
 
 @dataclass(frozen=True)
 class NodeEnded:
-    """``confirmed`` is false for the best answer so far of a run that hit a limit."""
+    """``confirmed`` is false for the best answer so far of a run that hit a limit. ``usage`` is
+    what the node's sandbox cost, where it has one that costs."""
 
     kind: ClassVar[str] = "node_ended"
     node: str
@@ -256,6 +257,7 @@ class NodeEnded:
     confirmed: bool
     reason: str | None
     time: float
+    usage: Usage = field(default_factory=Usage)
 
 
 @dataclass(frozen=True)

@@ -145,3 +145,23 @@ class Ledger:
     def book(self, usage: Usage) -> None:
         """Add what a request used, failed attempts included. Never raises."""
         self.usage = self.usage + usage
+
+
+class Rent:
+    """What a node's sandbox costs by the second, booked as it grows."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self.usage = Usage()
+        """All of it so far."""
+        self._ledger = ledger
+        self._paid_until = time.monotonic()
+
+    def pay(self, rate: float | None) -> None:
+        """For the time since the last payment, in US dollars a second; None where the price is not
+        known, which counts once."""
+        now = time.monotonic()
+        seconds, self._paid_until = now - self._paid_until, now
+        unknown = int(rate is None and not self.usage.unpriced)
+        due = Usage(cost=seconds * (rate or 0.0), unpriced=unknown)
+        self.usage = self.usage + due
+        self._ledger.book(due)

@@ -31,6 +31,7 @@ from .events import (
 from .evidence import Evidence
 from .execution import Written, execute
 from .history import Message
+from .limits import Rent
 from .lm.client import Reply
 from .opening import carried, give, relive
 from .outputs import text_of
@@ -159,6 +160,7 @@ class Node:
         self._evidence = Evidence()
         self._kind = ""
         self._began = False
+        self._rent = Rent(run.ledger)
         self._last: tuple[str, bool] = ("", False)  # source, worth running again
 
     # the loop
@@ -169,6 +171,7 @@ class Node:
         no such variable, no engine, no room for the context.
         """
         outcome = Outcome("failed", None, False, "an error of rlm_kernel itself")
+        self._rent = Rent(self.run.ledger)
         try:
             async with AsyncExitStack() as stack:
                 if repl is None:
@@ -177,6 +180,7 @@ class Node:
                     )
                 repl.calls = self._calls
                 self._share(repl)
+                stack.callback(lambda: self._rent.pay(repl.rate))
                 outcome = await self._turns(repl)
         except asyncio.CancelledError:
             tripped = self.run.ledger.seconds_left is not None and self.run.ledger.seconds_left <= 0
@@ -192,7 +196,8 @@ class Node:
         except RLMError as error:
             outcome = Outcome("failed", self.draft, False, str(error))
         finally:
-            self.run.emit(NodeEnded(self.task.node, *_fields(outcome), time.time()))
+            ended = NodeEnded(self.task.node, *_fields(outcome), time.time(), self._rent.usage)
+            self.run.emit(ended)
         return outcome
 
     def _share(self, repl: Repl) -> None:
@@ -316,6 +321,7 @@ class Node:
         cell = next(self.task.numbers.cells)
         written = Written(self.task.node, cell, turn, source, author)
         ran = await execute(repl, written, self.run.emit, lambda ran: self._noticed(cell, ran))
+        self._rent.pay(repl.rate)
         self._remember(source, ran, bool(self._calls.failed[cell]))
         self._check_strategy(cell, ran)
         return ran

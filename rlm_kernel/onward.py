@@ -33,8 +33,8 @@ from .tools import Tools
 SPOKEN = ("model", "sub_model", "prompt", "temperature")
 PLACE = ("environment", "kernel")
 IN_SANDBOX = ("image", "packages", "memory", "cpus", "pids", "tmpfs")
-"""Of a sandbox's settings those that a record may decide; whether its code may reach the network or
-files of this machine is for the user to say."""
+"""Of a sandbox's settings those that a record may decide. Whether its code may reach the network,
+files of this machine or secrets, and what it is given that costs more, is for the user to say."""
 
 
 @dataclass(frozen=True)

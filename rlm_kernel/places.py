@@ -19,10 +19,7 @@ from typing import Any, Protocol
 from .broker import Address
 from .errors import ContextError
 from .inner import Kernel, check_kernelspec, open_kernel, open_sandbox
-from .provisioners.engine import connect
-
-PROVISIONERS = {"docker": "rlm-docker"}
-"""The kernel provisioner of each environment but ``local``."""
+from .provisioners.vendors import VENDORS
 
 
 @dataclass(frozen=True)
@@ -48,6 +45,8 @@ class Place(Protocol):
     """What a further kernel names to join this one's sandbox; empty where there is none."""
     carries: bool
     """Whether what is ``put`` there is a copy, which the kernel may remove once it is read."""
+    rate: float | None
+    """What it costs, in US dollars a second; None where that is not known."""
 
     async def put(self, name: str, source: Path | bytes) -> str:
         """Make bytes, a file or a folder readable there. Raises ``ContextError``."""
@@ -67,6 +66,7 @@ class _Here:
 
     sandbox = ""
     carries = False
+    rate: float | None = 0.0
 
     def __init__(self, kernel: Kernel, folder: Path) -> None:
         self.kernel = kernel
@@ -96,7 +96,8 @@ class _Elsewhere:
     def __init__(self, kernel: Kernel, folder: Path, sandbox: Mapping[str, Any]) -> None:
         self.kernel = kernel
         self.folder = folder
-        self.sandbox = kernel.provisioner.container
+        self.sandbox = kernel.provisioner.sandbox
+        self.rate = kernel.provisioner.rate
         self._carrier = kernel.provisioner.carrier
         self._room = sandbox.get("tmpfs")
 
@@ -123,11 +124,12 @@ class _Elsewhere:
 
 
 async def check_spot(spot: Spot) -> None:
-    """Before anything is recorded: raises ``UsageError`` where no kernel can be had there."""
+    """Before anything is recorded: raises ``UsageError`` where no kernel can be had there, and
+    ``KernelStartError`` where whoever runs the place does not answer."""
     if spot.environment == "local":
         check_kernelspec(spot.kernel_name)
     else:
-        (await asyncio.to_thread(connect)).close()
+        await asyncio.to_thread(VENDORS[spot.environment].check)
 
 
 @asynccontextmanager
@@ -141,6 +143,8 @@ async def open_place(spot: Spot) -> AsyncIterator[Place]:
         ) as (kernel, folder):
             yield _Here(kernel, folder)
     else:
-        name = PROVISIONERS[spot.environment]
-        async with open_sandbox(name, spot.sandbox, env=spot.env) as (kernel, folder):
-            yield _Elsewhere(kernel, folder, spot.sandbox)
+        vendor = VENDORS[spot.environment]
+        # A record of one environment may be replayed in another.
+        config = {n: v for n, v in spot.sandbox.items() if n in vendor.options}
+        async with open_sandbox(vendor.provisioner, config, env=spot.env) as (kernel, folder):
+            yield _Elsewhere(kernel, folder, config)

@@ -99,6 +99,11 @@ class Repl:
         return self._live.sandbox
 
     @property
+    def rate(self) -> float | None:
+        """See ``places.Place``."""
+        return self._room.rate if self._room is not None else 0.0
+
+    @property
     def names(self) -> list[str]:
         """The variables that cells made so far, oldest first, as of the last cell."""
         return list(self._names)

@@ -48,6 +48,7 @@ class Room:
         self.kernel = place.kernel
         self._place = place
         self.sandbox = place.sandbox
+        self.rate = place.rate
         self._told: asyncio.Future[broker.Request] | None = None
 
     def told(self, request: broker.Request) -> None:

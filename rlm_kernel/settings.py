@@ -32,14 +32,30 @@ LIMIT_NAMES = {
     "max_in_flight": "in_flight",
     "max_kernels": "kernels",
 }
-ENVIRONMENTS = ("local", "docker")
+ENVIRONMENTS = ("local", "docker", "modal")
 CHOICES = {
     "prompt": tuple(STYLES),
     "environment": ENVIRONMENTS,
     "network": ("none", "bridge"),
     "children": ("own", "shared"),
+    "transport": ("exec", "http"),
 }
 """The values of settings that have few."""
+_EVERY_SANDBOX = ("image", "packages", "network", "memory", "cpus", "pids", "mounts")
+SANDBOX = {
+    "docker": (*_EVERY_SANDBOX, "tmpfs"),
+    "modal": (
+        *_EVERY_SANDBOX,
+        "app",
+        "transport",
+        "gpu",
+        "region",
+        "secrets",
+        "sandbox_seconds",
+    ),
+}
+"""The settings of each environment that has a sandbox, by the names its provisioner has for them.
+"""
 SECRETS = ("api_key", "sub_api_key")
 MEANINGS = {
     "model": "the LM that writes the cells",
@@ -60,13 +76,19 @@ MEANINGS = {
     "pass_env": "names of environment variables that cells are given besides the usual ones",
     "image": "a sandbox's image; by default one is built on first use",
     "packages": "Python packages that are put into a sandbox's image",
-    "network": "none or bridge: whether code in a container reaches the network",
+    "network": "none or bridge: whether code in a sandbox reaches the network",
     "memory": "a sandbox's limit of memory, such as 2g",
     "cpus": "a sandbox's limit of processor time, in processors",
     "pids": "a sandbox's limit of processes and threads",
     "tmpfs": "the size of a container's /work and /tmp, such as 1g",
-    "mounts": "folders and files that code in a container may read, each at /mnt/NAME",
-    "children": "own or shared: whether a child has a container of its own or uses the root's",
+    "mounts": "folders and files that code in a sandbox may read, each at /mnt/NAME",
+    "children": "own or shared: whether a child has a sandbox of its own or uses the root's",
+    "app": "the Modal app that sandboxes belong to",
+    "transport": "exec or http: how a Modal sandbox is reached",
+    "gpu": "the GPU of a Modal sandbox, such as L4 or H100:2",
+    "region": "where a Modal sandbox runs, such as eu",
+    "secrets": "names of Modal secrets that code in a sandbox may read",
+    "sandbox_seconds": "seconds after which Modal ends a sandbox, whatever becomes of us",
     "max_turns": "LM replies in each node",
     "max_depth": "levels of children",
     "max_calls": "sub-calls and children",
@@ -79,7 +101,15 @@ MEANINGS = {
 }
 """Every name that can be set, in the words of help texts."""
 
-_LEAST = {"temperature": 0, "output_tokens": 1, "window": 1, "retries": 0, "cpus": 0.01, "pids": 1}
+_LEAST = {
+    "temperature": 0,
+    "output_tokens": 1,
+    "window": 1,
+    "retries": 0,
+    "cpus": 0.01,
+    "pids": 1,
+    "sandbox_seconds": 10,
+}
 _OTHER_VARIABLES = {"RLM_CACHE", "RLM_NODE"}
 _KEY_VARIABLES = {"RLM_API_KEY", "RLM_SUB_API_KEY", "OPENAI_API_KEY"}
 
@@ -116,14 +146,20 @@ class Settings:
     tmpfs: str = "1g"
     mounts: tuple[str, ...] = ()
     children: str = "own"
+    app: str = "rlm-kernel"
+    transport: str = "exec"
+    gpu: str | None = None
+    region: str | None = None
+    secrets: tuple[str, ...] = ()
+    sandbox_seconds: int = 3600
 
     @property
     def sandbox(self) -> dict[str, Any]:
-        """What the provisioner of a sandbox is told."""
-        same = ("network", "memory", "cpus", "pids", "tmpfs")
-        chosen = {"image": self.image or "", "packages": list(self.packages)}
-        mounts = {"mounts": mounted(self.mounts)} if self.mounts else {}
-        return chosen | mounts | {name: getattr(self, name) for name in same}
+        """What the provisioner of the environment's sandbox is told; empty where there is none."""
+        values = {name: getattr(self, name) for name in SANDBOX.get(self.environment, ())}
+        values |= {"mounts": mounted(self.mounts)} if "mounts" in values else {}
+        lists = {n: list(v) for n, v in values.items() if isinstance(v, tuple)}
+        return {n: v for n, v in (values | lists).items() if v not in (None, {}, [])}
 
     @property
     def embedded(self) -> bool:

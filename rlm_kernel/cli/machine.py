@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from contextlib import closing
 from typing import Any
 
 from rich.console import Console
@@ -56,11 +55,13 @@ def _install_parser(commands: Any) -> None:
 def _clean_parser(commands: Any) -> None:
     clean = commands.add_parser(
         "clean",
-        help="remove containers whose process is gone",
-        description="Remove the containers of rlm_kernel on this machine's Docker engine whose "
-        "process has ended without removing them. `rlm doctor --env docker` lists them.",
+        help="remove containers or sandboxes whose process is gone",
+        description="Remove the containers of rlm_kernel on this machine's Docker engine, or its "
+        "sandboxes at Modal, whose process on this machine has ended without removing them. "
+        "`rlm doctor --env NAME` lists them.",
     )
     clean.set_defaults(work=_clean)
+    clean.add_argument("--env", choices=("docker", "modal"), default="docker", help="or modal")
 
 
 def _doctor(options: argparse.Namespace) -> int:
@@ -78,13 +79,11 @@ def _fetch(options: argparse.Namespace) -> int:
 
 
 def _clean(options: argparse.Namespace) -> int:
-    from ..provisioners.engine import connect
-    from ..provisioners.strays import remove_strays
+    from ..provisioners.vendors import VENDORS
 
-    with closing(connect()) as client:
-        removed = remove_strays(client)
+    removed = VENDORS[options.env].remove_strays()
     for stray in removed:
-        print(f"{stray.name} ({stray.state}, {stray.image})")
+        print(stray)
     print(f"{len(removed)} removed")
     return ANSWERED
 

@@ -13,13 +13,15 @@ ANSWERED, FAILED, USAGE, LIMIT, INTERRUPTED = 0, 1, 2, 3, 130
 _PLACE_OPTIONS = {
     "kernel": "NAME", "image": "NAME", "packages": "NAMES", "network": "MODE", "memory": "SIZE",
     "cpus": "N", "pids": "N", "tmpfs": "SIZE", "mounts": "PATHS", "children": "HOW",
+    "app": "NAME", "transport": "HOW", "gpu": "NAME", "region": "NAME", "secrets": "NAMES",
+    "sandbox-seconds": "N",
 }  # fmt: skip
 
 
 def place_options(parser: argparse.ArgumentParser) -> None:
     """Where cells run, and what a sandbox is given."""
     for name, metavar in _PLACE_OPTIONS.items():
-        parser.add_argument(f"--{name}", metavar=metavar, help=MEANINGS[name])
+        parser.add_argument(f"--{name}", metavar=metavar, help=MEANINGS[name.replace("-", "_")])
     parser.add_argument("--env", dest="environment", metavar="NAME", help=" or ".join(ENVIRONMENTS))
 
 

@@ -79,6 +79,9 @@ class RelayProvisioner(KernelProvisionerBase):
     silence = Float(
         60.0, config=True, help="Seconds without a sign of life after which the place is given up."
     )
+    patience = Float(
+        600.0, config=True, help="Seconds after which a relay that hears nothing from here ends."
+    )
 
     carrier: Carrier | None = None
     ports_cached = False
@@ -126,6 +129,7 @@ class RelayProvisioner(KernelProvisionerBase):
             max_message=self.max_message,
             max_put=self.max_put,
             silence_s=self.silence,
+            patience_s=self.patience,
         )
         try:
             pipe = await self.open_pipe()
@@ -135,6 +139,24 @@ class RelayProvisioner(KernelProvisionerBase):
             await asyncio.shield(self._release())
             raise
         return self.connection_info
+
+    @property
+    def sandbox(self) -> str:
+        """The place's name, for another kernel to join it; empty before the start, after the end,
+        and where there is none."""
+        return ""
+
+    @property
+    def rate(self) -> float | None:
+        """What the place costs, in US dollars a second; None where that is not known."""
+        return 0.0
+
+    async def reason(self) -> str:
+        """Why the kernel is gone, in the words of whoever runs the place where it knows more than
+        the relay could say; empty while it runs and after ``cleanup``."""
+        if self.carrier is None or not self.carrier.exited.done():
+            return ""
+        return self.carrier.reason
 
     # the kernel's life
     @property

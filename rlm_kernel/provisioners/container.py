@@ -12,7 +12,8 @@ from typing import Any
 from ..errors import KernelStartError, RLMError, UsageError
 from .attached import DockerPipe
 from .engine import plain_errors
-from .strays import HOST_LABEL, LABEL, host_mark, remove
+from .marks import host_mark
+from .strays import HOST_LABEL, LABEL, remove
 
 WORK = "/work"
 REASON_SECONDS = 2.0

@@ -16,7 +16,8 @@ from .base import BOOTSTRAP, RelayProvisioner
 from .carrier import Pipe
 from .container import Box, Place, SharedPlace
 from .engine import connect
-from .reaper import REAPER
+from .marks import host_mark
+from .reaper import REAPERS
 
 
 class DockerProvisioner(RelayProvisioner):
@@ -85,7 +86,7 @@ class DockerProvisioner(RelayProvisioner):
             return
         recipe = images.Recipe(self.image, self.base, tuple(self.packages))
         self._image = images.ready_image(self._client, recipe, self.log.info)
-        REAPER.watch(f"{strays.HOST_LABEL}={strays.host_mark()}")
+        REAPERS["docker"].watch(f"{strays.HOST_LABEL}={host_mark()}")
         self.place = Place(self._client, self._box(), f"rlm-{uuid.uuid4().hex[:12]}")
 
     def _box(self) -> Box:
@@ -136,13 +137,10 @@ class DockerProvisioner(RelayProvisioner):
             client.close()
 
     @property
-    def container(self) -> str:
-        """Its name on the engine, for ``join``; empty before the start and after the end."""
+    def sandbox(self) -> str:
         return self.place.name if self.place is not None else ""
 
     async def reason(self) -> str:
-        """Why the kernel is gone, in the words of the engine where it knows more than the relay
-        could say; empty while it runs and after ``cleanup``."""
         if self.carrier is None or self.place is None or not self.carrier.exited.done():
             return ""
         said = self.carrier.reason

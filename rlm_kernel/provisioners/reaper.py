@@ -1,28 +1,33 @@
-"""Removes a process's containers once it is gone, however it ended.
+"""Removes a process's containers and sandboxes once it is gone, however it ended.
 
-The containers' own pipes do so too, but for one that was made and not yet started, or whose first
+Their own pipes end them too, but for one that was made and not yet started, or whose first
 process hangs. ``Reaper`` starts this same file as a small process of a session of its own; end of
-file on its standard input means that the host died, kill -9 included. The Docker SDK, which takes
-30 MB, is loaded only then.
+file on its standard input means that the host died, kill -9 included. An SDK, which takes 30 MB
+and more, is loaded only then.
 """
 
 from __future__ import annotations
 
 import atexit
+import ctypes
 import os
 import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from importlib import import_module
 from select import POLLIN, poll
 from typing import Any
 
 QUIET_S = 5.0
-"""A container that was being made when the host died can come to be after the first look."""
+"""What was being made when the host died can come to be after the first look."""
 GIVE_UP_S = 60.0
 LOOK_S = 0.3
+KEPT = ("PATH", "HOME", "LANG", "VIRTUAL_ENV", "PYTHONPATH", "LD_LIBRARY_PATH")
+KEPT_PREFIXES = ("DOCKER_", "MODAL_", "SSL_CERT_", "XDG_")
+PR_SET_DUMPABLE = 4
 
 
 def wait_for_end(pid: int) -> None:
@@ -38,16 +43,16 @@ def wait_for_end(pid: int) -> None:
     poller.poll()
 
 
-def remove_all(label: str) -> None:
-    """Remove containers with this label until none has come for a while."""
+def remove_all(remove_found: Callable[[str], bool], selector: str) -> None:
+    """Remove what carries this label or tag until none has come for a while."""
     began = quiet_since = time.monotonic()
     while time.monotonic() - quiet_since < QUIET_S and time.monotonic() - began < GIVE_UP_S:
-        if _remove_found(label):
+        if remove_found(selector):
             quiet_since = time.monotonic()
         time.sleep(LOOK_S)
 
 
-def _remove_found(label: str) -> bool:
+def _remove_containers(label: str) -> bool:
     """False when there was none; an engine that does not answer may have some."""
     docker = import_module("docker")
     try:
@@ -61,16 +66,38 @@ def _remove_found(label: str) -> bool:
     return bool(found)
 
 
-class Reaper:
-    """The host's end. One process a host process, started before the first container is made."""
+def _remove_sandboxes(tag: str) -> bool:
+    """As for containers."""
+    modal = import_module("modal")
+    name, _, value = tag.partition("=")
+    found = []
+    try:
+        for sandbox in modal.Sandbox.list(tags={name: value}):
+            found.append(sandbox)
+            sandbox.terminate()
+    except (modal.exception.Error, OSError):
+        return True
+    return bool(found)
 
-    def __init__(self) -> None:
+
+REMOVERS: dict[str, Callable[[str], bool]] = {
+    "docker": _remove_containers,
+    "modal": _remove_sandboxes,
+}
+
+
+class Reaper:
+    """The host's end. One process a host process and SDK, started before the first thing is made
+    with it."""
+
+    def __init__(self, sdk: str) -> None:
+        self._sdk = sdk
         self._process: subprocess.Popen[bytes] | None = None
         self._owner = 0
         self._lock = threading.Lock()
 
-    def watch(self, label: str) -> None:
-        """See to it that containers with this label go with this process."""
+    def watch(self, selector: str) -> None:
+        """See to it that what carries this label or tag goes with this process."""
         with self._lock:
             alive = self._process is not None and self._process.poll() is None
             if alive and self._owner == os.getpid():
@@ -79,7 +106,8 @@ class Reaper:
             atexit.register(self._let_go)
             self._process = subprocess.Popen(
                 # -P: or our docker.py, beside this file, would hide the SDK
-                [sys.executable, "-P", __file__, label, str(self._owner)],
+                [sys.executable, "-P", __file__, self._sdk, selector, str(self._owner)],
+                env=_environment(),
                 stdin=subprocess.PIPE,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
@@ -93,8 +121,15 @@ class Reaper:
             self._process.returncode = 0  # or Python warns of a process that is left running
 
 
-REAPER = Reaper()
+def _environment() -> dict[str, str]:
+    """Of ours what reaching the engine or the service takes; no LM's key."""
+    return {k: v for k, v in os.environ.items() if k in KEPT or k.startswith(KEPT_PREFIXES)}
+
+
+REAPERS = {sdk: Reaper(sdk) for sdk in REMOVERS}
 
 if __name__ == "__main__":
-    wait_for_end(int(sys.argv[2]))
-    remove_all(sys.argv[1])
+    if sys.platform == "linux":  # a token of the service is in our environment
+        ctypes.CDLL(None).prctl(PR_SET_DUMPABLE, 0)
+    wait_for_end(int(sys.argv[3]))
+    remove_all(REMOVERS[sys.argv[1]], sys.argv[2])

@@ -7,18 +7,16 @@ for here is what was made while both were killed.
 from __future__ import annotations
 
 import importlib
-import os
-import platform
-import subprocess
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
+
+from .marks import is_gone
 
 LABEL = "rlm_kernel"
 """On each container of ours, with the value 1."""
 HOST_LABEL = "rlm_kernel.host"
-"""The process that made it: machine, start of the machine, pid namespace, pid, start."""
+"""The mark of the process that made it."""
 REMOVAL_SECONDS = 30
 
 
@@ -34,44 +32,6 @@ class Stray:
     host: str
 
 
-def host_mark() -> str:
-    """What tells this process from all others, on this machine and on others."""
-    return "/".join([*_here(), str(os.getpid()), _started(os.getpid())])
-
-
-def _here() -> list[str]:
-    """Machine, its start and our pid namespace: where a pid means something."""
-    boot, namespace = "", ""
-    with suppress(OSError):
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-    with suppress(OSError):
-        namespace = os.readlink("/proc/self/ns/pid").strip("pid:[]")
-    return [platform.node(), boot, namespace]
-
-
-def _started(pid: int) -> str:
-    """When a process started, in whatever unit; empty when there is no such process."""
-    if os.path.exists("/proc/self/stat"):
-        try:
-            return Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()[19].decode()
-        except OSError:
-            return ""
-    command = ["ps", "-o", "lstart=", "-p", str(pid)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False)
-    return "-".join(done.stdout.split())
-
-
-def _is_gone(mark: str) -> bool:
-    """Whether the process is known to be gone. Of other machines and namespaces nothing is."""
-    machine, boot, namespace, pid, started = mark.split("/")
-    here = _here()
-    if machine != here[0]:
-        return False
-    if boot != here[1]:
-        return True  # the machine was started anew since
-    return namespace == here[2] and _started(int(pid)) != started
-
-
 def labelled(client: Any, label: str) -> list[dict[str, Any]]:
     """The engine's containers with this label, those that never ran included."""
     found: list[dict[str, Any]] = client.api.containers(all=True, filters={"label": label})
@@ -83,7 +43,7 @@ def strays(client: Any) -> list[Stray]:
     found = []
     for each in labelled(client, f"{LABEL}=1"):
         mark = each["Labels"].get(HOST_LABEL, "")
-        if mark.count("/") == 4 and _is_gone(mark):
+        if is_gone(mark):
             name = (each["Names"] or [each["Id"][:12]])[0].lstrip("/")
             found.append(Stray(each["Id"], name, each["State"], each["Image"], mark))
     return found

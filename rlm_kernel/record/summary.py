@@ -178,6 +178,7 @@ class Fold:
                 node.cells += 1
         elif isinstance(event, NodeEnded):
             node.ended = event
+            node.own.add(event.usage)
         node.last = max(node.last, getattr(event, "time", 0.0))
 
     def tree(self) -> Tree:

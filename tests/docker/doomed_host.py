@@ -15,12 +15,13 @@ from jupyter_client.kernelspec import KernelSpecManager
 from jupyter_client.manager import KernelManager
 
 from rlm_kernel.provisioners.carrier import Carrier
-from rlm_kernel.provisioners.reaper import REAPER
+from rlm_kernel.provisioners.reaper import REAPERS
 
 
 def stand_still(*args: Any, **kwargs: Any) -> None:
-    assert REAPER._process is not None
-    print(f"there {REAPER._process.pid}", flush=True)
+    reaper = REAPERS["docker"]._process
+    assert reaper is not None
+    print(f"there {reaper.pid}", flush=True)
     threading.Event().wait()
 
 

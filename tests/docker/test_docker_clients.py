@@ -98,7 +98,7 @@ def test_a_console_runs_cells_interrupts_one_and_leaves_nothing(
 def test_a_second_kernel_can_join_a_container(opened: Opener) -> None:
     with opened() as first:
         first.run("open('/work/note', 'w').write('from the first')")
-        with opened(join=first.container) as second:
+        with opened(join=first.provisioner.sandbox) as second:
             assert second.run("print(open('/work/note').read())") == "from the first"
             assert second.run("import os; print(os.getuid())") == "65534"
         assert first.run("print('alive')") == "alive"

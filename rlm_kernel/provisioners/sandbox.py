@@ -1,0 +1,274 @@
+"""A Modal sandbox with a relay in it, and the pipe to it.
+
+The sandbox's first process is a keeper: it ends, and the sandbox with it, when the relays that
+were started in it have gone. Each relay is one ``Sandbox.exec``. It lays down its rights before it
+reads anything: code in a sandbox starts as root on Modal.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..errors import KernelStartError, UsageError
+from .cloud import host_tags, plain_errors, sdk
+from .execpipe import ExecPipe
+from .rates import per_second
+
+REASON_SECONDS = 5.0
+PATIENCE_S = 120.0
+"""So long a lost connection is tried again, and a relay waits for us; then both give up."""
+KILLED = 137
+MIB = 1 << 20
+
+KEEPER = """\
+import os, select, socket, sys
+work, patience = sys.argv[1], float(sys.argv[2])
+for folder, mode in ((work, 0o1777), ("/run/rlm", 0o700)):
+    if not os.path.isdir(folder):
+        os.makedirs(folder)
+        os.chmod(folder, mode)
+listener = socket.socket(socket.AF_UNIX)
+listener.bind("/run/rlm/keeper")
+listener.listen(64)
+print("ready", flush=True)
+kept = []
+while True:
+    ready, _, _ = select.select([listener, *kept], [], [], None if kept else patience)
+    if not ready:
+        break
+    for each in ready:
+        if each is listener:
+            kept.append(listener.accept()[0])
+        elif not each.recv(1):
+            kept.remove(each)
+            patience = 1.0
+"""
+"""The first process: stays while a relay is connected to it, and at first for ``patience``."""
+LOWER = """\
+import ctypes, os, resource, socket, time
+for attempt in range(100):
+    try:
+        keeper = socket.socket(socket.AF_UNIX)
+        keeper.connect("/run/rlm/keeper")
+        break
+    except OSError:
+        time.sleep(0.02)
+else:
+    raise SystemExit("the sandbox's first process does not answer")
+os.chdir({work!r})
+resource.setrlimit(resource.RLIMIT_NPROC, ({pids}, {pids}))
+if os.getuid() == 0:
+    os.setgroups([])
+    os.setgid({gid})
+    os.setuid({uid})
+ctypes.CDLL(None).prctl(38, 1, 0, 0, 0)
+os.environ.update(HOME={work!r}, USER="sandbox")
+"""
+"""Before the relay, in its process: the keeper's connection, then no rights (38 is
+PR_SET_NO_NEW_PRIVS) and a limit of processes and threads for that user."""
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What a sandbox is made of, what it may reach and use, and how long it lives."""
+
+    image: Any
+    """A ``modal.Image``."""
+    app: str = "rlm-kernel"
+    network: bool = False
+    cpus: float = 2.0
+    memory: int = 2 << 30
+    """Bytes."""
+    pids: int = 1024
+    gpu: str | None = None
+    region: str | None = None
+    timeout_s: int = 3600
+    """The server ends it then, whatever becomes of us."""
+    secrets: tuple[str, ...] = ()
+    tags: Mapping[str, str] = field(default_factory=dict)
+    work: str = "/work"
+    user: tuple[int, int] = (65534, 65534)
+
+    @property
+    def requested(self) -> tuple[float, int]:
+        """Processors and bytes that are set aside: what a kernel that waits for an LM needs. Up to
+        the limits it is given more when it asks, where the machine has it."""
+        return min(0.25, self.cpus), min(512 * MIB, self.memory)
+
+    @property
+    def rate(self) -> float | None:
+        """US dollars a second for what is set aside, the least that is billed; None when the price
+        of the GPU is not known."""
+        return per_second(*self.requested, self.gpu)
+
+    def create(self, *command: str, **more: Any) -> Any:
+        """A ``modal.Sandbox``. Raises what ``plain_errors`` makes of the SDK's errors."""
+        modal = sdk()
+        cpus, memory = self.requested
+        with plain_errors("cannot create a sandbox"):
+            app = modal.App.lookup(self.app, create_if_missing=True)
+            return modal.Sandbox.create(
+                *command,
+                app=app,
+                image=self.image,
+                cpu=(cpus, self.cpus),
+                memory=(memory // MIB, self.memory // MIB),
+                gpu=self.gpu,
+                region=self.region,
+                timeout=self.timeout_s,
+                secrets=[modal.Secret.from_name(name) for name in self.secrets],
+                tags={**self.tags, **host_tags()},
+                **more,
+            )
+
+    def lowered(self, program: str) -> str:
+        """The program without rights, in the work folder."""
+        uid, gid = self.user
+        return LOWER.format(work=self.work, pids=self.pids, uid=uid, gid=gid) + program
+
+
+class Place:
+    """A sandbox to be. ``open`` makes it and ``close`` ends it, on any thread each; a ``close``
+    that comes while ``open`` is under way has it end what it makes."""
+
+    def __init__(self, shape: Shape) -> None:
+        self.shape = shape
+        self.pipe: Any = None
+        self._sandbox: Any = None
+        self._process: Any = None
+        self._lock = threading.Lock()
+        self._unwanted = False
+        self._stderr = b""
+
+    @property
+    def name(self) -> str:
+        """Its id at Modal; empty before it is there."""
+        return str(self._sandbox.object_id) if self._sandbox is not None else ""
+
+    @property
+    def rate(self) -> float | None:
+        """As ``Shape.rate``."""
+        return self.shape.rate
+
+    def open(self, program: str) -> Any:
+        """The pipe to ``program``. Raises ``UsageError`` or ``KernelStartError``; nothing is left
+        then."""
+        with self._lock:
+            if self._unwanted:
+                raise KernelStartError("the sandbox is not wanted any more")
+            try:
+                self._make()
+                return self._start(program)
+            except BaseException:
+                self._end()
+                raise
+
+    def _make(self) -> None:
+        command = ("python3", "-c", KEEPER, self.shape.work, str(PATIENCE_S))
+        self._sandbox = self.shape.create(*command, block_network=not self.shape.network)
+
+    def _start(self, program: str) -> Any:
+        doing = f"cannot start a relay in the sandbox {self.name}"
+        with plain_errors(doing, KernelStartError):
+            self._process = self._sandbox.exec(
+                "python3", "-c", self.shape.lowered(program), text=False
+            )
+        self.pipe = ExecPipe(self._process, self.how_it_ended, PATIENCE_S)
+        return self.pipe
+
+    def close(self) -> None:
+        """End the sandbox. May be called again."""
+        self._unwanted = True
+        with self._lock:
+            if self.pipe is not None:
+                self.pipe.close()
+            self._end()
+
+    def _end(self) -> None:
+        sandbox, self._sandbox = self._sandbox, None
+        if sandbox is not None:
+            with plain_errors(f"cannot end the sandbox {sandbox.object_id}"):
+                sandbox.terminate()
+
+    def last_words(self) -> str:
+        """What the relay wrote to its standard error: of use when it did not start."""
+        return self._stderr.decode("utf-8", "replace").strip()
+
+    def how_it_ended(self) -> str | None:
+        """Why the pipe ended: time was up, terminated, killed; empty for an end of its own, None
+        when it has not ended for all we know."""
+        if self._unwanted or self._sandbox is None:
+            return ""
+        try:
+            with plain_errors("the sandbox is lost"):
+                return self._look()
+        except KernelStartError:
+            return None  # the service does not answer now
+        except UsageError as error:
+            return str(error)
+
+    def _look(self) -> str | None:
+        """The relay's end is told at once; that of the sandbox, which is its cause, a little
+        later."""
+        limit = time.monotonic() + REASON_SECONDS
+        while True:
+            if self._sandbox.poll() is not None:
+                return self._verdict()
+            code = self._process.poll()
+            if code is None:
+                return None
+            if (code != KILLED and code >= 0) or time.monotonic() > limit:
+                self._stderr = self._process.stderr.read()[-(1 << 14) :]
+                killed = "the relay was killed, perhaps for want of memory"
+                return f"{killed} (exit code {code})" if code in (KILLED, -9) else ""
+            time.sleep(0.1)
+
+    def _verdict(self) -> str:
+        errors = sdk().exception
+        try:
+            self._sandbox.wait()
+        except errors.SandboxTimeoutError:
+            return (
+                f"the sandbox reached its limit of {self.shape.timeout_s} s (the setting"
+                " `sandbox_seconds`)"
+            )
+        except errors.SandboxTerminatedError:
+            return "the sandbox was terminated from outside"
+        code = self._sandbox.returncode
+        if code == KILLED:
+            return (
+                f"the sandbox was killed (exit code {code}): its memory of"
+                f" {self.shape.memory // MIB} MiB ran out (the setting `memory`), or Modal took the"
+                " machine back"
+            )
+        return f"the sandbox ended (exit code {code})" if code else ""
+
+
+class SharedPlace(Place):
+    """A further kernel in a sandbox that runs: it starts sooner, and shares that sandbox's limits,
+    files and end. Its code can read and end the other kernels' there."""
+
+    def __init__(self, shape: Shape, name: str) -> None:
+        super().__init__(shape)
+        self._name = name
+
+    @property
+    def rate(self) -> float | None:
+        """It is paid for already."""
+        return 0.0
+
+    def _make(self) -> None:
+        with plain_errors(f"cannot join the sandbox {self._name}"):
+            self._sandbox = sdk().Sandbox.from_id(self._name)
+
+    def _end(self) -> None:
+        """The sandbox is another kernel's; this one's relay ends with its input."""
+        process, self._process = self._process, None
+        if process is not None:
+            with plain_errors("cannot end a relay"):
+                process.stdin.write_eof()
+                process.stdin.drain()
