@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import re
-import sys
-from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
+from jupyter_client.connect import KernelConnectionInfo
 from traitlets import Dict, Enum, Float, Int, List, Unicode
 
 from ..errors import KernelStartError, UsageError
+from . import images
 from .base import BOOTSTRAP, RelayProvisioner
-from .cloud import HOST_TAG, plain_errors, sdk
+from .cloud import HOST_TAG
 from .marks import host_mark
 from .pipe import Pipe
 from .reaper import REAPERS
+from .recipes import Recipe
 from .sandbox import PATIENCE_S, Place, Shape, SharedPlace
 
 SIZES = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
@@ -88,11 +88,13 @@ class ModalProvisioner(RelayProvisioner):
     )
 
     place: Place | None = None
+    _program = BOOTSTRAP
+    _last_words = ""
 
     async def open_pipe(self) -> Pipe:
         await asyncio.to_thread(self._prepare)
         assert self.place is not None
-        pipe: Pipe = await asyncio.to_thread(self.place.open, BOOTSTRAP)
+        pipe: Pipe = await asyncio.to_thread(self.place.open, self._program)
         return pipe
 
     def _prepare(self) -> None:
@@ -106,7 +108,7 @@ class ModalProvisioner(RelayProvisioner):
         if not (uid.isdigit() and gid.isdigit()):
             raise UsageError(f"the setting `user` is {self.user!r}: write numbers: 65534:65534")
         return Shape(
-            image=self._recipe(),
+            recipe=Recipe(self.image, tuple(self.packages), tuple(self.mounts.items())),
             app=self.app,
             network=self.network != "none",
             cpus=self.cpus,
@@ -121,29 +123,20 @@ class ModalProvisioner(RelayProvisioner):
             user=(int(uid), int(gid)),
         )
 
-    def _recipe(self) -> Any:
-        """A ``modal.Image``, not yet built. An image of the user's keeps its ipykernel; ours has
-        the version that is tested here."""
-        images = sdk().Image
-        with plain_errors("cannot describe the image"):
-            if self.image.startswith("im-"):
-                image = images.from_id(self.image)
-            elif self.image:
-                image = images.from_registry(self.image)
-            else:
-                python = f"{sys.version_info[0]}.{sys.version_info[1]}"
-                image = images.debian_slim(python_version=python)
-                image = image.pip_install(f"ipykernel=={version('ipykernel')}")
-            if self.packages:
-                image = image.pip_install(*sorted(self.packages))
-            for source, inside in self.mounts.items():
-                add = image.add_local_dir if Path(source).is_dir() else image.add_local_file
-                image = add(source, inside)
-        return image
+    async def launch_kernel(self, cmd: list[str], **kwargs: Any) -> KernelConnectionInfo:
+        """As the base's; the error has what the relay wrote last."""
+        self._program = images.GUARD + BOOTSTRAP if "ipykernel" in str(cmd) else BOOTSTRAP
+        try:
+            return await super().launch_kernel(cmd, **kwargs)
+        except (KernelStartError, UsageError) as error:
+            if not self._last_words:
+                raise
+            raise type(error)(f"{error}; it wrote:\n{self._last_words}") from error
 
     async def close_place(self) -> None:
         place, self.place = self.place, None
         if place is not None:
+            self._last_words = place.last_words()
             try:
                 await asyncio.to_thread(place.close)
             except (KernelStartError, UsageError) as error:

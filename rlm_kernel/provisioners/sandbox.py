@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,6 +18,7 @@ from ..errors import KernelStartError, UsageError
 from .cloud import host_tags, plain_errors, sdk
 from .execpipe import ExecPipe
 from .rates import per_second
+from .recipes import Recipe, app, forget
 
 REASON_SECONDS = 5.0
 PATIENCE_S = 120.0
@@ -76,8 +78,7 @@ PR_SET_NO_NEW_PRIVS) and a limit of processes and threads for that user."""
 class Shape:
     """What a sandbox is made of, what it may reach and use, and how long it lives."""
 
-    image: Any
-    """A ``modal.Image``."""
+    recipe: Recipe = field(default_factory=Recipe)
     app: str = "rlm-kernel"
     network: bool = False
     cpus: float = 2.0
@@ -109,12 +110,12 @@ class Shape:
         """A ``modal.Sandbox``. Raises what ``plain_errors`` makes of the SDK's errors."""
         modal = sdk()
         cpus, memory = self.requested
-        with plain_errors("cannot create a sandbox"):
-            app = modal.App.lookup(self.app, create_if_missing=True)
+        with plain_errors("cannot create a sandbox"), _nothing_stale():
+            client = modal.Client.from_env()
             return modal.Sandbox.create(
                 *command,
-                app=app,
-                image=self.image,
+                app=app(client, self.app),
+                image=self.recipe.made(client),
                 cpu=(cpus, self.cpus),
                 memory=(memory // MIB, self.memory // MIB),
                 gpu=self.gpu,
@@ -129,6 +130,16 @@ class Shape:
         """The program without rights, in the work folder."""
         uid, gid = self.user
         return LOWER.format(work=self.work, pids=self.pids, uid=uid, gid=gid) + program
+
+
+@contextmanager
+def _nothing_stale() -> Iterator[None]:
+    """After an error the app and the image are looked up anew the next time."""
+    try:
+        yield
+    except BaseException:
+        forget()
+        raise
 
 
 class Place:

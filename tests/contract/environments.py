@@ -23,17 +23,31 @@ from rlm_kernel.repl import Author, Ran, Repl, open_repl
 from rlm_kernel.room import Setup
 from rlm_kernel.tools import Tools
 
-ENVIRONMENTS = ["local", pytest.param("docker", marks=pytest.mark.needs("docker"))]
+SANDBOXES = [
+    pytest.param(name, marks=pytest.mark.needs("docker"))
+    for name in ("docker", "modal-exec", "modal-http")
+]
+ENVIRONMENTS = ["local", *SANDBOXES]
 SECONDS = 60.0
 
 
 @cache
 def sandbox(environment: str) -> dict[str, Any]:
-    """The settings of an environment that differ from the defaults: there is no registry here."""
-    if environment == "local":
-        return {}
+    """The settings of an environment that differ from the defaults, its name among them: there is
+    no registry here, and no Modal but one of our own."""
+    name, _, transport = environment.partition("-")
+    if name == "modal":
+        use_plane()
+        return {"environment": name, "transport": transport}
+    if name == "docker":
+        return {"environment": name, "image": image(), "cpus": 2.0}
+    return {"environment": name}
+
+
+@cache
+def image() -> str:
     with closing(connect()) as client:
-        return {"image": host_image(client), "cpus": 2.0}
+        return host_image(client)
 
 
 async def echo(call: Call) -> list[Slot]:
@@ -106,7 +120,8 @@ async def bench(
         return await echo(call)
 
     calls.serving = call_tool
-    spot = Spot(cwd, environment, sandbox=sandbox(environment))
+    chosen = dict(sandbox(environment))
+    spot = Spot(cwd, chosen.pop("environment"), sandbox=chosen)
     sent = {"tools": handed.called, "modules": handed.modules, "data": handed.data}
     given = Setup(spot, **sent, **setup)
     async with open_repl(calls, given) as repl:

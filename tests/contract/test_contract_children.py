@@ -25,8 +25,7 @@ def _by_question(replies: dict[str, str]) -> ScriptedLM:
 
 
 def _run(environment: str, out: Path, lm: ScriptedLM, **more: Any) -> Result:
-    more |= sandbox(environment)
-    return ask(lm, out, "the parent's", "root?", environment=environment, **more)
+    return ask(lm, out, "the parent's", "root?", **more, **sandbox(environment))
 
 
 @pytest.mark.parametrize(

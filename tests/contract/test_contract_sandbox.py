@@ -5,13 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from environments import ENVIRONMENTS, Bench, Opener
+from environments import SANDBOXES, Bench, Opener
 from forkbomb import FORK_BOMB
 
 pytestmark = pytest.mark.anyio
 
 
-@pytest.fixture(scope="module", params=[each for each in ENVIRONMENTS if each != "local"])
+@pytest.fixture(scope="module", params=SANDBOXES)
 def environment(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
@@ -41,10 +41,10 @@ async def test_a_file_of_the_host_is_not_there(kernel: Bench, tmp_path: Path) ->
 
 
 async def test_there_is_no_network(kernel: Bench) -> None:
-    assert await kernel.said("import os\nos.listdir('/sys/class/net')") == "['lo']"
     said = await kernel.said(
         "import socket\n"
         "try:\n    socket.create_connection(('192.0.2.1', 80), timeout=5)\n"
+        "except TimeoutError:\n    print('no answer')\n"
         "except OSError as error:\n    print(error.strerror)"
     )
     assert said == "Network is unreachable"
@@ -55,6 +55,7 @@ async def test_only_the_work_folder_can_be_written_to(kernel: Bench) -> None:
         "import errno\n"
         "for path in ('/usr/new', '/etc/new', '/new', 'new'):\n"
         "    try:\n        open(path, 'w').close(); print('written')\n"
-        "    except OSError as error:\n        print(errno.errorcode[error.errno])"
+        "    except OSError as error:\n"
+        "        print('refused' if error.errno in (errno.EROFS, errno.EACCES) else error)"
     )
-    assert said.split() == ["EROFS", "EROFS", "EROFS", "written"]
+    assert said.split() == ["refused", "refused", "refused", "written"]

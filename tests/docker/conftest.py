@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from hostimage import host_image
-from places import Opener, Sandbox, sandbox
+from sandboxes import Opener, Sandbox, sandbox
 
 from rlm_kernel.provisioners.engine import connect
 

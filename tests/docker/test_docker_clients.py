@@ -14,7 +14,7 @@ import pytest
 from jupyter_client.kernelspec import KernelSpecManager
 from jupyter_client.manager import AsyncKernelManager
 from nbclient import NotebookClient
-from places import Opener, comes_true, write_spec
+from sandboxes import Opener, comes_true, write_spec
 
 pytestmark = [pytest.mark.needs("docker"), pytest.mark.anyio]
 
@@ -98,7 +98,7 @@ def test_a_console_runs_cells_interrupts_one_and_leaves_nothing(
 def test_a_second_kernel_can_join_a_container(opened: Opener) -> None:
     with opened() as first:
         first.run("open('/work/note', 'w').write('from the first')")
-        with opened(join=first.provisioner.sandbox) as second:
+        with opened(join=first.name) as second:
             assert second.run("print(open('/work/note').read())") == "from the first"
             assert second.run("import os; print(os.getuid())") == "65534"
         assert first.run("print('alive')") == "alive"

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from places import Opener, Sandbox, comes_true
+from sandboxes import Opener, Sandbox, comes_true
 
 from rlm_kernel.errors import UsageError
 from rlm_kernel.provisioners.engine import connect
@@ -131,13 +131,13 @@ def test_running_out_of_memory_names_the_limit(opened: Opener) -> None:
 
 def test_a_killed_container_is_said_to_be(engine: Any, opened: Opener) -> None:
     with opened() as place:
-        engine.api.kill(place.container)
+        engine.api.kill(place.name)
         assert _reason(place) == "the container was killed from outside (exit code 137)"
 
 
 def test_a_paused_container_is_said_to_be_and_goes(engine: Any, opened: Opener) -> None:
     with opened(silence=3.0) as place:
-        engine.api.pause(place.container)
+        engine.api.pause(place.name)
         assert _reason(place).startswith("the container is paused")
 
 

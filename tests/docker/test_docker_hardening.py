@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from forkbomb import FORK_BOMB
-from places import Opener, Sandbox
+from sandboxes import Opener, Sandbox
 
 pytestmark = pytest.mark.needs("docker")
 

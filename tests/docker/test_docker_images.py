@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from places import Opener
+from sandboxes import Opener
 
 from rlm_kernel.errors import UsageError
 from rlm_kernel.provisioners.images import Recipe, ready_image

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from places import Opener, comes_true, write_spec
+from sandboxes import Opener, comes_true, write_spec
 
 from rlm_kernel.provisioners import strays
 
@@ -161,9 +161,9 @@ def test_shutting_down_removes_the_container_at_once(
 
 def test_a_restart_leaves_one_container(opened: Opener, left: Callable[[], list[str]]) -> None:
     with opened() as place:
-        first = place.container
+        first = place.name
         place.run("kept = 1")
         place.manager.restart_kernel(now=True)
         place.client.wait_for_ready(timeout=30)
         assert place.run("kept").startswith("NameError")
-        assert (place.container != first, left()) == (True, ["running"])
+        assert (place.name != first, left()) == (True, ["running"])

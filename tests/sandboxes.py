@@ -1,4 +1,4 @@
-"""Kernels in containers for the tests, started as any Jupyter client starts them."""
+"""Kernels in sandboxes for the tests, started as any Jupyter client starts them."""
 
 from __future__ import annotations
 
@@ -18,13 +18,15 @@ ARGV = ["python", "-m", "ipykernel_launcher", "-f", "{connection_file}"]
 SECONDS = 30
 
 
-def write_spec(folder: Path, name: str, config: dict[str, Any]) -> Path:
+def write_spec(
+    folder: Path, name: str, config: dict[str, Any], provisioner: str = "rlm-docker"
+) -> Path:
     """A kernelspec that names the provisioner; returns the folder for ``kernel_dirs``."""
     spec = {
         "argv": ARGV,
         "display_name": name,
         "language": "python",
-        "metadata": {"kernel_provisioner": {"provisioner_name": "rlm-docker", "config": config}},
+        "metadata": {"kernel_provisioner": {"provisioner_name": provisioner, "config": config}},
     }
     (folder / name).mkdir(parents=True)
     (folder / name / "kernel.json").write_text(json.dumps(spec))
@@ -32,7 +34,7 @@ def write_spec(folder: Path, name: str, config: dict[str, Any]) -> Path:
 
 
 class Sandbox:
-    """A kernel in a container, and what its cells print."""
+    """A kernel in a sandbox, and what its cells print."""
 
     def __init__(self, manager: KernelManager, client: BlockingKernelClient) -> None:
         self.manager = manager
@@ -43,8 +45,9 @@ class Sandbox:
         return self.manager.provisioner
 
     @property
-    def container(self) -> str:
-        return str(self.provisioner.place.name)
+    def name(self) -> str:
+        """The container's name, the sandbox's id."""
+        return str(self.provisioner.sandbox)
 
     def run(self, source: str, timeout: float = SECONDS) -> str:
         """What a cell prints, or its error's name and text."""
@@ -70,10 +73,13 @@ class Sandbox:
 
 
 @contextmanager
-def sandbox(folder: Path, config: dict[str, Any]) -> Iterator[Sandbox]:
-    """A kernel that answers; gone with its container afterwards."""
-    name = f"docker-{uuid.uuid4().hex[:8]}"
-    specs = KernelSpecManager(kernel_dirs=[str(write_spec(folder / name, name, config))])
+def sandbox(
+    folder: Path, config: dict[str, Any], provisioner: str = "rlm-docker"
+) -> Iterator[Sandbox]:
+    """A kernel that answers; gone with its place afterwards."""
+    name = f"{provisioner}-{uuid.uuid4().hex[:8]}"
+    folder = write_spec(folder / name, name, config, provisioner)
+    specs = KernelSpecManager(kernel_dirs=[str(folder)])
     manager = KernelManager(kernel_name=name, kernel_spec_manager=specs)
     client = None
     try:
@@ -91,7 +97,7 @@ def sandbox(folder: Path, config: dict[str, Any]) -> Iterator[Sandbox]:
 
 
 Opener = Callable[..., AbstractContextManager[Sandbox]]
-"""Settings by name to a kernel in a container."""
+"""Settings by name to a kernel in a sandbox."""
 
 
 def comes_true(condition: Callable[[], Any], seconds: float) -> bool:
