@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import grpclib.events
 from grpclib import GRPCError, Status
-
 from modal_proto.api_grpc import ModalClientBase
 from modal_proto.task_command_router_grpc import TaskCommandRouterBase
 

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any, Literal, Self, TypeVar
 
 from grpclib import Status
-
 from modal_proto import api_pb2
 from modal_proto.api_grpc import ModalClientBase
 from modal_proto.task_command_router_grpc import TaskCommandRouterBase
@@ -66,7 +65,6 @@ class ControlPlane:
         self.unimplemented: list[str] = []
         """Names of calls that the plane does not know, in order."""
         self._fleet: Fleet | None = None
-        self._open = False
 
     def __enter__(self) -> Self:
         self._folder = Path(tempfile.mkdtemp(prefix=f"plane-{self.id}-"))
@@ -118,13 +116,14 @@ class ControlPlane:
         await self._start()
 
     async def _end(self) -> None:
+        await self._control.end()
+        await self._sandboxes.settled()
         for sandbox in self._sandboxes.running():
             sandbox.terminate()
         for sandbox in self._sandboxes.all.values():
             await sandbox.removed()
             if sandbox.router is not None:
                 await sandbox.router.end()
-        await self._control.end()
         await self._uploads.end()
         if self._fleet is not None:
             await self._fleet.close()
@@ -134,8 +133,7 @@ class ControlPlane:
         definition: api_pb2.Sandbox = request.definition
         sandbox_id = new_id("sb", 26 if second else 22)
         task_id = new_id("ta") + ("V" if second else "")
-        sources = getattr(request, "secret_sources", ())
-        env = self._store.environ(definition.secret_ids, sources)
+        env = self._environ(request)
         spec = spec_of(sandbox_id, definition, env, self._store.files(definition.mount_ids))
         sandbox = Sandbox(spec, request, task_id, self._place(sandbox_id))
         await sandbox.start()
@@ -149,13 +147,21 @@ class ControlPlane:
             sandbox.tunnels.append(tunnel)
         return sandbox
 
+    def _environ(self, request: Any) -> dict[str, str]:
+        """What secrets give to a sandbox or an exec; versions of the SDK differ in how they say."""
+        of = getattr(request, "definition", request)
+        env = self._store.environ(of.secret_ids, getattr(request, "secret_sources", ()))
+        if hasattr(request, "ephemeral_secrets"):
+            env |= dict(request.ephemeral_secrets.contents)
+        return env
+
     def _place(self, sandbox_id: str) -> Place:
         if self._fleet is not None:
             return ContainerPlace(self._fleet)
         return ProcessPlace(self._folder / sandbox_id)
 
     def _router(self, sandbox: Sandbox) -> Listener:
-        router = Router(sandbox, self._delays, lambda sources: self._store.environ((), sources))
+        router = Router(sandbox, self._delays, self._environ)
         return Listener(
             [service(TaskCommandRouterBase, [router], self.unimplemented.append)],
             Guard(sandbox.token, self._faults).check,

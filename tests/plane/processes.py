@@ -2,9 +2,10 @@
 
 It isolates nothing. Its processes run as this user, see all files and processes of the machine and
 its network, and have no limit of memory or processor time; two of them cannot listen on the same
-port. What it does keep apart: the environment holds PATH (this Python first), HOME (the
-folder) and what the caller gave; paths of the sandbox's definition (mounts, working folders) lie under the folder, and an
-argument that names a mounted file, or a folder of such, is given as the place where it lies.
+port. What it does keep apart: the environment holds PATH (this Python first), HOME (the folder) and
+what the caller gave; paths of the sandbox's definition (mounts, working folders) lie under the
+folder, and an argument that names a mounted file, or a folder of such, is given as the place where
+it lies.
 """
 
 from __future__ import annotations

@@ -8,7 +8,6 @@ from typing import Any
 
 import grpclib.events
 from grpclib import GRPCError, Status
-
 from modal_proto import task_command_router_pb2 as pb
 
 from .faults import Faults
@@ -19,6 +18,7 @@ from .spec import CannotStart, Command
 from .stdio import Dropped, Exec, Gone, Output
 
 Environ = Callable[[Any], Mapping[str, str]]
+"""From a request to the variables of the secrets that it names."""
 
 
 class Router:
@@ -36,7 +36,7 @@ class Router:
             raise GRPCError(Status.UNIMPLEMENTED, "this test plane has no terminals")
         command = Command(
             tuple(request.command_args),
-            {**self._environ(request.secret_sources), **request.env},
+            {**self._environ(request), **request.env},
             request.workdir if request.HasField("workdir") else None,
             request.stdout_config != pb.TASK_EXEC_STDOUT_CONFIG_DEVNULL,
             request.stderr_config != pb.TASK_EXEC_STDERR_CONFIG_DEVNULL,

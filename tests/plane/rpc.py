@@ -16,7 +16,6 @@ import grpclib.events
 from grpclib import GRPCError, Status
 from grpclib.protocol import H2Protocol
 from grpclib.server import Server
-
 from modal._utils.grpc_utils import custom_detail_codec
 
 from .ports import Port

@@ -65,7 +65,7 @@ class Sandbox:
         if self.result is not None:
             run.lose()
         if timeout_s:
-            asyncio.get_running_loop().call_later(timeout_s, run.kill)
+            asyncio.get_running_loop().call_later(timeout_s, _stop, run)
         return run
 
     def touch(self) -> None:
@@ -95,8 +95,7 @@ class Sandbox:
         self.finish(Result(status=Result.GENERIC_STATUS_IDLE_TIMEOUT, exitcode=KILLED))
 
     def _busy(self) -> bool:
-        execs = (each for each in self.execs.values())
-        running = any(not each.done() or _runs(each) for each in execs)
+        running = any(not each.done() or _runs(each) for each in self.execs.values())
         return running or any(tunnel.busy for tunnel in self.tunnels)
 
     def expire(self) -> None:
@@ -121,11 +120,13 @@ class Sandbox:
         runs = [each.result() for each in self.execs.values() if _started(each)]
         for run in runs:
             run.lose()
-            run.kill()
-        await self.place.kill()
-        for tunnel in self.tunnels:
-            await tunnel.end()
-        self.ended.set()
+            _stop(run)
+        try:
+            await self.place.kill()
+            for tunnel in self.tunnels:
+                await tunnel.end()
+        finally:
+            self.ended.set()
         await self.place.remove()
 
     async def removed(self) -> None:
@@ -139,6 +140,11 @@ class Sandbox:
 
     def has_tags(self, tags: Mapping[str, str]) -> bool:
         return tags.items() <= self.tags.items()
+
+
+def _stop(run: Exec) -> None:
+    if not run.exited.done():
+        run.kill()
 
 
 def _started(task: asyncio.Task[Exec]) -> bool:

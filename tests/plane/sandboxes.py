@@ -10,7 +10,6 @@ from typing import Any
 
 from google.protobuf.empty_pb2 import Empty
 from grpclib import GRPCError, Status
-
 from modal_proto import api_pb2
 
 from .rpc import IDEMPOTENCY_KEY
@@ -68,6 +67,11 @@ class Sandboxes:
             raise GRPCError(Status.INVALID_ARGUMENT, str(error)) from error
         self.all[sandbox.id] = sandbox
         return sandbox
+
+    async def settled(self) -> None:
+        """Return when none is being made."""
+        if self._creating:
+            await asyncio.wait(self._creating.values())
 
     def running(self) -> list[Sandbox]:
         return [each for each in self.all.values() if each.result is None]

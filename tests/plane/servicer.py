@@ -8,9 +8,7 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import grpclib.events
-from google.protobuf.timestamp_pb2 import Timestamp
 from grpclib import GRPCError, Status
-
 from modal_proto import api_pb2
 
 from .faults import Faults
@@ -80,7 +78,7 @@ class Control:
         return image_id
 
     async def SecretGetOrCreate(self, request: Any) -> Any:
-        """One with a creation type is made, of the variables given; else it is looked up by name."""
+        """One with a creation type is made of the variables; else it is looked up by name."""
         store, name = self._store, request.deployment_name
         if request.object_creation_type != api_pb2.OBJECT_CREATION_TYPE_UNSPECIFIED:
             secret_id = store.add_secret(request.env_dict, name)
@@ -93,21 +91,12 @@ class Control:
             raise GRPCError(
                 Status.NOT_FOUND, f"Secret '{name}' is missing key(s): {', '.join(sorted(missing))}"
             )
-        return api_pb2.SecretGetOrCreateResponse(
-            secret_id=secret_id, metadata=self._secret_metadata(secret_id, name)
-        )
-
-    async def SecretGetInfo(self, request: Any) -> Any:
-        return api_pb2.SecretGetInfoResponse(metadata=self._secret_metadata(request.secret_id, ""))
-
-    def _secret_metadata(self, secret_id: str, name: str) -> Any:
-        return api_pb2.SecretMetadata(name=name, keys=sorted(self._store.secret(secret_id)))
+        metadata = api_pb2.SecretMetadata(name=name)
+        return api_pb2.SecretGetOrCreateResponse(secret_id=secret_id, metadata=metadata)
 
     async def MountBatchedCheckExistence(self, request: Any) -> Any:
         missing = [each for each in request.sha256_hex_hashes if each not in self._store.contents]
-        return api_pb2.MountBatchedCheckExistenceResponse(
-            missing_sha256_hex_hashes=missing, checked_at=_now()
-        )
+        return api_pb2.MountBatchedCheckExistenceResponse(missing_sha256_hex_hashes=missing)
 
     async def MountPutFile(self, request: Any) -> Any:
         """A request without content asks whether there is one."""
@@ -115,7 +104,7 @@ class Control:
         content = self._store.blobs[request.data_blob_id] if of_blob else request.data
         self._store.put(content)
         exists = request.sha256_hex in self._store.contents
-        return api_pb2.MountPutFileResponse(exists=exists, checked_at=_now())
+        return api_pb2.MountPutFileResponse(exists=exists)
 
     async def MountGetOrCreate(self, request: Any) -> Any:
         missing = [
@@ -162,9 +151,3 @@ class Gate:
 
 def _image_metadata() -> Any:
     return api_pb2.ImageMetadata(image_builder_version=BUILDER)
-
-
-def _now() -> Timestamp:
-    now = Timestamp()
-    now.GetCurrentTime()
-    return now

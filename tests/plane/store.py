@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import itertools
 import uuid
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from grpclib import GRPCError, Status
-
 from modal_proto import api_pb2
 
 from .spec import MountedFile
@@ -40,15 +38,14 @@ class Store:
             self.named_secrets[name] = secret_id
         return secret_id
 
-    def environ(self, secret_ids: Iterable[str], sources: Iterable[Any]) -> dict[str, str]:
+    def environ(self, secret_ids: Iterable[str], sources: Iterable[Any] = ()) -> dict[str, str]:
         """The variables of secrets by id, then of the sources, the last one winning."""
         env: dict[str, str] = {}
-        by_id = (api_pb2.SecretSource(secret_id=each) for each in secret_ids)
-        for source in itertools.chain(by_id, sources):
-            if source.WhichOneof("source") == "env":
-                env |= dict(source.env.contents)
-            else:
-                env |= self.secret(source.secret_id)
+        for secret_id in secret_ids:
+            env |= self.secret(secret_id)
+        for source in sources:
+            by_id = source.WhichOneof("source") == "secret_id"
+            env |= self.secret(source.secret_id) if by_id else dict(source.env.contents)
         return env
 
     def secret(self, secret_id: str) -> dict[str, str]:

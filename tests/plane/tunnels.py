@@ -10,7 +10,6 @@ from contextlib import suppress
 from pathlib import Path
 
 import trustme
-
 from modal_proto import api_pb2
 
 from .ports import Port
@@ -61,7 +60,7 @@ class _Way:
             inside, inner = await asyncio.open_connection(sock=await self._connect())
             await asyncio.gather(_copy(reader, inner), _copy(inside, writer))
         except OSError:
-            return  # nobody listens inside, or one side is gone: the caller sees a closed connection
+            return  # nobody listens inside, or a side is gone: the caller's connection closes
         finally:
             for each in (writer, inner):
                 if each is not None:
