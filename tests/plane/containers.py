@@ -222,11 +222,12 @@ async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, run:
     writer.close()
 
 
-def _packed(files: Sequence[MountedFile]) -> bytes:
+def _packed(files: Sequence[MountedFile]) -> io.BytesIO:
     packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode="w") as tar:
         for file in files:
             entry = tarfile.TarInfo(file.path.lstrip("/"))
             entry.size, entry.mode = len(file.content), file.mode or 0o644
             tar.addfile(entry, io.BytesIO(file.content))
-    return packed.getvalue()
+    packed.seek(0)
+    return packed

@@ -55,7 +55,7 @@ class ControlPlane:
         if (backend == "docker") != (image is not None):
             raise ValueError(f"backend {backend!r} with image {image!r}: only docker takes one")
         self.id = uuid.uuid4().hex[:12]
-        self._backend = backend
+        self.backend = backend
         self._image = image
         self._delays = Delays(latency or Latency())
         self._token = (f"ak-{uuid.uuid4().hex}", f"as-{uuid.uuid4().hex}")
@@ -68,7 +68,7 @@ class ControlPlane:
 
     def __enter__(self) -> Self:
         self._folder = Path(tempfile.mkdtemp(prefix=f"plane-{self.id}-"))
-        self._reaper = Reaper(self._folder, self.id, self._backend)
+        self._reaper = Reaper(self._folder, self.id, self.backend)
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._run, name="modal-plane", daemon=True)
         self._thread.start()
