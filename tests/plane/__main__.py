@@ -1,0 +1,30 @@
+"""``python -m tests.plane [--backend docker --image NAME]`` starts a plane for use by hand.
+
+It prints what to give a shell, and ends, with all its sandboxes, when its standard input does.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+import sys
+
+from . import ControlPlane
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m tests.plane", description=__doc__)
+    parser.add_argument("--backend", choices=["docker", "process"], default="process")
+    parser.add_argument("--image", help="image of every sandbox; needed with docker")
+    options = parser.parse_args()
+    with ControlPlane(options.backend, image=options.image) as plane:
+        for name, value in plane.environment.items():
+            print(f"export {name}={shlex.quote(value)}", flush=True)
+        try:
+            sys.stdin.read()
+        except KeyboardInterrupt:
+            print(file=sys.stderr)
+
+
+if __name__ == "__main__":
+    main()
