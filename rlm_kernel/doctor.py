@@ -6,8 +6,9 @@ import asyncio
 import dataclasses
 import tempfile
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
@@ -40,7 +41,9 @@ async def examine(force: InForce, console: Console) -> bool:
 
     if where in VENDORS:
         vendor = VENDORS[where]
-        good &= await _tried(console, vendor.things, lambda: _strays(vendor))
+        good &= await _tried(
+            console, vendor.things, lambda: _strays(vendor, where, force.settings.sandbox)
+        )
 
     async def models() -> str:
         nonlocal good
@@ -51,9 +54,9 @@ async def examine(force: InForce, console: Console) -> bool:
     return await _tried(console, "LM", models) and good
 
 
-async def _strays(vendor: Vendor) -> str:
-    found = await asyncio.to_thread(vendor.strays)
-    remedy = "`rlm clean` removes them"
+async def _strays(vendor: Vendor, name: str, config: Mapping[str, Any]) -> str:
+    found = await asyncio.to_thread(vendor.strays, config)
+    remedy = f"`rlm clean --env {name}` removes them"
     return f"left behind: {', '.join(found)}; {remedy}" if found else "none left behind"
 
 

@@ -27,14 +27,11 @@ from .record import journal
 from .record.metadata import ROOT_PAGE
 from .record.recorder import JOURNAL, Recorder
 from .record.tools import called, modules
-from .settings import LIMIT_NAMES, Layer
+from .settings import LIMIT_NAMES, RECORD_DECIDES, Layer
 from .tools import Tools
 
 SPOKEN = ("model", "sub_model", "prompt", "temperature")
 PLACE = ("environment", "kernel")
-IN_SANDBOX = ("image", "packages", "memory", "cpus", "pids", "tmpfs")
-"""Of a sandbox's settings those that a record may decide. Whether its code may reach the network,
-files of this machine or secrets, and what it is given that costs more, is for the user to say."""
 
 
 @dataclass(frozen=True)
@@ -82,7 +79,7 @@ class Onward:
         was = self.started.settings
         sandbox, limits = was.get("sandbox", {}), was.get("limits", {})
         values = {name: was.get(name) for name in PLACE}
-        values |= {name: sandbox.get(name) for name in IN_SANDBOX}
+        values |= {name: sandbox.get(name) for name in RECORD_DECIDES}
         values = {name: value for name, value in values.items() if value not in (None, "", [])}
         kept = LIMIT_NAMES if self.origin is None else {"max_depth": "depth"}
         values |= {name: limits[field] for name, field in kept.items() if field in limits}

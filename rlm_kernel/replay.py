@@ -30,6 +30,7 @@ from .record.trajectory import (
 from .repl import Ran, Repl, open_repl
 from .room import Setup
 from .run import Kernels
+from .settings import RECORD_DECIDES
 from .verdict import RecordedCalls, Verdict
 
 
@@ -194,12 +195,11 @@ def _found(recorded: Recorded, spec: dict[str, Any], what: str) -> contexts.Sour
 
 
 def recorded_kernels(recorded: Recorded) -> Kernels:
-    """How the run's kernels were made, without what would open a sandbox: whether code that came
-    with a record may reach the network or this machine's files is for the user to say. Records of
-    the first versions do not say where."""
+    """How the run's kernels were made, as far as a record may decide it. Records of the first
+    versions do not say where."""
     settings = recorded.settings
     made: dict[str, Any] = settings.get("sandbox", {})
-    sandbox = {name: value for name, value in made.items() if name not in ("network", "mounts")}
+    sandbox = {name: made[name] for name in RECORD_DECIDES if name in made}
     return Kernels(settings.get("environment", "local"), sandbox, settings.get("kernel", "python3"))
 
 

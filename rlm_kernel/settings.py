@@ -56,6 +56,10 @@ SANDBOX = {
 }
 """The settings of each environment that has a sandbox, by the names its provisioner has for them.
 """
+RECORD_DECIDES = ("image", "packages", "memory", "cpus", "pids", "tmpfs", "transport")
+"""Of those, the ones that a record may decide for a run that comes from it. Whether its code may
+reach the network, files of this machine or secrets, and what it is given that costs more, is for
+the user to say."""
 SECRETS = ("api_key", "sub_api_key")
 MEANINGS = {
     "model": "the LM that writes the cells",

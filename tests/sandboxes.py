@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import time
 import uuid
@@ -67,9 +68,16 @@ class Sandbox:
         self.client.execute(source)
 
     def death(self) -> str:
-        """The reason, once the kernel is gone."""
+        """What the carrier says of it, once the kernel is gone."""
         self.provisioner.carrier.exited.result(SECONDS)
         return str(self.provisioner.carrier.reason)
+
+    def reason(self) -> str:
+        """What a user is told of it, once the kernel is gone."""
+        self.death()
+        said = asyncio.run(self.provisioner.reason())
+        assert isinstance(said, str)
+        return said
 
 
 @contextmanager

@@ -8,6 +8,7 @@ from typing import Any
 from rich.console import Console
 
 from ..engine import engine
+from ..settings import MEANINGS
 from .options import ANSWERED, FAILED, place_options, settle
 
 
@@ -61,7 +62,8 @@ def _clean_parser(commands: Any) -> None:
         "`rlm doctor --env NAME` lists them.",
     )
     clean.set_defaults(work=_clean)
-    clean.add_argument("--env", choices=("docker", "modal"), default="docker", help="or modal")
+    clean.add_argument("--env", dest="environment", choices=("docker", "modal"), default="docker")
+    clean.add_argument("--app", metavar="NAME", help=MEANINGS["app"])
 
 
 def _doctor(options: argparse.Namespace) -> int:
@@ -81,7 +83,8 @@ def _fetch(options: argparse.Namespace) -> int:
 def _clean(options: argparse.Namespace) -> int:
     from ..provisioners.vendors import VENDORS
 
-    removed = VENDORS[options.env].remove_strays()
+    settings = settle(options).settings
+    removed = VENDORS[settings.environment].remove_strays(settings.sandbox)
     for stray in removed:
         print(stray)
     print(f"{len(removed)} removed")

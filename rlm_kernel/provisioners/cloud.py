@@ -58,25 +58,30 @@ def host_tags() -> dict[str, str]:
     return {TAG: "1", HOST_TAG: host_mark()}
 
 
-def strays() -> list[Stray]:
-    """Sandboxes of ours in this Modal environment whose process on this machine is gone."""
-    return [stray for stray, _ in _strays()]
+def strays(app: str) -> list[Stray]:
+    """Sandboxes of ours in the Modal app whose process on this machine is gone."""
+    return [stray for stray, _ in _strays(app)]
 
 
-def remove_strays() -> list[Stray]:
+def remove_strays(app: str) -> list[Stray]:
     """Terminate them; returns those that were there."""
     found = []
-    for stray, sandbox in _strays():
+    for stray, sandbox in _strays(app):
         with plain_errors(f"cannot terminate the sandbox {stray.id}"):
             sandbox.terminate()
         found.append(stray)
     return found
 
 
-def _strays() -> list[tuple[Stray, Any]]:
+def _strays(app: str) -> list[tuple[Stray, Any]]:
     modal = sdk()
     with plain_errors("cannot list the sandboxes"):
-        ours = [(each, each.get_tags()) for each in modal.Sandbox.list(tags={TAG: "1"})]
+        try:
+            app_id = modal.App.lookup(app).app_id
+        except modal.exception.NotFoundError:
+            return []
+        found = modal.Sandbox.list(app_id=app_id, tags={TAG: "1"})
+        ours = [(each, each.get_tags()) for each in found]
     marked = [(Stray(each.object_id, tags.get(HOST_TAG, "")), each) for each, tags in ours]
     return [(stray, sandbox) for stray, sandbox in marked if is_gone(stray.host)]
 

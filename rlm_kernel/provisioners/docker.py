@@ -147,6 +147,6 @@ class DockerProvisioner(RelayProvisioner):
         if self.place.pipe is not None and self.place.pipe.reason:
             return self.place.pipe.reason
         if "out of memory" in said:
-            return f"{said}\nThe container's limit of memory is {self.memory} (`memory`)."
+            return f"{said}\nThe sandbox's limit of memory is {self.memory} (`memory`)."
         state = await asyncio.to_thread(self.place.state)
         return f"the container is paused: {said}" if state.get("Paused") else said

@@ -100,7 +100,7 @@ class ModalProvisioner(RelayProvisioner):
     def _prepare(self) -> None:
         """The recipe, and the one who terminates sandboxes if we cannot."""
         shape = self._shape()
-        REAPERS["modal"].watch(f"{HOST_TAG}={host_mark()}")
+        REAPERS["modal"].watch(f"{self.app}/{HOST_TAG}={host_mark()}")
         self.place = SharedPlace(shape, self.join) if self.join else Place(shape)
 
     def _shape(self) -> Shape:
@@ -121,6 +121,7 @@ class ModalProvisioner(RelayProvisioner):
             tags=self.labels,
             work=self.work,
             user=(int(uid), int(gid)),
+            patience_s=self.patience,
         )
 
     async def launch_kernel(self, cmd: list[str], **kwargs: Any) -> KernelConnectionInfo:

@@ -66,14 +66,15 @@ def _remove_containers(label: str) -> bool:
     return bool(found)
 
 
-def _remove_sandboxes(tag: str) -> bool:
-    """As for containers."""
+def _remove_sandboxes(selector: str) -> bool:
+    """As for containers; the selector is app/tag=value."""
     modal = import_module("modal")
+    app, _, tag = selector.partition("/")
     name, _, value = tag.partition("=")
-    found = []
     try:
-        for sandbox in modal.Sandbox.list(tags={name: value}):
-            found.append(sandbox)
+        app_id = modal.App.lookup(app, create_if_missing=True).app_id
+        found = list(modal.Sandbox.list(app_id=app_id, tags={name: value}))
+        for sandbox in found:
             sandbox.terminate()
     except (modal.exception.Error, OSError):
         return True
@@ -87,24 +88,27 @@ REMOVERS: dict[str, Callable[[str], bool]] = {
 
 
 class Reaper:
-    """The host's end. One process a host process and SDK, started before the first thing is made
-    with it."""
+    """The host's end. One process a host process and selector, started before the first thing is
+    made that it selects."""
 
     def __init__(self, sdk: str) -> None:
+        self.processes: dict[str, subprocess.Popen[bytes]] = {}
+        """By selector."""
         self._sdk = sdk
-        self._process: subprocess.Popen[bytes] | None = None
         self._owner = 0
         self._lock = threading.Lock()
 
     def watch(self, selector: str) -> None:
         """See to it that what carries this label or tag goes with this process."""
         with self._lock:
-            alive = self._process is not None and self._process.poll() is None
-            if alive and self._owner == os.getpid():
+            if self._owner != os.getpid():  # a forked process has none yet
+                self._owner = os.getpid()
+                self.processes = {}
+                atexit.register(self._let_go)
+            running = self.processes.get(selector)
+            if running is not None and running.poll() is None:
                 return
-            self._owner = os.getpid()
-            atexit.register(self._let_go)
-            self._process = subprocess.Popen(
+            self.processes[selector] = subprocess.Popen(
                 # -P: or our docker.py, beside this file, would hide the SDK
                 [sys.executable, "-P", __file__, self._sdk, selector, str(self._owner)],
                 env=_environment(),
@@ -115,10 +119,11 @@ class Reaper:
             )
 
     def _let_go(self) -> None:
-        """At our end: it outlives us for some seconds, and that is meant."""
-        if self._process is not None and self._process.stdin is not None:
-            self._process.stdin.close()
-            self._process.returncode = 0  # or Python warns of a process that is left running
+        """At our end: they outlive us for some seconds, and that is meant."""
+        for process in self.processes.values():
+            assert process.stdin is not None
+            process.stdin.close()
+            process.returncode = 0  # or Python warns of a process that is left running
 
 
 def _environment() -> dict[str, str]:

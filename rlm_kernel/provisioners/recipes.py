@@ -10,6 +10,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from ..errors import UsageError
 from .cloud import sdk
 
 
@@ -29,6 +30,8 @@ class Recipe:
         errors."""
         image = _image(client, self.image, self.packages)
         for source, inside in self.mounts:  # each time anew: they may have changed
+            if not Path(source).exists():
+                raise UsageError(f"there is no folder or file {source!r} to mount")
             add = image.add_local_dir if Path(source).is_dir() else image.add_local_file
             image = add(source, inside)
         return image

@@ -30,9 +30,8 @@ KEEPER = """\
 import os, select, socket, sys
 work, patience = sys.argv[1], float(sys.argv[2])
 for folder, mode in ((work, 0o1777), ("/run/rlm", 0o700)):
-    if not os.path.isdir(folder):
-        os.makedirs(folder)
-        os.chmod(folder, mode)
+    os.makedirs(folder, exist_ok=True)
+    os.chmod(folder, mode)
 listener = socket.socket(socket.AF_UNIX)
 listener.bind("/run/rlm/keeper")
 listener.listen(64)
@@ -93,6 +92,7 @@ class Shape:
     tags: Mapping[str, str] = field(default_factory=dict)
     work: str = "/work"
     user: tuple[int, int] = (65534, 65534)
+    patience_s: float = PATIENCE_S
 
     @property
     def requested(self) -> tuple[float, int]:
@@ -179,7 +179,7 @@ class Place:
                 raise
 
     def _make(self) -> None:
-        command = ("python3", "-c", KEEPER, self.shape.work, str(PATIENCE_S))
+        command = ("python3", "-c", KEEPER, self.shape.work, str(self.shape.patience_s))
         self._sandbox = self.shape.create(*command, block_network=not self.shape.network)
 
     def _start(self, program: str) -> Any:
@@ -188,7 +188,7 @@ class Place:
             self._process = self._sandbox.exec(
                 "python3", "-c", self.shape.lowered(program), text=False
             )
-        self.pipe = ExecPipe(self._process, self.how_it_ended, PATIENCE_S)
+        self.pipe = ExecPipe(self._process, self.how_it_ended, self.shape.patience_s)
         return self.pipe
 
     def close(self) -> None:

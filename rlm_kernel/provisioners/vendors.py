@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Set
+from collections.abc import Callable, Mapping, Set
 from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
@@ -11,11 +11,14 @@ from . import cloud, engine, strays
 from .docker import DockerProvisioner
 from .modal import ModalProvisioner
 
+Config = Mapping[str, Any]
+
 
 @dataclass(frozen=True)
 class Vendor:
     """``check``, ``strays`` and ``remove_strays`` block, and raise ``UsageError`` with what to do
-    where the vendor cannot be used, ``KernelStartError`` where it does not answer."""
+    where the vendor cannot be used, ``KernelStartError`` where it does not answer. They are given
+    ``Settings.sandbox``."""
 
     provisioner: str
     """The entry point's name."""
@@ -24,9 +27,9 @@ class Vendor:
     things: str
     """What it runs, in the plural."""
     check: Callable[[], None]
-    strays: Callable[[], list[str]]
+    strays: Callable[[Config], list[str]]
     """Those of ours whose process is gone, each in words."""
-    remove_strays: Callable[[], list[str]]
+    remove_strays: Callable[[Config], list[str]]
 
 
 def _containers(do: Callable[[Any], list[strays.Stray]]) -> list[str]:
@@ -44,16 +47,16 @@ VENDORS = {
         options=_traits(DockerProvisioner),
         things="containers",
         check=lambda: engine.connect().close(),
-        strays=lambda: _containers(strays.strays),
-        remove_strays=lambda: _containers(strays.remove_strays),
+        strays=lambda config: _containers(strays.strays),
+        remove_strays=lambda config: _containers(strays.remove_strays),
     ),
     "modal": Vendor(
         provisioner="rlm-modal",
         options=_traits(ModalProvisioner),
         things="sandboxes",
         check=cloud.check,
-        strays=lambda: [stray.id for stray in cloud.strays()],
-        remove_strays=lambda: [stray.id for stray in cloud.remove_strays()],
+        strays=lambda config: [stray.id for stray in cloud.strays(config["app"])],
+        remove_strays=lambda config: [stray.id for stray in cloud.remove_strays(config["app"])],
     ),
 }
 """By the name of the environment."""

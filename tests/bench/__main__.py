@@ -7,20 +7,23 @@ import os
 import platform
 import shutil
 import sys
+from collections.abc import Mapping
 from importlib.metadata import version
 
 from rich.console import Console
 
 from .. import setup
+from ..plane import ControlPlane
 from . import table
 from .processes import REQUIREMENTS, BenchError, case, endpoint, image, peer_python
 
 CASES = (
     "first", "completion", "long", "cell", "queries", "batches", "large", "children", "record",
-    "outer", "docker",
+    "outer", "docker", "modal",
 )  # fmt: skip
-APART = ("outer", "docker")  # these have tables of their own
-PEER_PACKAGES = ("pip", "dill", "requests")  # what its Docker environment has in its container
+APART = ("outer", "docker", "modal")  # these have tables of their own
+# What the peer's sandboxes are to have: there is no network here to install it from.
+PEER_PACKAGES = ("pip", "dill", "requests", "flask")
 PEERS = ("local", "ipython", "subprocess")
 FIRST_REPEATS = 3
 TURNS = 3
@@ -39,6 +42,8 @@ def main(arguments: list[str]) -> int:
             tables.append(table.cells(*_measure(works, () if options.ours else PEERS, progress)))
         if "docker" in options.only:
             tables.append(_docker_table(not options.ours, progress))
+        if "modal" in options.only:
+            tables.append(_modal_table(not options.ours, progress))
         if "outer" in options.only:
             tables.append(_outer_table(progress))
     except BenchError as error:
@@ -73,18 +78,39 @@ def _docker_table(with_peer: bool, progress: Console) -> list[list[str]]:
     return table.cells(measured.pop("ours"), measured, table.DOCKER)
 
 
+def _modal_table(with_peer: bool, progress: Console) -> list[list[str]]:
+    """The rows of work at a Modal of our own on this machine: what the two make of the same service
+    there, and nothing of the real one's distance."""
+    if setup.engine() is None:
+        return [["work", "ours"], [f"at Modal: {setup.NEEDS['docker'].missing}", "–"]]
+    progress.print("modal …", style="dim")
+    with ControlPlane(backend="docker", image=image(sys.executable)) as plane:
+        sides: dict[str, tuple[str, ...]] = {
+            "ours": (sys.executable, "ours", "modal", "exec"),
+            "ours over http": (sys.executable, "ours", "modal", "http"),
+        }
+        if with_peer:
+            python = peer_python()
+            plane.image = image(python, *PEER_PACKAGES)
+            sides["rlms modal"] = (python, "peer", "modal", plane.image)
+        measured = _in_turns(sides, plane.environment)
+    return table.cells(measured.pop("ours"), measured, table.MODAL)
+
+
 def _peer_for_docker() -> str:
     if not shutil.which("docker"):
         raise BenchError("the peer's Docker environment needs the command `docker` on the PATH")
     return peer_python()
 
 
-def _in_turns(sides: dict[str, tuple[str, ...]]) -> dict[str, table.Measured]:
+def _in_turns(
+    sides: dict[str, tuple[str, ...]], env: Mapping[str, str] | None = None
+) -> dict[str, table.Measured]:
     """The medians of each side's case, run in turns so that noise falls on all."""
     runs: dict[str, list[table.Measured]] = {name: [] for name in sides}
     for _ in range(TURNS):
         for name, arguments in sides.items():
-            runs[name].append(case(*arguments))
+            runs[name].append(case(*arguments, env=env))
     return {name: _median(measured) for name, measured in runs.items()}
 
 

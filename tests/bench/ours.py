@@ -1,6 +1,6 @@
 """Our side: ``python -m tests.bench.ours CASE``, the same work through our public faces.
 
-The case ``docker`` is given an image, ``batches`` an address.
+The case ``docker`` is given an image, ``modal`` a transport, ``batches`` an address.
 
 Prints one line of JSON: name -> number, seconds where nothing else is said. Our record is always
 on, also where the peer keeps none.
@@ -26,7 +26,12 @@ from . import scripts
 ROOMY = {"window": 100_000_000}  # tokens: nothing is refused or compacted for its length
 
 
-def complete(script: list[str], context: object = scripts.SMALL, **more: Any) -> Result:
+def complete(
+    script: list[str],
+    context: object = scripts.SMALL,
+    latency_s: float = 0.0,
+    **more: Any,
+) -> Result:
     """One completion; children are told the shortest script."""
     said = iter(script)
 
@@ -35,7 +40,8 @@ def complete(script: list[str], context: object = scripts.SMALL, **more: Any) ->
         return scripts.turns(1)[0] if child else next(said)
 
     limits = Limits(turns=len(script) + 1, tokens=None)
-    with RLM(ScriptedLM(turn, lambda _: "a reply"), limits=limits, **more) as rlm:
+    lm = ScriptedLM(turn, lambda _: "a reply", latency_s=latency_s)
+    with RLM(lm, limits=limits, **more) as rlm:
         return _answered(rlm.completion(context, "the question"))
 
 
@@ -55,19 +61,17 @@ def completion() -> dict[str, float]:
 
 
 async def _repl(
-    context: object, cells: int, *, warm_up: int = 0, image: str | None = None
+    context: object, cells: int, *, warm_up: int = 0, environment: str = "local", **sandbox: Any
 ) -> tuple[float, list[float]]:
-    """The seconds until a REPL has its context, and of each trivial cell in it after the warm-up.
-
-    With an ``image`` all is in a container.
-    """
+    """The seconds until a REPL has its context, and of each trivial cell in it, the warm-up left
+    out."""
     from rlm_kernel import contexts
     from rlm_kernel.places import Spot
     from rlm_kernel.protocol import Nobody
     from rlm_kernel.repl import open_repl
     from rlm_kernel.room import Setup
 
-    spot = Spot(Path.cwd(), "docker", sandbox={"image": image}) if image else Spot(Path.cwd())
+    spot = Spot(Path.cwd(), environment, sandbox=sandbox)
     began = time.perf_counter()
     async with open_repl(Nobody(), Setup(spot)) as repl:
         await repl.set_context(await asyncio.to_thread(contexts.from_value, context))
@@ -101,11 +105,21 @@ def queries() -> dict[str, float]:
 
 
 def docker() -> dict[str, float]:
-    image = sys.argv[2]
-    ready, seconds = asyncio.run(_repl(scripts.SMALL, 100, warm_up=20, image=image))
-    large_ready, large_seconds = asyncio.run(_repl(scripts.large_text(), 20, image=image))
-    query = _query(100, 100, environment="docker", image=image)
-    return scripts.in_docker(ready, seconds, query, large_ready, large_seconds)
+    return _in_sandbox(environment="docker", image=sys.argv[2])
+
+
+def _in_sandbox(**place: Any) -> dict[str, float]:
+    ready, seconds = asyncio.run(_repl(scripts.SMALL, 100, warm_up=20, **place))
+    large_ready, large_seconds = asyncio.run(_repl(scripts.large_text(), 20, **place))
+    query = _query(100, 100, **place)
+    return scripts.in_sandbox(ready, seconds, query, large_ready, large_seconds)
+
+
+def modal() -> dict[str, float]:
+    place = {"environment": "modal", "transport": sys.argv[2]}
+    asked = complete(scripts.threads(), latency_s=scripts.LATENCY_S, **place)
+    threads = scripts.median(json.loads(str(asked.response)))
+    return {**_in_sandbox(**place), "threads": threads}
 
 
 def batches() -> dict[str, float]:
@@ -144,7 +158,19 @@ def record() -> dict[str, float]:
 
 CASES: dict[str, Callable[[], dict[str, float]]] = {
     work.__name__: work
-    for work in (first, completion, cell, queries, batches, large, long, children, record, docker)
+    for work in (
+        first,
+        completion,
+        cell,
+        queries,
+        batches,
+        large,
+        long,
+        children,
+        record,
+        docker,
+        modal,
+    )
 }
 
 if __name__ == "__main__":

@@ -1,5 +1,5 @@
 """The peer's side. Run by its own interpreter: ``python -m tests.bench.peer CASE ENVIRONMENT``,
-for the case ``docker`` with an image in the place of the environment.
+for the cases ``docker`` and ``modal`` with an image in the place of the environment.
 
 Prints one line of JSON: name -> number, seconds where nothing else is said.
 """
@@ -34,12 +34,17 @@ ENVIRONMENTS: dict[str, tuple[str, dict[str, Any]]] = {
 class Scripted(BaseLM):
     """Turns in their order; any plain prompt gets a short reply. Each RLM makes one of its own."""
 
+    latency_s = 0.0
+
     def __init__(self, turns: list[str]) -> None:
         super().__init__(model_name="scripted")
         self._turns = iter(turns)
 
     def completion(self, prompt: Any) -> str:
-        return next(self._turns) if isinstance(prompt, list) else "a reply"
+        if isinstance(prompt, list):
+            return next(self._turns)
+        time.sleep(self.latency_s)
+        return "a reply"
 
     async def acompletion(self, prompt: Any) -> str:
         return self.completion(prompt)
@@ -131,7 +136,18 @@ def docker(image: str) -> dict[str, float]:
         ready, seconds = _repl("docker", scripts.SMALL, 10, warm_up=2)
         large_ready, large_seconds = _repl("docker", scripts.large_text(), 1)
         query = _query_seconds("docker", 100, 100)
-    return scripts.in_docker(ready, seconds, query, large_ready, large_seconds)
+    return scripts.in_sandbox(ready, seconds, query, large_ready, large_seconds)
+
+
+def modal(image: str) -> dict[str, float]:
+    """Without the context of 100 MB: the peer puts it into one command, which Modal refuses."""
+    ENVIRONMENTS["modal"] = ("modal", {})
+    ready, seconds = _repl("modal", scripts.SMALL, 10, warm_up=2)
+    query = _query_seconds("modal", 100, 20)
+    Scripted.latency_s = scripts.LATENCY_S
+    threads = scripts.median(json.loads(complete("modal", scripts.threads())))
+    measured = {"setup": ready, "cell": scripts.median(seconds), "query_100": query}
+    return {**measured, "threads": threads}
 
 
 def batches(name: str) -> dict[str, float]:
@@ -175,7 +191,19 @@ def record(name: str) -> dict[str, float]:
 
 CASES: dict[str, Callable[[str], dict[str, float]]] = {
     work.__name__: work
-    for work in (first, completion, cell, queries, batches, large, long, children, record, docker)
+    for work in (
+        first,
+        completion,
+        cell,
+        queries,
+        batches,
+        large,
+        long,
+        children,
+        record,
+        docker,
+        modal,
+    )
 }
 
 if __name__ == "__main__":

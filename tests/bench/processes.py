@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import time
 import venv
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -39,21 +40,31 @@ def image(python: str, *packages: str) -> str:
     return _run([python, "-m", "tests.hostimage", *packages], seconds=CASE_SECONDS).strip()
 
 
-def case(python: str, side: str, *arguments: str) -> dict[str, float]:
+def case(
+    python: str, side: str, *arguments: str, env: Mapping[str, str] | None = None
+) -> dict[str, float]:
     """Run one case in a new process; adds how long that process took, start and imports included.
+    ``env`` is added to its environment.
 
     Raises ``BenchError``.
     """
     began = time.perf_counter()
-    said = _run([python, "-m", f"tests.bench.{side}", *arguments], seconds=CASE_SECONDS)
+    command = [python, "-m", f"tests.bench.{side}", *arguments]
+    said = _run(command, seconds=CASE_SECONDS, env=env)
     measured: dict[str, float] = json.loads(said.splitlines()[-1])
     return {f"{arguments[0]}_process": time.perf_counter() - began, **measured}
 
 
-def _run(command: list[str], *, seconds: float) -> str:
+def _run(command: list[str], *, seconds: float, env: Mapping[str, str] | None = None) -> str:
     try:
         done = subprocess.run(
-            command, capture_output=True, text=True, cwd=ROOT, timeout=seconds, check=True
+            command,
+            capture_output=True,
+            text=True,
+            cwd=ROOT,
+            timeout=seconds,
+            check=True,
+            env={**os.environ, **(env or {})},
         )
     except subprocess.TimeoutExpired:
         raise BenchError(f"{' '.join(command)}: no end after {seconds:g} s") from None

@@ -14,6 +14,9 @@ SMALL = "x" * 1000
 """A context."""
 BATCH = 1000
 CHILDREN = 5
+THREAD_ROUNDS = 5
+LATENCY_S = 0.1
+"""Of the LM that threads ask."""
 RECORDED_TURNS = 200
 PRINTED = 20_000
 
@@ -65,6 +68,21 @@ print(len(context))
     return [_cell(code)]
 
 
+def threads() -> list[str]:
+    """One turn that answers with the seconds in which 10 threads had a reply each, a few times."""
+    code = f"""import json, time
+from concurrent.futures import ThreadPoolExecutor
+seconds = []
+for _ in range({THREAD_ROUNDS}):
+    began = time.perf_counter()
+    with ThreadPoolExecutor(10) as pool:
+        got = list(pool.map(llm_query, [f"item {{n}}" for n in range(10)]))
+    seconds.append(time.perf_counter() - began)
+print(len(context))
+{_answer("json.dumps(seconds)")}"""
+    return [_cell(code)]
+
+
 def parent() -> list[str]:
     """One turn that asks children, one after another."""
     code = f"""got = [rlm_query(f"child {{i}}") for i in range({CHILDREN})]
@@ -87,10 +105,10 @@ def median(seconds: list[float]) -> float:
     return statistics.median(seconds)
 
 
-def in_docker(
+def in_sandbox(
     ready: float, cells: list[float], query: float, large_ready: float, large_cells: list[float]
 ) -> dict[str, float]:
-    """What both sides measure in containers, by the names of the table."""
+    """What both sides measure in sandboxes, by the names of the table."""
     return {
         "setup": ready,
         "cell": median(cells),

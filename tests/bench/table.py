@@ -62,6 +62,13 @@ DOCKER = (
 )
 """In containers."""
 
+MODAL = (
+    *DOCKER[:3],
+    _same("10 threads, one `llm_query` each, LM of 100 ms", "threads"),
+    *DOCKER[3:],
+)
+"""In sandboxes at Modal."""
+
 
 def shown(number: float | None, unit: str) -> str:
     if number is None:

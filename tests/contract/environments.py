@@ -5,27 +5,29 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, closing
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hostimage import host_image
+from modals import SERVICE, TRANSPORTS, image, use_plane
 
 from rlm_kernel import contexts
 from rlm_kernel.events import ContextInfo
 from rlm_kernel.outputs import text_of
 from rlm_kernel.places import Spot
 from rlm_kernel.protocol import Call, Slot
-from rlm_kernel.provisioners.engine import connect
 from rlm_kernel.repl import Author, Ran, Repl, open_repl
 from rlm_kernel.room import Setup
 from rlm_kernel.tools import Tools
 
 SANDBOXES = [
-    pytest.param(name, marks=pytest.mark.needs("docker"))
-    for name in ("docker", "modal-exec", "modal-http")
+    pytest.param("docker", marks=pytest.mark.needs("docker")),
+    *(
+        pytest.param(f"modal-{each}", marks=() if SERVICE else pytest.mark.needs("docker"))
+        for each in TRANSPORTS
+    ),
 ]
 ENVIRONMENTS = ["local", *SANDBOXES]
 SECONDS = 60.0
@@ -37,17 +39,12 @@ def sandbox(environment: str) -> dict[str, Any]:
     no registry here, and no Modal but one of our own."""
     name, _, transport = environment.partition("-")
     if name == "modal":
-        use_plane()
+        if not SERVICE:
+            use_plane()
         return {"environment": name, "transport": transport}
     if name == "docker":
         return {"environment": name, "image": image(), "cpus": 2.0}
     return {"environment": name}
-
-
-@cache
-def image() -> str:
-    with closing(connect()) as client:
-        return host_image(client)
 
 
 async def echo(call: Call) -> list[Slot]:

@@ -19,8 +19,7 @@ from rlm_kernel.provisioners.reaper import REAPERS
 
 
 def stand_still(*args: Any, **kwargs: Any) -> None:
-    reaper = REAPERS["docker"]._process
-    assert reaper is not None
+    [reaper] = REAPERS["docker"].processes.values()
     print(f"there {reaper.pid}", flush=True)
     threading.Event().wait()
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import socket
 import subprocess
 import sys
@@ -13,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sandboxes import Opener, Sandbox, comes_true
+from sandboxes import Opener, comes_true
 
 from rlm_kernel.errors import UsageError
 from rlm_kernel.provisioners.engine import connect
@@ -67,13 +66,6 @@ def door(
     opened.shut()
 
 
-def _reason(place: Sandbox) -> str:
-    place.death()
-    said = asyncio.run(place.provisioner.reason())
-    assert isinstance(said, str)
-    return said
-
-
 def test_no_engine_says_how_to_start_one(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/none.sock")
     with pytest.raises(UsageError, match=r"no Docker engine answers at unix://.*DOCKER_HOST"):
@@ -125,20 +117,20 @@ def test_a_wrong_setting_is_named(opened: Opener, setting: str, value: Any, said
 def test_running_out_of_memory_names_the_limit(opened: Opener) -> None:
     with opened(memory="300m") as place:
         place.start_cell("len(bytearray(b'x') * (700 << 20))")
-        assert "out of memory" in (reason := _reason(place))
+        assert "out of memory" in (reason := place.reason())
         assert "limit of memory is 300m" in reason
 
 
 def test_a_killed_container_is_said_to_be(engine: Any, opened: Opener) -> None:
     with opened() as place:
         engine.api.kill(place.name)
-        assert _reason(place) == "the container was killed from outside (exit code 137)"
+        assert place.reason() == "the container was killed from outside (exit code 137)"
 
 
 def test_a_paused_container_is_said_to_be_and_goes(engine: Any, opened: Opener) -> None:
     with opened(silence=3.0) as place:
         engine.api.pause(place.name)
-        assert _reason(place).startswith("the container is paused")
+        assert place.reason().startswith("the container is paused")
 
 
 def test_an_engine_that_dies_in_a_cell_ends_the_kernel_and_is_named(
@@ -147,6 +139,6 @@ def test_an_engine_that_dies_in_a_cell_ends_the_kernel_and_is_named(
     with opened() as place:
         place.start_cell("while True: pass")
         door.shut()
-        assert "no Docker engine answers" in _reason(place)
+        assert "no Docker engine answers" in place.reason()
     gone = {"label": label}
     assert comes_true(lambda: not engine.api.containers(all=True, filters=gone), 10)

@@ -7,208 +7,28 @@ from typing import Any
 
 import httpx
 import pytest
-from asking import ask, block, calls, cells, check_whole, events, of, script, told
+from asking import ask, check_whole, of, script, told
 
-from rlm_kernel import RLM, ContextError, Limits, Result, UsageError, cli, on_host
-from rlm_kernel.engine import engine as core
-from rlm_kernel.events import CellRan, KernelRestarted, NodeStarted
-from rlm_kernel.record import journal, trajectory
-from rlm_kernel.replay import replay
-from rlm_kernel.run import Kernels
-from rlm_kernel.testing import ScriptedLM
-from rlm_kernel.verdict import Verdict
+from rlm_kernel import ContextError, UsageError, cli
+from rlm_kernel.events import CellRan
+from rlm_kernel.record import journal
 
 pytestmark = pytest.mark.needs("docker")
 
-TALKATIVE = (
-    "n = llm_query_batched([f'how many in {i}?' for i in range(5)])\nprint(len(context), n)",
-    "def fails():\n    1 / 0\nfails()",
-    "from IPython.display import HTML\nprint({'a', 'b', 'c'}, table)\nHTML('<b>x</b>')",
-    "child = rlm_query('child?', {'for': 'the child'})",
-    "FINAL_VAR(n[2] + child + shout('a') + twice('b'))",
-)
-FORK_BOMB = """
-import os, time
-print(len(context))
-while True:
-    if not os.fork():
-        time.sleep(60)
-"""
 FULL = """
 print(len(context))
 open("/work/big", "wb").write(bytes(20 << 20))
 """
 
 
-def shout(text: str) -> str:
-    return text.upper()
-
-
-def twice(text: str) -> str:
-    return text * 2
-
-
 def needy(url: str) -> str:
     return str(httpx.URL(url))
-
-
-def _talkative() -> ScriptedLM:
-    """A batch, a failed cell, rich output, a child and calls back to the host."""
-    turns = iter(map(block, TALKATIVE))
-
-    def turn(messages: list[dict[str, Any]]) -> str:
-        if ": child?" in messages[1]["content"]:
-            return block("print(context)\nFINAL_VAR(context['for'] + llm_query('deep'))")
-        return next(turns)
-
-    return ScriptedLM(turn, lambda prompt: f"<{prompt}>")
-
-
-def _told_of(environment: dict[str, Any], out: Path) -> Result:
-    tools = {"shout": on_host(shout), "twice": twice, "table": [1, 2, 3]}
-    result = ask(_talkative(), out, "line one\r\n" * 9000, tools=tools, **environment)
-    assert result.status == "answered", result
-    return result
-
-
-def _replayed(result: Result, kernels: Kernels) -> Verdict:
-    recorded = trajectory.load(result.trajectory.parent)
-    return core().run(replay(recorded, lambda text: None, kernels=kernels))
 
 
 @pytest.fixture
 def docker(image: str) -> dict[str, Any]:
     """The settings that put cells into a container."""
     return {"environment": "docker", "image": image}
-
-
-@pytest.fixture(scope="module")
-def in_docker(image: str, tmp_path_factory: pytest.TempPathFactory) -> Result:
-    out = tmp_path_factory.mktemp("docker") / "run"
-    return _told_of({"environment": "docker", "image": image}, out)
-
-
-def test_a_run_calls_lms_children_and_tools_from_a_container(in_docker: Result) -> None:
-    assert in_docker.response == "<how many in 2?>the child<deep>Abb"
-    assert {call.op for call in calls(in_docker)} == {
-        "llm_query_batched",
-        "llm_query",
-        "rlm_query",
-        "tool",
-    }
-    assert [n.node for n in of(NodeStarted, events(in_docker))] == ["0", "0.1"]
-    assert [cell.status for cell in cells(in_docker)] == ["ok", "error", "ok", "ok", "ok"]
-    check_whole(in_docker)
-
-
-def test_a_record_of_a_container_replays_there_and_here(in_docker: Result, image: str) -> None:
-    for kernels in (Kernels("docker", {"image": image}), Kernels()):
-        verdict = _replayed(in_docker, kernels)
-        assert (verdict.result, verdict.differences) == ("equal", [])
-        assert (verdict.cells, verdict.calls) == (6, 8)
-
-
-def test_a_record_of_this_machine_replays_in_a_container(image: str, tmp_path: Path) -> None:
-    verdict = _replayed(_told_of({}, tmp_path / "run"), Kernels("docker", {"image": image}))
-    assert (verdict.result, verdict.differences) == ("equal", [])
-    assert (verdict.cells, verdict.calls) == (6, 8)
-
-
-def test_a_second_question_finds_the_variables_of_the_first(
-    docker: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    lm = script(
-        "kept = context + '!'\nprint(kept)\nFINAL_VAR(kept)",
-        "print(context)\nFINAL_VAR(kept + context)",
-    )
-    with RLM(model=lm, persistent=True, **docker) as rlm:
-        assert rlm.completion("one", "What is it?").response == "one!"
-        assert rlm.completion("two", "And now?").response == "one!two"
-
-
-def test_the_copy_of_a_context_goes_once_it_is_read(docker: dict[str, Any], tmp_path: Path) -> None:
-    look = "import glob\nprint(len(context), glob.glob('/tmp/rlm-*/value-*'))"
-    result = ask(script(look, "FINAL_VAR(len(context))"), tmp_path / "run", "é" * 100_000, **docker)
-    assert result.response == "100000"
-    assert cells(result)[0].outputs[0]["text"] == "100000 []\n"
-
-
-def test_a_folder_that_is_mounted_can_be_read_and_not_written(
-    docker: dict[str, Any], tmp_path: Path
-) -> None:
-    folder = tmp_path / "data"
-    folder.mkdir()
-    (folder / "prices.csv").write_text("a,b\n")
-    read = "print(context, open('/mnt/data/prices.csv').read())\nopen('/mnt/data/new', 'w')"
-    lm = script(read, "FINAL_VAR('all done')")
-    result = ask(lm, tmp_path / "run", "yes", **docker, mounts=[str(folder)])
-    printed, failed = cells(result)[0].outputs
-    assert printed["text"] == "yes a,b\n\n"
-    assert (failed["ename"], list(folder.iterdir())) == ("OSError", [folder / "prices.csv"])
-
-
-def test_a_record_does_not_say_what_its_replay_may_reach(
-    docker: dict[str, Any], tmp_path: Path
-) -> None:
-    secret = tmp_path / "secret"
-    secret.write_text("the canary")
-    read = "import os\nprint(context, os.path.exists('/mnt/secret'))\nFINAL_VAR('all done')"
-    result = ask(script(read), tmp_path / "run", "yes", **docker, mounts=[str(secret)])
-    assert cells(result)[0].outputs[0]["text"] == "yes True\n"
-    recorded = trajectory.load(result.trajectory.parent)
-    verdict = core().run(replay(recorded, lambda text: None))
-    assert verdict.result == "differs"
-    assert "now: yes False" in verdict.differences[0]
-
-
-@pytest.mark.parametrize(("children", "found"), [("own", "False"), ("shared", "True")])
-def test_a_child_has_a_container_of_its_own_or_the_roots(
-    docker: dict[str, Any], tmp_path: Path, children: str, found: str
-) -> None:
-    start = "open('/work/note', 'w').write(context)\nFINAL_VAR(rlm_query('see?', 'child'))"
-    look = "import os\nprint(context)\nFINAL_VAR(os.path.exists('/work/note'))"
-
-    def turn(messages: list[dict[str, Any]]) -> str:
-        return block(look if ": see?" in messages[1]["content"] else start)
-
-    result = ask(ScriptedLM(turn), tmp_path / "run", "root", **docker, children=children)
-    assert result.response == found
-    check_whole(result)
-
-
-def test_the_lm_is_told_of_the_limit_of_memory_and_goes_on(
-    docker: dict[str, Any], tmp_path: Path
-) -> None:
-    lm = script(
-        "kept = len(context)\nprint(kept)",
-        "big = bytearray(b'x') * (2 << 30)",
-        "print('kept' in globals(), context)\nFINAL_VAR(context)",
-    )
-    result = ask(lm, tmp_path / "run", "the text", memory="512m", **docker)
-    assert (result.status, result.response) == ("answered", "the text")
-    notice = told(lm, 3)
-    assert "out of memory" in notice
-    assert "512m" in notice
-    assert "these variables are lost: kept" in notice
-    [restart] = of(KernelRestarted, events(result))
-    assert restart.reason == (
-        "the kernel ended (signal 9, out of memory)\n"
-        "The container's limit of memory is 512m (`memory`)."
-    )
-    assert [cell.status for cell in cells(result)] == ["ok", "died", "ok"]
-    check_whole(result)
-
-
-def test_a_fork_bomb_is_contained_and_the_run_goes_on(
-    docker: dict[str, Any], tmp_path: Path
-) -> None:
-    lm = script(FORK_BOMB, "print(context)\nFINAL_VAR(context + llm_query('still'))")
-    limits = Limits(cell_seconds=10)
-    result = ask(lm, tmp_path / "run", "the text", pids=64, limits=limits, **docker)
-    assert (result.status, result.response) == ("answered", "the text<still>")
-    assert "BlockingIOError" in told(lm, 2)
-    check_whole(result)
 
 
 def test_a_full_work_folder_is_told_and_the_run_goes_on(
@@ -247,22 +67,6 @@ def test_a_package_that_a_tool_needs_is_put_into_the_image_or_named(
     with pytest.raises(UsageError, match=r"tool 'needy'.*package httpx.*the setting `packages`"):
         ask(script(), tmp_path / "run", tools={"needy": needy}, **docker)
     assert not of(CellRan, journal.read(tmp_path / "run" / "journal.jsonl").events)
-
-
-def test_keys_of_the_host_are_not_in_the_container(
-    docker: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("RLM_API_KEY", "canary-key-123")
-    monkeypatch.setenv("RLM_PASSED", "on purpose")
-    lm = script(
-        "import os, pathlib\nprint(context)\nseen = [str(dict(os.environ))]\n"
-        "for path in pathlib.Path('/proc').glob('[0-9]*/environ'):\n"
-        "    try:\n        seen.append(path.read_text())\n"
-        "    except OSError:\n        pass\n"
-        "FINAL_VAR(['canary-key' + '-123' in str(seen), 'on purpose' in str(seen)])"
-    )
-    result = ask(lm, tmp_path / "run", pass_env=("RLM_PASSED",), **docker)
-    assert result.response == "[False, True]"
 
 
 def test_without_an_engine_the_setting_is_refused_kindly(

@@ -1,0 +1,145 @@
+"""A sandbox goes with the process that made it, whenever and however that ends."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+from modals import TRANSPORTS
+from plane import ControlPlane
+from sandboxes import Opener, comes_true, write_spec
+
+from rlm_kernel.provisioners import cloud
+
+pytestmark = pytest.mark.needs("docker")
+HOST = Path(__file__).with_name("doomed_host.py")
+GONE_SECONDS = 15
+APP = "rlm-kernel"
+
+
+class Doomed:
+    """A host process at a moment of its life; ``kill`` is kill -9."""
+
+    def __init__(self, process: subprocess.Popen[str], reaper: int) -> None:
+        self.process = process
+        self.reaper = reaper
+
+    def kill(self, reaper_too: bool = False) -> None:
+        if reaper_too:
+            os.kill(self.reaper, signal.SIGKILL)
+        self.process.kill()
+        self.process.wait(10)
+
+
+@pytest.fixture
+def doomed(plane: ControlPlane, tmp_path: Path) -> Iterator[Callable[..., Doomed]]:
+    processes = []
+
+    def doomed_at(moment: str, **config: Any) -> Doomed:
+        specs = write_spec(tmp_path / uuid.uuid4().hex, "doomed", config, "rlm-modal")
+        process = subprocess.Popen(
+            [sys.executable, str(HOST), moment, str(specs)],
+            stdout=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+        processes.append(process)
+        assert process.stdout is not None
+        said = process.stdout.readline().split()
+        assert said[:1] == ["there"], said
+        return Doomed(process, int(said[1]))
+
+    yield doomed_at
+    for process in processes:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait(10)
+        assert process.stdout is not None
+        process.stdout.close()
+
+
+@pytest.mark.parametrize(
+    ("moment", "count"),
+    [("created", 1), ("started", 1), ("ready", 1), ("busy", 1), ("two kernels", 2)],
+)
+@pytest.mark.parametrize("transport", TRANSPORTS)
+def test_a_killed_host_leaves_no_sandbox(
+    plane: ControlPlane, doomed: Callable[..., Doomed], moment: str, count: int, transport: str
+) -> None:
+    host = doomed(moment, transport=transport)
+    assert len(plane.running()) == count
+    host.kill()
+    assert comes_true(lambda: plane.running() == [], GONE_SECONDS)
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS)
+def test_a_sandbox_ends_by_itself_where_all_of_its_host_is_killed(
+    plane: ControlPlane, doomed: Callable[..., Doomed], transport: str
+) -> None:
+    host = doomed("busy", transport=transport, patience=3.0)
+    host.kill(reaper_too=True)
+    assert comes_true(lambda: plane.running() == [], GONE_SECONDS)
+
+
+def test_strays_are_listed_and_terminated(
+    plane: ControlPlane, doomed: Callable[..., Doomed], opened: Opener
+) -> None:
+    host = doomed("created")
+    (name,) = plane.running()
+    assert cloud.strays(APP) == []  # its host lives
+    host.kill(reaper_too=True)
+    (stray,) = cloud.strays(APP)
+    assert (stray.id, str(host.process.pid) in stray.host) == (name, True)
+    with opened() as living:
+        assert cloud.remove_strays(APP) == [stray]
+        assert plane.running() == [living.name]
+        assert living.run("print('alive')") == "alive"
+
+
+def test_of_other_machines_nothing_is_a_stray(
+    plane: ControlPlane, doomed: Callable[..., Doomed], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    doomed("created").kill(reaper_too=True)
+    with monkeypatch.context() as elsewhere:
+        elsewhere.setattr("platform.node", lambda: "another-machine")
+        assert cloud.strays(APP) == []
+    assert len(cloud.remove_strays(APP)) == 1
+
+
+def test_a_sandbox_in_which_no_relay_is_started_ends_by_itself(
+    plane: ControlPlane, doomed: Callable[..., Doomed]
+) -> None:
+    doomed("created", patience=2.0).kill(reaper_too=True)
+    assert comes_true(lambda: plane.running() == [], GONE_SECONDS)
+
+
+def test_shutting_down_ends_the_sandbox_at_once(plane: ControlPlane, opened: Opener) -> None:
+    with opened() as place:
+        assert plane.running() == [place.name]
+    assert plane.running() == []
+
+
+def test_a_restart_leaves_one_sandbox(plane: ControlPlane, opened: Opener) -> None:
+    with opened() as place:
+        first = place.name
+        place.run("kept = 1")
+        place.manager.restart_kernel(now=True)
+        place.client.wait_for_ready(timeout=30)
+        assert place.run("kept").startswith("NameError")
+        assert (place.name != first, plane.running()) == (True, [place.name])
+
+
+def test_the_service_is_told_when_to_end_a_sandbox_whatever_becomes_of_us(
+    plane: ControlPlane, opened: Opener
+) -> None:
+    with opened(sandbox_seconds=11) as place:
+        place.start_cell("while True: pass")
+        assert "limit of 11 s" in place.reason()

@@ -1,0 +1,114 @@
+"""Runs whose sandbox ends in the middle, and what they cost."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+from asking import ask, block, calls, cells, check_whole, events, of, script, told
+from modals import TRANSPORTS
+from plane import ControlPlane
+
+from rlm_kernel import Limits
+from rlm_kernel.events import KernelRestarted, NodeEnded
+from rlm_kernel.provisioners.rates import per_second
+from rlm_kernel.record import show
+from rlm_kernel.testing import ScriptedLM
+
+pytestmark = pytest.mark.needs("docker")
+LAST = "print('kept' in globals(), context)\nFINAL_VAR(context + llm_query('last'))"
+
+
+class Attacked:
+    """An LM in whose run the sandbox is killed once: before the second turn, while a batch is
+    answered, or while a cell computes."""
+
+    def __init__(self, plane: ControlPlane, moment: str) -> None:
+        self.lm = ScriptedLM(self._turn, self._sub)
+        self._plane = plane
+        self._moment = moment
+        self._turns = iter(
+            [
+                "kept = len(context)\nprint(kept)",
+                {
+                    "between turns": "print(kept)",
+                    "in a batch": "print(llm_query_batched([f'item {n}' for n in range(40)]))",
+                    "in a cell": "llm_query('now')\nwhile True: pass",
+                }[moment],
+                LAST,
+            ]
+        )
+        self._turn_number = 0
+
+    def _kill(self) -> None:
+        [running] = self._plane.running()
+        self._plane.kill(running)
+
+    def _turn(self, messages: list[dict[str, Any]]) -> str:
+        self._turn_number += 1
+        if self._moment == "between turns" and self._turn_number == 2:
+            self._kill()
+        return block(next(self._turns))
+
+    def _sub(self, prompt: str) -> str:
+        if prompt in ("item 20", "now"):
+            threading.Thread(target=self._kill).start()
+        return f"<{prompt}>"
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS)
+@pytest.mark.parametrize("moment", ["between turns", "in a batch", "in a cell"])
+def test_a_run_goes_on_in_a_new_sandbox_and_the_lm_is_told(
+    plane: ControlPlane, tmp_path: Path, moment: str, transport: str
+) -> None:
+    attacked = Attacked(plane, moment)
+    result = ask(
+        attacked.lm, tmp_path / "run", "the text", environment="modal", transport=transport
+    )
+    assert (result.status, result.response) == ("answered", "the text<last>")
+    notice = told(attacked.lm, 3)
+    assert "the sandbox was killed (exit code 137)" in notice
+    assert "these variables are lost: kept" in notice
+    [restart] = of(KernelRestarted, events(result))
+    assert (restart.cell, restart.lost) == (2, ["kept"])
+    assert [cell.status for cell in cells(result)] == ["ok", "died", "ok"]
+    assert {call.prompt for call in calls(result) if call.cell == 3} == {"last"}
+    check_whole(result)
+
+
+def test_what_a_sandbox_costs_is_in_the_account_of_the_run(
+    plane: ControlPlane, tmp_path: Path
+) -> None:
+    lm = script("print(rlm_query('child?', 'its text'))\nFINAL_VAR(context)")
+    lm = ScriptedLM(
+        lambda messages: block(
+            "print(context)\nFINAL_VAR('of the child')"
+            if ": child?" in messages[1]["content"]
+            else "print(rlm_query('child?', 'its text'), context)\nFINAL_VAR(context)"
+        )
+    )
+    result = ask(lm, tmp_path / "run", "the text", environment="modal", memory="512m", cpus=0.25)
+    ends = {end.node: end.usage.cost for end in of(NodeEnded, events(result))}
+    rate = per_second(0.25, 512 << 20)
+    assert rate is not None
+    assert 0 < ends["0.1"] < ends["0"] <= rate * 60
+    assert result.usage.cost == pytest.approx(ends["0"] + ends["0.1"])
+    tree = show.load(result.trajectory.parent).tree
+    assert tree.usage.cost == pytest.approx(result.usage.cost)
+
+
+def test_a_sandbox_that_costs_too_much_ends_the_run_at_its_limit(
+    plane: ControlPlane, tmp_path: Path
+) -> None:
+    lm = script("print(len(context))", "llm_query('more')", "FINAL_VAR('never')")
+    result = ask(
+        lm,
+        tmp_path / "run",
+        "the text",
+        environment="modal",
+        limits=Limits(cost=1e-9),
+    )
+    assert result.status == "limit"
+    assert "cost" in str(result.reason)
