@@ -12,10 +12,9 @@ import os
 from contextlib import closing
 from functools import cache
 
-from hostimage import host_image
-from plane import ControlPlane
-
 from rlm_kernel.provisioners.engine import connect
+from tests.hostimage import host_image
+from tests.plane import ControlPlane
 
 TRANSPORTS = ["exec"]
 SERVICE = os.environ.get("RLM_TEST_MODAL") == "service"

@@ -16,7 +16,7 @@ from rlm_kernel.provisioners.engine import connect
 from rlm_kernel.provisioners.strays import HOST_LABEL, labelled
 from rlm_kernel.testing import FakeEndpoint, Slow
 from rlm_kernel.testing.endpoint import Said
-from tests.hostimage import host_image
+from tests.modals import image, use_plane
 
 from . import leftovers
 from .running import Case, Trajectory, cell, command, environment, look, sandbox
@@ -53,25 +53,29 @@ def _reply(request: dict[str, Any]) -> Said:
 
 @dataclass(frozen=True)
 class Where:
-    """The environment that the runs are in."""
+    """The environment that the runs are in: local, docker, modal-exec or modal-http."""
 
     name: str = "local"
 
     @property
     def environ(self) -> dict[str, str]:
-        if self.name == "local":
-            return {}
-        with closing(connect()) as client:
-            image = host_image(client)
-        return {"RLM_ENVIRONMENT": self.name, "RLM_IMAGE": image}
+        name, _, transport = self.name.partition("-")
+        more = {}
+        if name == "docker":
+            more = {"RLM_IMAGE": image()}
+        elif name == "modal":
+            more = {**use_plane().environment, "RLM_TRANSPORT": transport}
+        return {"RLM_ENVIRONMENT": name, **more}
 
-    def containers(self, pid: int) -> set[str]:
+    def sandboxes(self, pid: int) -> set[str]:
         """Those that a process made, running or not."""
         if self.name == "local":
             return set()
+        if self.name != "docker":
+            return set(use_plane().running())
         with closing(connect()) as client:
             made = labelled(client, "rlm_kernel=1")
-        return {each["Names"][0] for each in made if f"/{pid}/" in each["Labels"][HOST_LABEL]}
+        return {each["Names"][0] for each in made if f".{pid}." in each["Labels"][HOST_LABEL]}
 
 
 @dataclass(frozen=True)
@@ -104,20 +108,21 @@ def kill(after_s: float, where: Where) -> Killed:
     """Start a run of some 30 s, kill it and look."""
     leftovers.adopt_orphans()
     case = Case("killed", "", arguments=("--max-turns", "14"))
+    more = where.environ  # what this starts is no child of the run
     with sandbox() as base, FakeEndpoint(_reply) as endpoint:
         before = leftovers.children()
         with (base / "work" / "err.txt").open("wb") as err:
             process = subprocess.Popen(
                 command(case, base), cwd=base / "work", stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL, stderr=err,
-                env=environment(base, endpoint.base_url, where.environ),
+                env=environment(base, endpoint.base_url, more),
             )  # fmt: skip
         time.sleep(after_s)
         process.kill()
         process.wait(GONE_S)
         left, gone_s = leftovers.left(base / "t", before, GONE_S)
         began = time.monotonic()
-        while (more := where.containers(process.pid)) and gone_s < GONE_S:
+        while (more := where.sandboxes(process.pid)) and gone_s < GONE_S:
             time.sleep(0.05)
             gone_s += time.monotonic() - began
             began = time.monotonic()

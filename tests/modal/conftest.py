@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 from modals import use_plane
-from plane import ControlPlane
 from sandboxes import Opener, Sandbox, comes_true, sandbox
+
+from tests.plane import ControlPlane
 
 
 @pytest.fixture

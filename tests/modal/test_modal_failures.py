@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 from grpclib import Status
 from modals import TRANSPORTS
-from plane import ControlPlane
 from sandboxes import Opener
 
 from rlm_kernel.errors import KernelStartError, UsageError
 from rlm_kernel.provisioners import cloud
+from tests.plane import ControlPlane
 
 pytestmark = pytest.mark.needs("docker")
 

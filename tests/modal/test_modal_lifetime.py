@@ -14,10 +14,10 @@ from typing import Any
 
 import pytest
 from modals import TRANSPORTS
-from plane import ControlPlane
 from sandboxes import Opener, comes_true, write_spec
 
 from rlm_kernel.provisioners import cloud
+from tests.plane import ControlPlane
 
 pytestmark = pytest.mark.needs("docker")
 HOST = Path(__file__).with_name("doomed_host.py")

@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 from asking import ask, block, calls, cells, check_whole, events, of, script, told
 from modals import TRANSPORTS
-from plane import ControlPlane
 
 from rlm_kernel import Limits
 from rlm_kernel.events import KernelRestarted, NodeEnded
 from rlm_kernel.provisioners.rates import per_second
 from rlm_kernel.record import show
 from rlm_kernel.testing import ScriptedLM
+from tests.plane import ControlPlane
 
 pytestmark = pytest.mark.needs("docker")
 LAST = "print('kept' in globals(), context)\nFINAL_VAR(context + llm_query('last'))"
