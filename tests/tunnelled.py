@@ -1,0 +1,144 @@
+"""For tests of the tunnel: a gateway as a process of this machine, a proxy on the way to it that can
+cut connections, and a provisioner whose vendor these two are."""
+
+from __future__ import annotations
+
+import secrets
+import socket
+import ssl
+import subprocess
+import sys
+import threading
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from traitlets import Unicode
+
+from rlm_kernel.provisioners import base
+from rlm_kernel.provisioners.carrier import Pipe
+from rlm_kernel.provisioners.tunnel import TunnelPipe, gateway_command
+
+ECHO = """
+import os
+while data := os.read(0, 1 << 16):
+    while data:
+        data = data[os.write(1, data):]
+"""
+
+
+class Sandbox:
+    """A gateway here, with a token of its own."""
+
+    def __init__(self, folder: Path | str, **options: Any) -> None:
+        self.token = secrets.token_urlsafe(32)
+        options = {"port": 0, "address": "127.0.0.1", "folder": str(folder), **options}
+        _, *command = gateway_command(self.token, **options)
+        self.process = subprocess.Popen(
+            [sys.executable, *command], stdout=subprocess.PIPE, start_new_session=True
+        )
+        assert self.process.stdout is not None
+        line = self.process.stdout.readline()
+        self.port = int(line.split()[-1])
+        self.url = f"http://127.0.0.1:{self.port}"
+
+    def end(self) -> None:
+        self.process.terminate()
+        self.process.wait(10)
+        assert self.process.stdout is not None
+        self.process.stdout.close()
+
+
+class Proxy:
+    """Passes bytes between its port and another, until it is told otherwise.
+
+    ``cut_after`` is a number of bytes in one direction after which both sides of a connection are
+    cut, once each time it is set. ``open`` is whether connections are taken at all.
+    """
+
+    def __init__(self, port: int, context: ssl.SSLContext | None = None) -> None:
+        self.cut_up: int | None = None
+        self.cut_down: int | None = None
+        self.cuts = 0
+        self.dark = False
+        self._target = port
+        self._context = context
+        self._lines: set[socket.socket] = set()
+        self._lock = threading.Lock()
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port: int = self._listener.getsockname()[1]
+        self.url = f"{'https' if context else 'http'}://127.0.0.1:{self.port}"
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self) -> None:
+        with suppress(OSError):
+            while True:
+                taken, _ = self._listener.accept()
+                threading.Thread(target=self._serve, args=(taken,), daemon=True).start()
+
+    def _serve(self, near: socket.socket) -> None:
+        with near, suppress(OSError):
+            if self.dark:
+                return
+            if self._context:
+                near = self._context.wrap_socket(near, server_side=True)
+            with near, socket.create_connection(("127.0.0.1", self._target)) as far:
+                with self._lock:
+                    self._lines |= {near, far}
+                down = threading.Thread(target=self._pass, args=(far, near, "cut_down"))
+                down.start()
+                self._pass(near, far, "cut_up")
+                down.join()
+                with self._lock:
+                    self._lines -= {near, far}
+
+    def _pass(self, source: socket.socket, target: socket.socket, limit: str) -> None:
+        with suppress(OSError):
+            while data := source.recv(1 << 16):
+                left = getattr(self, limit)
+                if left is not None and len(data) > left:
+                    setattr(self, limit, None)
+                    self.cuts += 1
+                    target.sendall(data[:left])
+                    break
+                if left is not None:
+                    setattr(self, limit, left - len(data))
+                target.sendall(data)
+        for end in (source, target):
+            with suppress(OSError):
+                socket.socket.shutdown(end, socket.SHUT_RDWR)
+
+    def cut_all(self) -> None:
+        with self._lock:
+            for line in self._lines:
+                with suppress(OSError):
+                    socket.socket.shutdown(line, socket.SHUT_RDWR)
+
+    def close(self) -> None:
+        self.dark = True
+        self._listener.close()
+        self.cut_all()
+
+
+class Tunnelled(base.RelayProvisioner):
+    """Its sandbox is a process here; ``folder`` is where it works."""
+
+    folder = Unicode(config=True)
+    sandbox: Sandbox | None = None
+    proxy: Proxy | None = None
+    pipe: TunnelPipe | None = None
+
+    async def open_pipe(self) -> Pipe:
+        self.sandbox = Sandbox(self.folder)
+        self.proxy = Proxy(self.sandbox.port)
+        self.pipe = TunnelPipe(self.proxy.url, self.sandbox.token, "kernel", base.BOOTSTRAP)
+        self.pipe.start()
+        return self.pipe
+
+    async def close_place(self) -> None:
+        if self.pipe is not None:
+            self.pipe.close()
+        if self.proxy is not None:
+            self.proxy.close()
+        if self.sandbox is not None:
+            self.sandbox.end()
