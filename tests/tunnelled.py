@@ -1,8 +1,9 @@
-"""For tests of the tunnel: a gateway as a process of this machine, a proxy on the way to it that can
-cut connections, and a provisioner whose vendor these two are."""
+"""For tests of the tunnel: a gateway as a process of this machine, a proxy on the way to it that
+cuts connections, and a provisioner whose vendor these two are."""
 
 from __future__ import annotations
 
+import os
 import secrets
 import socket
 import ssl
@@ -13,6 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import tornado
 from traitlets import Unicode
 
 from rlm_kernel.provisioners import base
@@ -30,12 +32,16 @@ while data := os.read(0, 1 << 16):
 class Sandbox:
     """A gateway here, with a token of its own."""
 
-    def __init__(self, folder: Path | str, **options: Any) -> None:
+    def __init__(self, folder: Path | str, python: str | None = None, **options: Any) -> None:
         self.token = secrets.token_urlsafe(32)
         options = {"port": 0, "address": "127.0.0.1", "folder": str(folder), **options}
         _, *command = gateway_command(self.token, **options)
+        packages = str(Path(tornado.__file__).parents[1])  # another Python may have none
         self.process = subprocess.Popen(
-            [sys.executable, *command], stdout=subprocess.PIPE, start_new_session=True
+            [python or sys.executable, *command],
+            stdout=subprocess.PIPE,
+            start_new_session=True,
+            env={**os.environ, "PYTHONPATH": packages} if python else None,
         )
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
