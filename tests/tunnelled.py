@@ -3,6 +3,7 @@ cuts connections, and a provisioner whose vendor these two are."""
 
 from __future__ import annotations
 
+import asyncio
 import os
 import secrets
 import socket
@@ -32,8 +33,10 @@ while data := os.read(0, 1 << 16):
 class Sandbox:
     """A gateway here, with a token of its own."""
 
-    def __init__(self, folder: Path | str, python: str | None = None, **options: Any) -> None:
-        self.token = secrets.token_urlsafe(32)
+    def __init__(
+        self, folder: Path | str, python: str | None = None, token: str = "", **options: Any
+    ) -> None:
+        self.token = token or secrets.token_urlsafe(32)
         options = {"port": 0, "address": "127.0.0.1", "folder": str(folder), **options}
         _, *command = gateway_command(self.token, **options)
         packages = str(Path(tornado.__file__).parents[1])  # another Python may have none
@@ -48,6 +51,11 @@ class Sandbox:
         self.port = int(line.split()[-1])
         self.url = f"http://127.0.0.1:{self.port}"
 
+    def fate(self) -> str:
+        """What a vendor would say of a sandbox that is gone."""
+        code = self.process.poll()
+        return "" if code in (None, 0) else f"the vendor says: killed ({code})"
+
     def end(self) -> None:
         self.process.terminate()
         self.process.wait(10)
@@ -56,17 +64,20 @@ class Sandbox:
 
 
 class Proxy:
-    """Passes bytes between its port and another, until it is told otherwise.
+    """Passes bytes between its port and another.
 
-    ``cut_after`` is a number of bytes in one direction after which both sides of a connection are
-    cut, once each time it is set. ``open`` is whether connections are taken at all.
+    ``cut_up`` and ``cut_down`` are numbers of bytes, to the other port and from it, after which
+    the connection that they pass is cut; once, or again and again with ``repeat``. While it is
+    ``dark``, connections are dropped.
     """
 
     def __init__(self, port: int, context: ssl.SSLContext | None = None) -> None:
         self.cut_up: int | None = None
         self.cut_down: int | None = None
+        self.repeat = False
         self.cuts = 0
         self.dark = False
+        self.refused = threading.Event()
         self._target = port
         self._context = context
         self._lines: set[socket.socket] = set()
@@ -85,6 +96,7 @@ class Proxy:
     def _serve(self, near: socket.socket) -> None:
         with near, suppress(OSError):
             if self.dark:
+                self.refused.set()
                 return
             if self._context:
                 near = self._context.wrap_socket(near, server_side=True)
@@ -99,20 +111,29 @@ class Proxy:
                     self._lines -= {near, far}
 
     def _pass(self, source: socket.socket, target: socket.socket, limit: str) -> None:
+        left = None
         with suppress(OSError):
             while data := source.recv(1 << 16):
-                left = getattr(self, limit)
-                if left is not None and len(data) > left:
-                    setattr(self, limit, None)
-                    self.cuts += 1
-                    target.sendall(data[:left])
-                    break
+                with self._lock:
+                    left = self._left(limit, len(data))
+                target.sendall(data if left is None else data[:left])
                 if left is not None:
-                    setattr(self, limit, left - len(data))
-                target.sendall(data)
+                    break
         for end in (source, target):
             with suppress(OSError):
                 socket.socket.shutdown(end, socket.SHUT_RDWR)
+
+    def _left(self, limit: str, size: int) -> int | None:
+        """How much of this piece still passes before a cut; None for all, and no cut."""
+        left: int | None = getattr(self, limit)
+        if left is None:
+            return None
+        if size <= left:
+            setattr(self, limit, left - size)
+            return None
+        self.cuts += 1
+        setattr(self, limit, left + 500_000 if self.repeat else None)
+        return left
 
     def cut_all(self) -> None:
         with self._lock:
@@ -137,8 +158,14 @@ class Tunnelled(base.RelayProvisioner):
     async def open_pipe(self) -> Pipe:
         self.sandbox = Sandbox(self.folder)
         self.proxy = Proxy(self.sandbox.port)
-        self.pipe = TunnelPipe(self.proxy.url, self.sandbox.token, "kernel", base.BOOTSTRAP)
-        self.pipe.start()
+        self.pipe = TunnelPipe(
+            self.proxy.url,
+            self.sandbox.token,
+            "kernel",
+            base.BOOTSTRAP,
+            find_reason=self.sandbox.fate,
+        )
+        await asyncio.to_thread(self.pipe.start)
         return self.pipe
 
     async def close_place(self) -> None:
@@ -148,3 +175,14 @@ class Tunnelled(base.RelayProvisioner):
             self.proxy.close()
         if self.sandbox is not None:
             self.sandbox.end()
+
+
+class Provided:
+    """Makes ``rlm-tunnelled`` known to jupyter_client, which looks for entry points otherwise."""
+
+    name = "rlm-tunnelled"
+    value = "tunnelled:Tunnelled"
+
+    @staticmethod
+    def load() -> type[Tunnelled]:
+        return Tunnelled

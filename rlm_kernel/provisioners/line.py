@@ -11,6 +11,7 @@ import re
 import socket
 import ssl
 import threading
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from ipaddress import ip_address
@@ -21,6 +22,7 @@ from ..gateway import MAX_ANSWER
 from .hostend import printable
 
 CONNECT_S = 5.0
+READ = 1 << 16
 
 
 class Lost(OSError):
@@ -83,7 +85,7 @@ class Line:
         self._address = address
         self._connection = address.connection()
         self._socket: socket.socket | None = None
-        self._lock = threading.Lock()
+        self._lock, self._busy = threading.Lock(), threading.Lock()
         self._cut = False
 
     def ask(self, method: str, path: str, body: bytes = b"", *, timeout_s: float) -> Answer:
@@ -93,12 +95,24 @@ class Line:
         waits for frames ends the pipe then.
         """
         try:
+            with self._busy:
+                return self._ask(method, path, body, timeout_s)
+        finally:
+            if self._cut:
+                self._let_go()
+
+    def _ask(self, method: str, path: str, body: bytes, timeout_s: float) -> Answer:
+        try:
             self._connect()
             assert self._socket is not None
             self._socket.settimeout(timeout_s)
             headers = {"Authorization": f"Bearer {self._address.token}"}
             self._connection.request(method, self._address.path + path, body or None, headers)
-            return _read(self._connection.getresponse())
+            response = self._connection.getresponse()
+            answer = _read(response)
+            if not response.isclosed():  # the rest of it did not come
+                self._connection.close()
+            return answer
         except ssl.SSLCertVerificationError as error:
             self._connection.close()
             raise Untrusted(
@@ -127,18 +141,50 @@ class Line:
                     # The plain one: the method of ssl's own must not be called from elsewhere.
                     socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
 
-    def close(self) -> None:
-        """Called when nothing is under way."""
-        self._connection.close()
+        self._let_go()
+
+    def _let_go(self) -> None:
+        """Close the connection; who uses it does that at the end."""
+        if self._busy.acquire(blocking=False):
+            self._connection.close()
+            self._busy.release()
 
 
 def _read(response: http.client.HTTPResponse) -> Answer:
     """Raises ``Lost`` for what no gateway says."""
-    body = response.read(MAX_ANSWER + 1)
-    if response.length or len(body) > MAX_ANSWER:
-        response.close()
-        raise Lost(f"an answer was cut, or has more than {MAX_ANSWER:,} bytes")
     if response.headers.get("Rlm-Gateway") != "1":
         raise Lost(f"the tunnel itself answered with status {response.status}")
+    body = _body(response)
+    if len(body) > MAX_ANSWER:
+        raise Lost(f"an answer has more than {MAX_ANSWER:,} bytes")
     at = response.headers.get("Rlm-At", "")
     return Answer(response.status, body, int(at) if re.fullmatch("[0-9]{1,18}", at) else None)
+
+
+def _body(response: http.client.HTTPResponse) -> bytes:
+    """As far as it comes: of a stream any beginning is of use, of all else only the whole."""
+    body = bytearray()
+    try:
+        for piece in _pieces(response):
+            body += piece
+            if len(body) > MAX_ANSWER:
+                break
+    except (OSError, http.client.HTTPException):
+        if response.status != 200 or not body:
+            raise
+    return bytes(body)
+
+
+def _pieces(response: http.client.HTTPResponse) -> Iterator[bytes]:
+    """Counted here: before Python 3.13 ``read1`` forgets to."""
+    left = response.length
+    while left != 0:
+        piece = response.read1(READ if left is None else min(READ, left))
+        if left is None:
+            left = None if piece else 0
+        elif piece:
+            left -= len(piece)
+        else:
+            raise Lost("an answer was cut")
+        yield piece
+    response.close()

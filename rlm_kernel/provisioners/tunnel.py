@@ -207,16 +207,15 @@ class TunnelPipe:
         return OSError(self.reason or "the pipe was closed")
 
     def read(self) -> bytes:
-        while not self._closed.is_set():
+        while True:
             answer = self._ask(self._trying, self._reading, "GET", f"from={self._had}", b"")
             if answer.status == 410:
                 self._bury(answer.body)
-                break
+                return b""
             self._expect(answer, 200, 204, at=range(self._had, self._had + 1))
             if answer.body:
                 self._had += len(answer.body)
                 return answer.body
-        return b""
 
     def _bury(self, body: bytes) -> None:
         """The program ended."""
@@ -245,7 +244,7 @@ class TunnelPipe:
             with suppress(Lost, Untrusted):  # the gateway ends the program itself, later
                 line = Line(self._address)
                 line.ask("DELETE", self._path, timeout_s=CLOSE_S)
-                line.close()
+                line.cut()
 
     def _cut(self) -> None:
         self._reading.cut()
