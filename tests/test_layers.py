@@ -14,7 +14,7 @@ PACKAGE = Path(rlm_kernel.__file__).parent
 ROWS = {
     "words": {"errors", "events"},
     "filter": {"filters"},
-    "alone": {"guest", "relay", "watchdog", "engine", "versions", "clock", "privacy"},
+    "alone": {"guest", "relay", "gateway", "watchdog", "engine", "versions", "clock", "privacy"},
     "pure": {"digests", "limits", "cells"},
     "pure, of those": {"outputs", "prompts", "prelude"},
     "pure, of outputs": {"provenance", "evidence"},
@@ -45,7 +45,7 @@ ROWS = {
     "command": {"cli"},
     "entry": {"__main__", "__init__"},
 }
-ALONE = {"guest", "relay", "watchdog"}
+ALONE = {"guest", "relay", "gateway", "watchdog"}
 LEVEL = {module: level for level, row in enumerate(ROWS.values()) for module in row}
 
 

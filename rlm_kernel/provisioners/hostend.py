@@ -302,10 +302,10 @@ def _text(fields: Fields, name: str) -> str:
     value = fields.get(name)
     if not isinstance(value, str) or not value:
         raise PipeError(f"the relay said {fields.get('do')!r} without a text {name!r}")
-    return _printable(value)
+    return printable(value)
 
 
-def _printable(text: str) -> str:
+def printable(text: str) -> str:
     """Without what a terminal would obey."""
     return "".join(c for c in text if c.isprintable() or c in "\n\t")
 
@@ -322,5 +322,5 @@ def _epitaph(fields: Fields) -> str:
     how = f"exit code {code}" if code >= 0 else f"signal {-code}"
     if fields.get("oom") is True:
         how += ", out of memory"
-    tail = _printable(GREETING.sub("", str(fields.get("log", "")))[-2000:]).strip()
+    tail = printable(GREETING.sub("", str(fields.get("log", "")))[-2000:]).strip()
     return f"the kernel ended ({how})" + (f"\n{tail}" if tail else "")
