@@ -477,10 +477,9 @@ def _server(gateway: Gateway) -> HTTPServer:
 
 
 def _make_folder(settings: Settings) -> None:
-    if not os.path.isdir(settings["folder"]):
-        os.makedirs(settings["folder"])
-        if settings["uid"] is not None:
-            os.chown(settings["folder"], settings["uid"], settings["gid"])
+    os.makedirs(settings["folder"], exist_ok=True)
+    if settings["uid"] is not None:
+        os.chown(settings["folder"], settings["uid"], settings["gid"])
 
 
 async def _main(settings: Settings) -> None:

@@ -16,7 +16,7 @@ from rlm_kernel.provisioners.engine import connect
 from tests.hostimage import host_image
 from tests.plane import ControlPlane
 
-TRANSPORTS = ["exec"]
+TRANSPORTS = ["exec", "http"]
 SERVICE = os.environ.get("RLM_TEST_MODAL") == "service"
 
 

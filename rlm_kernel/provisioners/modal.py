@@ -18,6 +18,7 @@ from .pipe import Pipe
 from .reaper import REAPERS
 from .recipes import Recipe
 from .sandbox import PATIENCE_S, Place, Shape, SharedPlace
+from .tunnelled import SharedTunnelPlace, TunnelPlace
 
 SIZES = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
 
@@ -101,7 +102,10 @@ class ModalProvisioner(RelayProvisioner):
         """The recipe, and the one who terminates sandboxes if we cannot."""
         shape = self._shape()
         REAPERS["modal"].watch(f"{self.app}/{HOST_TAG}={host_mark()}")
-        self.place = SharedPlace(shape, self.join) if self.join else Place(shape)
+        if self.transport == "http":
+            self.place = SharedTunnelPlace(shape, self.join) if self.join else TunnelPlace(shape)
+        else:
+            self.place = SharedPlace(shape, self.join) if self.join else Place(shape)
 
     def _shape(self) -> Shape:
         uid, _, gid = self.user.partition(":")
