@@ -86,8 +86,12 @@ class DockerProvisioner(RelayProvisioner):
             return
         recipe = images.Recipe(self.image, self.base, tuple(self.packages))
         self._image = images.ready_image(self._client, recipe, self.log.info)
-        REAPERS["docker"].watch(f"{strays.HOST_LABEL}={host_mark()}")
+        REAPERS["docker"].watch(self._selector)
         self.place = Place(self._client, self._box(), f"rlm-{uuid.uuid4().hex[:12]}")
+
+    @property
+    def _selector(self) -> str:
+        return f"{strays.HOST_LABEL}={host_mark()}"
 
     def _box(self) -> Box:
         return Box(
@@ -129,6 +133,8 @@ class DockerProvisioner(RelayProvisioner):
             self._last_words = place.last_words()
             try:
                 await asyncio.to_thread(place.close)
+                if not self.join:
+                    REAPERS["docker"].gone(self._selector)
             except KernelStartError as error:
                 # Its pipe is closed: it ends alone, or with the engine.
                 self.log.warning("%s; `rlm clean` removes what is left", error)

@@ -101,11 +101,16 @@ class ModalProvisioner(RelayProvisioner):
     def _prepare(self) -> None:
         """The recipe, and the one who terminates sandboxes if we cannot."""
         shape = self._shape()
-        REAPERS["modal"].watch(f"{self.app}/{HOST_TAG}={host_mark()}")
+        if not self.join:
+            REAPERS["modal"].watch(self._selector)
         if self.transport == "http":
             self.place = SharedTunnelPlace(shape, self.join) if self.join else TunnelPlace(shape)
         else:
             self.place = SharedPlace(shape, self.join) if self.join else Place(shape)
+
+    @property
+    def _selector(self) -> str:
+        return f"{self.app}/{HOST_TAG}={host_mark()}"
 
     def _shape(self) -> Shape:
         uid, _, gid = self.user.partition(":")
@@ -144,6 +149,8 @@ class ModalProvisioner(RelayProvisioner):
             self._last_words = place.last_words()
             try:
                 await asyncio.to_thread(place.close)
+                if not self.join:
+                    REAPERS["modal"].gone(self._selector)
             except (KernelStartError, UsageError) as error:
                 # Its relay gives up, and the sandbox ends with it or at its time limit.
                 self.log.warning("%s; `rlm clean --env modal` ends what is left", error)

@@ -15,6 +15,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from importlib import import_module
@@ -94,17 +95,20 @@ class Reaper:
     def __init__(self, sdk: str) -> None:
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
         """By selector."""
+        self._there: Counter[str] = Counter()
         self._sdk = sdk
         self._owner = 0
         self._lock = threading.Lock()
 
     def watch(self, selector: str) -> None:
-        """See to it that what carries this label or tag goes with this process."""
+        """See to it that what carries this label or tag goes with this process. It is about to be
+        made: say ``gone`` when it has been removed."""
         with self._lock:
             if self._owner != os.getpid():  # a forked process has none yet
                 self._owner = os.getpid()
-                self.processes = {}
+                self.processes, self._there = {}, Counter()
                 atexit.register(self._let_go)
+            self._there[selector] += 1
             running = self.processes.get(selector)
             if running is not None and running.poll() is None:
                 return
@@ -118,9 +122,17 @@ class Reaper:
                 start_new_session=True,
             )
 
+    def gone(self, selector: str) -> None:
+        """One of what ``watch`` was told of is no longer there."""
+        with self._lock:
+            self._there[selector] -= 1
+
     def _let_go(self) -> None:
-        """At our end: they outlive us for some seconds, and that is meant."""
-        for process in self.processes.values():
+        """At our end: those that have something to look for outlive us for some seconds."""
+        for selector, process in self.processes.items():
+            if self._there[selector] <= 0:
+                process.kill()
+                process.wait()
             assert process.stdin is not None
             process.stdin.close()
             process.returncode = 0  # or Python warns of a process that is left running
