@@ -75,15 +75,17 @@ class ControlPlane:
         try:
             self._call(self._begin())
         except BaseException:
-            self._let_go()
+            self._let_go(nothing_left=False)
             raise
         return self
 
     def __exit__(self, *_: object) -> None:
         try:
             self._call(self._end())
-        finally:
-            self._let_go()
+        except BaseException:
+            self._let_go(nothing_left=False)
+            raise
+        self._let_go(nothing_left=True)
 
     def _run(self) -> None:
         asyncio.set_event_loop(self._loop)
@@ -91,10 +93,10 @@ class ControlPlane:
         self._loop.run_until_complete(self._loop.shutdown_asyncgens())
         self._loop.close()
 
-    def _let_go(self) -> None:
+    def _let_go(self, nothing_left: bool) -> None:
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(SECONDS)
-        self._reaper.dismiss()
+        self._reaper.dismiss(nothing_left)
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def _call(self, work: Coroutine[Any, Any, T]) -> T:
@@ -171,7 +173,8 @@ class ControlPlane:
 
     @property
     def environment(self) -> dict[str, str]:
-        """The variables that a process needs to be a client of this plane and of no other."""
+        """The variables that a process needs to be a client of this plane and of no other. With
+        them it trusts the tunnels' certificates, and no public ones."""
         authority = str(self._authority.file)
         return {
             "MODAL_SERVER_URL": self._control.url,
