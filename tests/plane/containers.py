@@ -104,7 +104,6 @@ class ContainerPlace:
             self._spawn(_pump(*streams, run))
             await self._engine.call("POST", f"/containers/{self._id}/start")
         except EngineError as error:
-            await self.remove()
             raise CannotStart(str(error)) from error
         return run
 

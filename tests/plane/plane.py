@@ -9,6 +9,7 @@ import threading
 import uuid
 from collections.abc import Coroutine, Mapping
 from concurrent.futures import Future
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, Self, TypeVar
 
@@ -138,16 +139,21 @@ class ControlPlane:
         env = self._environ(request)
         spec = spec_of(sandbox_id, definition, env, self._store.files(definition.mount_ids))
         sandbox = Sandbox(spec, request, task_id, self._place(sandbox_id))
-        await sandbox.start()
+        try:
+            await sandbox.start()
+        except BaseException:
+            await sandbox.place.remove()
+            raise
+        await self._open_ways(sandbox)
+        return sandbox
+
+    async def _open_ways(self, sandbox: Sandbox) -> None:
         sandbox.router = self._router(sandbox)
         await sandbox.router.open()
-        for port in definition.open_ports.ports:
-            tunnel = Tunnel(
-                port, lambda port=port.port: sandbox.place.connect(port), self._authority
-            )
+        for spec in sandbox.definition.open_ports.ports:
+            tunnel = Tunnel(spec, partial(sandbox.place.connect, spec.port), self._authority)
             await tunnel.open()
             sandbox.tunnels.append(tunnel)
-        return sandbox
 
     def _environ(self, request: Any) -> dict[str, str]:
         """What secrets give to a sandbox or an exec; versions of the SDK differ in how they say."""

@@ -63,7 +63,7 @@ class Place(Protocol):
         """End all that runs in it; harmless when it is over."""
 
     async def remove(self) -> None:
-        """Leave nothing of it behind."""
+        """Leave nothing of it behind, however far its start came."""
 
 
 class CannotStart(Exception):
