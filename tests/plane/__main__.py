@@ -1,7 +1,4 @@
-"""``python -m tests.plane [--backend docker --image NAME]`` starts a plane for use by hand.
-
-It prints what to give a shell, and ends, with all its sandboxes, when its standard input does.
-"""
+"""``python -m tests.plane [--backend docker --image NAME]`` starts a plane for use by hand."""
 
 from __future__ import annotations
 
@@ -11,12 +8,17 @@ import sys
 
 from . import ControlPlane
 
+DESCRIPTION = """Start a Modal control plane for use by hand. It prints what to give a shell, and
+ends, with all its sandboxes, when its standard input does or by Ctrl-C."""
+
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m tests.plane", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m tests.plane", description=DESCRIPTION)
     parser.add_argument("--backend", choices=["docker", "process"], default="process")
     parser.add_argument("--image", help="image of every sandbox; needed with docker")
     options = parser.parse_args()
+    if (options.backend == "docker") != bool(options.image):
+        parser.error("--image goes with --backend docker, and that needs one")
     with ControlPlane(options.backend, image=options.image) as plane:
         for name, value in plane.environment.items():
             print(f"export {name}={shlex.quote(value)}", flush=True)

@@ -1,4 +1,8 @@
-"""The backend of containers, one for each sandbox, on a Docker engine of this machine."""
+"""The backend of containers, one for each sandbox, on a Docker engine of this machine.
+
+To be used as root: a tunnel enters the container's network, and an exec whose time is over is
+killed by its process id.
+"""
 
 from __future__ import annotations
 
@@ -15,12 +19,8 @@ from typing import Any
 from .engine import Engine, EngineError
 from .namespaces import connect_inside
 from .reaper import LABEL
-from .spec import CannotStart, Command, MountedFile, Spec
+from .spec import OUT_OF_MEMORY, STAND_STILL, CannotStart, Command, MountedFile, Spec
 from .stdio import CHUNK, Exec, Input, Output
-
-STAND_STILL = ("sleep", "infinity")
-OUT_OF_MEMORY = -1000
-"""Status of a first process that the kernel killed for want of memory."""
 
 
 class Fleet:
@@ -104,7 +104,6 @@ class ContainerPlace:
             self._spawn(_pump(*streams, run))
             await self._engine.call("POST", f"/containers/{self._id}/start")
         except EngineError as error:
-            await self.remove()
             raise CannotStart(str(error)) from error
         return run
 

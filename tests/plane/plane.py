@@ -9,6 +9,7 @@ import threading
 import uuid
 from collections.abc import Coroutine, Mapping
 from concurrent.futures import Future
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, Self, TypeVar
 
@@ -75,15 +76,17 @@ class ControlPlane:
         try:
             self._call(self._begin())
         except BaseException:
-            self._let_go()
+            self._let_go(nothing_left=False)
             raise
         return self
 
     def __exit__(self, *_: object) -> None:
         try:
             self._call(self._end())
-        finally:
-            self._let_go()
+        except BaseException:
+            self._let_go(nothing_left=False)
+            raise
+        self._let_go(nothing_left=True)
 
     def _run(self) -> None:
         asyncio.set_event_loop(self._loop)
@@ -91,10 +94,10 @@ class ControlPlane:
         self._loop.run_until_complete(self._loop.shutdown_asyncgens())
         self._loop.close()
 
-    def _let_go(self) -> None:
+    def _let_go(self, nothing_left: bool) -> None:
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(SECONDS)
-        self._reaper.dismiss()
+        self._reaper.dismiss(nothing_left)
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def _call(self, work: Coroutine[Any, Any, T]) -> T:
@@ -136,16 +139,21 @@ class ControlPlane:
         env = self._environ(request)
         spec = spec_of(sandbox_id, definition, env, self._store.files(definition.mount_ids))
         sandbox = Sandbox(spec, request, task_id, self._place(sandbox_id))
-        await sandbox.start()
+        try:
+            await sandbox.start()
+        except BaseException:
+            await sandbox.place.remove()
+            raise
+        await self._open_ways(sandbox)
+        return sandbox
+
+    async def _open_ways(self, sandbox: Sandbox) -> None:
         sandbox.router = self._router(sandbox)
         await sandbox.router.open()
-        for port in definition.open_ports.ports:
-            tunnel = Tunnel(
-                port, lambda port=port.port: sandbox.place.connect(port), self._authority
-            )
+        for spec in sandbox.definition.open_ports.ports:
+            tunnel = Tunnel(spec, partial(sandbox.place.connect, spec.port), self._authority)
             await tunnel.open()
             sandbox.tunnels.append(tunnel)
-        return sandbox
 
     def _environ(self, request: Any) -> dict[str, str]:
         """What secrets give to a sandbox or an exec; versions of the SDK differ in how they say."""
@@ -171,7 +179,8 @@ class ControlPlane:
 
     @property
     def environment(self) -> dict[str, str]:
-        """The variables that a process needs to be a client of this plane and of no other."""
+        """The variables that a process needs to be a client of this plane and of no other. With
+        them it trusts the tunnels' certificates, and no public ones."""
         authority = str(self._authority.file)
         return {
             "MODAL_SERVER_URL": self._control.url,

@@ -21,10 +21,8 @@ from pathlib import Path
 
 from .ports import tcp_socket
 from .reaper import kill_all_with
-from .spec import CannotStart, Command, Spec
+from .spec import STAND_STILL, CannotStart, Command, Spec
 from .stdio import CHUNK, Exec, Input, Output
-
-STAND_STILL = ("sleep", "infinity")
 
 
 class ProcessPlace:

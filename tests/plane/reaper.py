@@ -19,6 +19,7 @@ from pathlib import Path
 
 LABEL = "rlm_kernel.plane"
 KEPT = ("PATH", "DOCKER_HOST")
+GIVE_UP_S = 10.0
 QUIET_S = 3.0
 """A container that was being made can come to be after the first look."""
 
@@ -66,10 +67,10 @@ class Reaper:
             start_new_session=True,
         )
 
-    def dismiss(self) -> None:
-        """Nothing is left to do."""
-        with suppress(subprocess.TimeoutExpired, BrokenPipeError):
-            self._process.communicate(b"done\n", timeout=5)
+    def dismiss(self, nothing_left: bool) -> None:
+        """Let it end at once, or see to what is left. It may outlive us by some seconds."""
+        with suppress(subprocess.TimeoutExpired):
+            self._process.communicate(b"done\n" if nothing_left else b"", timeout=GIVE_UP_S)
 
 
 def main(folder: str, plane_id: str, backend: str) -> None:

@@ -81,6 +81,7 @@ class Router:
     async def SandboxStdinWriteV2(self, request: Any) -> Any:
         self._alive(request.task_id)
         assert self._sandbox.main is not None
+        self._sandbox.touch()
         await self._write(self._sandbox.main, request.offset, request.data, request.eof)
         return pb.SandboxStdinWriteV2Response()
 

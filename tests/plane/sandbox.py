@@ -8,9 +8,8 @@ from collections.abc import Mapping
 
 from modal_proto import api_pb2
 
-from .containers import OUT_OF_MEMORY
 from .rpc import Listener, web_token
-from .spec import Command, Place, Spec
+from .spec import OUT_OF_MEMORY, Command, Place, Spec
 from .stdio import Exec
 from .tunnels import Tunnel
 
@@ -87,7 +86,7 @@ class Sandbox:
         self.expire()
 
     async def _until_it_is_idle(self) -> None:
-        """In use are a running exec and an open connection through a tunnel."""
+        """In use is one with an exec that runs, a connection through a tunnel or fresh input."""
         while time.monotonic() - self._used_at < self.definition.idle_timeout_secs:
             if self._busy():
                 self.touch()
@@ -117,8 +116,7 @@ class Sandbox:
     async def _end(self) -> None:
         for task in self._tasks:
             task.cancel()
-        runs = [each.result() for each in self.execs.values() if _started(each)]
-        for run in runs:
+        for run in [each.result() for each in self.execs.values() if _started(each)]:
             run.lose()
             _stop(run)
         try:

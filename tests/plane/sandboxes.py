@@ -174,8 +174,10 @@ class Sandboxes:
 
     async def SandboxStdinWrite(self, request: Any) -> Any:
         """By number, from 1 on: one that came already is not written again."""
-        main = self._running(request.sandbox_id).main
+        sandbox = self._running(request.sandbox_id)
+        main = sandbox.main
         assert main is not None
+        sandbox.touch()
         if request.index > self._inputs.get(request.sandbox_id, 0):
             self._inputs[request.sandbox_id] = request.index
             await main.stdin.write(main.stdin.written, request.input, request.eof)

@@ -11,6 +11,11 @@ from modal_proto import api_pb2
 
 from .stdio import Exec
 
+STAND_STILL = ("sleep", "infinity")
+"""What a sandbox runs that was given no command."""
+OUT_OF_MEMORY = -1000
+"""Status of a first process that the kernel killed for want of memory."""
+
 
 @dataclass(frozen=True)
 class MountedFile:
@@ -58,7 +63,7 @@ class Place(Protocol):
         """End all that runs in it; harmless when it is over."""
 
     async def remove(self) -> None:
-        """Leave nothing of it behind."""
+        """Leave nothing of it behind, however far its start came."""
 
 
 class CannotStart(Exception):

@@ -7,15 +7,19 @@ import random
 import ssl
 import threading
 import urllib.request
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import certifi
 import modal
 import pytest
-from modal.exception import NotFoundError
+from modal.exception import InvalidError, NotFoundError
 from plane import ControlPlane
+from plane.reaper import LABEL
 from sandboxed import DOCKER, SECONDS, Create, Echo, printed, python
+
+from rlm_kernel.provisioners.engine import connect
 
 
 def test_a_process_has_its_two_streams_and_its_status(shared: Any) -> None:
@@ -183,3 +187,18 @@ def test_a_container_keeps_to_its_memory_and_its_working_folder(create: Create) 
     )
     assert python(sandbox, "bytearray(500 << 20)").wait() == 137
     sandbox.terminate()
+
+
+@pytest.mark.parametrize("plane", [DOCKER], indirect=True)
+def test_a_container_that_cannot_start_is_told_and_leaves_nothing(
+    plane: ControlPlane, create: Create, tmp_path: Path
+) -> None:
+    before = plane.running()
+    (tmp_path / "file").write_text("a file")
+    image = modal.Image.debian_slim(python_version="3.11")
+    with pytest.raises(InvalidError, match="etc/passwd"):
+        create(image=image.add_local_file(tmp_path / "file", "/etc/passwd/in-a-file"))
+    not_started = {"label": f"{LABEL}={plane.id}", "status": "created"}
+    with closing(connect()) as engine:
+        assert engine.api.containers(all=True, filters=not_started) == []
+    assert plane.running() == before
