@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from ipaddress import ip_address
+from typing import Any
 from urllib.parse import urlsplit
 
 from ..errors import UsageError
@@ -41,6 +42,29 @@ class Answer:
     """The offset in a stream that it speaks of."""
 
 
+class Plain(http.client.HTTPConnection):
+    """Sends head and body together: apart, the body waits for an acknowledgement of the head where
+    something on the way has Nagle's algorithm on (42 ms a request instead of 1.5)."""
+
+    _held: bytearray | None = None
+
+    def request(self, *args: Any, **options: Any) -> None:
+        self._held = bytearray()
+        super().request(*args, **options)
+        held, self._held = self._held, None
+        super().send(held)
+
+    def send(self, data: Any) -> None:
+        if self._held is None:
+            super().send(data)
+        else:
+            self._held += data
+
+
+class Secure(Plain, http.client.HTTPSConnection):
+    pass
+
+
 @dataclass(frozen=True)
 class Address:
     """Where a gateway is, and what it lets in. Raises ``UsageError``."""
@@ -62,10 +86,8 @@ class Address:
         split = urlsplit(self.url)
         assert split.hostname
         if split.scheme == "http":
-            return http.client.HTTPConnection(split.hostname, split.port, timeout=CONNECT_S)
-        return http.client.HTTPSConnection(
-            split.hostname, split.port, timeout=CONNECT_S, context=self.context
-        )
+            return Plain(split.hostname, split.port, timeout=CONNECT_S)
+        return Secure(split.hostname, split.port, timeout=CONNECT_S, context=self.context)
 
     @property
     def path(self) -> str:

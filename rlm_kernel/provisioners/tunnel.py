@@ -34,6 +34,8 @@ import zlib
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -51,11 +53,14 @@ from .. import gateway
 from ..errors import KernelStartError, UsageError
 from .hostend import printable
 from .line import Address, Answer, Line, Lost, Untrusted
+from .outgoing import Outgoing
 
 CLOSE_S = 1.0
 LOOK_S = 1.0
 """Lost for longer, the tunnel may be gone with its sandbox: ``find_reason`` is asked."""
 POSTED = 1 << 20
+"""Bytes of input in one request; less after each that was lost, which has to pass whole."""
+POSTED_LEAST = 1 << 12
 
 START = """\
 import sys
@@ -149,6 +154,7 @@ class TunnelPipe:
         self._find_reason = find_reason
         self._patience = patience
         self._reading, self._writing = Line(self._address), Line(self._address)
+        self._outgoing = Outgoing(POSTED)
         self._had = self._given = 0
         self._closed = threading.Event()
         self._wanted = False
@@ -176,18 +182,23 @@ class TunnelPipe:
         self._wanted = True
         try:
             trying = self._retrying(self._patience.start_s)
-            self._expect(self._ask(trying, self._writing, "PUT", "", self._program), 200, 201)
+            ask = partial(self._once, self._writing, "PUT", body=self._program)
+            self._expect(self._ask(ask, trying), 200, 201)
         except OSError as error:
             raise KernelStartError(f"the sandbox cannot be reached: {error}") from error
+        threading.Thread(target=self._post, name="rlm-post", daemon=True).start()
 
-    def _ask(self, trying: Retrying, line: Line, method: str, query: str, body: bytes) -> Answer:
-        """Ask until there is an answer. Raises ``OSError`` when it is given up."""
+    def _once(self, line: Line, method: str, query: str = "", body: bytes = b"") -> Answer:
         wait_s = self._patience.answer_s
         if query:
             query = f"?{query}&wait={self._patience.poll_s}"
             wait_s += self._patience.poll_s
+        return line.ask(method, self._path + query, body, timeout_s=wait_s)
+
+    def _ask(self, ask: Callable[[], Answer], trying: Retrying | None = None) -> Answer:
+        """Ask until there is an answer. Raises ``OSError`` when it is given up."""
         try:
-            return trying(line.ask, method, self._path + query, body, timeout_s=wait_s)
+            return (trying or self._trying)(ask)
         except Lost as error:
             raise self._give_up(f"the tunnel to the sandbox was lost ({error})") from error
         except OSError as error:
@@ -202,13 +213,12 @@ class TunnelPipe:
     def _give_up(self, why: str) -> OSError:
         if not self._closed.is_set():
             self.reason = self.reason or self._find_reason() or why
-            self._closed.set()
-            self._cut()
+            self._end(self.reason)
         return OSError(self.reason or "the pipe was closed")
 
     def read(self) -> bytes:
         while True:
-            answer = self._ask(self._trying, self._reading, "GET", f"from={self._had}", b"")
+            answer = self._ask(partial(self._once, self._reading, "GET", f"from={self._had}"))
             if answer.status == 410:
                 self._bury(answer.body)
                 return b""
@@ -220,25 +230,38 @@ class TunnelPipe:
     def _bury(self, body: bytes) -> None:
         """The program ended."""
         self._wanted = False
+        self._outgoing.end("the program has ended")
         how = _epitaph(body)
         if how and not self._closed.is_set():
             self.reason = self.reason or self._find_reason() or how
 
     def write(self, data: bytes) -> None:
-        rest = memoryview(data)
-        while rest:
-            piece, before = bytes(rest[:POSTED]), self._given
-            answer = self._ask(self._trying, self._writing, "POST", f"at={before}", piece)
-            if answer.status == 410:
-                raise BrokenPipeError("the program takes no more input")
-            self._expect(answer, 200, at=range(before, before + len(piece) + 1))
-            assert answer.at is not None
-            self._given = answer.at
-            rest = rest[self._given - before :]
+        """Return when it is on its way, which it is at once unless much else is."""
+        self._outgoing.put(data)
+
+    def _post(self) -> None:
+        """The sending thread."""
+        try:
+            while piece := self._outgoing.first(POSTED):
+                self._outgoing.drop(self._taken(piece))
+        except OSError as error:
+            self._outgoing.end(str(error))
+
+    def _taken(self, piece: bytes) -> int:
+        before = self._given
+        sizes = (max(POSTED_LEAST, len(piece) >> lost) for lost in count())
+        answer = self._ask(
+            lambda: self._once(self._writing, "POST", f"at={before}", piece[: next(sizes)])
+        )
+        if answer.status == 410:
+            raise BrokenPipeError("the program takes no more input")
+        self._expect(answer, 200, at=range(before, before + len(piece) + 1))
+        assert answer.at is not None
+        self._given = answer.at
+        return answer.at - before
 
     def close(self) -> None:
-        self._closed.set()
-        self._cut()
+        self._end("the pipe was closed")
         if self._wanted:
             self._wanted = False
             with suppress(Lost, Untrusted):  # the gateway ends the program itself, later
@@ -246,7 +269,9 @@ class TunnelPipe:
                 line.ask("DELETE", self._path, timeout_s=CLOSE_S)
                 line.cut()
 
-    def _cut(self) -> None:
+    def _end(self, why: str) -> None:
+        self._closed.set()
+        self._outgoing.end(why)
         self._reading.cut()
         self._writing.cut()
 
