@@ -26,6 +26,8 @@ APART = ("outer", "docker", "modal")  # these have tables of their own
 PEER_PACKAGES = ("pip", "dill", "requests", "flask")
 PEERS = ("local", "ipython", "subprocess")
 FIRST_REPEATS = 3
+Side = tuple[tuple[str, ...], Mapping[str, str]]
+"""The arguments of ``processes.case``, and what is added to its environment."""
 TURNS = 3
 
 
@@ -61,7 +63,7 @@ def main(arguments: list[str]) -> int:
 def _outer_table(progress: Console) -> list[list[str]]:
     progress.print("outer …", style="dim")
     kernels = {"ours": "rlm", "ipykernel": "python3"}
-    measured = _in_turns({name: (sys.executable, "outer", of) for name, of in kernels.items()})
+    measured = _in_turns({n: ((sys.executable, "outer", of), {}) for n, of in kernels.items()})
     return table.cells(measured.pop("ours"), measured, table.OUTER)
 
 
@@ -70,10 +72,12 @@ def _docker_table(with_peer: bool, progress: Console) -> list[list[str]]:
     if setup.engine() is None:
         return [["work", "ours"], [f"in Docker: {setup.NEEDS['docker'].missing}", "–"]]
     progress.print("docker …", style="dim")
-    sides = {"ours": (sys.executable, "ours", "docker", image(sys.executable))}
+    sides: dict[str, Side] = {
+        "ours": ((sys.executable, "ours", "docker", image(sys.executable)), {})
+    }
     if with_peer:
         python = _peer_for_docker()
-        sides["rlms docker"] = (python, "peer", "docker", image(python, *PEER_PACKAGES))
+        sides["rlms docker"] = ((python, "peer", "docker", image(python, *PEER_PACKAGES)), {})
     measured = _in_turns(sides)
     return table.cells(measured.pop("ours"), measured, table.DOCKER)
 
@@ -84,16 +88,20 @@ def _modal_table(with_peer: bool, progress: Console) -> list[list[str]]:
     if setup.engine() is None:
         return [["work", "ours"], [f"at Modal: {setup.NEEDS['docker'].missing}", "–"]]
     progress.print("modal …", style="dim")
-    with ControlPlane(backend="docker", image=image(sys.executable)) as plane:
-        sides: dict[str, tuple[str, ...]] = {
-            "ours": (sys.executable, "ours", "modal", "exec"),
-            "ours over http": (sys.executable, "ours", "modal", "http"),
+    python = peer_python() if with_peer else sys.executable
+    with (
+        ControlPlane(backend="docker", image=image(sys.executable)) as plane,
+        ControlPlane(backend="docker", image=image(python, *PEER_PACKAGES)) as peers_plane,
+    ):
+        ours, theirs = plane.environment, dict(peers_plane.environment)
+        theirs["REQUESTS_CA_BUNDLE"] = theirs["SSL_CERT_FILE"]
+        sides: dict[str, Side] = {
+            "ours": ((sys.executable, "ours", "modal", "exec"), ours),
+            "ours over http": ((sys.executable, "ours", "modal", "http"), ours),
         }
         if with_peer:
-            python = peer_python()
-            plane.image = image(python, *PEER_PACKAGES)
-            sides["rlms modal"] = (python, "peer", "modal", plane.image)
-        measured = _in_turns(sides, plane.environment)
+            sides["rlms modal"] = ((python, "peer", "modal", ""), theirs)
+        measured = _in_turns(sides)
     return table.cells(measured.pop("ours"), measured, table.MODAL)
 
 
@@ -103,13 +111,11 @@ def _peer_for_docker() -> str:
     return peer_python()
 
 
-def _in_turns(
-    sides: dict[str, tuple[str, ...]], env: Mapping[str, str] | None = None
-) -> dict[str, table.Measured]:
+def _in_turns(sides: dict[str, Side]) -> dict[str, table.Measured]:
     """The medians of each side's case, run in turns so that noise falls on all."""
     runs: dict[str, list[table.Measured]] = {name: [] for name in sides}
     for _ in range(TURNS):
-        for name, arguments in sides.items():
+        for name, (arguments, env) in sides.items():
             runs[name].append(case(*arguments, env=env))
     return {name: _median(measured) for name, measured in runs.items()}
 

@@ -1,5 +1,5 @@
 """The peer's side. Run by its own interpreter: ``python -m tests.bench.peer CASE ENVIRONMENT``,
-for the cases ``docker`` and ``modal`` with an image in the place of the environment.
+for the case ``docker`` with an image in the place of the environment, for ``modal`` with nothing.
 
 Prints one line of JSON: name -> number, seconds where nothing else is said.
 """
@@ -139,8 +139,9 @@ def docker(image: str) -> dict[str, float]:
     return scripts.in_sandbox(ready, seconds, query, large_ready, large_seconds)
 
 
-def modal(image: str) -> dict[str, float]:
-    """Without the context of 100 MB: the peer puts it into one command, which Modal refuses."""
+def modal(_: str) -> dict[str, float]:
+    """Without the context of 100 MB: the peer puts a context into a command, and the SDK refuses
+    what is over 64 KiB, some 45 kB of text."""
     ENVIRONMENTS["modal"] = ("modal", {})
     ready, seconds = _repl("modal", scripts.SMALL, 10, warm_up=2)
     query = _query_seconds("modal", 100, 20)
