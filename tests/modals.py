@@ -17,6 +17,7 @@ from tests.hostimage import host_image
 from tests.plane import ControlPlane
 
 TRANSPORTS = ["exec", "http"]
+SECRETS = {"shop": {"SHOP": "open"}, "bank": {"BANK": "shut"}}
 SERVICE = os.environ.get("RLM_TEST_MODAL") == "service"
 
 
@@ -30,7 +31,7 @@ def image() -> str:
 @cache
 def use_plane() -> ControlPlane:
     """The plane, which the SDK in this process and in its children talks to from now on."""
-    plane = ControlPlane(backend="docker", image=image())
+    plane = ControlPlane(backend="docker", image=image(), secrets=SECRETS)
     plane.__enter__()
     atexit.register(plane.__exit__, None, None, None)
     os.environ.update(plane.environment)

@@ -29,11 +29,12 @@ MIB = 1 << 20
 KEEPER = """\
 import os, select, socket, sys
 work, patience = sys.argv[1], float(sys.argv[2])
-for folder, mode in ((work, 0o1777), ("/run/rlm", 0o700)):
+own = os.path.expanduser("~/.rlm")
+for folder, mode in ((work, 0o1777), (own, 0o700)):
     os.makedirs(folder, exist_ok=True)
     os.chmod(folder, mode)
 listener = socket.socket(socket.AF_UNIX)
-listener.bind("/run/rlm/keeper")
+listener.bind(own + "/keeper")
 listener.listen(64)
 print("ready", flush=True)
 kept = []
@@ -48,13 +49,14 @@ while True:
             kept.remove(each)
             patience = 1.0
 """
-"""The first process: stays while a relay is connected to it, and at first for ``patience``."""
+"""The first process: stays while a relay is connected to it, and at first for ``patience``. Its
+socket lies in root's home, where no other user gets at it."""
 LOWER = """\
 import ctypes, os, resource, socket, time
 for attempt in range(100):
     try:
         keeper = socket.socket(socket.AF_UNIX)
-        keeper.connect("/run/rlm/keeper")
+        keeper.connect(os.path.expanduser("~/.rlm/keeper"))
         break
     except OSError:
         time.sleep(0.02)

@@ -10,11 +10,11 @@ import pytest
 from asking import ask, block, calls, cells, check_whole, events, of, script, told
 from modals import TRANSPORTS
 
-from rlm_kernel import Limits
+from rlm_kernel import Limits, cli
 from rlm_kernel.events import KernelRestarted, NodeEnded
 from rlm_kernel.provisioners.rates import per_second
 from rlm_kernel.record import show
-from rlm_kernel.testing import ScriptedLM
+from rlm_kernel.testing import FakeEndpoint, ScriptedLM
 from tests.plane import ControlPlane
 
 pytestmark = pytest.mark.needs("docker")
@@ -81,7 +81,6 @@ def test_a_run_goes_on_in_a_new_sandbox_and_the_lm_is_told(
 def test_what_a_sandbox_costs_is_in_the_account_of_the_run(
     plane: ControlPlane, tmp_path: Path
 ) -> None:
-    lm = script("print(rlm_query('child?', 'its text'))\nFINAL_VAR(context)")
     lm = ScriptedLM(
         lambda messages: block(
             "print(context)\nFINAL_VAR('of the child')"
@@ -112,3 +111,32 @@ def test_a_sandbox_that_costs_too_much_ends_the_run_at_its_limit(
     )
     assert result.status == "limit"
     assert "cost" in str(result.reason)
+
+
+def test_the_commands_run_look_and_clean_up(
+    plane: ControlPlane, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "text").write_text("some text")
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "note").write_text("of the host")
+    turn = block("FINAL_VAR(context + ', ' + open('/mnt/data/note').read())")
+    where = ["--context", str(tmp_path / "text"), "--out", str(tmp_path / "run")]
+    place = ["--env", "modal", "--mounts", str(tmp_path / "data"), "--secrets", "shop"]
+    with FakeEndpoint(lambda request: turn) as lm:
+        endpoint = ["--base-url", lm.base_url, "--model", "fake-model"]
+        assert cli.main(["run", "What?", *place, *where, *endpoint]) == 0
+        assert capsys.readouterr().out == "some text, of the host\n"
+        assert cli.main(["doctor", "--env", "modal", *endpoint]) == 0
+    said = capsys.readouterr().out
+    assert "kernel in modal: starts and runs a cell" in said
+    assert "sandboxes: none left behind" in said
+    assert cli.main(["clean", "--env", "modal"]) == 0
+    assert capsys.readouterr().out == "0 removed\n"
+    assert cli.main(["replay", str(tmp_path / "run"), "--env", "local"]) == 1
+    assert "it ended as error, in the record as ok" in capsys.readouterr().out
+
+
+def test_a_secret_that_is_named_is_there_and_no_other(plane: ControlPlane, tmp_path: Path) -> None:
+    look = "import os\nprint(context)\nFINAL_VAR([os.environ.get(n) for n in ('SHOP', 'BANK')])"
+    place = {"environment": "modal", "secrets": ("shop",)}
+    assert ask(script(look), tmp_path / "run", "x", **place).response == "['open', None]"
