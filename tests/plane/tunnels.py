@@ -44,9 +44,10 @@ class _Way:
         return bool(self._open)
 
     async def open(self) -> None:
-        self._server = await asyncio.start_server(
-            self._accept, sock=self.port.bound(), ssl=self._context
-        )
+        if self._server is None:
+            self._server = await asyncio.start_server(
+                self._accept, sock=self.port.bound(), ssl=self._context
+            )
 
     def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.get_running_loop().create_task(self._carry(reader, writer))
