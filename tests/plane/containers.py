@@ -204,7 +204,10 @@ def _exec(writer: asyncio.StreamWriter, exited: asyncio.Future[int], command: Co
 
 
 async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, run: Exec) -> None:
-    """Take apart the engine's frames: a byte for the stream, three of nothing, four of length."""
+    """Take apart the engine's frames: a byte for the stream, three of nothing, four of length.
+
+    There is one connection for both streams, so a reader too far behind on one holds up the other.
+    """
     outputs = {1: run.stdout, 2: run.stderr}
     with suppress(asyncio.IncompleteReadError, ConnectionError):
         while True:

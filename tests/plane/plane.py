@@ -7,7 +7,7 @@ import shutil
 import tempfile
 import threading
 import uuid
-from collections.abc import Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from concurrent.futures import Future
 from functools import partial
 from pathlib import Path
@@ -108,9 +108,9 @@ class ControlPlane:
         self._authority = Authority(self._folder)
         self._uploads = Uploads(self._store)
         control = Control(self._store, self._uploads.url)
-        methods = [control, self._sandboxes]
+        parts = [control, self._sandboxes]
         self._control = Listener(
-            [service(ModalClientBase, methods, self.unimplemented.append)],
+            [service(ModalClientBase, parts, self.unimplemented.append)],
             Gate(self._token, self._faults).check,
         )
         if self._image is not None:
@@ -224,24 +224,19 @@ class ControlPlane:
 
     def kill(self, sandbox_id: str) -> None:
         """As when its machine is taken away: it ends with the status of a failure."""
-        self._call(self._finish(sandbox_id, "kill"))
+        self._call(self._finish(sandbox_id, Sandbox.preempt))
 
     def terminate(self, sandbox_id: str) -> None:
         """As when somebody stops it from elsewhere."""
-        self._call(self._finish(sandbox_id, "terminate"))
+        self._call(self._finish(sandbox_id, Sandbox.terminate))
 
     def expire(self, sandbox_id: str) -> None:
         """As when its ``timeout`` is over."""
-        self._call(self._finish(sandbox_id, "expire"))
+        self._call(self._finish(sandbox_id, Sandbox.expire))
 
-    async def _finish(self, sandbox_id: str, how: str) -> None:
+    async def _finish(self, sandbox_id: str, end: Callable[[Sandbox], None]) -> None:
         sandbox = self._sandboxes.get(sandbox_id)
-        if how == "kill":
-            sandbox.fail("the worker was preempted")
-        elif how == "terminate":
-            sandbox.terminate()
-        else:
-            sandbox.expire()
+        end(sandbox)
         await sandbox.ended.wait()
 
     def cut(self, sandbox_id: str) -> None:

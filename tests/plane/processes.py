@@ -16,8 +16,9 @@ import shutil
 import signal
 import socket
 import sys
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from pathlib import Path
+from typing import Any
 
 from .ports import tcp_socket
 from .reaper import kill_all_with
@@ -37,8 +38,8 @@ class ProcessPlace:
 
     async def start(self, spec: Spec) -> Exec:
         self._folder.mkdir(parents=True)
-        path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
-        self._env = {"PATH": path, "HOME": str(self._folder), **spec.env}
+        programs = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+        self._env = {"PATH": programs, "HOME": str(self._folder), **spec.env}
         self._workdir = spec.workdir
         for file in spec.files:
             path = self._inside(file.path)
@@ -78,7 +79,7 @@ class ProcessPlace:
         self._spawn(_wait(process, run))
         return run
 
-    def _spawn(self, work: asyncio.coroutines.Coroutine[None, None, None]) -> None:
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)

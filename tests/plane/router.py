@@ -100,7 +100,7 @@ class Router:
             await run.stdin.write(offset, data, eof)
         except Dropped as error:
             raise GRPCError(Status.OUT_OF_RANGE, str(error)) from error
-        except (ConnectionError, RuntimeError) as error:
+        except ConnectionError as error:
             raise GRPCError(Status.FAILED_PRECONDITION, f"stdin takes no more: {error}") from error
 
     async def TaskExecStdinStatus(self, request: Any) -> Any:
@@ -115,9 +115,11 @@ class Router:
 
     async def TaskExecWait(self, request: Any) -> Any:
         run = await self._exec(request)
-        ended = asyncio.ensure_future(self._sandbox.ended.wait())
-        await asyncio.wait({run.exited, ended}, return_when=asyncio.FIRST_COMPLETED)
-        ended.cancel()
+        ended = asyncio.create_task(self._sandbox.ended.wait())
+        try:
+            await asyncio.wait({run.exited, ended}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            ended.cancel()
         self._alive(request.task_id)
         return _status(pb.TaskExecWaitResponse, run.exited.result())
 

@@ -94,6 +94,8 @@ class Listener:
         return f"http://127.0.0.1:{self._port.number}"
 
     async def open(self) -> None:
+        if self._server is not None:
+            return
         self._server = _Server(self._services)
         grpclib.events.listen(self._server, grpclib.events.RecvRequest, self._check)
         await self._server.start(sock=self._port.bound())

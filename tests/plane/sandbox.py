@@ -103,8 +103,8 @@ class Sandbox:
     def terminate(self) -> None:
         self.finish(Result(status=Result.GENERIC_STATUS_TERMINATED, exitcode=KILLED))
 
-    def fail(self, why: str) -> None:
-        status = Result.GENERIC_STATUS_FAILURE
+    def preempt(self) -> None:
+        status, why = Result.GENERIC_STATUS_FAILURE, "the worker was preempted"
         self.finish(Result(status=status, exitcode=KILLED, exception=why))
 
     def finish(self, result: Result) -> None:
@@ -119,6 +119,10 @@ class Sandbox:
         for run in [each.result() for each in self.execs.values() if _started(each)]:
             run.lose()
             _stop(run)
+        self.execs.clear()
+        if self.main is not None:
+            self.main.over()
+            _stop(self.main)
         try:
             await self.place.kill()
             for tunnel in self.tunnels:

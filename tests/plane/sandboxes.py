@@ -116,11 +116,10 @@ class Sandboxes:
     SandboxTagsSetV2 = SandboxTagsSet
 
     async def SandboxGetTaskId(self, request: Any) -> Any:
-        """Once it has ended there is a result and no task."""
+        """There is a result too once it has ended; a task it had in any case."""
         sandbox = self.get(request.sandbox_id)
-        if sandbox.result is not None:
-            return api_pb2.SandboxGetTaskIdResponse(task_result=sandbox.result)
-        return api_pb2.SandboxGetTaskIdResponse(task_id=sandbox.task_id)
+        task_id, result = sandbox.task_id, sandbox.result
+        return api_pb2.SandboxGetTaskIdResponse(task_id=task_id, task_result=result)
 
     SandboxGetTaskIdV2 = SandboxGetTaskId
 

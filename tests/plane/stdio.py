@@ -32,6 +32,7 @@ class Output:
         self._keep = keep
         self._closed = False
         self._lost = False
+        self._over = False
         self._changed = asyncio.Event()
 
     @property
@@ -40,7 +41,7 @@ class Output:
 
     async def put(self, data: bytes) -> None:
         """Add to it; stands still while the reader is ``ROOM`` behind."""
-        while self._keep and not self._lost and self.end - self._sent >= ROOM:
+        while self._keep and not self._over and self.end - self._sent >= ROOM:
             await self._changed.wait()
         if self._keep and not self._lost:
             self._kept += data
@@ -50,10 +51,15 @@ class Output:
         self._closed = True
         self._notify()
 
+    def over(self) -> None:
+        """Its process was killed: what is left in its pipe is added without waiting."""
+        self._over = True
+        self._notify()
+
     def lose(self) -> None:
         """Its sandbox is gone: readers get what is kept, then ``Gone``."""
         self._lost = True
-        self._notify()
+        self.over()
 
     async def read(self, offset: int) -> AsyncIterator[tuple[bytes, bool]]:
         """What follows the offset, as it comes, each with whether it was waited for.
@@ -137,6 +143,11 @@ class Exec:
         self.stderr = stderr
         self.exited = exited
         self.kill: Callable[[], Any] = lambda: None
+
+    def over(self) -> None:
+        """It was killed."""
+        self.stdout.over()
+        self.stderr.over()
 
     def lose(self) -> None:
         """Its sandbox is gone."""

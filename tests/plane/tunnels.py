@@ -44,9 +44,10 @@ class _Way:
         return bool(self._open)
 
     async def open(self) -> None:
-        self._server = await asyncio.start_server(
-            self._accept, sock=self.port.bound(), ssl=self._context
-        )
+        if self._server is None:
+            self._server = await asyncio.start_server(
+                self._accept, sock=self.port.bound(), ssl=self._context
+            )
 
     def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.get_running_loop().create_task(self._carry(reader, writer))
@@ -55,15 +56,19 @@ class _Way:
 
     async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Both ways until both have ended; an end on one side only is passed on."""
-        inner: asyncio.StreamWriter | None = None
+        ends, complete = [writer], False
         try:
             inside, inner = await asyncio.open_connection(sock=await self._connect())
+            ends.append(inner)
             await asyncio.gather(_copy(reader, inner), _copy(inside, writer))
+            complete = True
         except OSError:
             return  # nobody listens inside, or a side is gone: the caller's connection closes
         finally:
-            for each in (writer, inner):
-                if each is not None:
+            for each in ends:
+                if complete:
+                    each.close()  # what it still holds goes out first
+                else:
                     each.transport.abort()
 
     def cut(self) -> None:

@@ -22,6 +22,8 @@ class Uploads:
         return f"http://127.0.0.1:{self._port.number}/{blob_id}"
 
     async def open(self) -> None:
+        if self._runner is not None:
+            return
         app = web.Application()
         app.router.add_put("/{blob_id}", self._put)
         self._runner = web.AppRunner(app, access_log=None, handle_signals=False)

@@ -41,7 +41,7 @@ def client(plane: ControlPlane) -> Any:
 @pytest.fixture(scope="module")
 def create(client: Any) -> Create:
     app = modal.App.lookup("plane", create_if_missing=True, client=client)
-    return lambda **kwargs: modal.Sandbox.create(app=app, client=client, **kwargs)
+    return lambda *argv, **kwargs: modal.Sandbox.create(*argv, app=app, client=client, **kwargs)
 
 
 @pytest.fixture(scope="module")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import random
+import socket
 import ssl
 import threading
 import urllib.request
@@ -158,12 +159,25 @@ def test_a_tunnel_leads_inside_over_tls(plane: ControlPlane, create: Create) -> 
     sandbox.terminate()
 
 
-def test_a_tunnel_in_the_clear_has_a_port_of_its_own(create: Create) -> None:
+ANSWERING = """
+import socket
+with socket.create_server(("0.0.0.0", 8072)) as server:
+    print("listens", flush=True)
+    connection, _ = server.accept()
+    asked = connection.makefile("rb").read()
+    connection.sendall(asked * 3_000_000)
+    connection.close()
+"""
+
+
+def test_a_tunnel_in_the_clear_carries_all_after_one_side_has_ended(create: Create) -> None:
     sandbox = create(unencrypted_ports=[8072])
-    serve(sandbox, 8072)
-    host, port = sandbox.tunnels()[8072].tcp_socket
-    with urllib.request.urlopen(f"http://{host}:{port}", timeout=SECONDS) as answer:
-        assert answer.status == 200
+    assert next(iter(python(sandbox, ANSWERING).stdout)) == "listens\n"
+    with socket.create_connection(sandbox.tunnels()[8072].tcp_socket, SECONDS) as asking:
+        asking.sendall(b"x")
+        asking.shutdown(socket.SHUT_WR)
+        with asking.makefile("rb") as answer:
+            assert len(answer.read()) == 3_000_000
     sandbox.terminate()
 
 

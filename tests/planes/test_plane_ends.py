@@ -23,6 +23,7 @@ from modal.exception import (
     UnimplementedError,
 )
 from plane import ControlPlane
+from plane.stdio import ROOM
 from processes import processes_with
 from sandboxed import DOCKER, SECONDS, Create, Echo, python
 from setup import engine
@@ -76,14 +77,39 @@ def test_an_end_from_outside_is_told_by_its_status(
     assert sandbox.poll() == status
 
 
-def test_the_first_process_ends_a_sandbox_with_its_status(client: Any) -> None:
-    app = modal.App.lookup("plane", client=client)
+@pytest.mark.parametrize("second", ["0", "1"])
+def test_the_first_process_ends_a_sandbox_with_its_status(
+    create: Create, monkeypatch: pytest.MonkeyPatch, second: str
+) -> None:
+    monkeypatch.setenv("MODAL_SANDBOX_V2", second)
     source = "import sys; print(sys.stdin.readline().strip() + ' is read'); sys.exit(5)"
-    sandbox = modal.Sandbox.create("python3", "-c", source, app=app, client=client)
+    sandbox = create("python3", "-c", source)
     sandbox.stdin.write("it\n")
     sandbox.stdin.drain()
     sandbox.wait()
     assert (sandbox.returncode, sandbox.stdout.read()) == (5, "it is read\n")
+
+
+def test_a_first_process_that_nobody_reads_ends_as_any_other(create: Create) -> None:
+    source = (
+        "import sys\n"
+        "for count in range(1000):\n"
+        "    print('x' * 1_000_000)\n"
+        "    print(count, file=sys.stderr, flush=True)"
+    )
+    sandbox = create("python3", "-c", source)
+    for line in sandbox.stderr:
+        if int(line) == ROOM // 1_000_000 - 2:  # it is about to stand still
+            break
+    sandbox.terminate()
+    assert sandbox.poll() == 137
+
+
+@pytest.mark.parametrize("plane", [DOCKER], indirect=True)
+def test_a_first_process_that_takes_too_much_memory_is_killed(create: Create) -> None:
+    sandbox = create("python3", "-c", "bytearray(500 << 20)", memory=(64, 128))
+    sandbox.wait()
+    assert sandbox.poll() == 137
 
 
 @pytest.mark.parametrize("token", ["MODAL_TOKEN_ID", "MODAL_TOKEN_SECRET"])
