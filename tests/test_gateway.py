@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import http.client
 import json
 import os
@@ -19,6 +20,7 @@ import psutil
 import pytest
 from tunnelled import ECHO, Sandbox
 
+from rlm_kernel import gateway
 from rlm_kernel.gateway import KEPT, MAX_INPUT, MAX_PIPES, MAX_PROGRAM
 from rlm_kernel.provisioners.tunnel import gateway_command
 
@@ -117,6 +119,18 @@ def test_the_gateway_is_told_only_a_digest_of_the_token() -> None:
     command = gateway_command("secret-token", port=8000)
     assert "secret-token" not in "".join(command)
     assert sum(map(len, command)) < 60_000
+
+
+def test_the_gateway_needs_python_3_9_and_tornado_alone() -> None:
+    source = Path(gateway.__file__).read_text(encoding="utf-8")
+    imported = set()
+    for node in ast.walk(ast.parse(source, feature_version=(3, 9))):
+        if isinstance(node, ast.Import):
+            imported |= {alias.name.partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0
+            imported.add(str(node.module).partition(".")[0])
+    assert imported - set(sys.stdlib_module_names) == {"tornado"}
 
 
 # programs

@@ -16,7 +16,7 @@ import pytest
 from jupyter_client.blocking import BlockingKernelClient
 from jupyter_client.manager import KernelManager
 from jupyter_client.provisioning.factory import KernelProvisionerFactory
-from test_carrier import CALL, Echo, Server
+from relayed import CALL, Echo, Server
 from tunnelled import Provided, Proxy, Tunnelled
 
 from rlm_kernel.provisioners.carrier import Carrier

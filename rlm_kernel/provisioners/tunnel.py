@@ -58,7 +58,7 @@ from .outgoing import Outgoing
 CLOSE_S = 1.0
 LOOK_S = 1.0
 """Lost for longer, the tunnel may be gone with its sandbox: ``find_reason`` is asked."""
-POSTED = 1 << 20
+POSTED = 1 << 21
 """Bytes of input in one request; less after each that was lost, which has to pass whole."""
 POSTED_LEAST = 1 << 12
 
