@@ -17,7 +17,7 @@ from typing import Any
 import psutil
 import pytest
 import trustme
-from tunnelled import ECHO, Proxy, Sandbox
+from tunnelled import ECHO, Proxy, Sandbox, eventually
 
 from rlm_kernel.errors import KernelStartError, UsageError
 from rlm_kernel.provisioners.tunnel import Patience, TunnelPipe
@@ -153,7 +153,7 @@ def test_a_gateway_that_is_slow_to_start_is_waited_for(
 
 
 def test_closing_ends_a_read_and_the_program(shared: Sandbox, opened: Opener) -> None:
-    pipe = opened(shared, "import os; print(os.getpid(), flush=True); os.read(0, 1)")
+    pipe = opened(shared, "import os; os.write(1, b'%d' % os.getpid()); os.read(0, 1)")
     program = psutil.Process(int(pipe.read()))
     with ThreadPoolExecutor(1) as pool:
         reading = pool.submit(pipe.read)
@@ -206,7 +206,7 @@ def test_a_program_that_fails_says_why(shared: Sandbox, opened: Opener) -> None:
 
 
 def test_a_program_that_is_killed_is_told_apart(shared: Sandbox, opened: Opener) -> None:
-    pipe = opened(shared, "import os; print(os.getpid(), flush=True); os.read(0, 1)")
+    pipe = opened(shared, "import os; os.write(1, b'%d' % os.getpid()); os.read(0, 1)")
     os.kill(int(pipe.read()), signal.SIGKILL)
     assert pipe.read() == b""
     assert "signal 9" in pipe.reason
@@ -404,5 +404,6 @@ def test_an_offset_that_was_not_written_is_not_believed() -> None:
     with closing(stranger), closing(pipe):
         pipe.start()
         pipe.write(b"abc")
+        assert eventually(lambda: "speaks of byte 4, not of 0" in pipe.reason)
         with pytest.raises(OSError, match="speaks of byte 4"):
-            fill(pipe)
+            pipe.write(b"d")
