@@ -261,6 +261,8 @@ def test_a_wrong_token_is_refused_at_once_and_not_shown(shared: Sandbox) -> None
         ("http://example.org", "t", "only https keeps the token"),
         ("ftp://127.0.0.1", "t", "write https://HOST"),
         ("127.0.0.1:80", "t", "write https://HOST"),
+        ("https://127.0.0.1:x", "t", "write https://HOST"),
+        ("https://127.0.0.1/a b", "t", "write https://HOST"),
         ("https://example.org", "sec\r\nret", "other characters than"),
     ],
 )
