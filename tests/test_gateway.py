@@ -125,6 +125,13 @@ def test_the_gateway_needs_python_3_9_and_tornado_alone() -> None:
     assert imported - set(sys.stdlib_module_names) == {"tornado"}
 
 
+def test_a_python_without_tornado_is_told_what_to_install(tmp_path: Path) -> None:
+    _, *command = gateway_command("token", port=0, folder=str(tmp_path))
+    bare = [sys.executable, "-S", *command]  # without installed packages
+    ran = subprocess.run(bare, capture_output=True, timeout=WAIT_S, check=False)
+    assert b"No module named 'tornado'; install ipykernel there" in ran.stderr
+
+
 # programs
 
 
@@ -355,7 +362,7 @@ def test_output_that_has_not_arrived_keeps_it(start: Callable[..., Sandbox]) -> 
     ask(sandbox, "PUT", "/pipes/b", b"")
     end_of(sandbox, "b")
     with pytest.raises(subprocess.TimeoutExpired):
-        sandbox.process.wait(4)
+        sandbox.process.wait(3)
     assert read(sandbox, "a", 2) == b"x\n"
     end_of(sandbox, "a", 2)
     assert sandbox.process.wait(WAIT_S) == 0
