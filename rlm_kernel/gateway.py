@@ -293,8 +293,8 @@ class Gateway:
         settled = [name for name, program in self._programs.items() if program.settled]
         if len(self._programs) - len(settled) >= MAX_PIPES:
             raise Refused(429, f"There are {MAX_PIPES} pipes already")
-        for old in settled[: len(self._programs) - MAX_NAMES + 1]:
-            del self._programs[old]
+        if len(self._programs) >= MAX_NAMES:
+            del self._programs[settled[0]]
         try:
             self._programs[name] = Program(source, self._settings)
         except (OSError, subprocess.SubprocessError) as error:
