@@ -33,16 +33,18 @@ import signal
 import subprocess
 import sys
 import time
-from collections import deque
 from collections.abc import Iterator
 from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 
-from tornado.httpserver import HTTPServer
-from tornado.locks import Condition
-from tornado.netutil import bind_sockets
-from tornado.web import Application, HTTPError, RequestHandler, stream_request_body
+try:
+    from tornado.httpserver import HTTPServer
+    from tornado.locks import Condition
+    from tornado.netutil import bind_sockets
+    from tornado.web import Application, HTTPError, RequestHandler, stream_request_body
+except ModuleNotFoundError as error:
+    raise SystemExit(f"gateway: {sys.executable}: {error}; install ipykernel there") from None
 
 MAX_PROGRAM = 1 << 16
 MAX_INPUT = 1 << 22
@@ -53,8 +55,9 @@ READ = 1 << 18
 STDERR_KEPT = 1 << 12
 MAX_PIPES = 64
 MAX_NAMES = 1024
+"""Of programs that ended, too: one that is asked for again is not started again."""
 MAX_WAIT_S = 60.0
-LINGER_S = 3.0
+LINGER_S = 2.0
 """After the last program has ended."""
 GRACE_S = 3.0
 PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_SET_CHILD_SUBREAPER, PR_SET_NO_NEW_PRIVS = 1, 4, 36, 38
@@ -81,8 +84,8 @@ class Program:
         """Bytes of input that the process has."""
         self.code: int | None = None
         self._first = 0
-        self._kept: deque[bytes] = deque()
-        self._size = 0
+        """The offset of what is kept of the output."""
+        self._kept = bytearray()
         self._full = False
         self._stderr = b""
         self._turn = asyncio.Lock()
@@ -101,8 +104,7 @@ class Program:
     def _read(self) -> None:
         data = os.read(self._out.fileno(), READ)
         if data:
-            self._kept.append(data)
-            self._size += len(data)
+            self._kept += data
             self._heed_size()
         else:
             self._close(self._out)
@@ -110,7 +112,7 @@ class Program:
 
     def _heed_size(self) -> None:
         """Let the process wait while much of what it said has not arrived."""
-        full, self._full = self._full, self._size >= KEPT
+        full, self._full = self._full, len(self._kept) >= KEPT
         if self._out.closed or full == self._full:
             return
         if self._full:
@@ -129,34 +131,21 @@ class Program:
         """Some output from ``start`` on; empty after a silence, None at the end."""
         self._forget(start)
         limit = time.monotonic() + wait_s
-        while start == self._first and not self._size and not self.ended:
+        while start == self._first and not self._kept and not self.ended:
             left = limit - time.monotonic()
             if left <= 0 or not await self._news.wait(timeout=timedelta(seconds=left)):
                 break
         if start != self._first:
             raise Refused(416, "Output before this was asked for since")
-        return None if self.settled else self._beginning()
+        return None if self.settled else bytes(self._kept[:MAX_ANSWER])
 
     def _forget(self, upto: int) -> None:
-        left = upto - self._first
-        if not 0 <= left <= self._size:
+        arrived = upto - self._first
+        if not 0 <= arrived <= len(self._kept):
             raise Refused(416, "The output there is kept no more, or is not there yet")
-        self._first, self._size = upto, self._size - left
-        while left:
-            data = self._kept.popleft()
-            if len(data) > left:
-                self._kept.appendleft(data[left:])
-            left -= min(left, len(data))
+        del self._kept[:arrived]
+        self._first = upto
         self._heed_size()
-
-    def _beginning(self) -> bytes:
-        pieces, size = [], 0
-        for data in self._kept:
-            pieces.append(data[: MAX_ANSWER - size])
-            size += len(pieces[-1])
-            if size == MAX_ANSWER:
-                break
-        return b"".join(pieces)
 
     # its input
     async def give(self, start: int, data: bytes, wait_s: float) -> None:
@@ -203,7 +192,6 @@ class Program:
         self._close(self._in)
         self._close(self._out)
         self._kept.clear()
-        self._size = 0
         self._signal(signal.SIGTERM)
         self._loop.call_later(GRACE_S, self._signal, signal.SIGKILL)
         self._news.notify_all()
@@ -223,7 +211,7 @@ class Program:
     @property
     def settled(self) -> bool:
         """It has ended, and all that it said has arrived."""
-        return self.ended and not self._size
+        return self.ended and not self._kept
 
     @property
     def ended(self) -> bool:
@@ -305,8 +293,8 @@ class Gateway:
         settled = [name for name, program in self._programs.items() if program.settled]
         if len(self._programs) - len(settled) >= MAX_PIPES:
             raise Refused(429, f"There are {MAX_PIPES} pipes already")
-        for old in settled[: len(self._programs) - MAX_NAMES + 1]:
-            del self._programs[old]
+        if len(self._programs) >= MAX_NAMES:
+            del self._programs[settled[0]]
         try:
             self._programs[name] = Program(source, self._settings)
         except (OSError, subprocess.SubprocessError) as error:

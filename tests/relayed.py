@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import queue
 import signal
+import socketserver
 import subprocess
 import sys
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from jupyter_client.kernelspec import KernelSpec
 from jupyter_client.manager import AsyncKernelManager, KernelManager
@@ -127,3 +130,34 @@ def async_manager(argv: list[str] | None = None, **config: object) -> AsyncKerne
     manager = managed(AsyncKernelManager, spec(argv, **config))
     assert isinstance(manager, AsyncKernelManager)
     return manager
+
+
+CALL = """
+import socket
+def call(data):
+    with socket.socket(socket.AF_UNIX) as line:
+        line.connect({path!r})
+        line.sendall(data)
+        line.shutdown(socket.SHUT_WR)
+        return b"".join(iter(lambda: line.recv(1 << 20), b""))
+"""
+"""For a cell: calls the broker whose path is put in."""
+
+
+class Echo(socketserver.StreamRequestHandler):
+    """Sends back all that comes, turned round, once it has ended."""
+
+    ended: queue.SimpleQueue[int]
+
+    def handle(self) -> None:
+        data = self.rfile.read()
+        Echo.ended.put(len(data))
+        self.wfile.write(data[::-1])
+
+
+class Server(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
+    daemon_threads = True
+    request_queue_size = 2  # fewer than come at once
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """The other side hung up, as a test meant it to."""

@@ -9,7 +9,6 @@ import os
 import queue
 import shutil
 import signal
-import socketserver
 import sys
 import threading
 import time
@@ -26,7 +25,7 @@ import zmq
 from jupyter_client.blocking import BlockingKernelClient
 from jupyter_client.manager import KernelManager
 from jupyter_client.provisioning.factory import KernelProvisionerFactory
-from relayed import Provided, Relayed, async_manager, install, managed, spec
+from relayed import CALL, Echo, Provided, Relayed, Server, async_manager, install, managed, spec
 
 from rlm_kernel.errors import ContextError, KernelDied, KernelStartError, UsageError
 from rlm_kernel.provisioners import hostend
@@ -369,25 +368,6 @@ def test_a_stray_print_of_what_it_starts_does_no_harm(live: Live) -> None:
 # calls to the broker
 
 
-class Echo(socketserver.StreamRequestHandler):
-    """Sends back all that comes, turned round, once it has ended."""
-
-    ended: queue.SimpleQueue[int]
-
-    def handle(self) -> None:
-        data = self.rfile.read()
-        Echo.ended.put(len(data))
-        self.wfile.write(data[::-1])
-
-
-class Server(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
-    daemon_threads = True
-    request_queue_size = 2  # fewer than come at once
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """The other side hung up, as a test meant it to."""
-
-
 @pytest.fixture
 def broker(live: Live, tmp_path: Path) -> Iterator[str]:
     """The path inside of an echo server here."""
@@ -398,17 +378,6 @@ def broker(live: Live, tmp_path: Path) -> Iterator[str]:
         yield live.carrier.serve_broker(str(tmp_path / "b"))
         server.shutdown()
         thread.join(WAIT_S)
-
-
-CALL = """
-import socket
-def call(data):
-    with socket.socket(socket.AF_UNIX) as line:
-        line.connect({path!r})
-        line.sendall(data)
-        line.shutdown(socket.SHUT_WR)
-        return b"".join(iter(lambda: line.recv(1 << 20), b""))
-"""
 
 
 def test_fifty_calls_at_once_all_get_their_own_answer(live: Live, broker: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import http.client
 import json
 import os
@@ -10,15 +11,15 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
-from tunnelled import ECHO, Sandbox
+from tunnelled import ECHO, Sandbox, eventually
 
+from rlm_kernel import gateway
 from rlm_kernel.gateway import KEPT, MAX_INPUT, MAX_PIPES, MAX_PROGRAM
 from rlm_kernel.provisioners.tunnel import gateway_command
 
@@ -84,13 +85,6 @@ def end_of(sandbox: Sandbox, name: str, start: int = 0) -> dict[str, Any]:
     return said
 
 
-def eventually(true: Callable[[], bool]) -> bool:
-    limit = time.monotonic() + WAIT_S
-    while not true() and time.monotonic() < limit:
-        threading.Event().wait(0.02)
-    return true()
-
-
 # who is let in
 
 
@@ -119,11 +113,30 @@ def test_the_gateway_is_told_only_a_digest_of_the_token() -> None:
     assert sum(map(len, command)) < 60_000
 
 
+def test_the_gateway_needs_python_3_9_and_tornado_alone() -> None:
+    source = Path(gateway.__file__).read_text(encoding="utf-8")
+    imported = set()
+    for node in ast.walk(ast.parse(source, feature_version=(3, 9))):
+        if isinstance(node, ast.Import):
+            imported |= {alias.name.partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0
+            imported.add(str(node.module).partition(".")[0])
+    assert imported - set(sys.stdlib_module_names) == {"tornado"}
+
+
+def test_a_python_without_tornado_is_told_what_to_install(tmp_path: Path) -> None:
+    _, *command = gateway_command("token", port=0, folder=str(tmp_path))
+    bare = [sys.executable, "-S", *command]  # without installed packages
+    ran = subprocess.run(bare, capture_output=True, timeout=WAIT_S, check=False)
+    assert b"No module named 'tornado'; install ipykernel there" in ran.stderr
+
+
 # programs
 
 
 def test_a_program_is_started_once_however_often_it_is_asked_for(shared: Sandbox) -> None:
-    program = b"import os; print(os.getpid(), flush=True); os.read(0, 1)"
+    program = b"import os; os.write(1, b'%d' % os.getpid()); os.read(0, 1)"
     statuses = [ask(shared, "PUT", "/pipes/once", program).status for _ in range(3)]
     assert statuses == [201, 200, 200]
     assert int(read(shared, "once", 2)) == newest(shared).pid
@@ -157,7 +170,7 @@ def test_its_end_is_told_with_its_exit_code_and_last_words(shared: Sandbox) -> N
 
 
 def test_one_that_ignores_the_request_to_end_is_killed(shared: Sandbox) -> None:
-    program = b"import signal, time; signal.signal(15, signal.SIG_IGN); print(1, flush=True)"
+    program = b"import os, signal, time; signal.signal(15, signal.SIG_IGN); os.write(1, b'1')"
     ask(shared, "PUT", "/pipes/stays", program + b"; time.sleep(600)")
     read(shared, "stays", 1)
     ask(shared, "DELETE", "/pipes/stays")
@@ -320,7 +333,7 @@ def test_it_ends_with_its_programs_when_nobody_who_may_asks_any_more(
     sandbox = start(patience_s=1.0)
     program = "import os, subprocess, sys\nsleep = [sys.executable, '-c', 'input()']\n"
     program += "child = subprocess.Popen(sleep, stdin=subprocess.PIPE, start_new_session=True)\n"
-    program += "print(child.pid, flush=True)\nos.read(0, 1)"
+    program += "os.write(1, b'%d' % child.pid)\nos.read(0, 1)"
     ask(sandbox, "PUT", "/pipes/a", program.encode())
     left = psutil.Process(int(read(sandbox, "a", 2)))
 
@@ -349,7 +362,7 @@ def test_output_that_has_not_arrived_keeps_it(start: Callable[..., Sandbox]) -> 
     ask(sandbox, "PUT", "/pipes/b", b"")
     end_of(sandbox, "b")
     with pytest.raises(subprocess.TimeoutExpired):
-        sandbox.process.wait(4)
+        sandbox.process.wait(3)
     assert read(sandbox, "a", 2) == b"x\n"
     end_of(sandbox, "a", 2)
     assert sandbox.process.wait(WAIT_S) == 0

@@ -7,6 +7,7 @@ import json
 import os
 import queue
 import threading
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ import pytest
 from jupyter_client.blocking import BlockingKernelClient
 from jupyter_client.manager import KernelManager
 from jupyter_client.provisioning.factory import KernelProvisionerFactory
-from test_carrier import CALL, Echo, Server
+from relayed import CALL, Echo, Server
 from tunnelled import Provided, Proxy, Tunnelled
 
 from rlm_kernel.provisioners.carrier import Carrier
@@ -28,8 +29,11 @@ IPYKERNEL = ["python3", "-m", "ipykernel_launcher", "-f", "{connection_file}"]
 class Kernel:
     """A kernel of the kernelspec ``tunnelled``, and a client of it."""
 
-    def __init__(self) -> None:
-        self.manager = KernelManager(kernel_name="tunnelled")
+    def __init__(self, place: Path) -> None:
+        # By sockets of its own: a port that was found free is another's a moment later.
+        self.manager = KernelManager(
+            kernel_name="tunnelled", transport="ipc", ip=str(place / uuid.uuid4().hex[:8])
+        )
         self.manager.start_kernel()
         self.client: BlockingKernelClient = self.manager.client()
         self.client.start_channels()
@@ -69,8 +73,8 @@ class Kernel:
 
 
 @pytest.fixture(autouse=True, scope="module")
-def installed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """The kernelspec, and the provisioner that it names."""
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The kernelspec and the provisioner that it names; a folder for sockets."""
     place = tmp_path_factory.mktemp("jupyter")
     (place / "kernels" / "tunnelled").mkdir(parents=True)
     provisioner = {"provisioner_name": Provided.name, "config": {"folder": str(place / "work")}}
@@ -86,20 +90,21 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("JUPYTER_PATH", str(place))
         patch.setitem(known, Provided.name, Provided())
-        yield
+        yield place
 
 
 @pytest.fixture(scope="module")
-def kernel(installed: None) -> Iterator[Kernel]:
+def kernel(installed: Path) -> Iterator[Kernel]:
     """One for the tests that leave it well."""
-    kernel = Kernel()
+    kernel = Kernel(installed)
     yield kernel
     kernel.stop()
 
 
 @pytest.fixture
-def own() -> Iterator[Kernel]:
-    kernel = Kernel()
+def own(installed: Path) -> Iterator[Kernel]:
+    """A kernel for one test, which may harm it."""
+    kernel = Kernel(installed)
     yield kernel
     kernel.stop()
 

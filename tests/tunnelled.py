@@ -11,6 +11,8 @@ import ssl
 import subprocess
 import sys
 import threading
+import time
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -22,12 +24,20 @@ from rlm_kernel.provisioners import base
 from rlm_kernel.provisioners.carrier import Pipe
 from rlm_kernel.provisioners.tunnel import TunnelPipe, gateway_command
 
+WAIT_S = 30.0
 ECHO = """
 import os
 while data := os.read(0, 1 << 16):
     while data:
         data = data[os.write(1, data):]
 """
+
+
+def eventually(true: Callable[[], bool]) -> bool:
+    limit = time.monotonic() + WAIT_S
+    while not true() and time.monotonic() < limit:
+        threading.Event().wait(0.02)
+    return true()
 
 
 class Sandbox:
@@ -143,6 +153,8 @@ class Proxy:
 
     def close(self) -> None:
         self.dark = True
+        with suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)  # closing alone would not end `accept`
         self._listener.close()
         self.cut_all()
 

@@ -76,22 +76,24 @@ class Address:
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[A-Za-z0-9_~.-]+", self.token):
             raise UsageError("the gateway's token has other characters than letters, digits, -_.~")
-        split = urlsplit(self.url)
-        if split.scheme not in ("http", "https") or not split.hostname:
-            raise UsageError(f"the gateway's address is {self.url!r}: write https://HOST")
-        if split.scheme == "http" and not _here(split.hostname):
+        if not re.fullmatch(r"https?://[\w.-]+(:\d{1,5})?(/[\w./~-]*)?", self.url, re.ASCII):
+            raise UsageError(f"the gateway's address is {self.url!r}: write https://HOST:PORT/PATH")
+        if self.url.startswith("http:") and not _here(self.host):
             raise UsageError(f"the gateway's address is {self.url!r}: only https keeps the token")
 
-    def connection(self) -> http.client.HTTPConnection:
-        split = urlsplit(self.url)
-        assert split.hostname
-        if split.scheme == "http":
-            return Plain(split.hostname, split.port, timeout=CONNECT_S)
-        return Secure(split.hostname, split.port, timeout=CONNECT_S, context=self.context)
+    @property
+    def host(self) -> str:
+        return urlsplit(self.url).hostname or ""
 
     @property
     def path(self) -> str:
         return urlsplit(self.url).path.rstrip("/")
+
+    def connection(self) -> http.client.HTTPConnection:
+        port = urlsplit(self.url).port
+        if self.url.startswith("http:"):
+            return Plain(self.host, port, timeout=CONNECT_S)
+        return Secure(self.host, port, timeout=CONNECT_S, context=self.context)
 
 
 def _here(host: str) -> bool:

@@ -6,6 +6,8 @@ it; what is answered is posted back. A connection that is lost is picked up wher
 and relay notice nothing. With a vendor's ``sandboxes`` this is all that a provisioner needs::
 
     class VendorProvisioner(RelayProvisioner):
+        sandbox = pipe = None
+
         async def open_pipe(self) -> Pipe:
             token = secrets.token_urlsafe(32)
             command = gateway_command(token, port=8000, user=(65534, 65534))
@@ -15,11 +17,14 @@ and relay notice nothing. With a vendor's ``sandboxes`` this is all that a provi
             return self.pipe
 
         async def close_place(self) -> None:
-            self.pipe.close()
-            await self.sandbox.end()
+            if self.pipe is not None:
+                await asyncio.to_thread(self.pipe.close)
+            if self.sandbox is not None:
+                await self.sandbox.end()
 
-An image for it has Python 3.9 or newer with ipykernel. A second pipe of another name to the same
-gateway gives a second kernel in the same sandbox.
+An image for it has Python 3.9 or newer with ipykernel. Without ``user``, what cells run could end
+the gateway. ``find_reason`` lets the vendor say what befell a sandbox; ``reason`` has it then. A
+second pipe of another name to the same gateway gives a second kernel in the same sandbox.
 """
 
 from __future__ import annotations
@@ -58,7 +63,7 @@ from .outgoing import Outgoing
 CLOSE_S = 1.0
 LOOK_S = 1.0
 """Lost for longer, the tunnel may be gone with its sandbox: ``find_reason`` is asked."""
-POSTED = 1 << 20
+POSTED = 1 << 21
 """Bytes of input in one request; less after each that was lost, which has to pass whole."""
 POSTED_LEAST = 1 << 12
 
@@ -183,7 +188,7 @@ class TunnelPipe:
         try:
             trying = self._retrying(self._patience.start_s)
             ask = partial(self._once, self._writing, "PUT", body=self._program)
-            self._expect(self._ask(ask, trying), 200, 201)
+            self._expect(self._ask(ask, trying, "no gateway answers"), 200, 201)
         except OSError as error:
             raise KernelStartError(f"the sandbox cannot be reached: {error}") from error
         threading.Thread(target=self._post, name="rlm-post", daemon=True).start()
@@ -195,12 +200,17 @@ class TunnelPipe:
             wait_s += self._patience.poll_s
         return line.ask(method, self._path + query, body, timeout_s=wait_s)
 
-    def _ask(self, ask: Callable[[], Answer], trying: Retrying | None = None) -> Answer:
+    def _ask(
+        self,
+        ask: Callable[[], Answer],
+        trying: Retrying | None = None,
+        lost: str = "the tunnel to the sandbox was lost",
+    ) -> Answer:
         """Ask until there is an answer. Raises ``OSError`` when it is given up."""
         try:
             return (trying or self._trying)(ask)
         except Lost as error:
-            raise self._give_up(f"the tunnel to the sandbox was lost ({error})") from error
+            raise self._give_up(f"{lost} ({error})") from error
         except OSError as error:
             raise self._give_up(str(error)) from error
 
