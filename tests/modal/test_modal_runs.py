@@ -34,13 +34,14 @@ class Attacked:
                 "kept = len(context)\nprint(kept)",
                 {
                     "between turns": "print(kept)",
-                    "in a batch": "print(llm_query_batched([f'item {n}' for n in range(40)]))",
+                    "in a batch": "while True: llm_query_batched([f'item {n}' for n in range(40)])",
                     "in a cell": "llm_query('now')\nwhile True: pass",
                 }[moment],
                 LAST,
             ]
         )
         self._turn_number = 0
+        self._begun = threading.Event()
 
     def _kill(self) -> None:
         [running] = self._plane.running()
@@ -53,7 +54,8 @@ class Attacked:
         return block(next(self._turns))
 
     def _sub(self, prompt: str) -> str:
-        if prompt in ("item 20", "now"):
+        if prompt in ("item 20", "now") and not self._begun.is_set():
+            self._begun.set()
             threading.Thread(target=self._kill).start()
         return f"<{prompt}>"
 
