@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import re
 from typing import Any
 
@@ -20,6 +21,7 @@ from .recipes import Recipe
 from .sandbox import PATIENCE_S, Place, Shape, SharedPlace
 from .tunnelled import SharedTunnelPlace, TunnelPlace
 
+OWN_USERS = (20_000, 60_000)
 SIZES = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
 
 
@@ -70,7 +72,11 @@ class ModalProvisioner(RelayProvisioner):
         help="Folders or files here to paths inside; copies.",
     )
     work = Unicode("/work", config=True, help="The working folder inside.")
-    user = Unicode("65534:65534", config=True, help="User and group of the kernel, as numbers.")
+    user = Unicode(
+        "",
+        config=True,
+        help="User and group of the kernel, as numbers; by default ones that no other kernel has.",
+    )
     labels: Dict[str, str] = Dict(
         key_trait=Unicode(), value_trait=Unicode(), config=True, help="More tags."
     )
@@ -113,9 +119,6 @@ class ModalProvisioner(RelayProvisioner):
         return f"{self.app}/{HOST_TAG}={host_mark()}"
 
     def _shape(self) -> Shape:
-        uid, _, gid = self.user.partition(":")
-        if not (uid.isdigit() and gid.isdigit()):
-            raise UsageError(f"the setting `user` is {self.user!r}: write numbers: 65534:65534")
         return Shape(
             recipe=Recipe(self.image, tuple(self.packages), tuple(self.mounts.items())),
             app=self.app,
@@ -129,9 +132,19 @@ class ModalProvisioner(RelayProvisioner):
             secrets=tuple(self.secrets),
             tags=self.labels,
             work=self.work,
-            user=(int(uid), int(gid)),
+            user=self._user(),
             patience_s=self.patience,
         )
+
+    def _user(self) -> tuple[int, int]:
+        """The limit of processes is counted by user, and users cannot end each other's."""
+        if not self.user:
+            own = random.randrange(*OWN_USERS)
+            return own, own
+        uid, _, gid = self.user.partition(":")
+        if not (uid.isdigit() and gid.isdigit()):
+            raise UsageError(f"the setting `user` is {self.user!r}: write numbers: 65534:65534")
+        return int(uid), int(gid)
 
     async def launch_kernel(self, cmd: list[str], **kwargs: Any) -> KernelConnectionInfo:
         """As the base's; the error has what the relay wrote last."""
