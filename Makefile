@@ -14,7 +14,7 @@ RLM_SETUP ?=
 $(STAMP): pyproject.toml .constraints.txt $(wildcard kernelspec/*)
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade "pip>=25.1"
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c .constraints.txt -e ".[local,docker,modal,diff]" --group dev
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c .constraints.txt -e ".[local,docker,modal,diff,batch]" --group dev
 	touch $(STAMP)
 
 demo: $(STAMP)

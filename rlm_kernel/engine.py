@@ -50,6 +50,10 @@ class Engine:
         self._loop.call_soon_threadsafe(begin)
         return done, cancel
 
+    def soon(self, work: Callable[[], object]) -> None:
+        """Call ``work`` on the loop. May be used by a signal's handler."""
+        self._loop.call_soon_threadsafe(work)
+
     def run(self, work: Coroutine[Any, Any, T]) -> T:
         """The result of ``work``. A ``KeyboardInterrupt`` cancels it and waits for its clean-up."""
         done, cancel = self.start(work)

@@ -13,6 +13,9 @@ from __future__ import annotations
 class RLMError(Exception):
     """Anything this package raises on purpose. Its text is written for a person."""
 
+    may_pass = False
+    """Whether the cause may be gone a little later, so that the same is worth trying again."""
+
 
 class UsageError(RLMError):
     """The caller asked for something that cannot be; the text says what to write instead."""
@@ -48,12 +51,14 @@ class LMError(RLMError):
         "refusal",  # the model refused, or a content filter did
         "child",  # a child node ended without an answer
     )
+    PASSING = ("unreachable", "timeout", "rate_limit", "server", "cut")
 
     def __init__(
         self, message: str, *, cause: str, attempts: int = 0, status: int | None = None
     ) -> None:
         super().__init__(message)
         self.cause = cause
+        self.may_pass = cause in self.PASSING
         self.attempts = attempts
         self.status = status
 
@@ -63,7 +68,8 @@ class CallRefused(RLMError):
 
 
 class LimitReached(RLMError):
-    """A limit of the run was reached. ``limit`` is the field of ``Limits`` that said so."""
+    """A limit was reached. ``limit`` is the field of ``Limits`` that said so, or ``total_cost`` or
+    ``total_seconds`` of the ``Budget`` that several runs share."""
 
     def __init__(self, limit: str, *, spent: float, allowed: float) -> None:
         super().__init__(
@@ -81,6 +87,8 @@ def _amount(value: float) -> str:
 class KernelDied(RLMError):
     """The inner kernel ended on its own. ``exit_code`` as the provisioner gave it, if known."""
 
+    may_pass = True
+
     def __init__(self, message: str, *, exit_code: int | None = None) -> None:
         super().__init__(message)
         self.exit_code = exit_code
@@ -88,6 +96,8 @@ class KernelDied(RLMError):
 
 class KernelStartError(RLMError):
     """The inner kernel could not be started; the text carries the end of its log."""
+
+    may_pass = True
 
 
 class RecordError(RLMError):

@@ -1,6 +1,7 @@
 """What a run may cost, and what it has cost.
 
-``Limits`` is one frozen value; ``Ledger`` is the one account of the whole tree. Money, tokens and
+``Limits`` is one frozen value; ``Ledger`` is the one account of the whole tree, and ``Budget`` that
+of several runs together. Money, tokens and
 calls are reserved before a request is sent and settled when it has ended, so that many requests
 in flight cannot overshoot together by more than their estimates were wrong.
 """
@@ -69,11 +70,56 @@ class Reservation:
     cost: float
 
 
-class Ledger:
-    """What the whole tree has spent and has reserved. Touched on the run's event loop only."""
+class Budget:
+    """What several runs may use together, beside the limits of each: US dollars, of which some may
+    be ``spent`` already, and seconds from now on. Touched on their one event loop only."""
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(
+        self, cost: float | None = None, seconds: float | None = None, *, spent: float = 0.0
+    ) -> None:
+        self.spent = spent
+        self.reserved = 0.0
+        self._cost = cost
+        self._seconds = seconds
+        self._started = time.monotonic()
+        self._refused: LimitReached | None = None
+
+    @property
+    def seconds_left(self) -> float | None:
+        if self._seconds is None:
+            return None
+        return self._started + self._seconds - time.monotonic()
+
+    @property
+    def reached(self) -> LimitReached | None:
+        """The limit that was reached, if one was: a request was refused, or all is used up. From
+        then on every request is refused."""
+        return self._refused or self.refusal(0.0)
+
+    def refusal(self, cost: float) -> LimitReached | None:
+        """Why a request that may cost so much cannot be made, if so."""
+        left = self.seconds_left
+        wanted = self.spent + self.reserved + cost
+        if left is not None and self._seconds is not None and left <= 0:
+            self._refused = _reached("total_seconds", self._seconds - left, self._seconds)
+        elif self._cost is not None and (wanted > self._cost or self.spent >= self._cost):
+            self._refused = _reached("total_cost", wanted, self._cost)
+        return self._refused
+
+
+def _reached(limit: str, spent: float, allowed: float) -> LimitReached:
+    return LimitReached(limit, spent=spent, allowed=allowed)
+
+
+class Ledger:
+    """What the whole tree has spent and has reserved. Touched on the run's event loop only.
+
+    With a ``budget`` all of it is spent from there too.
+    """
+
+    def __init__(self, limits: Limits, budget: Budget | None = None) -> None:
         self.limits = limits
+        self._budget = budget or Budget()
         self.usage = Usage()
         self.turns = 0
         self.calls = 0
@@ -88,7 +134,9 @@ class Ledger:
 
     @property
     def seconds_left(self) -> float | None:
-        return None if self.limits.seconds is None else self.limits.seconds - self.seconds
+        own = None if self.limits.seconds is None else self.limits.seconds - self.seconds
+        left = [seconds for seconds in (own, self._budget.seconds_left) if seconds is not None]
+        return min(left, default=None)
 
     def carry(self, usage: Usage, turns: int, calls: int, seconds: float) -> None:
         """Begin with what was spent before the run was stopped."""
@@ -102,7 +150,16 @@ class Ledger:
 
     def trip(self, limit: str, spent: float, allowed: float) -> LimitReached:
         """Note that a limit was reached and return the error to raise. The first one stays."""
-        error = LimitReached(limit, spent=spent, allowed=allowed)
+        return self._trip(_reached(limit, spent, allowed))
+
+    def trip_time(self) -> LimitReached:
+        """``trip`` for the time that is over: the run's own, or that of its budget."""
+        own, over = self.limits.seconds, self._budget.refusal(0.0)
+        if over is not None and (own is None or self.seconds < own):
+            return self._trip(over)
+        return self.trip("seconds", self.seconds, own or 0)
+
+    def _trip(self, error: LimitReached) -> LimitReached:
         self.tripped = self.tripped or error
         return error
 
@@ -116,8 +173,8 @@ class Ledger:
     def _check_open(self) -> None:
         if self.tripped is not None:
             raise self.tripped
-        if self.limits.seconds is not None and self.seconds >= self.limits.seconds:
-            raise self.trip("seconds", self.seconds, self.limits.seconds)
+        if self.seconds_left is not None and self.seconds_left <= 0:
+            raise self.trip_time()
 
     @contextmanager
     def reserve(self, tokens: int, cost: float) -> Iterator[Reservation]:
@@ -133,18 +190,23 @@ class Ledger:
         sum_cost = self.usage.cost + self._reserved_cost + cost
         if limits.cost is not None and sum_cost > limits.cost:
             raise self.trip("cost", sum_cost, limits.cost)
+        if (refused := self._budget.refusal(cost)) is not None:
+            raise self._trip(refused)
         held = Reservation(tokens, cost)
         self._reserved_tokens += tokens
         self._reserved_cost += cost
+        self._budget.reserved += cost
         try:
             yield held
         finally:
+            self._budget.reserved -= held.cost
             self._reserved_tokens -= held.tokens
             self._reserved_cost -= held.cost
 
     def book(self, usage: Usage) -> None:
         """Add what a request used, failed attempts included. Never raises."""
         self.usage = self.usage + usage
+        self._budget.spent += usage.cost
 
 
 class Rent:

@@ -65,12 +65,14 @@ class Task:
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a node or a run ended. An answer that is not ``confirmed`` is the best so far."""
+    """How a node or a run ended. An answer that is not ``confirmed`` is the best so far.
+    ``may_pass`` says of a failure that its cause may be gone a little later."""
 
     status: Status
     answer: str | None
     confirmed: bool
     reason: str | None = None
+    may_pass: bool = False
 
 
 async def solve_tree(run: Run, task: Task, repl: Repl | None = None) -> Outcome:
@@ -86,8 +88,7 @@ async def solve_tree(run: Run, task: Task, repl: Repl | None = None) -> Outcome:
         async with asyncio.timeout(run.ledger.seconds_left):
             outcome = await node.solve(repl)
     except TimeoutError:
-        error = run.ledger.trip("seconds", run.ledger.seconds, run.limits.seconds or 0)
-        outcome = Outcome("limit", node.draft, False, str(error))
+        outcome = Outcome("limit", node.draft, False, str(run.ledger.trip_time()))
     except asyncio.CancelledError:
         outcome = Outcome("interrupted", node.draft, False, "interrupted")
         raise
@@ -194,7 +195,7 @@ class Node:
         except LimitReached as error:
             outcome = Outcome("limit", self.draft, False, str(error))
         except RLMError as error:
-            outcome = Outcome("failed", self.draft, False, str(error))
+            outcome = Outcome("failed", self.draft, False, str(error), error.may_pass)
         finally:
             ended = NodeEnded(self.task.node, *_fields(outcome), time.time(), self._rent.usage)
             self.run.emit(ended)

@@ -18,6 +18,7 @@ from .events import (
     ContextSet,
     Event,
     NodeStarted,
+    Replied,
     RunEnded,
     RunStarted,
 )
@@ -101,7 +102,7 @@ class Onward:
         """``recorder`` without what a resumed run does again and is recorded already."""
         if self.recorder is None:
             return recorder
-        known = {_place(event) for event in self.events}
+        known = {_place(event) for event in self.events if not _unanswered(event)}
 
         def once(event: Event) -> None:
             if _place(event) not in known:
@@ -115,6 +116,11 @@ def _place(event: Event) -> tuple[Any, ...]:
     names = ("node", "turn", "cell", "key", "occurrence", "index", "compacted")
     own = event.time if isinstance(event, ContextSet) else None
     return event.kind, own, *(getattr(event, name, None) for name in names)
+
+
+def _unanswered(event: Event) -> bool:
+    """Whether it is a request for a reply that failed: another one comes in its turn."""
+    return isinstance(event, Replied) and not event.text and event.finish is None
 
 
 def resume(folder: Path) -> Onward:

@@ -165,7 +165,7 @@ def _take(past: Past, event: Event) -> None:
             past.started = event
         case CellRan():
             past.cells[event.cell] = event
-        case CallEnded() if not _lost(event):
+        case CallEnded() if not lost(event):
             place = event.cell, event.key, event.occurrence
             past.calls.setdefault(place, {})[event.index] = event
         case Prompted():
@@ -174,7 +174,7 @@ def _take(past: Past, event: Event) -> None:
             past.replies[event.turn] = event
 
 
-def _lost(call: CallEnded) -> bool:
+def lost(call: CallEnded) -> bool:
     """Whether there was no answer, for a reason that may be gone."""
     error = call.error or {}
     return error.get("type") == "LimitReached" or error.get("cause") == "interrupted"

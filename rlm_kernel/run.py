@@ -14,7 +14,7 @@ from typing import Any, Protocol
 from .contexts import Source
 from .events import Event, Usage
 from .history import Message
-from .limits import Ledger, Limits
+from .limits import Budget, Ledger, Limits
 from .lm.client import Meter, Reply, Sampling
 from .past import Earlier
 from .places import Spot
@@ -127,6 +127,7 @@ class Run:
         kernels: Kernels,
         seed: int = 0,
         earlier: Earlier | None = None,
+        budget: Budget | None = None,
     ) -> None:
         self.root = root
         self.sub = sub
@@ -138,7 +139,7 @@ class Run:
         self.kernels = kernels
         self.seed = seed
         self.earlier = earlier or Earlier()
-        self.ledger = Ledger(limits)
+        self.ledger = Ledger(limits, budget)
         self.sandbox: Callable[[], str] = str
         """The name of the root's sandbox, as it is now; empty where there is none to share."""
         self._places: dict[int, asyncio.Semaphore] = {}

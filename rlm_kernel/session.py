@@ -26,6 +26,7 @@ from .events import (
     Usage,
 )
 from .folders import drop_empty, run_folder
+from .limits import Budget
 from .loop import Outcome, Task, solve_tree
 from .models import Models, open_models
 from .onward import Onward
@@ -56,7 +57,8 @@ class Result:
 
     ``response`` is the answer; of a run whose ``status`` is not ``answered`` it is the best
     answer so far, unconfirmed, or None. ``reason`` says why there is no confirmed one. ``usage``
-    sums the tree. ``trajectory`` is the root's notebook, in the run's folder.
+    sums the tree. ``trajectory`` is the root's notebook, in the run's folder. ``may_pass`` says of
+    a run that failed that its cause may be gone a little later.
     """
 
     response: str | None
@@ -66,6 +68,7 @@ class Result:
     usage: Usage
     trajectory: Path
     question: str = ""
+    may_pass: bool = False
 
     @property
     def cost(self) -> float | None:
@@ -77,8 +80,9 @@ class Session:
     """LMs, and with ``persistent`` a kernel, kept between questions. For one event loop.
 
     ``root`` and ``sub`` are LMs handed in as objects. ``cwd`` is the persistent kernel's working
-    folder, by default one in the first run's folder; runs are recorded under it. Close it, or
-    connections, the kernel and the embedded LM's process stay.
+    folder, by default one in the first run's folder; runs are recorded under it. A ``budget`` is
+    what all its questions may use together. Close it, or connections, the kernel and the embedded
+    LM's process stay.
     """
 
     def __init__(
@@ -90,6 +94,7 @@ class Session:
         cwd: Path | None = None,
         root: LM | None = None,
         sub: LM | None = None,
+        budget: Budget | None = None,
     ) -> None:
         self.force = force
         """What holds for the next question; may be changed between two."""
@@ -103,6 +108,8 @@ class Session:
         self._tools = tools
         self._persistent = persistent
         self._cwd = cwd
+        self.budget = budget or Budget()
+        """What all questions together may use, and have used."""
         self._given = root, sub
         self._models: dict[object, Models] = {}
         self._models_stack = AsyncExitStack()
@@ -125,6 +132,12 @@ class Session:
         await stack.aclose()
 
     # what is asked
+    async def check(self) -> None:
+        """Find out that LMs and kernels can be had, before anything is asked; raises what ``ask``
+        does."""
+        await check_spot(kernels_of(self.force).spot(Path()))
+        await self._open(self.force)
+
     async def ask(
         self,
         about: Source | str,
@@ -322,6 +335,7 @@ class Session:
             kernels=kernels_of(force),
             seed=secrets.randbelow(1 << 32) if onward is None else onward.seed,
             earlier=None if onward is None else onward.earlier,
+            budget=self.budget,
         )
         return run, recorder
 
@@ -401,6 +415,7 @@ def _result(outcome: Outcome, run: Run, recorder: Recorder, question: str) -> Re
         run.ledger.usage,
         recorder.trajectory,
         question,
+        outcome.may_pass,
     )
 
 

@@ -11,7 +11,7 @@ from asking import ask, block, calls, check_whole, events, script
 from rlm_kernel import Limits, UsageError
 from rlm_kernel.errors import LimitReached
 from rlm_kernel.events import RunEnded, Usage
-from rlm_kernel.limits import Ledger
+from rlm_kernel.limits import Budget, Ledger
 from rlm_kernel.record import show
 from rlm_kernel.testing import ScriptedLM
 
@@ -193,3 +193,28 @@ def test_after_the_first_limit_nothing_is_granted() -> None:
         ledger.count_calls(2)
     with pytest.raises(LimitReached, match="calls"), ledger.reserve(0, 0.0):
         pass
+
+
+def test_ledgers_that_share_a_budget_spend_it_together() -> None:
+    budget = Budget(cost=0.10, spent=0.04)
+    first, second = Ledger(Limits(), budget), Ledger(Limits(), budget)
+    with first.reserve(0, 0.05):
+        with pytest.raises(LimitReached, match=r"total_cost: spent 0\.11, allowed 0\.1"):
+            second.reserve(0, 0.02).__enter__()
+        first.book(Usage(cost=0.01))
+    assert (budget.spent, budget.reserved) == (0.05, 0.0)
+    assert (first.tripped, str(second.tripped)) == (None, str(budget.reached))
+
+
+def test_what_was_spent_before_a_kill_is_not_taken_from_the_budget_again() -> None:
+    budget = Budget(cost=1.0, spent=0.5)
+    ledger = Ledger(Limits(), budget)
+    ledger.carry(Usage(cost=0.5), 1, 0, 0.0)
+    assert (ledger.usage.cost, budget.spent, budget.reached) == (0.5, 0.5, None)
+
+
+def test_the_time_of_a_budget_is_over_for_every_ledger() -> None:
+    ledger = Ledger(Limits(seconds=None), Budget(seconds=0.0))
+    with pytest.raises(LimitReached, match="total_seconds"):
+        ledger.count_calls(1)
+    assert Ledger(Limits(seconds=None)).seconds_left is None

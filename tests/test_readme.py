@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import re
 import runpy
 from pathlib import Path
+from typing import Any
 
 import nbformat
 import pytest
@@ -30,7 +32,7 @@ def test_the_table_of_limits_has_every_limit_with_its_default_and_variable() -> 
 
 def test_every_option_that_is_named_exists(capsys: pytest.CaptureFixture[str]) -> None:
     known = {f"--{option}" for option in grammar.OPTIONS}
-    for command in ("run", "install", "fork", "replay", "rerun", "export", "diff", "show"):
+    for command in ("run", "install", "fork", "replay", "rerun", "export", "diff", "show", "batch"):
         with pytest.raises(SystemExit):
             cli.main([command, "--help"])
         known |= set(re.findall(r"--[\w-]+", capsys.readouterr().out))
@@ -83,6 +85,20 @@ def test_the_sample_of_tools_runs(tmp_path: Path) -> None:
     made = runpy.run_path(str(script), {"shop": _Shop(), "lm": lm, "out": tmp_path / "run"})
     with made["rlm"] as rlm:
         assert rlm.completion("The tea of").response == "[{'tea'}, 1.5, 'EUR']"
+
+
+def test_the_sample_of_a_batch_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    task = {"question": "Which city?", "context": "Paris it is"}
+    (tmp_path / "tasks.jsonl").write_text(json.dumps(task))
+    lm = ScriptedLM(["```python\nFINAL_VAR(context.upper())\n```"] * 2)
+    [sample] = re.findall(r"```python\n(from rlm_kernel.batch.*?)```", README, re.DOTALL)
+    names: dict[str, Any] = {"lm": lm}
+    exec(
+        sample.replace('model="gpt-5-mini"', "model=lm").replace("16,", "1, notebook=False,"), names
+    )
+    [result] = names["summary"].results.results
+    assert (result.answer, result.correct) == ("PARIS IT IS", False)
 
 
 @pytest.mark.anyio

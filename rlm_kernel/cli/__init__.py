@@ -10,7 +10,7 @@ from rich.console import Console
 from .. import __version__
 from ..errors import RLMError, UsageError
 from ..privacy import hide_from_children
-from . import ask, comparing, export, going_on, machine, records, why
+from . import ask, batch, comparing, export, going_on, machine, records, why
 from .options import FAILED, INTERRUPTED, USAGE
 
 
@@ -43,6 +43,6 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"rlm {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for group in (ask, records, going_on, comparing, why, export, machine):
+    for group in (ask, batch, records, going_on, comparing, why, export, machine):
         group.add(commands)
     return parser

@@ -1,4 +1,5 @@
-"""``python -m tests.faults [--kill [COUNT [ENVIRONMENT]]] [--resume [COUNT]] [WORDS OF CASES]``."""
+"""``python -m tests.faults [--kill [COUNT [ENVIRONMENT]]] [--resume [COUNT]]
+[--batch [COUNT [FOLDER TO KEEP]]] [WORDS OF CASES]``."""
 
 from __future__ import annotations
 
@@ -17,4 +18,8 @@ if __name__ == "__main__":
         from . import resumes
 
         sys.exit(0 if resumes.write(int(words[1]) if words[1:] else 20) else 1)
+    if words[:1] == ["--batch"]:
+        from . import batches
+
+        sys.exit(0 if batches.write(int(words[1]) if words[1:] else 200, *words[2:3]) else 1)
     sys.exit(0 if table.write(" ".join(words)) else 1)

@@ -79,7 +79,7 @@ class Asked:
     def __call__(self, request: dict[str, Any]) -> Said:
         messages = request["messages"]
         with self._lock:
-            name = _name(request)
+            name = name_of(request)
             self.requests.append(name)
             nonce = f"{self._nonces.randrange(10**9):09}"
         if not request.get("stream"):
@@ -89,7 +89,7 @@ class Asked:
         return Slow(0.3, turns[min(number, len(turns) - 1)])
 
 
-def _name(request: dict[str, Any]) -> str:
+def name_of(request: dict[str, Any]) -> str:
     """The same of a request that is made again."""
     messages = request["messages"]
     if not request.get("stream"):
@@ -121,7 +121,7 @@ class Resumed:
         return f"| {' | '.join(columns)} |"
 
 
-def _journalled(folder: Path) -> list[str]:
+def journalled(folder: Path) -> list[str]:
     """The requests whose replies a record holds."""
     path = folder / "journal.jsonl"
     if not path.exists() or path.stat().st_size == 0:
@@ -156,7 +156,7 @@ def resume(requests: int, more_s: float) -> Resumed:
         process.kill()
         process.wait(END_S)
         before, folder = list(asked.requests), base / "work" / "run"
-        known = _journalled(folder)
+        known = journalled(folder)
         words = [sys.executable, "-m", "rlm_kernel", "resume", "run", "--json", "--quiet"]
         done = subprocess.run(
             words, cwd=base / "work", env=environ, capture_output=True, text=True, timeout=END_S,

@@ -1,0 +1,44 @@
+"""Whether an answer is right: equal after normalisation to what was expected, or to one of it."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from decimal import Decimal
+from typing import Any
+
+_NUMBER = re.compile(r"[+-]?(\d{1,3}(,\d{3})+(\.\d*)?|\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,4})?")
+
+
+def correct(answer: str | None, expected: Any) -> bool | None:
+    """None where nothing is expected. Of a list any one will do; no answer is a wrong one."""
+    if expected is None:
+        return None
+    if answer is None:
+        return False
+    accepted = expected if isinstance(expected, list) else [expected]
+    return any(normalised(answer) == normalised(one) for one in accepted)
+
+
+def normalised(value: object) -> str | Decimal:
+    """Without case, punctuation around it, and white space but for one space between words; what
+    then is a number (``1,000`` and ``1e3`` too) as a number."""
+    whole = " ".join(unicodedata.normalize("NFC", str(value)).casefold().split())
+    text = _without_punctuation(whole)
+    if _NUMBER.fullmatch(text):
+        return Decimal(text.replace(",", ""))
+    return text or whole
+
+
+def _without_punctuation(text: str) -> str:
+    start, end = 0, len(text)
+    while end > start and _is_around(text[end - 1]):
+        end -= 1
+    # A sign or a point before digits is the number's own.
+    while start < end and _is_around(text[start]) and not _NUMBER.match(text, start, end):
+        start += 1
+    return text[start:end]
+
+
+def _is_around(char: str) -> bool:
+    return char.isspace() or (unicodedata.category(char).startswith("P") and char != "%")

@@ -1,0 +1,108 @@
+"""``summary.ipynb``: a batch's notebook, made and executed when the batch ends.
+
+Its cells read ``results.jsonl`` by functions of this package, so that Run All shows what is there
+by then.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+from ..errors import KernelDied, KernelStartError, UsageError
+from ..inner import Kernel, Message, open_kernel
+from ..outputs import Collector
+from ..record import ipynb, journal
+from ..record.markdown import literal
+from ..versions import versions
+from .results import RESULTS
+from .summing import Results
+from .tables import totals
+
+NAME = "summary.ipynb"
+SECONDS = 120.0
+"""How long the notebook may take to be executed."""
+MARK_CHARS = 16
+DOLLAR = literal("$")
+Cell = dict[str, Any]
+
+
+def is_current(folder: Path) -> bool:
+    """Whether the notebook there was written after the last of the results."""
+    made, read = folder / NAME, folder / RESULTS
+    return made.exists() and made.stat().st_mtime_ns > read.stat().st_mtime_ns
+
+
+async def write(results: Results, sha256: str) -> str | None:
+    """Make the notebook in the results' folder, execute it there in a kernel of its own, and write
+    it. Returns None, or why it has not all of its outputs. Raises ``RecordError`` where it cannot
+    be written."""
+    cells = _cells(results, sha256)
+    try:
+        async with asyncio.timeout(SECONDS), open_kernel(results.folder) as (kernel, _):
+            problem = await _execute(kernel, [c for c in cells if c["cell_type"] == "code"])
+    except (KernelStartError, KernelDied, UsageError) as error:
+        problem = str(error)
+    except TimeoutError:
+        problem = f"it took longer than {SECONDS:g} s"
+    path = results.folder / NAME
+    made = _notebook(cells)
+    await asyncio.to_thread(_check_and_write, made, path)
+    return problem
+
+
+def _check_and_write(made: ipynb.Notebook, path: Path) -> None:
+    ipynb.check(made, path)
+    journal.write_file(path, ipynb.dumps(made))
+
+
+async def _execute(kernel: Kernel, cells: list[Cell]) -> str | None:
+    """Run cells up to the first that fails, and keep their outputs in them; why it failed, if one
+    did."""
+    for number, cell in enumerate(cells, 1):
+        collector = Collector(trust_html=True)  # the cells are ours, and escape what is not
+
+        def listen(message: Message, collector: Collector = collector) -> None:
+            collector.add(message["msg_type"], message["content"])
+
+        done = await kernel.execute(cell["source"], on_message=listen)
+        cell["outputs"], cell["execution_count"] = collector.outputs, done.execution_count
+        if not done.ok:
+            errors = [out for out in collector.outputs if out["output_type"] == "error"]
+            said = f"{errors[0]['ename']}: {errors[0]['evalue']}" if errors else "it failed"
+            return f"cell {number}: {said}"
+    return None
+
+
+def _cells(results: Results, sha256: str) -> list[Cell]:
+    where = f"{str(results.folder)!r}, sha256={sha256[:MARK_CHARS]!r}"
+    told = literal(totals(results)).replace(DOLLAR, "$")  # one alone begins no formula
+    texts = [
+        f"# Batch {literal(results.folder.name)}\n\n{told}",
+        ("from rlm_kernel import batch\n\n"
+         f"results = batch.load({where})\nbatch.outcomes_table(results)"),
+        "batch.outcomes_figure(results)",
+        "batch.distributions_figure(results)",
+        "batch.course_figure(results)",
+        ("## What failed or is wrong\n\n`rlm batch` with the same arguments goes on with what was "
+         "not run to its end; `--retry-failed` runs again what failed."),
+        "batch.failures_table(results)",
+        ("## All results\n\n`results.results` has an object a task: `pandas.DataFrame("
+         "results.results)` makes a table of them."),
+    ]  # fmt: skip
+    return [_cell(number, text) for number, text in enumerate(texts)]
+
+
+def _cell(number: int, text: str) -> Cell:
+    prose = {"cell_type": "markdown", "id": f"batch-{number}", "metadata": {}, "source": text}
+    if text.startswith("#"):
+        return prose
+    return {**prose, "cell_type": "code", "outputs": [], "execution_count": None}
+
+
+def _notebook(cells: list[Cell]) -> ipynb.Notebook:
+    language = {"name": "python", "version": versions()["python"]}
+    spec = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    metadata = {"kernelspec": spec, "language_info": language}
+    return {"cells": cells, "metadata": metadata, "nbformat": 4, "nbformat_minor": 5}
