@@ -310,6 +310,13 @@ def test_a_score_that_fails_ends_the_batch_and_the_run_is_not_lost(tmp_path: Pat
     assert lm.asked == []
 
 
+@pytest.mark.parametrize("given", [2, -0.5, float("nan"), "yes"])
+def test_what_is_no_score_is_refused(given: Any) -> None:
+    [task] = make_tasks(tasks(1)).tasks
+    with pytest.raises(UsageError, match=r"the score gave .* for task '1'"):
+        plans.scored(lambda task, answer: given, task, "1")
+
+
 def test_a_context_that_is_gone_fails_its_task_only(tmp_path: Path) -> None:
     text = tmp_path / "a.txt"
     text.write_text("text")

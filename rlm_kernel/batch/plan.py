@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import SupportsFloat, TypeAlias
 
 from ..errors import UsageError
 from .score import correct
@@ -28,6 +28,19 @@ FILES_OF_OURS = 128
 def equality(task: Task, answer: str | None) -> bool | None:
     """The score that is taken where none is given: see ``score.correct``."""
     return correct(answer, task.expected)
+
+
+def scored(score: Score, task: Task, answer: str | None) -> bool | float | None:
+    """What the score gives. Blocks. Raises ``UsageError`` for what is no score."""
+    given = score(task, answer)
+    if given is None or isinstance(given, bool):
+        return given
+    if not isinstance(given, SupportsFloat) or not 0 <= float(given) <= 1:
+        raise UsageError(
+            f"the score gave {given!r} for task {task.id!r}: give True, False, a number from 0 to "
+            "1, or None"
+        )
+    return float(given)
 
 
 @dataclass(frozen=True)

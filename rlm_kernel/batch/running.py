@@ -23,7 +23,7 @@ from ..reopening import ended_before, left_out, reopen
 from ..session import Session
 from ..settings import LIMIT_NAMES, InForce
 from .folder import Folder
-from .plan import Plan
+from .plan import Plan, scored
 from .results import TaskResult, is_total
 from .tasks import Task
 
@@ -87,7 +87,8 @@ class Batch:
         self._plan = plan
         self._watch = watch
         self._budget = session.budget
-        self._workers: set[asyncio.Task[None]] = set()
+        self._running: set[asyncio.Task[Any]] = set()
+        """The workers whose run is live; others are writing a result, which is not to be lost."""
         self._loading = ThreadPoolExecutor(min(plan.concurrency, LOADERS), "rlm-batch")
         self._writing = ThreadPoolExecutor(1, "rlm-results")
         self._waiting = deque(
@@ -99,7 +100,7 @@ class Batch:
     def stop(self) -> None:
         """End the live runs as interrupted, and begin no more."""
         self._stop(INTERRUPTED, INTERRUPTED)
-        for worker in self._workers:
+        for worker in self._running:
             worker.cancel()
 
     def _stop(self, what: str, why: str) -> None:
@@ -140,7 +141,7 @@ class Batch:
         try:
             async with asyncio.TaskGroup() as group:
                 for _ in range(min(self._plan.concurrency, len(self._waiting))):
-                    self._workers.add(group.create_task(self._work()))
+                    group.create_task(self._work())
         except BaseExceptionGroup as several:  # the others were cancelled for the first one
             raise several.exceptions[0] from several
 
@@ -179,7 +180,9 @@ class Batch:
     # one task
     async def _result(self, job: _Job) -> TaskResult | None:
         """How its run ended; None where it is to be tried again, behind all others."""
-        began, ends = time.time(), _Ends()
+        began, ends, worker = time.time(), _Ends(), asyncio.current_task()
+        assert worker is not None
+        self._running.add(worker)
         try:
             passing = await self._run(job, ends)
         except asyncio.CancelledError:
@@ -191,6 +194,8 @@ class Batch:
                 raise  # a setting is wrong, for every task
             ends.last = ends.last or _ended("failed", str(error))
             passing = error.may_pass
+        finally:
+            self._running.discard(worker)
         assert ends.last is not None
         if is_total(ends.last.status, ends.last.reason) and (over := self._budget.reached):
             self._stop(over.limit, str(over))
@@ -247,7 +252,7 @@ class Batch:
         )
         if result.unfinished:
             return result
-        correct = await self._load(self._plan.score, task, ended.answer)
+        correct = await self._load(scored, self._plan.score, task, ended.answer)
         return dataclasses.replace(result, correct=correct)
 
     def _skipped(self, task: Task) -> TaskResult:
