@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import dataclasses
 import json
 import os
 import random
@@ -26,8 +27,8 @@ from pathlib import Path
 from typing import Any
 
 from rlm_kernel.batch import Plan, run_batch
-
 from rlm_kernel.engine import engine
+from rlm_kernel.provisioners import cloud
 from rlm_kernel.testing import FakeEndpoint, Slow
 
 TURNS, SUB_CALLS = 4, 50
@@ -90,23 +91,30 @@ class Watch:
     def __init__(self) -> None:
         self.lags: list[float] = []
         self._running = True
+        self._threads: dict[int, tuple[str, float]] = {}
 
     async def _look(self) -> None:
         while self._running:
             due = time.perf_counter() + LAG_LOOK_S
             await asyncio.sleep(LAG_LOOK_S)
             self.lags.append(time.perf_counter() - due)
+            if len(self.lags) % 20 == 0:  # threads end with their kernel: look while they live
+                self._threads |= _threads()
 
     def begin(self) -> None:
-        self._began, self._before = time.perf_counter(), _computed()
+        self._began, self._total = time.perf_counter(), sum(os.times()[:2])
+        self._before = _threads()
         self._looking, _ = engine().start(self._look())
 
     def end(self) -> dict[str, Any]:
         self._running = False
         self._looking.result(5)
         seconds = time.perf_counter() - self._began
-        used = _computed()
-        used.subtract(self._before)
+        self._threads |= _threads()
+        used: Counter[str] = Counter()
+        for thread, (kind, computed) in self._threads.items():
+            used[kind] += computed - self._before.get(thread, ("", 0.0))[1]
+        used["the rest"] += sum(os.times()[:2]) - self._total - used.total()
         lags = sorted(self.lags)
         return {
             "seconds": seconds,
@@ -122,22 +130,23 @@ KINDS = {
     "rlm-read_pipe": "pipes to the kernels",
     "rlm-write_pipe": "pipes to the kernels",
     "rlm-modal": "pipes to the kernels",
-    "Synchronizer": "Modal's SDK",
+    "thread_inner": "Modal's SDK",  # as synchronicity leaves its name
 }
 
 
-def _computed() -> Counter[str]:
-    """Processor seconds of this process by kind of thread."""
-    total = sum(os.times()[:2])
+def _threads() -> dict[int, tuple[str, float]]:
+    """The kind of each thread of this process, and the processor seconds it has used."""
     names = {thread.native_id: thread.name for thread in threading.enumerate()}
-    found: Counter[str] = Counter()
+    found = {}
     for task in os.listdir("/proc/self/task"):
-        fields = Path(f"/proc/self/task/{task}/stat").read_text().rpartition(")")[2].split()
-        seconds = (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        try:
+            stat = Path(f"/proc/self/task/{task}/stat").read_text()
+        except OSError:  # it has just ended
+            continue
+        user, system = stat.rpartition(")")[2].split()[11:13]
         name = names.get(int(task), "")
-        kind = next((k for start, k in KINDS.items() if name.startswith(start)), "the rest")
-        found[kind] += seconds
-    found["the rest"] += total - found.total()  # threads that have ended
+        kind = next((k for part, k in KINDS.items() if part in name.lower()), "the rest")
+        found[int(task)] = (kind, (int(user) + int(system)) / os.sysconf("SC_CLK_TCK"))
     return found
 
 
@@ -158,7 +167,7 @@ def drive(count: int, rounds: float, folder: Path) -> dict[str, Any]:
         **{"max_in_flight": 10_000},
     )
     measured = watch.end()
-    ended = Counter(result.status for result in summary.results.results)
+    ended = Counter(f"{r.status} {r.reason or ''}"[-400:] for r in summary.results.results)
     seconds = [result.seconds for result in summary.results.results]
     return {
         "runs": count,
@@ -218,6 +227,7 @@ def main(arguments: list[str]) -> int:
         os.sched_setaffinity(0, {cores[0]})
         os.environ.update(environment, RLM_API_KEY="none")
         _work_in(Path(folder))
+        cloud.check()  # the SDK's import is paid once
         for count in options.counts:
             levels.append(drive(count, options.rounds, Path(folder)))
             print(json.dumps(levels[-1]), flush=True)
@@ -232,8 +242,9 @@ def _work_in(folder: Path) -> None:
     user."""
     from rlm_kernel.provisioners.modal import ModalProvisioner
 
-    ModalProvisioner.work.default_value = str(folder / "work")
-    ModalProvisioner.user.default_value = f"{os.getuid()}:{os.getgid()}"
+    changes = {"work": str(folder / "work"), "user": (os.getuid(), os.getgid())}
+    shape = ModalProvisioner._shape
+    ModalProvisioner._shape = lambda self: dataclasses.replace(shape(self), **changes)
 
 
 if __name__ == "__main__":
