@@ -1,0 +1,173 @@
+"""What is in force and where it came from.
+
+An argument wins over the layers handed in (a cell's options, ``%rlm`` lines), those over
+``RLM_<NAME>`` in the environment, that over the config files, those over OpenAI's own variables,
+those over the default. Limits are settings too: ``RLM_MAX_TURNS``, ``RLM_MAX_COST``, ...
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import os
+from collections.abc import Container, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ..errors import UsageError
+from ..limits import Limits
+from .checks import KINDS, checked, did_you_mean
+from .values import (
+    CHOICES,
+    ENVIRONMENTS,
+    LIMIT_NAMES,
+    MEANINGS,
+    RECORD_DECIDES,
+    SANDBOX,
+    SECRETS,
+    Settings,
+)
+
+__all__ = [
+    "CHOICES",
+    "ENVIRONMENTS",
+    "KINDS",
+    "LIMIT_NAMES",
+    "MEANINGS",
+    "RECORD_DECIDES",
+    "SANDBOX",
+    "SECRETS",
+    "InForce",
+    "Layer",
+    "Settings",
+    "checked",
+    "did_you_mean",
+    "in_force",
+    "option_name",
+    "unknown_variables",
+]
+
+_OTHER_VARIABLES = {"RLM_CACHE", "RLM_NODE"}
+
+
+@dataclass(frozen=True)
+class InForce:
+    """Settings, limits, and for each of their names where its value came from."""
+
+    settings: Settings
+    limits: Limits
+    origins: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Layer:
+    """Values by name and where they were written; a string is read as text from outside.
+
+    ``origin`` is what ``InForce.origins`` shows. In it ``{name}`` stands for the setting's name,
+    ``{option}`` for the name as an option has it, ``{NAME}`` for it in capitals: a cell's options
+    are ``Layer("--{option}", ...)``. A None in a layer counts: it lifts a limit.
+    """
+
+    origin: str
+    values: Mapping[str, Any]
+
+    def source(self, name: str) -> str:
+        """Where the value of ``name`` came from."""
+        forms = {"{name}": name, "{option}": option_name(name), "{NAME}": name.upper()}
+        for form, text in forms.items():
+            if form in self.origin:
+                return self.origin.replace(form, text)
+        return self.origin
+
+    def label(self, name: str) -> str:
+        """How an error calls the value of ``name``."""
+        source = self.source(name)
+        return source if source != self.origin else f"{source}: {name}"
+
+
+def option_name(name: str) -> str:
+    """A setting's name as an option has it, without the dashes before it."""
+    return {"environment": "env"}.get(name, name.replace("_", "-"))
+
+
+def in_force(
+    given: Mapping[str, Any] | None = None,
+    *,
+    limits: Limits | None = None,
+    layers: Sequence[Layer] = (),
+    environ: Mapping[str, str] | None = None,
+    config: Sequence[Layer] = (),
+) -> InForce:
+    """Settle every setting.
+
+    ``given`` holds arguments by name, where None counts as not given. ``layers``, strongest first,
+    come between them and the environment; ``config``, strongest first, is what ``config.load``
+    read. ``limits`` is an argument: beside it only ``given`` and ``layers`` set limits.
+
+    Raises ``UsageError`` for an unknown name (with the nearest right one) or a wrong value.
+    """
+    environ = os.environ if environ is None else environ
+    arguments = {name: value for name, value in (given or {}).items() if value is not None}
+    values: dict[str, Any] = {}
+    origins: dict[str, str] = {}
+    for layer in [Layer("argument {name}", arguments), *layers]:
+        _fill(values, origins, layer, without=())
+    for layer in [_variables(environ), *config]:
+        _fill(values, origins, layer, without=LIMIT_NAMES if limits else ())
+    _keep_keys_at_home(values, origins, config)
+    _openai_variables(values, origins, environ)
+    settings = Settings(**{n: v for n, v in values.items() if n not in LIMIT_NAMES})
+    changed = {LIMIT_NAMES[n]: v for n, v in values.items() if n in LIMIT_NAMES}
+    return InForce(settings, dataclasses.replace(limits or Limits(), **changed), origins)
+
+
+def _fill(
+    values: dict[str, Any], origins: dict[str, str], layer: Layer, without: Container[str]
+) -> None:
+    """Take from a layer what no stronger one has set."""
+    for name, value in layer.values.items():
+        if name not in MEANINGS:
+            raise UsageError(f"unknown setting {name!r}{did_you_mean(name, MEANINGS)}")
+        if name not in values and name not in without:
+            values[name] = checked(name, value, layer.label(name))
+            origins[name] = layer.source(name)
+
+
+def _variables(environ: Mapping[str, str]) -> Layer:
+    ours = {name: environ.get(f"RLM_{name.upper()}") for name in MEANINGS}
+    return Layer("RLM_{NAME}", {name: text for name, text in ours.items() if text})
+
+
+def _keep_keys_at_home(
+    values: dict[str, Any], origins: dict[str, str], config: Sequence[Layer]
+) -> None:
+    """Drop a config file's key where a stronger layer names the endpoint: it is not that one's."""
+    files = {layer.origin for layer in config}
+    for key, url in (("api_key", "base_url"), ("sub_api_key", "sub_base_url")):
+        if values.get(url) and origins.get(key) in files and origins[url] not in files:
+            del values[key]
+            origins[key] = f"the one in {origins[key]} is not for the {url} of {origins[url]}"
+
+
+def _openai_variables(
+    values: dict[str, Any], origins: dict[str, str], environ: Mapping[str, str]
+) -> None:
+    """OpenAI's own variables. Its key is not sent to an endpoint that was named in another way."""
+    if not values.get("base_url"):
+        if environ.get("OPENAI_BASE_URL"):
+            values["base_url"], origins["base_url"] = environ["OPENAI_BASE_URL"], "OPENAI_BASE_URL"
+        if not values.get("api_key") and environ.get("OPENAI_API_KEY"):
+            values["api_key"], origins["api_key"] = environ["OPENAI_API_KEY"], "OPENAI_API_KEY"
+
+
+def unknown_variables(environ: Mapping[str, str] | None = None) -> list[str]:
+    """A sentence for each ``RLM_...`` variable that is no setting but nearly one. No values."""
+    environ = os.environ if environ is None else environ
+    known = {f"RLM_{name.upper()}" for name in MEANINGS}
+    sentences = []
+    for variable in sorted(environ):
+        if variable.startswith("RLM_") and variable not in known | _OTHER_VARIABLES:
+            near = difflib.get_close_matches(variable[4:], [name[4:] for name in known], 1, 0.7)
+            if near:
+                sentences.append(f"{variable} is no setting; did you mean RLM_{near[0]}?")
+    return sentences
