@@ -209,6 +209,15 @@ class Ledger:
         self._budget.spent += usage.cost
 
 
+@dataclass(frozen=True)
+class Rate:
+    """What a sandbox costs, in US dollars a second; not ``whole`` where the price of a part of it
+    is not known."""
+
+    known: float = 0.0
+    whole: bool = True
+
+
 class Rent:
     """What a node's sandbox costs by the second, booked as it grows."""
 
@@ -216,14 +225,10 @@ class Rent:
         self.usage = Usage()
         """All of it so far."""
         self._ledger = ledger
-        self._paid_until = time.monotonic()
 
-    def pay(self, rate: float | None) -> None:
-        """For the time since the last payment, in US dollars a second; None where the price is not
-        known, which counts once."""
-        now = time.monotonic()
-        seconds, self._paid_until = now - self._paid_until, now
-        unknown = int(rate is None and not self.usage.unpriced)
-        due = Usage(cost=seconds * (rate or 0.0), unpriced=unknown)
+    def pay(self, seconds: float, rate: Rate) -> None:
+        """For so many seconds more. What has no known price counts once."""
+        unknown = int(not rate.whole and not self.usage.unpriced)
+        due = Usage(cost=seconds * rate.known, unpriced=unknown)
         self.usage = self.usage + due
         self._ledger.book(due)

@@ -172,7 +172,6 @@ class Node:
         no such variable, no engine, no room for the context.
         """
         outcome = Outcome("failed", None, False, "an error of rlm_kernel itself")
-        self._rent = Rent(self.run.ledger)
         try:
             async with AsyncExitStack() as stack:
                 if repl is None:
@@ -181,7 +180,7 @@ class Node:
                     )
                 repl.calls = self._calls
                 self._share(repl)
-                stack.callback(lambda: self._rent.pay(repl.rate))
+                stack.callback(lambda: self._rent.pay(*repl.unpaid()))
                 outcome = await self._turns(repl)
         except asyncio.CancelledError:
             tripped = self.run.ledger.seconds_left is not None and self.run.ledger.seconds_left <= 0
@@ -322,7 +321,7 @@ class Node:
         cell = next(self.task.numbers.cells)
         written = Written(self.task.node, cell, turn, source, author)
         ran = await execute(repl, written, self.run.emit, lambda ran: self._noticed(cell, ran))
-        self._rent.pay(repl.rate)
+        self._rent.pay(*repl.unpaid())
         self._remember(source, ran, bool(self._calls.failed[cell]))
         self._check_strategy(cell, ran)
         return ran

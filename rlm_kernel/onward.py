@@ -28,7 +28,7 @@ from .record import journal
 from .record.metadata import ROOT_PAGE
 from .record.recorder import JOURNAL, Recorder
 from .record.tools import called, modules
-from .settings import LIMIT_NAMES, RECORD_DECIDES, Layer
+from .settings import LIMIT_NAMES, Layer, recorded_place
 from .tools import Tools
 
 SPOKEN = ("model", "sub_model", "prompt", "temperature")
@@ -80,7 +80,7 @@ class Onward:
         was = self.started.settings
         sandbox, limits = was.get("sandbox", {}), was.get("limits", {})
         values = {name: was.get(name) for name in PLACE}
-        values |= {name: sandbox.get(name) for name in RECORD_DECIDES}
+        values |= recorded_place(was.get("environment", "local"), sandbox)
         values = {name: value for name, value in values.items() if value not in (None, "", [])}
         kept = LIMIT_NAMES if self.origin is None else {"max_depth": "depth"}
         values |= {name: limits[field] for name, field in kept.items() if field in limits}

@@ -19,6 +19,7 @@ from typing import Any, Protocol
 from .broker import Address
 from .errors import ContextError
 from .inner import Kernel, check_kernelspec, open_kernel, open_sandbox
+from .limits import Rate
 from .provisioners.vendors import VENDORS
 
 
@@ -45,8 +46,8 @@ class Place(Protocol):
     """What a further kernel names to join this one's sandbox; empty where there is none."""
     carries: bool
     """Whether what is ``put`` there is a copy, which the kernel may remove once it is read."""
-    rate: float | None
-    """What it costs, in US dollars a second; None where that is not known."""
+    rate: Rate
+    """What it costs."""
 
     async def put(self, name: str, source: Path | bytes) -> str:
         """Make bytes, a file or a folder readable there. Raises ``ContextError``."""
@@ -66,7 +67,7 @@ class _Here:
 
     sandbox = ""
     carries = False
-    rate: float | None = 0.0
+    rate = Rate()
 
     def __init__(self, kernel: Kernel, folder: Path) -> None:
         self.kernel = kernel

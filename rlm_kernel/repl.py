@@ -21,6 +21,7 @@ from .contexts import Source
 from .errors import CallRefused, KernelDied, LimitReached
 from .events import CellStatus, ContextInfo, Output
 from .inner import Executed, Kernel, Message, OnMessage
+from .limits import Rate
 from .outputs import Collector
 from .protocol import Call, Calls, Refused, Slot, as_text, as_texts, check, refusal
 from .room import Room, Setup, open_room
@@ -73,6 +74,7 @@ class Repl:
         self._running: int | None = None
         self._runs = 0  # names a cell to the guest: a session's questions each count from 1
         self._stuck = False
+        self._paid_until = time.monotonic()
         self._typed: list[str | None] = []
         self._to_type: list[str | None] = []
         self._hidden = False
@@ -98,10 +100,12 @@ class Repl:
         """See ``places.Place``; another one after a restart."""
         return self._live.sandbox
 
-    @property
-    def rate(self) -> float | None:
-        """See ``places.Place``."""
-        return self._room.rate if self._room is not None else 0.0
+    def unpaid(self) -> tuple[float, Rate]:
+        """The seconds since this was asked last, or since the kernel was ordered, and what one of
+        them costs."""
+        now = time.monotonic()
+        seconds, self._paid_until = now - self._paid_until, now
+        return seconds, self._room.rate if self._room is not None else Rate()
 
     @property
     def names(self) -> list[str]:

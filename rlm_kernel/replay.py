@@ -30,7 +30,7 @@ from .record.trajectory import (
 from .repl import Ran, Repl, open_repl
 from .room import Setup
 from .run import Kernels
-from .settings import RECORD_DECIDES
+from .settings import recorded_place
 from .verdict import RecordedCalls, Verdict
 
 
@@ -198,9 +198,9 @@ def recorded_kernels(recorded: Recorded) -> Kernels:
     """How the run's kernels were made, as far as a record may decide it. Records of the first
     versions do not say where."""
     settings = recorded.settings
-    made: dict[str, Any] = settings.get("sandbox", {})
-    sandbox = {name: made[name] for name in RECORD_DECIDES if name in made}
-    return Kernels(settings.get("environment", "local"), sandbox, settings.get("kernel", "python3"))
+    environment = settings.get("environment", "local")
+    sandbox = recorded_place(environment, settings.get("sandbox", {}))
+    return Kernels(environment, sandbox, settings.get("kernel", "python3"))
 
 
 def _setup(recorded: Recorded, spot: Spot) -> Setup:

@@ -85,8 +85,9 @@ def check_kernelspec(name: str) -> None:
         ) from None
 
 
-async def _start(manager: AsyncKernelManager, **options: Any) -> None:
-    """Start the kernel's process; cancelled in the middle, it is ended again.
+async def _start(manager: AsyncKernelManager, *, patient: bool = True, **options: Any) -> None:
+    """Start the kernel's process; cancelled in the middle, it is ended again. A ``patient`` start
+    is waited for then: jupyter_client's own leaves a process behind that is cancelled.
 
     Raises ``KernelStartError`` where the kernelspec's command cannot be run.
     """
@@ -94,8 +95,10 @@ async def _start(manager: AsyncKernelManager, **options: Any) -> None:
     try:
         await asyncio.shield(starting)
     except asyncio.CancelledError:
+        if not patient:
+            starting.cancel()
         await asyncio.wait({starting})
-        if starting.exception() is None:
+        if not starting.cancelled() and starting.exception() is None:
             await manager.shutdown_kernel(now=True)
         manager.context.destroy(linger=0)
         raise
@@ -168,7 +171,7 @@ async def open_sandbox(
             metadata={"kernel_provisioner": chosen},
         )
         _set_up(manager, folder)
-        await _start(manager)
+        await _start(manager, patient=False)
         what = f"the inner kernel of {provisioner}"
         async with _connected(manager, what, folder / "kernel.log") as kernel:
             yield kernel, folder

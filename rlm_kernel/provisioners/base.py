@@ -5,20 +5,24 @@ from __future__ import annotations
 import asyncio
 import signal
 import struct
+import threading
 from abc import abstractmethod
+from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import suppress
 from pathlib import Path
 from string import Template
-from typing import Any
+from typing import Any, TypeVar
 
 from jupyter_client.connect import KernelConnectionInfo, LocalPortCache
 from jupyter_client.provisioning.provisioner_base import KernelProvisionerBase
 from traitlets import Dict, Float, Int, List, Unicode
 
 from .. import relay
+from ..limits import Rate
 from .carrier import Carrier, Order, Pipe
 
+T = TypeVar("T")
 UNKNOWN = 255
 """What ``poll`` gives for a kernel that is gone and left no exit code."""
 
@@ -39,6 +43,29 @@ exec(compile(source, "relay.py", "exec"), module.__dict__)
 module.main()
 """
 """For ``python -c`` in the place: takes the relay's source from the pipe and becomes it."""
+
+
+async def apart(work: Callable[..., T], *given: Any) -> T:
+    """Call what blocks in a thread that nobody waits for at the end of the process: it may be long
+    after it was called off."""
+    loop = asyncio.get_running_loop()
+    done: asyncio.Future[T] = loop.create_future()
+
+    def settle(result: Any, error: BaseException | None) -> None:
+        if not done.done():
+            done.set_result(result) if error is None else done.set_exception(error)
+
+    def run() -> None:
+        result, failed = None, None
+        try:
+            result = work(*given)
+        except BaseException as error:  # noqa: BLE001 (raised where the result is awaited)
+            failed = error
+        with suppress(RuntimeError):  # the loop that waited is closed
+            loop.call_soon_threadsafe(settle, result, failed)
+
+    threading.Thread(target=run, name="rlm-apart", daemon=True).start()
+    return await done
 
 
 def relay_source() -> bytes:
@@ -147,9 +174,9 @@ class RelayProvisioner(KernelProvisionerBase):
         return ""
 
     @property
-    def rate(self) -> float | None:
-        """What the place costs, in US dollars a second; None where that is not known."""
-        return 0.0
+    def rate(self) -> Rate:
+        """What the place costs."""
+        return Rate()
 
     async def reason(self) -> str:
         """Why the kernel is gone, in the words of whoever runs the place where it knows more than

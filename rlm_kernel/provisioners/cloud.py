@@ -45,6 +45,12 @@ def sdk() -> Any:
     return modal
 
 
+def failures() -> tuple[type[Exception], ...]:
+    """What the SDK raises; some of it, where connections are lost, is grpclib's."""
+    grpc = importlib.import_module("grpclib.exceptions")
+    return (sdk().exception.Error, grpc.GRPCError, grpc.StreamTerminatedError, OSError)
+
+
 def check() -> None:
     """Raises ``UsageError`` for a missing SDK or token, ``KernelStartError`` where Modal does not
     answer."""
@@ -109,7 +115,7 @@ def plain_errors(doing: str, refusal: type[RLMError] = UsageError) -> Iterator[N
         raise KernelStartError(f"{doing}: Modal says: {_first(error)}") from error
     except refused as error:
         raise refusal(f"{doing}: Modal says: {_first(error)}") from error
-    except (errors.Error, OSError) as error:
+    except failures() as error:
         said = _first(error) or type(error).__name__
         raise KernelStartError(f"{doing}: Modal says: {said}") from error
 

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from .cloud import sdk
+from .cloud import failures
 
 WAITING = 16
 """Pieces that were read and not yet taken; after that the service keeps them."""
@@ -35,7 +35,8 @@ class ExecPipe:
         self._process = process
         self._find_reason = find_reason
         self._patience_s = patience_s
-        self._lost = _lost()
+        # A ValueError is for an input that was closed.
+        self._lost: tuple[type[Exception], ...] = (*failures(), ValueError)
         self._closed = threading.Event()
         self._came: queue.Queue[bytes] = queue.Queue(WAITING)
         self._room = threading.Condition()
@@ -141,11 +142,3 @@ class Pause:
             return False
         self._next = min(self._next * 2, LONGEST_PAUSE_S)
         return True
-
-
-def _lost() -> tuple[type[Exception], ...]:
-    """What the SDK raises for an exec or a connection that is gone; some of it is not its own."""
-    from grpclib.exceptions import GRPCError, StreamTerminatedError
-
-    # A ValueError is for an input that was closed.
-    return (sdk().exception.Error, GRPCError, StreamTerminatedError, OSError, ValueError)

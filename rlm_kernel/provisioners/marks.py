@@ -6,6 +6,7 @@ import hashlib
 import os
 import platform
 import subprocess
+import uuid
 from contextlib import suppress
 from pathlib import Path
 
@@ -29,7 +30,8 @@ def is_gone(mark: str) -> bool:
     if machine != here[0] or not pid.isdigit():
         return False
     if boot != here[1]:
-        return True  # the machine was started anew since
+        # Started anew since, if it is this machine: its name alone does not tell.
+        return bool(_identity())
     return namespace == here[2] and _digest(_started(int(pid))) != started
 
 
@@ -40,7 +42,18 @@ def _here() -> list[str]:
         boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     with suppress(OSError):
         namespace = os.readlink("/proc/self/ns/pid")
-    return [_digest(each) for each in (platform.node(), boot, namespace)]
+    return [_digest(each) for each in (platform.node() + _identity(), boot, namespace)]
+
+
+def _identity() -> str:
+    """What tells this machine from others of its name; empty where nothing does."""
+    for path in ("/etc/machine-id", "/var/lib/dbus/machine-id"):
+        with suppress(OSError):
+            if text := Path(path).read_text().strip():
+                return text
+    address = uuid.getnode()
+    made_up = address >> 40 & 1  # by Python, anew in each process
+    return "" if made_up else f"{address:012x}"
 
 
 def _digest(text: str) -> str:

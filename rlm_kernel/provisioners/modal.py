@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import random
 import re
 from typing import Any
@@ -11,8 +12,9 @@ from jupyter_client.connect import KernelConnectionInfo
 from traitlets import Dict, Enum, Float, Int, List, Unicode
 
 from ..errors import KernelStartError, UsageError
+from ..limits import Rate
 from . import images
-from .base import BOOTSTRAP, RelayProvisioner
+from .base import BOOTSTRAP, RelayProvisioner, apart
 from .cloud import HOST_TAG
 from .marks import host_mark
 from .pipe import Pipe
@@ -22,6 +24,7 @@ from .sandbox import PATIENCE_S, Place, Shape, SharedPlace
 from .tunnelled import SharedTunnelPlace, TunnelPlace
 
 OWN_USERS = (20_000, 60_000)
+_next = itertools.count(random.randrange(OWN_USERS[1]))  # sandboxes may be on one machine
 SIZES = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
 
 
@@ -75,7 +78,8 @@ class ModalProvisioner(RelayProvisioner):
     user = Unicode(
         "",
         config=True,
-        help="User and group of the kernel, as numbers; by default ones that no other kernel has.",
+        help="User and group of the kernel, as numbers; by default each sandbox has its own, and"
+        " over exec each kernel.",
     )
     labels: Dict[str, str] = Dict(
         key_trait=Unicode(), value_trait=Unicode(), config=True, help="More tags."
@@ -101,7 +105,7 @@ class ModalProvisioner(RelayProvisioner):
     async def open_pipe(self) -> Pipe:
         await asyncio.to_thread(self._prepare)
         assert self.place is not None
-        pipe: Pipe = await asyncio.to_thread(self.place.open, self._program)
+        pipe: Pipe = await apart(self.place.open, self._program)
         return pipe
 
     def _prepare(self) -> None:
@@ -139,7 +143,7 @@ class ModalProvisioner(RelayProvisioner):
     def _user(self) -> tuple[int, int]:
         """The limit of processes is counted by user, and users cannot end each other's."""
         if not self.user:
-            own = random.randrange(*OWN_USERS)
+            own = OWN_USERS[0] + next(_next) % (OWN_USERS[1] - OWN_USERS[0])
             return own, own
         uid, _, gid = self.user.partition(":")
         if not (uid.isdigit() and gid.isdigit()):
@@ -173,8 +177,8 @@ class ModalProvisioner(RelayProvisioner):
         return self.place.name if self.place is not None else ""
 
     @property
-    def rate(self) -> float | None:
-        return self.place.rate if self.place is not None else 0.0
+    def rate(self) -> Rate:
+        return self.place.rate if self.place is not None else Rate()
 
     async def reason(self) -> str:
         if self.carrier is None or self.place is None or not self.carrier.exited.done():

@@ -69,7 +69,7 @@ def _remove_containers(label: str) -> bool:
 
 def _remove_sandboxes(selector: str) -> bool:
     """As for containers; the selector is app/tag=value."""
-    modal = import_module("modal")
+    modal, grpc = import_module("modal"), import_module("grpclib.exceptions")
     app, _, tag = selector.partition("/")
     name, _, value = tag.partition("=")
     try:
@@ -77,7 +77,7 @@ def _remove_sandboxes(selector: str) -> bool:
         found = list(modal.Sandbox.list(app_id=app_id, tags={name: value}))
         for sandbox in found:
             sandbox.terminate()
-    except (modal.exception.Error, OSError):
+    except (modal.exception.Error, grpc.GRPCError, grpc.StreamTerminatedError, OSError):
         return True
     return bool(found)
 

@@ -15,8 +15,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..errors import KernelStartError, UsageError
+from ..limits import Rate
 from .cloud import host_tags, plain_errors, sdk
 from .execpipe import ExecPipe
+from .hostend import printable
 from .rates import per_second
 from .recipes import Recipe, app, forget
 
@@ -25,6 +27,7 @@ PATIENCE_S = 120.0
 """So long a lost connection is tried again, and a relay waits for us; then both give up."""
 KILLED = 137
 MIB = 1 << 20
+STDERR_KEPT = 1 << 14
 
 KEEPER = """\
 import os, select, socket, sys
@@ -52,6 +55,8 @@ while True:
 """The first process: stays while a relay is connected to it, and at first for ``patience``. Its
 socket lies in root's home, where no other user gets at it."""
 LOWER = """\
+import sys
+sys.path[:] = [place for place in sys.path if place]
 import ctypes, os, resource, socket, time
 for attempt in range(100):
     try:
@@ -72,7 +77,17 @@ ctypes.CDLL(None).prctl(38, 1, 0, 0, 0)
 os.environ.update(HOME={work!r}, USER="sandbox")
 """
 """Before the relay, in its process: the keeper's connection, then no rights (38 is
-PR_SET_NO_NEW_PRIVS) and a limit of processes and threads for that user."""
+PR_SET_NO_NEW_PRIVS) and a limit of processes and threads for that user. Nothing is imported from
+the folder that it starts in, where a cell may have put something."""
+KILL_ALL = """\
+import sys
+sys.path[:] = [place for place in sys.path if place]
+import os
+os.setgroups([])
+os.setuid(int(sys.argv[1]))
+os.kill(-1, 9)
+"""
+"""Ends all that a user runs, itself included."""
 
 
 @dataclass(frozen=True)
@@ -103,9 +118,8 @@ class Shape:
         return min(0.25, self.cpus), min(512 * MIB, self.memory)
 
     @property
-    def rate(self) -> float | None:
-        """US dollars a second for what is set aside, the least that is billed; None when the price
-        of the GPU is not known."""
+    def rate(self) -> Rate:
+        """For what is set aside, the least that is billed."""
         return per_second(*self.requested, self.gpu)
 
     def create(self, *command: str, **more: Any) -> Any:
@@ -145,8 +159,8 @@ def _nothing_stale() -> Iterator[None]:
 
 
 class Place:
-    """A sandbox to be. ``open`` makes it and ``close`` ends it, on any thread each; a ``close``
-    that comes while ``open`` is under way has it end what it makes."""
+    """A sandbox to be. ``open`` makes it and ``close`` ends it, on any thread each. ``open`` may
+    wait long for Modal: a ``close`` meanwhile returns at once, and ``open`` ends what it makes."""
 
     def __init__(self, shape: Shape) -> None:
         self.shape = shape
@@ -163,7 +177,7 @@ class Place:
         return str(self._sandbox.object_id) if self._sandbox is not None else ""
 
     @property
-    def rate(self) -> float | None:
+    def rate(self) -> Rate:
         """As ``Shape.rate``."""
         return self.shape.rate
 
@@ -175,6 +189,8 @@ class Place:
                 raise KernelStartError("the sandbox is not wanted any more")
             try:
                 self._make()
+                if self._unwanted:
+                    raise KernelStartError("the sandbox is not wanted any more")
                 return self._start(program)
             except BaseException:
                 self._end()
@@ -196,54 +212,62 @@ class Place:
     def close(self) -> None:
         """End the sandbox. May be called again."""
         self._unwanted = True
-        with self._lock:
-            if self.pipe is not None:
-                self.pipe.close()
-            self._end()
+        if self._lock.acquire(blocking=False):
+            try:
+                if self.pipe is not None:
+                    self.pipe.close()
+                self._end()
+            finally:
+                self._lock.release()
 
     def _end(self) -> None:
         sandbox, self._sandbox = self._sandbox, None
         if sandbox is not None:
             with plain_errors(f"cannot end the sandbox {sandbox.object_id}"):
                 sandbox.terminate()
+                sandbox.detach()  # its connections
 
     def last_words(self) -> str:
         """What the relay wrote to its standard error: of use when it did not start."""
-        return self._stderr.decode("utf-8", "replace").strip()
+        return printable(self._stderr.decode("utf-8", "replace")).strip()
 
     def how_it_ended(self) -> str | None:
         """Why the pipe ended: time was up, terminated, killed; empty for an end of its own, None
         when it has not ended for all we know."""
-        if self._unwanted or self._sandbox is None:
+        sandbox = self._sandbox  # ``close`` may take it away at any moment
+        if self._unwanted or sandbox is None:
             return ""
         try:
             with plain_errors("the sandbox is lost"):
-                return self._look()
+                return self._look(sandbox)
         except KernelStartError:
             return None  # the service does not answer now
         except UsageError as error:
             return str(error)
 
-    def _look(self) -> str | None:
+    def _look(self, sandbox: Any) -> str | None:
         """The relay's end is told at once; that of the sandbox, which is its cause, a little
         later."""
         limit = time.monotonic() + REASON_SECONDS
         while True:
-            if self._sandbox.poll() is not None:
-                return self._verdict()
+            if sandbox.poll() is not None:
+                return self._verdict(sandbox)
+            if self._unwanted:  # it was ended from here meanwhile: the SDK would log an error
+                return ""
             code = self._process.poll()
             if code is None:
                 return None
             if (code != KILLED and code >= 0) or time.monotonic() > limit:
-                self._stderr = self._process.stderr.read()[-(1 << 14) :]
+                for piece in self._process.stderr:
+                    self._stderr = (self._stderr + piece)[-STDERR_KEPT:]
                 killed = "the relay was killed, perhaps for want of memory"
                 return f"{killed} (exit code {code})" if code in (KILLED, -9) else ""
             time.sleep(0.1)
 
-    def _verdict(self) -> str:
+    def _verdict(self, sandbox: Any) -> str:
         errors = sdk().exception
         try:
-            self._sandbox.wait()
+            sandbox.wait()
         except errors.SandboxTimeoutError:
             return (
                 f"the sandbox reached its limit of {self.shape.timeout_s} s (the setting"
@@ -251,7 +275,7 @@ class Place:
             )
         except errors.SandboxTerminatedError:
             return "the sandbox was terminated from outside"
-        code = self._sandbox.returncode
+        code = sandbox.returncode
         if code == KILLED:
             return (
                 f"the sandbox was killed (exit code {code}): its memory of"
@@ -262,26 +286,27 @@ class Place:
 
 
 class SharedPlace(Place):
-    """A further kernel in a sandbox that runs: it starts sooner, and shares that sandbox's limits,
-    files and end. Its code can read and end the other kernels' there."""
+    """A further kernel in a sandbox that runs: it starts sooner, and shares that sandbox's memory,
+    processors, files and end."""
 
     def __init__(self, shape: Shape, name: str) -> None:
         super().__init__(shape)
         self._name = name
 
     @property
-    def rate(self) -> float | None:
+    def rate(self) -> Rate:
         """It is paid for already."""
-        return 0.0
+        return Rate()
 
     def _make(self) -> None:
         with plain_errors(f"cannot join the sandbox {self._name}"):
             self._sandbox = sdk().Sandbox.from_id(self._name)
 
     def _end(self) -> None:
-        """The sandbox is another kernel's; this one's relay ends with its input."""
-        process, self._process = self._process, None
-        if process is not None:
-            with plain_errors("cannot end a relay"):
-                process.stdin.write_eof()
-                process.stdin.drain()
+        """The sandbox is another kernel's: of it only what this one's user runs is ended."""
+        sandbox, self._sandbox = self._sandbox, None
+        if sandbox is not None:
+            with plain_errors(f"cannot end a kernel in the sandbox {self._name}"):
+                if self._process is not None and sandbox.poll() is None:
+                    sandbox.exec("python3", "-c", KILL_ALL, str(self.shape.user[0])).wait()
+                sandbox.detach()

@@ -7,6 +7,7 @@ from typing import Any
 from weakref import WeakValueDictionary
 
 from ..errors import KernelStartError
+from ..limits import Rate
 from .cloud import plain_errors
 from .sandbox import Place, Shape
 from .tunnel import Patience, TunnelPipe, gateway_command
@@ -57,8 +58,8 @@ class TunnelPlace(Place):
         self.pipe.start()
         return self.pipe
 
-    def _look(self) -> str | None:
-        return self._verdict() if self._sandbox.poll() is not None else None
+    def _look(self, sandbox: Any) -> str | None:
+        return self._verdict(sandbox) if sandbox.poll() is not None else None
 
 
 class SharedTunnelPlace(TunnelPlace):
@@ -69,9 +70,9 @@ class SharedTunnelPlace(TunnelPlace):
         self._name = name
 
     @property
-    def rate(self) -> float | None:
+    def rate(self) -> Rate:
         """It is paid for already."""
-        return 0.0
+        return Rate()
 
     def _make(self) -> None:
         place = _LIVE.get(self._name)

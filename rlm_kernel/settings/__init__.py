@@ -18,6 +18,7 @@ from ..errors import UsageError
 from ..limits import Limits
 from .checks import KINDS, checked, did_you_mean
 from .values import (
+    BILLED,
     CHOICES,
     ENVIRONMENTS,
     LIMIT_NAMES,
@@ -34,7 +35,6 @@ __all__ = [
     "KINDS",
     "LIMIT_NAMES",
     "MEANINGS",
-    "RECORD_DECIDES",
     "SANDBOX",
     "SECRETS",
     "InForce",
@@ -44,6 +44,7 @@ __all__ = [
     "did_you_mean",
     "in_force",
     "option_name",
+    "recorded_place",
     "unknown_variables",
 ]
 
@@ -83,6 +84,12 @@ class Layer:
         """How an error calls the value of ``name``."""
         source = self.source(name)
         return source if source != self.origin else f"{source}: {name}"
+
+
+def recorded_place(environment: str, made: Mapping[str, Any]) -> dict[str, Any]:
+    """Of the settings of a record's sandbox, those that the record may decide."""
+    names = [n for n in RECORD_DECIDES if environment != "modal" or n not in BILLED]
+    return {name: made[name] for name in names if made.get(name) not in (None, "", [])}
 
 
 def option_name(name: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import subprocess
 import sys
 from pathlib import Path
@@ -10,13 +11,14 @@ from typing import Any
 import pytest
 from grpclib import Status
 from modals import TRANSPORTS
-from sandboxes import Opener
+from sandboxes import Opener, comes_true
 
 from rlm_kernel.errors import KernelStartError, UsageError
+from rlm_kernel.places import Spot, open_place
 from rlm_kernel.provisioners import cloud
 from tests.plane import ControlPlane
 
-pytestmark = pytest.mark.needs("docker")
+pytestmark = [pytest.mark.needs("docker"), pytest.mark.anyio]
 
 
 def _checked(plane: ControlPlane, **changes: str) -> str:
@@ -54,15 +56,20 @@ def test_a_service_that_cannot_be_reached_is_said(plane: ControlPlane) -> None:
     assert "KernelStartError: cannot reach Modal" in said
 
 
-def test_without_the_sdk_the_extra_is_named(tmp_path: Path) -> None:
-    (tmp_path / "modal").mkdir()  # a project's own folder of that name is no SDK
+@pytest.mark.parametrize(
+    "there",
+    ["sys.modules['modal'] = None", "sys.modules['modal'] = types.ModuleType('modal')"],
+    ids=["nothing", "a folder of that name"],
+)
+def test_without_the_sdk_the_extra_is_named(there: str) -> None:
     program = (
-        "import sys; sys.modules['modal.exception'] = None\n"
+        f"import sys, types; {there}\n"
         "from rlm_kernel.provisioners.cloud import sdk\n"
+        "sys.modules['modal.exception'] = None\n"
         "sdk()"
     )
     done = subprocess.run(
-        [sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, timeout=60
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=60
     )
     assert 'pip install "rlm_kernel[modal]"' in done.stderr
 
@@ -120,6 +127,22 @@ def test_a_service_that_errs_and_is_slow_is_asked_again(
     with opened() as place:
         plane.refuse("TaskExecStdinWrite", Status.UNAVAILABLE, "busy", times=2)
         assert place.run("print('here')") == "here"
+
+
+async def test_a_start_that_is_called_off_does_not_wait_for_modal(
+    plane: ControlPlane, tmp_path: Path
+) -> None:
+    plane.delay("SandboxCreate", 10.0)
+    before = len(plane.calls)
+
+    def ended() -> bool:
+        return any(call.startswith("SandboxTerminate") for call in plane.calls[before:])
+
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(2.0), open_place(Spot(tmp_path, "modal")):
+            pass
+    assert not ended()
+    assert comes_true(ended, 30)
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
