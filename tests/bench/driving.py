@@ -193,7 +193,7 @@ def draw(levels: list[dict[str, Any]], path: Path) -> float:
     colours = ["#0072B2", "#E69F00", "#009E73", "#999999"]
     left.stackplot(runs, shares, labels=kinds, colors=colours, alpha=0.9)
     left.plot([0, full], [0, 100], color="black", linestyle="--", linewidth=1)
-    left.annotate(f"full at about {full:,.0f}", (full, 100), ha="right", va="bottom")
+    left.annotate(f"full at about {full:,.0f}, by this line", (full, 100), ha="right", va="bottom")
     left.set(
         xlabel="live runs, on average",
         ylabel="driver's core, %",
