@@ -22,7 +22,7 @@ from .hostend import printable
 from .rates import per_second
 from .recipes import Recipe, app, forget
 
-REASON_SECONDS = 5.0
+REASON_SECONDS = 3.0
 PATIENCE_S = 120.0
 """So long a lost connection is tried again, and a relay waits for us; then both give up."""
 KILLED = 137
@@ -50,10 +50,11 @@ while True:
             kept.append(listener.accept()[0])
         elif not each.recv(1):
             kept.remove(each)
-            patience = 1.0
+            patience = 6.0
 """
-"""The first process: stays while a relay is connected to it, and at first for ``patience``. Its
-socket lies in root's home, where no other user gets at it."""
+"""The first process: stays while a relay is connected to it, at first for ``patience``, and in the
+end until the relay's own end could be looked at. Its socket lies in root's home, where no other
+user gets at it."""
 LOWER = """\
 import sys
 sys.path[:] = [place for place in sys.path if place]

@@ -41,7 +41,7 @@ def sandbox(environment: str) -> dict[str, Any]:
     if name == "modal":
         if not SERVICE:
             use_plane()
-        return {"environment": name, "transport": transport}
+        return {"environment": name, "transport": transport, "packages": ("pandas",)}
     if name == "docker":
         return {"environment": name, "image": image(), "cpus": 2.0}
     return {"environment": name}

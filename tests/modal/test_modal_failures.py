@@ -187,6 +187,23 @@ def test_the_end_of_a_sandbox_in_a_cell_is_told(
         assert said in place.reason()
 
 
+def test_a_tunnel_that_is_gone_for_good_is_said_to_be(plane: ControlPlane, opened: Opener) -> None:
+    with opened(transport="http", patience=3.0) as place:
+        place.start_cell("while True: pass")
+        plane.close_tunnels(place.name)
+        assert "the tunnel to the sandbox was lost" in place.reason()
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS)
+def test_a_relay_that_a_cell_kills_ends_the_kernel_and_the_sandbox(
+    plane: ControlPlane, opened: Opener, transport: str
+) -> None:
+    with opened(transport=transport) as place:
+        place.start_cell("import os\nos.kill(os.getppid(), 9)")
+        assert "137" in (reason := place.reason()) or "signal 9" in reason
+        assert comes_true(lambda: plane.running() == [], 15)
+
+
 def test_running_out_of_memory_names_the_limit(opened: Opener) -> None:
     with opened(memory="300m") as place:
         place.start_cell("len(bytearray(b'x') * (700 << 20))")
