@@ -11,6 +11,7 @@ from asking import ask, block, calls, cells, check_whole, events, of, script, to
 from modals import TRANSPORTS
 
 from rlm_kernel import Limits, cli
+from rlm_kernel.batch import Plan, run_batch
 from rlm_kernel.events import KernelRestarted, NodeEnded
 from rlm_kernel.provisioners.rates import per_second
 from rlm_kernel.record import show
@@ -142,3 +143,24 @@ def test_a_secret_that_is_named_is_there_and_no_other(plane: ControlPlane, tmp_p
     look = "import os\nprint(context)\nFINAL_VAR([os.environ.get(n) for n in ('SHOP', 'BANK')])"
     place = {"environment": "modal", "secrets": ("shop",)}
     assert ask(script(look), tmp_path / "run", "x", **place).response == "['open', None]"
+
+
+def test_a_batch_has_a_sandbox_for_each_live_run_and_leaves_none(
+    plane: ControlPlane, tmp_path: Path
+) -> None:
+    seen: set[int] = set()
+
+    def turn(messages: list[dict[str, Any]]) -> str:
+        seen.add(len(plane.running()))
+        return block("print(context)\nFINAL_VAR(context.upper())")
+
+    tasks = [
+        {"question": "Loud?", "context": f"text {n}", "expected": f"TEXT {n}"} for n in range(7)
+    ]
+    plan = Plan(concurrency=3, notebook=False)
+    lm = ScriptedLM(turn)
+    summary = run_batch(tasks, tmp_path / "results", plan, model=lm, environment="modal")
+    results = summary.results.results
+    assert [(result.status, result.correct) for result in results] == [("answered", True)] * 7
+    assert 1 < max(seen) <= 3
+    assert all(result.cost for result in results)
