@@ -17,10 +17,14 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from .broker import Address
-from .errors import ContextError
+from .errors import ContextError, KernelStartError
 from .inner import Kernel, check_kernelspec, open_kernel, open_sandbox
 from .limits import Rate
+from .provisioners.base import apart
 from .provisioners.vendors import VENDORS
+
+CHECK_SECONDS = 20.0
+"""Modal's SDK alone would try for a minute to reach a service that is not there."""
 
 
 @dataclass(frozen=True)
@@ -130,7 +134,13 @@ async def check_spot(spot: Spot) -> None:
     if spot.environment == "local":
         check_kernelspec(spot.kernel_name)
     else:
-        await asyncio.to_thread(VENDORS[spot.environment].check)
+        try:
+            async with asyncio.timeout(CHECK_SECONDS):
+                await apart(VENDORS[spot.environment].check)
+        except TimeoutError as error:
+            raise KernelStartError(
+                f"{spot.environment} gave no answer within {CHECK_SECONDS:g} s"
+            ) from error
 
 
 @asynccontextmanager

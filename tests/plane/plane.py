@@ -207,6 +207,13 @@ class ControlPlane:
         """The ids of the sandboxes that have not ended, the oldest first."""
         return [sandbox.id for sandbox in self._sandboxes.running()]
 
+    def definition(self, sandbox_id: str) -> api_pb2.Sandbox:
+        """What a sandbox was asked to be."""
+        return self._sandboxes.get(sandbox_id).definition
+
+    def tags(self, sandbox_id: str) -> dict[str, str]:
+        return dict(self._sandboxes.get(sandbox_id).tags)
+
     def add_secret(self, name: str, env: Mapping[str, str]) -> None:
         """A secret that can be looked up by its name."""
         self._store.add_secret(env, name)
