@@ -966,7 +966,7 @@ class Relay(End):
             if time.monotonic() - self.heard > self._patience_s:
                 return
             self._write()
-            self.turn(10_000)
+            self.turn(int(1000 * min(10.0, self._patience_s)))
         if not self._over:
             self._farewell()
 

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from modals import SERVICE, TRANSPORTS, image, use_plane
 
 from rlm_kernel import contexts
 from rlm_kernel.events import ContextInfo
@@ -21,6 +20,7 @@ from rlm_kernel.protocol import Call, Slot
 from rlm_kernel.repl import Author, Ran, Repl, open_repl
 from rlm_kernel.room import Setup
 from rlm_kernel.tools import Tools
+from tests.modals import SERVICE, TRANSPORTS, image, use_plane
 
 SANDBOXES = [
     pytest.param("docker", marks=pytest.mark.needs("docker")),

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from modals import use_plane
 from sandboxes import Opener, Sandbox, comes_true, sandbox
 
+from tests.modals import use_plane
 from tests.plane import ControlPlane
 
 

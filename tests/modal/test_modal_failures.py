@@ -10,12 +10,13 @@ from typing import Any
 
 import pytest
 from grpclib import Status
-from modals import TRANSPORTS
 from sandboxes import Opener, comes_true
 
+from rlm_kernel import places
 from rlm_kernel.errors import KernelStartError, UsageError
 from rlm_kernel.places import Spot, open_place
 from rlm_kernel.provisioners import cloud
+from tests.modals import TRANSPORTS
 from tests.plane import ControlPlane
 
 pytestmark = [pytest.mark.needs("docker"), pytest.mark.anyio]
@@ -51,9 +52,13 @@ def test_a_refused_token_is_said_and_not_shown(plane: ControlPlane) -> None:
     assert "as-canary" not in said
 
 
-def test_a_service_that_cannot_be_reached_is_said(plane: ControlPlane) -> None:
-    said = _checked(plane, MODAL_SERVER_URL="http://127.0.0.1:9")
-    assert "KernelStartError: cannot reach Modal" in said
+async def test_a_service_that_does_not_answer_is_said(
+    plane: ControlPlane, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plane.delay("ClientHello", 5.0)
+    monkeypatch.setattr(places, "CHECK_SECONDS", 1.0)
+    with pytest.raises(KernelStartError, match="modal gave no answer within 1 s"):
+        await places.check_spot(Spot(Path(), "modal"))
 
 
 @pytest.mark.parametrize(

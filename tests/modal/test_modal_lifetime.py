@@ -13,15 +13,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from modals import TRANSPORTS
 from sandboxes import Opener, comes_true, write_spec
 
 from rlm_kernel.provisioners import cloud
+from tests.modals import TRANSPORTS
 from tests.plane import ControlPlane
 
 pytestmark = pytest.mark.needs("docker")
 HOST = Path(__file__).with_name("doomed_host.py")
-GONE_SECONDS = 15
+GONE_SECONDS = 20
 APP = "rlm-kernel"
 
 
@@ -67,12 +67,18 @@ def doomed(plane: ControlPlane, tmp_path: Path) -> Iterator[Callable[..., Doomed
 
 
 @pytest.mark.parametrize(
-    ("moment", "count"),
-    [("created", 1), ("started", 1), ("ready", 1), ("busy", 1), ("two kernels", 2)],
+    ("transport", "moment", "count"),
+    [
+        ("exec", "created", 1),
+        ("exec", "started", 1),
+        ("exec", "busy", 1),
+        ("exec", "two kernels", 2),
+        ("http", "created", 1),
+        ("http", "busy", 1),
+    ],
 )
-@pytest.mark.parametrize("transport", TRANSPORTS)
 def test_a_killed_host_leaves_no_sandbox(
-    plane: ControlPlane, doomed: Callable[..., Doomed], moment: str, count: int, transport: str
+    plane: ControlPlane, doomed: Callable[..., Doomed], transport: str, moment: str, count: int
 ) -> None:
     host = doomed(moment, transport=transport)
     assert len(plane.running()) == count

@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 from asking import ask, block, calls, cells, check_whole, events, of, script, told
-from modals import TRANSPORTS
 
 from rlm_kernel import Limits, cli
 from rlm_kernel.batch import Plan, run_batch
@@ -16,6 +15,7 @@ from rlm_kernel.events import KernelRestarted, NodeEnded
 from rlm_kernel.provisioners.rates import per_second
 from rlm_kernel.record import show
 from rlm_kernel.testing import FakeEndpoint, ScriptedLM
+from tests.modals import TRANSPORTS
 from tests.plane import ControlPlane
 
 pytestmark = pytest.mark.needs("docker")
