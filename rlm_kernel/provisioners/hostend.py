@@ -99,6 +99,7 @@ class HostEnd(relay.End):
         self._on_over = on_over
         self._broker: str | None = None
         self._stopped = False
+        self._greeted = False
         self._tasks: queue.SimpleQueue[Callable[[HostEnd], None]] = queue.SimpleQueue()
         self._came: deque[bytes] = deque()
         self._room = threading.Semaphore(READS)
@@ -200,7 +201,7 @@ class HostEnd(relay.End):
                 if self.outbox and not self._writing:
                     self._writing = True
                     self._going.put(self.take_batch())
-                self.turn(500)
+                self.turn(int(min(500, 1000 * self._order.silence_s / 6)))
                 self._look_at_the_clock()
         except (PipeError, zmq.ZMQError) as error:
             reason = f"the pipe to the kernel broke: {error}"
@@ -221,7 +222,8 @@ class HostEnd(relay.End):
 
     def _look_at_the_clock(self) -> None:
         now = time.monotonic()
-        if now - self.heard > self._order.silence_s:
+        # Until it greets, its start has a limit of its own.
+        if self._greeted and now - self.heard > self._order.silence_s:
             raise PipeError(f"the relay gave no sign of life for {self._order.silence_s:g} s")
         if now - self._pinged > min(PING_S, self._order.silence_s / 3):
             self._pinged = now
@@ -278,6 +280,7 @@ class HostEnd(relay.End):
     def ordered(self, fields: Fields) -> None:
         what = fields.get("do")
         if what == "hello":
+            self._greeted = True
             self._on_hello(_text(fields, "broker"))
         elif what == "exit":
             self._on_over(_number(fields, "code"), _epitaph(fields))
