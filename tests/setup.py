@@ -97,6 +97,11 @@ NEEDS = {
         ("dockerd", "iptables"),
         start_engine,
     ),
+    "plane": Need(
+        lambda: engine() if os.geteuid() == 0 else None,
+        "no Docker engine, or no root, who can enter its containers' networks as a tunnel must",
+        (),
+    ),
 }
 
 
@@ -138,14 +143,18 @@ def _say(line: str) -> None:
 
 def main() -> None:
     missing = [need for need in NEEDS.values() if not need.found()]
-    absent = [need for need in missing if not need.programs or not all(map(_which, need.programs))]
+    absent = [
+        need
+        for need in missing
+        if need.packages and not (need.programs and all(map(_which, need.programs)))
+    ]
     if absent:
         install(package for need in absent for package in need.packages)
     for name, need in NEEDS.items():
         if need.start and not need.found():
             need.start()
         where = need.found()
-        if where is None:
+        if where is None and need.packages:
             raise SystemExit(f"{name}: {need.missing}, although its packages are installed")
         _say(f"{name}: {where}")
 

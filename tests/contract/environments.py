@@ -25,7 +25,7 @@ from tests.modals import SERVICE, TRANSPORTS, image, use_plane
 SANDBOXES = [
     pytest.param("docker", marks=pytest.mark.needs("docker")),
     *(
-        pytest.param(f"modal-{each}", marks=() if SERVICE else pytest.mark.needs("docker"))
+        pytest.param(f"modal-{each}", marks=() if SERVICE else pytest.mark.needs("plane"))
         for each in TRANSPORTS
     ),
 ]

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.needs("docker")
 WHERE = "import os; print(os.getcwd())"
 
 
-@pytest.fixture(params=["docker", "modal"])
+@pytest.fixture(params=["docker", pytest.param("modal", marks=pytest.mark.needs("plane"))])
 def sandbox(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
@@ -76,6 +76,7 @@ def test_without_an_engine_the_notebook_stays_where_it_is(lm: LM, tmp_path: Path
         assert front.run("mine").result == "1"
 
 
+@pytest.mark.needs("plane")
 def test_without_a_token_the_notebook_stays_where_it_is(lm: LM, tmp_path: Path) -> None:
     env = {**lm.environment, **use_plane().environment, "MODAL_TOKEN_SECRET": "as-canary"}
     with running_kernel(tmp_path, env=env) as kernel:

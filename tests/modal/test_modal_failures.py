@@ -19,7 +19,7 @@ from rlm_kernel.provisioners import cloud
 from tests.modals import TRANSPORTS
 from tests.plane import ControlPlane
 
-pytestmark = [pytest.mark.needs("docker"), pytest.mark.anyio]
+pytestmark = [pytest.mark.needs("plane"), pytest.mark.anyio]
 
 
 def _checked(plane: ControlPlane, **changes: str) -> str:

@@ -19,7 +19,7 @@ from rlm_kernel.provisioners import cloud
 from tests.modals import TRANSPORTS
 from tests.plane import ControlPlane
 
-pytestmark = pytest.mark.needs("docker")
+pytestmark = pytest.mark.needs("plane")
 HOST = Path(__file__).with_name("doomed_host.py")
 GONE_SECONDS = 20
 APP = "rlm-kernel"

@@ -18,7 +18,7 @@ from rlm_kernel.testing import FakeEndpoint, ScriptedLM
 from tests.modals import TRANSPORTS
 from tests.plane import ControlPlane
 
-pytestmark = pytest.mark.needs("docker")
+pytestmark = pytest.mark.needs("plane")
 LAST = "print('kept' in globals(), context)\nFINAL_VAR(context + llm_query('last'))"
 
 

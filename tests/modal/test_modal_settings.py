@@ -13,7 +13,7 @@ from rlm_kernel.provisioners.modal import size
 from rlm_kernel.provisioners.rates import CORE, GIB, GPUS, per_second
 from tests.plane import ControlPlane
 
-pytestmark = pytest.mark.needs("docker")
+pytestmark = pytest.mark.needs("plane")
 GIB_BYTES = 1 << 30
 
 
