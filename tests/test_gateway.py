@@ -136,7 +136,7 @@ def test_a_python_without_tornado_is_told_what_to_install(tmp_path: Path) -> Non
 
 
 def test_a_program_is_started_once_however_often_it_is_asked_for(shared: Sandbox) -> None:
-    program = b"import os; os.write(1, b'%d' % os.getpid()); os.read(0, 1)"
+    program = b"import os, signal; os.write(1, b'%d' % os.getpid()); signal.pause()"
     statuses = [ask(shared, "PUT", "/pipes/once", program).status for _ in range(3)]
     assert statuses == [201, 200, 200]
     assert int(read(shared, "once", 2)) == newest(shared).pid
