@@ -153,7 +153,7 @@ class RunningKernel:
         """One more front end, which hears the kernel."""
         front = Front(self.manager)
         self._fronts.append(front)
-        front.wait_ready()
+        front.wait_ready(lambda: f"process {self.pid}, which wrote:\n{self.log}")
         return front
 
     def forget_fronts(self) -> None:
@@ -202,7 +202,13 @@ def running_kernel(
     cwd = folder / "notebooks"
     cwd.mkdir(parents=True, exist_ok=True)
     tmp = Path(tempfile.mkdtemp(prefix="rk-"))  # short: socket paths end at 108 bytes
-    manager = _Manager(connection_file=str(tmp / "outer.json"), shutdown_wait_time=10.0)
+    manager = _Manager(
+        connection_file=str(tmp / "outer.json"),
+        # Ports are chosen before the kernel binds them: two workers' kernels can choose the same.
+        transport="ipc",
+        ip=str(tmp / "outer"),
+        shutdown_wait_time=10.0,
+    )
     manager.argv = argv
     log = folder / "terminal.log"
     kernel = RunningKernel(manager, cwd, tmp, log)
@@ -315,11 +321,11 @@ class Front:
             self._take(min(left, 0.25))
         return found
 
-    def wait_ready(self) -> None:
-        """Until requests are answered and iopub is heard."""
+    def wait_ready(self, who: Callable[[], str] = lambda: "the kernel") -> None:
+        """Until requests are answered and iopub is heard; ``who`` says whose fault it is if not."""
         end = time.monotonic() + WAIT_SECONDS
         while not self.heard:
-            assert time.monotonic() < end, "the kernel does not answer"
+            assert time.monotonic() < end, f"no answer from {who()}"
             identity = self.send("kernel_info_request", {})
             again = time.monotonic() + 1
             while time.monotonic() < again and not (self.heard and identity in self._replies):
