@@ -118,7 +118,7 @@ VARYING = [
     (re.compile(r"0x[0-9a-f]{6,}"), "0xN"),
     (re.compile(r"/\S*/(rlm|plain)\d+/"), "<folder>/"),
     (re.compile(r"/tmp/rk-\w+/"), "<tmp>/"),
-    (re.compile(r"\b\d+(\.\d+)?(e-?\d+)? [nµμm]?s\b"), "N s"),
+    (re.compile(r"\b\d+(\.\d+)?(e[+-]?\d+)? [nµμm]?s\b"), "N s"),
     (re.compile(r"\b[0-9a-f]{32}\b"), "<id>"),
 ]
 
