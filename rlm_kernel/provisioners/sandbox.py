@@ -163,8 +163,9 @@ class Place:
     """A sandbox to be. ``open`` makes it and ``close`` ends it, on any thread each. ``open`` may
     wait long for Modal: a ``close`` meanwhile returns at once, and ``open`` ends what it makes."""
 
-    def __init__(self, shape: Shape) -> None:
+    def __init__(self, shape: Shape, joined: str = "") -> None:
         self.shape = shape
+        self.joined = joined
         self.pipe: Any = None
         self._sandbox: Any = None
         self._process: Any = None
@@ -179,8 +180,8 @@ class Place:
 
     @property
     def rate(self) -> Rate:
-        """As ``Shape.rate``."""
-        return self.shape.rate
+        """As ``Shape.rate``; a sandbox that is joined is paid for already."""
+        return Rate() if self.joined else self.shape.rate
 
     def open(self, program: str) -> Any:
         """The pipe to ``program``. Raises ``UsageError`` or ``KernelStartError``; nothing is left
@@ -290,24 +291,15 @@ class SharedPlace(Place):
     """A further kernel in a sandbox that runs: it starts sooner, and shares that sandbox's memory,
     processors, files and end."""
 
-    def __init__(self, shape: Shape, name: str) -> None:
-        super().__init__(shape)
-        self._name = name
-
-    @property
-    def rate(self) -> Rate:
-        """It is paid for already."""
-        return Rate()
-
     def _make(self) -> None:
-        with plain_errors(f"cannot join the sandbox {self._name}"):
-            self._sandbox = sdk().Sandbox.from_id(self._name)
+        with plain_errors(f"cannot join the sandbox {self.joined}"):
+            self._sandbox = sdk().Sandbox.from_id(self.joined)
 
     def _end(self) -> None:
         """The sandbox is another kernel's: of it only what this one's user runs is ended."""
         sandbox, self._sandbox = self._sandbox, None
         if sandbox is not None:
-            with plain_errors(f"cannot end a kernel in the sandbox {self._name}"):
+            with plain_errors(f"cannot end a kernel in the sandbox {self.joined}"):
                 if self._process is not None and sandbox.poll() is None:
                     sandbox.exec("python3", "-c", KILL_ALL, str(self.shape.user[0])).wait()
                 sandbox.detach()

@@ -7,7 +7,6 @@ from typing import Any
 from weakref import WeakValueDictionary
 
 from ..errors import KernelStartError
-from ..limits import Rate
 from .cloud import plain_errors
 from .sandbox import Place, Shape
 from .tunnel import Patience, TunnelPipe, gateway_command
@@ -23,8 +22,8 @@ class TunnelPlace(Place):
     """A sandbox whose first process is the gateway to the relays in it. The way out is blocked by
     an empty allowlist: blocking all of the network would block the tunnel."""
 
-    def __init__(self, shape: Shape) -> None:
-        super().__init__(shape)
+    def __init__(self, shape: Shape, joined: str = "") -> None:
+        super().__init__(shape, joined)
         self.url = ""
         self.token = secrets.token_urlsafe(32)
 
@@ -65,19 +64,10 @@ class TunnelPlace(Place):
 class SharedTunnelPlace(TunnelPlace):
     """A further kernel in a sandbox of this process that runs; see ``sandbox.SharedPlace``."""
 
-    def __init__(self, shape: Shape, name: str) -> None:
-        super().__init__(shape)
-        self._name = name
-
-    @property
-    def rate(self) -> Rate:
-        """It is paid for already."""
-        return Rate()
-
     def _make(self) -> None:
-        place = _LIVE.get(self._name)
+        place = _LIVE.get(self.joined)
         if place is None or not place.name:
-            raise KernelStartError(f"there is no sandbox {self._name} of this process to join")
+            raise KernelStartError(f"there is no sandbox {self.joined} of this process to join")
         self._sandbox, self.url, self.token = place._sandbox, place.url, place.token
 
     def _end(self) -> None:

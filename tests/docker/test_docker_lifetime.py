@@ -2,68 +2,26 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import subprocess
-import sys
-import uuid
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
+from doomed import Doomed, hosts
 from sandboxes import Opener, comes_true, write_spec
 
 from rlm_kernel.provisioners import strays
 
 pytestmark = pytest.mark.needs("docker")
-HOST = Path(__file__).with_name("doomed_host.py")
 GONE_SECONDS = 10
-
-
-class Doomed:
-    """A host process at a moment of its life; ``kill`` is kill -9."""
-
-    def __init__(self, process: subprocess.Popen[str], reaper: int) -> None:
-        self.process = process
-        self.reaper = reaper
-
-    def kill(self, reaper_too: bool = False) -> None:
-        if reaper_too:
-            os.kill(self.reaper, signal.SIGKILL)
-        self.process.kill()
-        self.process.wait(10)
 
 
 @pytest.fixture
 def doomed(image: str, label: str, tmp_path: Path) -> Iterator[Callable[[str], Doomed]]:
-    processes = []
-
-    def doomed_at(moment: str) -> Doomed:
-        labels = dict([label.split("=")])
-        specs = write_spec(
-            tmp_path / uuid.uuid4().hex, "doomed", {"image": image, "labels": labels}
-        )
-        process = subprocess.Popen(
-            [sys.executable, str(HOST), moment, str(specs)],
-            stdout=subprocess.PIPE,
-            text=True,
-            start_new_session=True,
-        )
-        processes.append(process)
-        assert process.stdout is not None
-        said = process.stdout.readline().split()
-        assert said[:1] == ["there"], said
-        return Doomed(process, int(said[1]))
-
-    yield doomed_at
-    for process in processes:
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait(10)
-        assert process.stdout is not None
-        process.stdout.close()
+    labels = dict([label.split("=")])
+    with hosts("docker") as doomed_at:
+        specs = write_spec(tmp_path, "doomed", {"image": image, "labels": labels})
+        yield lambda moment: doomed_at(moment, specs)
 
 
 @pytest.fixture
