@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, replace
 
 from . import prompts
 from .errors import CallRefused, LimitReached, LMError
 from .events import CallEnded, CallStarted, Usage
+from .evidence import Shared
 from .prelude import Numbers
 from .protocol import Call, Slot, identity, refusal, slot_of
 from .record.blobs import in_folder
@@ -46,6 +47,7 @@ class LiveCalls:
         self._seen: Counter[tuple[int, str]] = Counter()
         self.failed: Counter[int] = Counter()
         self.made: Counter[int] = Counter()
+        self.shared: defaultdict[int, Shared] = defaultdict(Shared)
         self.last_error = ""
 
     async def serve(self, call: Call) -> list[Slot]:
@@ -59,6 +61,8 @@ class LiveCalls:
         if call.op != "tool" and len(known) < count:
             self._count(_Place(call, number, key, occurrence, 0), count - len(known))
         self._run.emit(CallStarted(self._node, call.cell, call.op, count))
+        if call.op.startswith("llm"):
+            self.shared[call.cell].take(call.prompts)
         await self._recall(call, known.values())
         ask = self._way(call)
         places = [_Place(call, number, key, occurrence, i) for i in range(count) if i not in known]

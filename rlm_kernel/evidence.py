@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from itertools import takewhile
 
 from . import cells, prompts
 
 SHOWN_CHARS = 200
+SHARED_CHARS = 200
 
 
 class Evidence:
@@ -43,3 +45,29 @@ class Evidence:
         if not self._shown and remind:
             return prompts.CHECK_UNSEEN.format(answer=shown)
         return None
+
+
+class Shared:
+    """The words that all prompts to sub-LMs begin or end with: what is asked of every piece."""
+
+    def __init__(self) -> None:
+        self._prompts = 0
+        self._begin: list[str] = []
+        self._end: list[str] = []
+
+    def take(self, prompts: Sequence[str]) -> None:
+        for prompt in prompts:
+            begin, end = prompt[:SHARED_CHARS].split(), prompt[-SHARED_CHARS:].split()[::-1]
+            self._begin = _alike(self._begin, begin) if self._prompts else begin
+            self._end = _alike(self._end, end) if self._prompts else end
+            self._prompts += 1
+
+    def no_question(self) -> bool:
+        """Whether several prompts shared less than two words, so that no question can be one."""
+        return self._prompts > 2 and len(self._begin) + len(self._end) < 2
+
+
+def _alike(one: list[str], other: list[str]) -> list[str]:
+    """What both begin with."""
+    pairs = zip(one, other, strict=False)
+    return [mine for mine, _ in takewhile(lambda pair: pair[0] == pair[1], pairs)]

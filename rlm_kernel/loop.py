@@ -163,6 +163,7 @@ class Node:
         self._began = False
         self._rent = Rent(run.ledger)
         self._last: tuple[str, bool] = ("", False)  # source, worth running again
+        self._unasked = False  # whether the last cell's prompts held no question
 
     # the loop
     async def solve(self, repl: Repl | None = None) -> Outcome:
@@ -323,6 +324,7 @@ class Node:
         ran = await execute(repl, written, self.run.emit, lambda ran: self._noticed(cell, ran))
         self._rent.pay(*repl.unpaid())
         self._remember(source, ran, bool(self._calls.failed[cell]))
+        self._unasked = self._calls.shared[cell].no_question()
         self._check_strategy(cell, ran)
         return ran
 
@@ -362,9 +364,14 @@ class Node:
         notices = [notice for ran in rans for notice in ran.notices]
         useful = bool(rans) and rans[-1].status == "ok" and any(text.strip() for text in texts)
         if useful and style.remind and not closing:
-            asked = self._calls.made.total() > 0
-            closing = [prompts.FINISH if asked else style.ask[self._kind]]
+            closing = [self._advice()]
         return [prompts.message("user", prompts.output(texts, notices, closing))]
+
+    def _advice(self) -> str:
+        """What a small model is told after useful output."""
+        if not self._calls.made.total():
+            return self.run.style.ask[self._kind]
+        return prompts.NO_QUESTION if self._unasked else prompts.FINISH
 
 
 def _human_words(leave: Leave, answer: str | None) -> list[str]:

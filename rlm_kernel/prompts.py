@@ -138,6 +138,11 @@ ASK_EACH = (
     "what), ask llm_query_batched about every piece now, one prompt a piece. If it does not, and "
     "this output is the answer, call FINAL_VAR."
 )
+NO_QUESTION = (
+    "Your prompts had no words in common: the reader LM saw pieces of the text without a question, "
+    "and cannot know what you want. Write the block again and put the question into every prompt: "
+    '`p + "\\nIs this ... or ...? Reply with one word."`.'
+)
 FIRST_BLOCK = "Write the first block."
 FIRST_PIECES = (
     "First block: split `context` into pieces and keep in a list those that have the name (or the "

@@ -100,6 +100,41 @@ def test_a_small_model_is_asked_about_an_answer_before_any_output(tmp_path: Path
     assert "no cell has printed anything yet" in told(lm, 3)
 
 
+PIECES = ["Review 1 of it. Good.", "Review 2, it is bad!", "Review 3: never again"]
+
+
+@pytest.mark.parametrize(
+    "asking",
+    [
+        f"print(context, llm_query_batched({PIECES}))",
+        f"print(context, [llm_query(piece) for piece in {PIECES}])",
+    ],
+)
+def test_a_small_model_that_sends_pieces_without_a_question_is_told_so(
+    tmp_path: Path, asking: str
+) -> None:
+    lm = ScriptedLM([SORTED, block(asking), block("FINAL_VAR('a b')")])
+    ask(lm, _folder(tmp_path), prompt="small")
+    assert "put the question into every prompt" in told(lm, 3)
+
+
+@pytest.mark.parametrize(
+    "prompts",
+    [
+        "[p + ' Is it good?' for p in pieces]",
+        "['Good or bad? ' + p for p in pieces]",
+        "pieces[:2]",
+    ],
+)
+def test_a_small_model_that_asks_about_its_pieces_is_told_to_finish(
+    tmp_path: Path, prompts: str
+) -> None:
+    asking = f"pieces = {PIECES}\nprint(context, llm_query_batched({prompts}))"
+    lm = ScriptedLM([SORTED, block(asking), block("FINAL_VAR('a b')")])
+    ask(lm, _folder(tmp_path), prompt="small")
+    assert "If this answers the question" in told(lm, 3)
+
+
 def test_the_last_turn_is_announced(tmp_path: Path) -> None:
     lm = script(LOOK, "1 + 1", "FINAL_VAR('a b')")
     result = ask(lm, _folder(tmp_path), limits=Limits(turns=3))
