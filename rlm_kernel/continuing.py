@@ -20,6 +20,8 @@ from .outputs import text_of
 from .past import Past, remembered
 from .prelude import ROOT
 
+CONTINUE = "continue"
+"""The kind of origin of a run that goes on in its own kernel."""
 SHOWN_CHARS = 4000
 """Of the outputs of a turn, and of each cell of the human's."""
 
@@ -65,7 +67,7 @@ def before(folder: Path, cell: int | None = None) -> Before:
         notes = [prompts.NOT_RUN.format(count=left)] if left else []
         messages.append(prompts.message("user", prompts.output(texts, notices, notes)))
     kind = past.replies[0].text if 0 in past.replies else ""
-    origin = {"kind": "continue", "run": started.run, "cell": last or 0}
+    origin = {"kind": CONTINUE, "run": started.run, "cell": last or 0}
     return Before(node.question, Opening(messages, kind), origin)
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from .contexts import Source
+from .continuing import CONTINUE, Before
 from .errors import RecordError
 from .events import (
     CallEnded,
@@ -40,11 +41,13 @@ LOOKED_AT = 200
 @dataclass(frozen=True)
 class Wanted:
     """What a recorded run must have been asked. ``context`` is the SHA-256 of the context as
-    stored, None where it cannot be known; ``asked`` are the settings in the notebook itself."""
+    stored, None where it cannot be known; ``asked`` are the settings in the notebook itself;
+    ``before`` is what the LM was to go on with, None where the question is a new one."""
 
     question: str
     context: str | None
     asked: Mapping[str, Any]
+    before: Before | None = None
 
 
 @dataclass(frozen=True)
@@ -78,7 +81,7 @@ def find(wanted: Wanted, folders: Iterable[Path]) -> Found:
             continue  # of a run that was cut off at once, or not ours to read
         if started is None or node is None or started.question != wanted.question:
             continue
-        reason = _misfit(started, node, wanted) or _unanswered(folder)
+        reason = _misfit(started, node, wanted) or _unanswered(folder, wanted.before)
         if reason is None:
             return Found(folder, "")
         reasons.append(f"{folder.name} {reason}")
@@ -102,6 +105,8 @@ def _opened(events: list[Event]) -> tuple[RunStarted | None, NodeStarted | None]
 
 
 def _misfit(started: RunStarted, node: NodeStarted, wanted: Wanted) -> str | None:
+    if _continued(started) != (wanted.before.origin if wanted.before is not None else None):
+        return "goes on from another run" if wanted.before is not None else "goes on from a run"
     spec = node.context.spec if node.context is not None else {}
     if wanted.context is None or spec.get("sha256") != wanted.context:
         return "had another context"
@@ -112,13 +117,23 @@ def _misfit(started: RunStarted, node: NodeStarted, wanted: Wanted) -> str | Non
     return f"had another {', '.join(differing)}" if differing else None
 
 
-def _unanswered(folder: Path) -> str | None:
+def _continued(started: RunStarted) -> dict[str, Any] | None:
+    """What the run goes on from in the same kernel: alone its cells lack what was there."""
+    origin: dict[str, Any] = started.settings.get("origin") or {}
+    return origin if origin.get("kind") == CONTINUE else None
+
+
+def _unanswered(folder: Path, before: Before | None) -> str | None:
     record = journal.read(folder / JOURNAL)
     if record.problems:
         return f"has a damaged record ({record.problems[0]})"
     ended = record.events[-1] if record.events else None
-    answered = isinstance(ended, RunEnded) and ended.status == "answered"
-    return None if answered else "was not answered"
+    if not isinstance(ended, RunEnded) or ended.status != "answered":
+        return "was not answered"
+    told = (e.messages for e in record.events if isinstance(e, Prompted) and e.node == ROOT)
+    if before is not None and next(told, None) != before.opening.messages:
+        return "was told something else by the human"
+    return None
 
 
 async def again(

@@ -128,6 +128,8 @@ def test_a_failed_run_exits_with_1_and_the_reason(
         ("run", "What?", "--context", ".", "--max-turns", "0"),
         ("run", "What?", "--context", ".", "--env", "moon"),
         ("run", "What?", "--context", ".", "--nonsense"),
+        ("run", "What?", "--context", ".", "--env", "docker", "--memory", "lots"),
+        ("run", "What?", "--context", ".", "--env", "docker", "--tmpfs", "0"),
         ("nonsense",),
         (),
     ],
@@ -192,6 +194,74 @@ def test_show_and_replay_of_a_finished_run(endpoint: FakeEndpoint, tmp_path: Pat
     replayed = _rlm(None, tmp_path, "replay", "moved")
     assert (replayed.returncode, replayed.stdout[:8]) == (1, b"differs:")
     assert b"line " in replayed.stdout
+
+
+@pytest.mark.parametrize(
+    ("option", "reason"),
+    [
+        (("--max-turns", "3"), b"--live"),
+        (("--out", "x"), b"--live"),
+        (("--memory", "1g"), b"--env"),
+    ],
+)
+def test_an_option_that_a_replay_would_ignore_is_refused(
+    endpoint: FakeEndpoint, tmp_path: Path, option: tuple[str, str], reason: bytes
+) -> None:
+    assert _run(endpoint, tmp_path).returncode == 0
+    done = _rlm(None, tmp_path, "replay", "run", *option)
+    assert (done.returncode, done.stdout) == (2, b"")
+    assert option[0].encode() in done.stderr
+    assert reason in done.stderr
+
+
+@pytest.mark.parametrize("progress", ["a pipe that nobody reads", "/dev/full"])
+def test_progress_that_cannot_be_written_does_not_cost_the_answer(
+    endpoint: FakeEndpoint, tmp_path: Path, progress: str
+) -> None:
+    (tmp_path / "text").write_text("text")
+    command, env = _command(endpoint, "run", "What?", "--context", "text")
+    unread, writable = os.pipe()
+    os.close(unread)
+    full = os.open("/dev/full", os.O_WRONLY)
+    done = subprocess.run(
+        command,
+        cwd=tmp_path,
+        env=env,
+        stdout=subprocess.PIPE,
+        stderr=full if progress == "/dev/full" else writable,
+        timeout=100,
+        check=False,
+    )
+    os.close(writable)
+    os.close(full)
+    assert (done.returncode, done.stdout) == (0, b"TEXT<sub>\n")
+
+
+def test_an_answer_that_cannot_be_written_is_in_the_trajectory(
+    endpoint: FakeEndpoint, tmp_path: Path
+) -> None:
+    (tmp_path / "text").write_text("text")
+    command, env = _command(endpoint, "run", "What?", "--context", "text", "--out", "run")
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run(
+            command, cwd=tmp_path, env=env, stdout=full, stderr=subprocess.PIPE, timeout=100,
+            check=False,
+        )  # fmt: skip
+    assert done.returncode == 1
+    assert b"cannot be written to standard output" in done.stderr
+    assert b"run/trajectory.ipynb" in done.stderr.splitlines()[-1]
+    assert b"Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("command", ["show", "replay", "why", "export", "fork"])
+def test_a_text_that_is_no_record_is_no_damaged_run(tmp_path: Path, command: str) -> None:
+    (tmp_path / "notes.md").write_text("# Notes\nNothing was run.\n")
+    more = ["--at", "1"] if command == "fork" else []
+    done = _rlm(None, tmp_path, command, "notes.md", *more)
+    assert done.returncode in (1, 2)
+    assert done.stdout == b""
+    assert len(done.stderr.splitlines()) == 1
+    assert b"notes.md" in done.stderr
 
 
 @pytest.mark.parametrize("command", ["show", "replay"])

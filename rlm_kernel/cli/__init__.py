@@ -5,13 +5,12 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable, Sequence
 
-from rich.console import Console
-
 from .. import __version__
 from ..errors import RLMError, UsageError
 from ..privacy import hide_from_children
 from . import ask, batch, comparing, export, going_on, machine, records, why
 from .options import FAILED, INTERRUPTED, USAGE
+from .terminal import standard_error
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -19,7 +18,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     hide_from_children()
     options = _parser().parse_args(arguments)
     work: Callable[[argparse.Namespace], int] = options.work
-    errors = Console(stderr=True)
+    errors = standard_error()
     try:
         return work(options)
     except UsageError as error:

@@ -7,11 +7,8 @@ import asyncio
 import dataclasses
 import json
 import secrets
-import sys
 from collections.abc import Awaitable, Callable
 from typing import Any
-
-from rich.console import Console
 
 from .. import contexts, demo
 from ..contexts import Source
@@ -21,6 +18,7 @@ from ..session import Result, Session
 from ..settings import InForce
 from ..tools import Tools
 from .options import ANSWERED, FAILED, INTERRUPTED, LIMIT, place_options, settle
+from .terminal import standard_error, write_answer
 
 _STATUS = {"answered": ANSWERED, "failed": FAILED, "limit": LIMIT, "interrupted": INTERRUPTED}
 
@@ -100,7 +98,7 @@ def _ask(force: InForce, source: Source, question: str, quiet: bool) -> Result:
 
 def carry_out(force: InForce, quiet: bool, asked: Work) -> Result:
     """Do what is asked with progress on standard error, and say where its trajectory is."""
-    console = Console(stderr=True, quiet=quiet)
+    console = standard_error(quiet=quiet)
     screen = Screen(console)
     session = Session(force, Tools())
 
@@ -123,7 +121,7 @@ def carry_out(force: InForce, quiet: bool, asked: Work) -> Result:
 def _demo(options: argparse.Namespace) -> int:
     seed = secrets.randbelow(10**6) if options.seed is None else options.seed
     made = demo.make(seed)
-    console = Console(stderr=True, highlight=False)
+    console = standard_error(highlight=False)
     console.print(f"seed {seed}: a text of {len(made.context):,} characters")
     result = _ask(settle(options, "seed"), contexts.from_value(made.context), made.question, False)
     _report(result, as_json=False)
@@ -143,15 +141,13 @@ def tell(result: Result, as_json: bool) -> int:
 
 def _report(result: Result, as_json: bool) -> None:
     """The answer on standard output; why there is none, or no sure one, on standard error."""
-    if as_json:
-        print(json.dumps(_as_json(result)))
-    elif result.response is not None:
-        sys.stdout.buffer.write(result.response.encode("utf-8", "backslashreplace") + b"\n")
-        sys.stdout.flush()
+    shown = json.dumps(_as_json(result)) if as_json else result.response
+    if shown is not None:
+        write_answer(shown, str(result.trajectory))
     if not result.confirmed:
         raising = "; --max-... sets the limits (rlm run --help)" if result.status == "limit" else ""
         best = "no answer" if result.response is None else "the answer above is unconfirmed"
-        Console(stderr=True, markup=False, highlight=False, soft_wrap=True).print(
+        standard_error(markup=False, highlight=False, soft_wrap=True).print(
             f"rlm: {best}: {result.reason}" + raising, style="yellow"
         )
 

@@ -17,6 +17,7 @@ from ..engine import engine
 from ..errors import UsageError
 from .ask import answer_options
 from .options import ANSWERED, FAILED, INTERRUPTED, LIMIT, settle
+from .terminal import standard_error
 
 if TYPE_CHECKING:
     from ..batch import Batch, Plan, Summary
@@ -72,7 +73,7 @@ def _batch(options: argparse.Namespace) -> int:
     plan = _plan(options)
     force = settle(options, *OWN)
     tasks = batch.read_tasks(options.tasks)
-    console = Console(stderr=True, quiet=options.quiet)
+    console = standard_error(quiet=options.quiet)
     session = batch.open_session(force, plan)
     with BatchScreen(console) as screen, _first_interrupt() as stopping:
         work = batch.run(tasks, options.output, session, plan, screen, stopping.append)

@@ -6,11 +6,10 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-
 from .. import origins
 from ..record import reading
 from .options import ANSWERED
+from .terminal import standard_error
 
 
 def add(commands: Any) -> None:
@@ -36,7 +35,7 @@ def _export(options: argparse.Namespace) -> int:
     text = export.page(read, origins.find(read))
     target = options.output or Path(f"{read.folder.resolve().name}.html")
     export.write(text, target, force=options.force)
-    Console(stderr=True).print(
+    standard_error().print(
         f"{target}: {len(text.encode()) / 1e6:,.1f} MB", style="dim", markup=False, soft_wrap=True
     )
     return ANSWERED

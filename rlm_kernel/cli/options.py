@@ -10,7 +10,7 @@ from ..settings import ENVIRONMENTS, MEANINGS, InForce, Layer, in_force
 
 ANSWERED, FAILED, USAGE, LIMIT, INTERRUPTED = 0, 1, 2, 3, 130
 """Exit statuses. The first also means: done, equal, good."""
-_PLACE_OPTIONS = {
+PLACE_OPTIONS = {
     "kernel": "NAME", "image": "NAME", "packages": "NAMES", "network": "MODE", "memory": "SIZE",
     "cpus": "N", "pids": "N", "tmpfs": "SIZE", "mounts": "PATHS", "children": "HOW",
     "app": "NAME", "transport": "HOW", "gpu": "NAME", "region": "NAME", "secrets": "NAMES",
@@ -20,7 +20,7 @@ _PLACE_OPTIONS = {
 
 def place_options(parser: argparse.ArgumentParser) -> None:
     """Where cells run, and what a sandbox is given."""
-    for name, metavar in _PLACE_OPTIONS.items():
+    for name, metavar in PLACE_OPTIONS.items():
         parser.add_argument(f"--{name}", metavar=metavar, help=MEANINGS[name.replace("-", "_")])
     parser.add_argument("--env", dest="environment", metavar="NAME", help=" or ".join(ENVIRONMENTS))
 

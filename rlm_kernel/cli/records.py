@@ -13,12 +13,15 @@ from rich.progress import track
 
 from .. import contexts, onward, replay
 from ..engine import engine
-from ..errors import RecordError
+from ..errors import RecordError, UsageError
 from ..record import listing, runtable, show
 from ..run import Kernels, kernels_of
 from .ask import answer_options, out_option
 from .going_on import OWN, go_on
-from .options import ANSWERED, FAILED, settle
+from .options import ANSWERED, FAILED, PLACE_OPTIONS, settle
+from .terminal import standard_error
+
+LIVE_ONLY = ("model", "sub_model", "base_url", "prompt", "out")
 
 
 def add(commands: Any) -> None:
@@ -88,7 +91,7 @@ def _show_many(options: argparse.Namespace) -> int:
     if not found:
         names = ", ".join(map(str, options.paths))
         raise RecordError(f"{names}: no run is there, nor {listing.MAX_LEVELS} folders below")
-    progress = Console(stderr=True)
+    progress = standard_error()
     read = track(
         map(listing.read, found), "reading", len(found),
         console=progress, transient=True, disable=not progress.is_terminal,
@@ -110,9 +113,10 @@ def _replay(options: argparse.Namespace) -> int:
 
     if options.live:
         return _replay_live(options)
+    _check_not_live(options)
     recorded = trajectory.load(options.path)
     source = None if options.context is None else contexts.from_path(options.context)
-    progress = Console(stderr=True, quiet=options.quiet)
+    progress = standard_error(quiet=options.quiet)
 
     def say(text: str) -> None:
         progress.print(text, style="dim", markup=False, highlight=False, soft_wrap=True)
@@ -132,7 +136,22 @@ def _replay(options: argparse.Namespace) -> int:
 def _kernels(options: argparse.Namespace) -> Kernels | None:
     """Where the user wants cells to run; None where nothing says so: where they ran."""
     force = settle(options, *OWN)
-    return kernels_of(force) if "environment" in force.origins else None
+    if "environment" in force.origins:
+        return kernels_of(force)
+    for name in PLACE_OPTIONS:
+        if getattr(options, name.replace("-", "_")) is not None:
+            raise UsageError(f"--{name}: name the place with --env too; else cells run as they ran")
+    return None
+
+
+def _check_not_live(options: argparse.Namespace) -> None:
+    """Raises ``UsageError`` for what would do nothing."""
+    for name, value in vars(options).items():
+        if value is not None and (name in LIVE_ONLY or name.startswith("max_")):
+            raise UsageError(
+                f"--{name.replace('_', '-')}: only with --live, a new run with an LM; a replay has "
+                "no LM and no limits, and leaves no run"
+            )
 
 
 def _replay_live(options: argparse.Namespace) -> int:

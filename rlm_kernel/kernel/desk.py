@@ -156,7 +156,11 @@ class Desk:
             for name, value in {**self.set, **question.settings}.items()
             if name not in NOT_ASKED
         }
-        found = await self._recorded(question, about, asked, repl)
+        mode = question.replay or self.replay
+        out = question.settings.get("out")
+        found = await self._recorded(
+            mode, about, recall.Wanted(question.text, None, asked), out, repl
+        )
         try:
             if found.folder is not None:
                 result = await self.session.recall(found.folder, about, question.text, readers)
@@ -200,10 +204,15 @@ class Desk:
         opening = continuing.opened(began, cells, note, lost=lost)
         await self._found(repl, "context")
         before = replace(began, opening=opening)
+        wanted = recall.Wanted(began.question, None, {}, before)
+        found = await self._recorded(self.replay, "context", wanted, None, repl)
         try:
-            result = await self.session.ask(
-                "context", began.question, readers, force=self.force(), before=before
-            )
+            if found.folder is not None:
+                result = await self.session.recall(found.folder, "context", began.question, readers)
+            else:
+                result = await self.session.ask(
+                    "context", began.question, readers, force=self.force(), before=before
+                )
         finally:
             self._leave()
         return self._took(result)
@@ -218,16 +227,14 @@ class Desk:
             raise ContextError(f"{error}; nor is there a file {variable!r}") from error
 
     async def _recorded(
-        self, question: Question, about: Source | str, asked: dict[str, Any], repl: Repl
+        self, mode: str, about: Source | str, wanted: recall.Wanted, out: Any, repl: Repl
     ) -> recall.Found:
-        """The recorded run that answers. Raises ``UsageError`` if none does and the LM may not be
-        asked."""
-        mode = question.replay or self.replay
+        """The recorded run that answers; the digest of the context is found here. Raises
+        ``UsageError`` if none does and the LM may not be asked."""
         if mode == "off":
             return recall.Found(None, "")
-        digest = await recall.digest_of(about, repl)
-        folders = [self.cwd / "rlm-runs", self.replay_folder, question.settings.get("out")]
-        wanted = recall.Wanted(question.text, digest, asked)
+        wanted = replace(wanted, context=await recall.digest_of(about, repl))
+        folders = [self.cwd / "rlm-runs", self.replay_folder, out]
         found = await asyncio.to_thread(recall.find, wanted, [f for f in folders if f])
         if found.folder is None and mode == "only":
             raise UsageError(found.sentence.strip())

@@ -53,6 +53,11 @@ def load(path: Path) -> Loaded:
 
 def _from_journal(path: Path) -> Loaded:
     record = journal.read(path)
+    if path.name != JOURNAL and not record.events:
+        raise RecordError(
+            f"{path}: this is no record of a run: name the run's folder, its {JOURNAL} or one of "
+            "its notebooks"
+        )
     tree = summarise(record.events)
     problems = [str(problem) for problem in record.problems]
     if not tree.nodes and tree.ended is None:

@@ -23,6 +23,8 @@ _LEAST = {
     "pids": 1,
     "sandbox_seconds": 10,
 }
+_SIZE = r"0*[1-9]\d*(\.\d+)?[kmg]?b?"
+_SIZES = ("memory", "tmpfs")
 _KEY_VARIABLES = {"RLM_API_KEY", "RLM_SUB_API_KEY", "OPENAI_API_KEY"}
 
 
@@ -104,6 +106,8 @@ def _check_range(name: str, value: Any, label: str) -> None:
         raise UsageError(f"{label}={value!r}: give a number above 0")
     elif name in _LEAST and not value >= _LEAST[name]:
         raise UsageError(f"{label}={value!r}: give a number of at least {_LEAST[name]}")
+    elif name in _SIZES and not re.fullmatch(_SIZE, value, re.IGNORECASE):
+        raise UsageError(f"{label}={value!r}: give a size, such as 512m or 2g")
     elif name == "pass_env":
         _check_passed(value, label)
     elif name == "mounts":

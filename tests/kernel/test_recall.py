@@ -127,3 +127,41 @@ def test_a_long_answer_comes_whole(lm: LM, tmp_path: Path) -> None:
         assert front.run("len(long)").result == "3000000"
         again = front.run("%%rlm long2 --replay only\nRepeat.")
         assert len(str(again.result)) == 3_000_000
+
+
+@pytest.fixture(scope="module")
+def continued(lm: LM, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The runs of a notebook whose question went on once; the second is the newest."""
+    folder = tmp_path_factory.mktemp("continued")
+    with running_kernel(folder, env=lm.environment) as kernel:
+        front = kernel.front()
+        front.run(SETTING)
+        lm.say(*TURNS, block("FINAL_VAR(f'{made} once more')"))
+        assert front.run(QUESTION).result == ANSWER
+        front.run("made += 1")
+        assert front.run("%rlm continue\nLook again").result == "14 once more"
+        assert len(runs(kernel)) == 2
+        return Path(shutil.copytree(kernel.cwd / "rlm-runs", folder / "kept"))
+
+
+def test_a_notebook_whose_question_went_on_is_answered_from_both_records(
+    continued: Path, tmp_path: Path
+) -> None:
+    with running_kernel(tmp_path, env=GONE) as kernel:
+        front = kernel.front()
+        front.run(f"%rlm replay only {continued}\n{SETTING}")
+        assert front.run(QUESTION).result == ANSWER
+        front.run("made += 1")
+        asked = front.run("%rlm continue\nLook again")
+        assert (asked.result, "from the record" in asked.shown) == ("14 once more", True)
+
+
+def test_a_question_that_goes_on_otherwise_is_not_answered_from_the_record(
+    continued: Path, tmp_path: Path
+) -> None:
+    with running_kernel(tmp_path, env=GONE) as kernel:
+        front = kernel.front()
+        front.run(f"%rlm replay only {continued}\n{SETTING}")
+        assert front.run(QUESTION).result == ANSWER
+        asked = front.run("%rlm continue\nLook elsewhere")
+        assert "was told something else by the human" in asked.error[1]
