@@ -215,3 +215,16 @@ async def test_an_error_before_the_run_reaches_the_reader_of_a_stream() -> None:
 def test_limits_are_those_given() -> None:
     with RLM(model=_always(), limits=Limits(turns=3)) as rlm:
         assert rlm.limits.turns == 3
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"limits": 5}, r"limits=5: give Limits\(\.\.\.\)"),
+        ({"tools": [len]}, "give a dict of names to functions"),
+        ({"env": "docker"}, "did you mean 'environment'"),
+    ],
+)
+def test_a_wrong_argument_is_named(wrong: dict[str, Any], said: str) -> None:
+    with pytest.raises(UsageError, match=said):
+        RLM(model=_always(block("FINAL_VAR(1)")), **wrong)

@@ -6,6 +6,7 @@ import dataclasses
 import json
 import re
 import runpy
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import pytest
 from rlm_kernel import RLM, Limits, cli
 from rlm_kernel.digests import RULES
 from rlm_kernel.kernel import grammar
+from rlm_kernel.provisioners.docker import DockerProvisioner
 from rlm_kernel.record import trajectory
 from rlm_kernel.replay import replay
 from rlm_kernel.settings import LIMIT_NAMES, Settings
@@ -85,6 +87,16 @@ def test_the_sample_of_tools_runs(tmp_path: Path) -> None:
     made = runpy.run_path(str(script), {"shop": _Shop(), "lm": lm, "out": tmp_path / "run"})
     with made["rlm"] as rlm:
         assert rlm.completion("The tea of").response == "[{'tea'}, 1.5, 'EUR']"
+
+
+def test_the_sample_of_a_kernelspec_names_a_provisioner_and_its_settings() -> None:
+    [sample] = [json.loads(text) for text in re.findall(r"```json\n(.*?)```", README, re.S)]
+    named = sample["metadata"]["kernel_provisioner"]
+    group = "jupyter_client.kernel_provisioners"
+    [entry] = entry_points(group=group, name=named["provisioner_name"])
+    assert entry.load() is DockerProvisioner
+    traits = {*DockerProvisioner.class_trait_names()}
+    assert {*named["config"], "base", "read_only", "runtime"} <= traits
 
 
 def test_the_sample_of_a_batch_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,6 +6,8 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from rich import filesize
+
 from .. import origins
 from ..record import reading
 from .options import ANSWERED
@@ -35,7 +37,6 @@ def _export(options: argparse.Namespace) -> int:
     text = export.page(read, origins.find(read))
     target = options.output or Path(f"{read.folder.resolve().name}.html")
     export.write(text, target, force=options.force)
-    standard_error().print(
-        f"{target}: {len(text.encode()) / 1e6:,.1f} MB", style="dim", markup=False, soft_wrap=True
-    )
+    size = filesize.decimal(len(text.encode()))
+    standard_error().print(f"{target}: {size}", style="dim", markup=False, soft_wrap=True)
     return ANSWERED

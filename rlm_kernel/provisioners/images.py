@@ -121,7 +121,8 @@ def _pull(client: Any, image: str, progress: Progress) -> str:
     progress(f"pulling the image {image}")
     doing = (
         f"the image {image} is not on this machine and cannot be pulled (`docker pull {image}`"
-        " tries again; the setting `image` or `base` names another)"
+        " tries again; the setting `image` names one to use as it is, the provisioner's `base` one"
+        " to build on)"
     )
     docker = import_module("docker")
     tag = None if ":" in image.rpartition("/")[2] or "@" in image else "latest"

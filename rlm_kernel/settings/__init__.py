@@ -113,6 +113,8 @@ def in_force(
 
     Raises ``UsageError`` for an unknown name (with the nearest right one) or a wrong value.
     """
+    if limits is not None and not isinstance(limits, Limits):
+        raise UsageError(f"limits={limits!r}: give Limits(...), for example Limits(cost=0.50)")
     environ = os.environ if environ is None else environ
     arguments = {name: value for name, value in (given or {}).items() if value is not None}
     values: dict[str, Any] = {}
@@ -134,7 +136,8 @@ def _fill(
     """Take from a layer what no stronger one has set."""
     for name, value in layer.values.items():
         if name not in MEANINGS:
-            raise UsageError(f"unknown setting {name!r}{did_you_mean(name, MEANINGS)}")
+            meant = did_you_mean({"env": "environment"}.get(name, name), MEANINGS)
+            raise UsageError(f"unknown setting {name!r}{meant}")
         if name not in values and name not in without:
             values[name] = checked(name, value, layer.label(name))
             origins[name] = layer.source(name)

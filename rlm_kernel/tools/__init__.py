@@ -32,6 +32,8 @@ class Tools:
     """
 
     def __init__(self, tools: Mapping[str, object] | None = None) -> None:
+        if tools is not None and not isinstance(tools, Mapping):
+            raise UsageError(f"tools={tools!r:.80}: give a dict of names to functions and values")
         given = dict(tools or {})
         for name in given:
             _check_name(name)
