@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from harness import LM, Front, block, running_kernel
+from harness import LM, Front, RunningKernel, block, running_kernel
 from records import runs
 
 GONE = {"RLM_BASE_URL": "http://127.0.0.1:9/v1", "RLM_RETRIES": "0", "RLM_MODEL": "fake-model"}
@@ -20,15 +21,22 @@ SETTING = "mine = 10\ncontext = 'abc'"
 QUESTION = "%%rlm found\nWhat is it?"
 
 
-@pytest.fixture(scope="module")
-def recorded(lm: LM, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run's folder, outside of any notebook's."""
-    folder = tmp_path_factory.mktemp("recorded")
+@contextmanager
+def asked_once(lm: LM, folder: Path) -> Iterator[tuple[RunningKernel, Front]]:
+    """A kernel in which the question was asked and answered."""
     with running_kernel(folder, env=lm.environment) as kernel:
         front = kernel.front()
         front.run(SETTING)
         lm.say(*TURNS)
         assert front.run(QUESTION).result == ANSWER
+        yield kernel, front
+
+
+@pytest.fixture(scope="module")
+def recorded(lm: LM, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run's folder, outside of any notebook's."""
+    folder = tmp_path_factory.mktemp("recorded")
+    with asked_once(lm, folder) as (kernel, _):
         [run] = runs(kernel)
     return run
 
@@ -133,12 +141,9 @@ def test_a_long_answer_comes_whole(lm: LM, tmp_path: Path) -> None:
 def continued(lm: LM, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The runs of a notebook whose question went on once; the second is the newest."""
     folder = tmp_path_factory.mktemp("continued")
-    with running_kernel(folder, env=lm.environment) as kernel:
-        front = kernel.front()
-        front.run(SETTING)
-        lm.say(*TURNS, block("FINAL_VAR(f'{made} once more')"))
-        assert front.run(QUESTION).result == ANSWER
+    with asked_once(lm, folder) as (kernel, front):
         front.run("made += 1")
+        lm.say(block("FINAL_VAR(f'{made} once more')"))
         assert front.run("%rlm continue\nLook again").result == "14 once more"
         assert len(runs(kernel)) == 2
         return Path(shutil.copytree(kernel.cwd / "rlm-runs", folder / "kept"))
