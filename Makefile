@@ -25,7 +25,7 @@ demo: $(STAMP)
 # which the slow folders come first: so both workers end at about the same time.
 test: $(STAMP)
 	$(if $(filter 1,$(RLM_SETUP)),$(BIN)/python -m tests.setup)
-	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --max-worker-restart 0
 
 bench: $(STAMP)
 	$(BIN)/python -m tests.bench

@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import settings
 from setup import NEEDS, required
+from workers import Workers
 
 settings.register_profile("shared", deadline=None)  # the machine may be busy
 settings.load_profile("shared")
@@ -15,6 +16,8 @@ def anyio_backend() -> str:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "needs(name): skipped, or failed, where `name` is missing")
+    if not hasattr(config, "workerinput"):
+        config.pluginmanager.register(Workers())
     required()  # a wrong name stops the run before its first test
 
 

@@ -22,8 +22,8 @@ NO_ENGINE = "unix:///no/such/docker.sock"
 
 @pytest.fixture
 def needy(tmp_path: Path) -> Path:
-    (tmp_path / "conftest.py").write_text((HERE / "conftest.py").read_text())
-    (tmp_path / "setup.py").write_text((HERE / "setup.py").read_text())
+    for name in ("conftest.py", "setup.py", "workers.py"):
+        (tmp_path / name).write_text((HERE / name).read_text())
     (tmp_path / "test_needy.py").write_text(NEEDY)
     return tmp_path
 
