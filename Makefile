@@ -9,7 +9,7 @@ ENV ?=
 # RLM_SETUP=1 lets `make test` install what is no Python package: Chromium and a Docker engine.
 RLM_SETUP ?=
 
-.PHONY: demo test bench lint clean
+.PHONY: demo test bench chaos lint clean
 
 $(STAMP): pyproject.toml .constraints.txt $(wildcard kernelspec/*)
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -29,6 +29,10 @@ test: $(STAMP)
 
 bench: $(STAMP)
 	$(BIN)/python -m tests.bench
+
+# Runs that are struck by faults: COUNT of them, in the environment ENV, by SEED. Needs root.
+chaos: $(STAMP)
+	$(BIN)/python -m tests.faults --chaos $(or $(COUNT),24) $(or $(ENV),local) $(SEED)
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

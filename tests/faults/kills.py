@@ -128,10 +128,10 @@ def kill(after_s: float, where: Where) -> Killed:
             began = time.monotonic()
         left += sorted(more)
         folder = base / "work" / "run"
-        return Killed(after_s, look(folder), _shown(folder), gone_s, left)
+        return Killed(after_s, look(folder), shown(folder), gone_s, left)
 
 
-def _shown(folder: Path) -> int | None:
+def shown(folder: Path) -> int | None:
     if not (folder / "journal.jsonl").exists():
         return None
     words = [sys.executable, "-m", "rlm_kernel", "show", str(folder)]

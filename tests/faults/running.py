@@ -29,8 +29,9 @@ KEY = "sk-canary-5b1e7c0f9a"
 """Every run is given this key, and none may show it."""
 WAIT_S = 90
 END = "```python\nprint(len(context))\nFINAL_VAR(len(context))\n```"
-_OURS = re.compile(r'Traceback \(most recent call last\):\n\s+File "')
-"""A traceback of our own process; that of a cell, in the progress, looks otherwise."""
+OURS = re.compile(r'Traceback \(most recent call last\):\n\s+File "[^<]')
+"""A traceback of our own process; that of a cell, in the progress, looks otherwise, and a program
+that a cell started with -c begins in ``<string>``."""
 
 To = Literal["human", "LM", "code"]
 Sub = Said | Callable[[str], Said]
@@ -137,7 +138,7 @@ class Seen:
         case, found = self.case, []
         if self.status != case.status:
             found.append(f"exit status {self.status}, not {case.status}")
-        if _OURS.search(self.stderr):
+        if OURS.search(self.stderr):
             found.append("a traceback of ours")
         if case.phrase not in self.message:
             found.append(f"the message {self.message!r} does not say {case.phrase!r}")
@@ -246,7 +247,7 @@ def run(case: Case) -> Seen:
         folder = base / "work" / "run"
         texts = {"standard output": stdout, "standard error": stderr}
         shown = [name for name, text in texts.items() if KEY in text]
-        shown += [path.name for path in _files(folder) if KEY.encode() in path.read_bytes()]
+        shown += [path.name for path in files(folder) if KEY.encode() in path.read_bytes()]
         return Seen(
             case, status, stdout, stderr, endpoint.log, folder, left, seconds, shown, look(folder)
         )
@@ -271,5 +272,6 @@ def _finished(
     return status, texts[0], texts[1]
 
 
-def _files(folder: Path) -> list[Path]:
+def files(folder: Path) -> list[Path]:
+    """The files of a run, but for very large ones."""
     return [path for path in folder.rglob("*") if path.is_file() and path.stat().st_size < 1 << 24]
