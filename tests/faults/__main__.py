@@ -1,5 +1,5 @@
 """``python -m tests.faults [--kill [COUNT [ENVIRONMENT]]] [--resume [COUNT]]
-[--batch [COUNT [FOLDER TO KEEP]]] [WORDS OF CASES]``."""
+[--batch [COUNT [FOLDER TO KEEP]]] [--hostile [COUNT [NUMBERS OF TASKS]]] [WORDS OF CASES]``."""
 
 from __future__ import annotations
 
@@ -22,4 +22,8 @@ if __name__ == "__main__":
         from . import batches
 
         sys.exit(0 if batches.write(int(words[1]) if words[1:] else 200, *words[2:3]) else 1)
+    if words[:1] == ["--hostile"]:
+        from . import hostile
+
+        sys.exit(0 if hostile.write(int(words[1]) if words[1:] else 20, *words[2:]) else 1)
     sys.exit(0 if table.write(" ".join(words)) else 1)
