@@ -3,8 +3,9 @@
 It serves one node's kernel over a unix socket in the node's folder (or TCP with a token where
 there are none). What a request means is decided by the ``Answerer`` it is given, so that
 recursion, replay and tests are other answerers and not other brokers. Everything that comes in is
-untrusted: frames are bounded, the token is compared in constant time, a malformed request ends its
-connection.
+untrusted: ``frames`` bounds what it takes, the token is compared in constant time, a malformed
+request ends its connection, and where there are too many, the one that has been silent longest
+gives way.
 """
 
 from __future__ import annotations
@@ -15,25 +16,31 @@ import logging
 import secrets
 import socket
 import sys
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from . import guest
+from .frames import Ended, Frames, Payload, Refused, TooLarge, Wire, read_greeting
 
 log = logging.getLogger(__name__)
-MAX_PAYLOAD = 1 << 32
-TOKEN_FRAME = 1024
+MAX_CONNECTIONS = 64
+BACKLOG = 256
+HELLO_S = 10.0
+"""So long a connection has to show its token."""
+ACCEPT_S = 1.0
+"""After a lack of descriptors, whose end the system does not tell."""
 
 
 @dataclass(frozen=True)
 class Request:
-    """One call from a cell. ``header`` is what the guest wrote, unchecked beyond being a dict."""
+    """One call from a cell. ``header`` is what the guest wrote, unchecked beyond being a dict.
+    The payload lasts until the call is answered."""
 
     header: dict[str, Any]
-    payload: bytes
+    payload: Payload = field(default_factory=Payload)
 
     @property
     def op(self) -> str:
@@ -42,6 +49,10 @@ class Request:
 
 class Answerer(Protocol):
     """Decides what a call from a cell gets."""
+
+    def takes(self, header: dict[str, Any]) -> int:
+        """Return how many bytes of payload a call may bring. Must not raise."""
+        ...
 
     async def answer(self, request: Request) -> dict[str, Any]:
         """The reply: ``{"value": ...}`` or ``{"error": {"type", "message", ...}}``.
@@ -59,88 +70,166 @@ class Address:
     token: str
 
 
-async def _read_frame(
-    reader: asyncio.StreamReader, max_header: int, max_payload: int
-) -> tuple[dict[str, Any], bytes]:
-    head, extra = guest.HEADER.unpack(await reader.readexactly(guest.HEADER.size))
-    if head > max_header or extra > max_payload:
-        raise ValueError(f"a frame of {head} + {extra} bytes")
-    header = guest.unpack_header(await reader.readexactly(head))
-    if not isinstance(header, dict):
-        raise ValueError("the header is no object")
-    return header, await reader.readexactly(extra)
+class _Connection:
+    """A token, then one request after another."""
 
+    def __init__(self, node: _Node, sock: socket.socket) -> None:
+        self._node = node
+        self._wire = Wire(sock, self._heard)
+        self.answering = False
+        self._heard()
 
-class _Session:
-    """One connection: a token, then one request after another."""
+    def _heard(self) -> None:
+        self.heard = time.monotonic()
 
-    def __init__(self, token: str, answerer: Answerer) -> None:
-        self._token = token
-        self._answerer = answerer
-
-    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def serve(self) -> None:
         try:
-            hello, _ = await _read_frame(reader, TOKEN_FRAME, 0)
-            if not hmac.compare_digest(str(hello.get("token")).encode(), self._token.encode()):
-                log.warning("a connection with a wrong token was refused")
-                return
+            await self._greet()
             while True:
-                header, payload = await _read_frame(reader, guest.MAX_HEADER, MAX_PAYLOAD)
-                reply = await self._answer_or_cancel(Request(header, payload), reader)
-                if reply is None:
-                    return
-                writer.write(guest.pack(reply))
-                await writer.drain()
-        except (asyncio.IncompleteReadError, ConnectionError):
+                await self._serve_one()
+        except (Ended, ConnectionError):
             return  # the cell hung up or its kernel ended
+        except TimeoutError:
+            self._node.complain("a call came too slowly, or its answer was not taken")
         except (ValueError, RecursionError) as error:
-            log.warning("a malformed request was refused: %s", error)
-        finally:
-            writer.close()
+            self._node.complain(f"a malformed request was refused: {error}")
 
-    async def _answer_or_cancel(
-        self, request: Request, reader: asyncio.StreamReader
-    ) -> dict[str, Any] | None:
-        """The reply, or None when the caller hung up first."""
-        answering = asyncio.ensure_future(self._answerer.answer(request))
-        hangup = asyncio.ensure_future(reader.read(1))
+    def close(self) -> None:
+        self._wire.close()
+
+    async def _greet(self) -> None:
+        async with asyncio.timeout(HELLO_S):
+            hello = await read_greeting(self._wire)
+        if not hmac.compare_digest(str(hello.get("token")).encode(), self._node.token.encode()):
+            raise ValueError("a wrong token")
+
+    async def _serve_one(self) -> None:
+        try:
+            async with self._node.frames.next(self._wire) as (header, payload):
+                self.answering = True
+                reply = await self._answer_or_cancel(Request(header, payload))
+        except Refused as refused:
+            reply = _refusal(str(refused))
+        except TooLarge as error:
+            await self._wire.send(_refusal(str(error)))
+            raise
+        await self._wire.send(reply)
+        self.answering = False
+
+    async def _answer_or_cancel(self, request: Request) -> dict[str, Any]:
+        """The reply. Raises ``Ended`` when the caller hung up first."""
+        answering = asyncio.ensure_future(self._node.answerer.answer(request))
+        hangup = asyncio.ensure_future(self._wire.hung_up())
         try:
             await asyncio.wait({answering, hangup}, return_when=asyncio.FIRST_COMPLETED)
-            return answering.result() if answering.done() else None
+            if answering.done():
+                return answering.result()
+            raise Ended
         finally:
             for task in (answering, hangup):
                 task.cancel()
             await asyncio.gather(answering, hangup, return_exceptions=True)
 
 
+def _refusal(message: str) -> dict[str, Any]:
+    return {"error": {"type": "CallRefused", "message": message}}
+
+
+class _Node:
+    """The connections of one node, ``MAX_CONNECTIONS`` at a time; others wait."""
+
+    def __init__(self, folder: Path, answerer: Answerer, listener: socket.socket) -> None:
+        self.token = secrets.token_urlsafe(24)
+        self.answerer = answerer
+        self.frames = Frames(folder, answerer.takes)
+        self._listener = listener
+        self._loop = asyncio.get_running_loop()
+        self._connections: dict[asyncio.Task[None], _Connection] = {}
+        self._next: socket.socket | None = None
+        self._complained = False
+        self._listen()
+
+    def complain(self, what: str) -> None:
+        """Log what a guest did wrong, the first time: it may do so a million times."""
+        if not self._complained:
+            self._complained = True
+            log.warning("calls of a kernel were refused; of more nothing is said: %s", what)
+
+    def _listen(self) -> None:
+        if self._listener.fileno() >= 0:
+            self._loop.add_reader(self._listener, self._accept)
+
+    def _accept(self) -> None:
+        # Not asyncio's own server: without descriptors it logs a hundred tracebacks a second.
+        try:
+            sock, _ = self._listener.accept()
+        except (BlockingIOError, ConnectionAbortedError):
+            return
+        except OSError as error:
+            self.complain(f"no connection can be taken: {error.strerror}")
+            self._loop.remove_reader(self._listener)
+            self._loop.call_later(ACCEPT_S, self._listen)
+            return
+        if len(self._connections) < MAX_CONNECTIONS:
+            self._serve(sock)
+            return
+        self._next = sock
+        self._loop.remove_reader(self._listener)
+        self._silence_one()
+
+    def _serve(self, sock: socket.socket) -> None:
+        connection = _Connection(self, sock)
+        task = asyncio.ensure_future(connection.serve())
+        self._connections[task] = connection
+        task.add_done_callback(self._over)
+
+    def _over(self, task: asyncio.Task[None]) -> None:
+        self._connections.pop(task).close()
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("a fault of rlm_kernel ended a connection", exc_info=error)
+        sock, self._next = self._next, None
+        if sock is not None:
+            self._serve(sock)
+            self._listen()
+
+    def _silence_one(self) -> None:
+        """End the connection that nothing has come from for longest, unless all wait for us."""
+        silent = [(c.heard, task) for task, c in self._connections.items() if not c.answering]
+        if silent:
+            min(silent, key=lambda item: item[0])[1].cancel()
+
+    async def close(self) -> None:
+        self._loop.remove_reader(self._listener)
+        self._listener.close()
+        if self._next is not None:
+            self._next.close()
+            self._next = None
+        tasks = list(self._connections)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _listen(folder: Path) -> tuple[socket.socket, str | tuple[str, int]]:
+    where: str | tuple[str, int]
+    if sys.platform != "win32" and hasattr(socket, "AF_UNIX"):
+        listener, where = socket.socket(socket.AF_UNIX), str(folder / "broker.sock")
+        listener.bind(where)
+        Path(where).chmod(0o600)
+    else:
+        listener = socket.create_server(("127.0.0.1", 0))
+        where = ("127.0.0.1", listener.getsockname()[1])
+    listener.listen(BACKLOG)
+    listener.setblocking(False)
+    return listener, where
+
+
 @asynccontextmanager
 async def serve(folder: Path, answerer: Answerer) -> AsyncIterator[Address]:
     """Serve one node's calls until the body ends; then its token is worth nothing."""
-    token = secrets.token_urlsafe(24)
-    session = _Session(token, answerer)
-    tasks: set[asyncio.Task[None]] = set()
-
-    # Not a coroutine: asyncio's own task for one logs a traceback when it is cancelled.
-    def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.ensure_future(session.serve(reader, writer))
-        tasks.add(task)
-        task.add_done_callback(tasks.discard)
-
-    limit = 1 << 22
-    where: str | tuple[str, int]
-    if sys.platform != "win32" and hasattr(socket, "AF_UNIX"):
-        path = folder / "broker.sock"
-        server = await asyncio.start_unix_server(connected, path, limit=limit)
-        path.chmod(0o600)
-        where = str(path)
-    else:
-        server = await asyncio.start_server(connected, "127.0.0.1", 0, limit=limit)
-        where = ("127.0.0.1", server.sockets[0].getsockname()[1])
+    listener, where = _listen(folder)
+    node = _Node(folder, answerer, listener)
     try:
-        yield Address(where, token)
+        yield Address(where, node.token)
     finally:
-        server.close()
-        for task in list(tasks):
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        await server.wait_closed()
+        await node.close()

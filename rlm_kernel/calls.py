@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import time
 from collections import Counter, defaultdict
 from collections.abc import Awaitable, Callable, Iterable
@@ -13,12 +12,13 @@ from . import prompts
 from .errors import CallRefused, LimitReached, LMError
 from .events import CallEnded, CallStarted, Usage
 from .evidence import Shared
+from .frames import Payload
 from .prelude import Numbers
 from .protocol import Call, Slot, identity, refusal, slot_of
 from .record.blobs import in_folder
 from .run import CallMeter, Run, inlined
 
-Child = Callable[[str, int, str, str | None, tuple[str, bytes]], Awaitable[str]]
+Child = Callable[[str, int, str, str | None, tuple[str, Payload]], Awaitable[str]]
 """Starts a child: node, call, question, model asked for, context; returns its answer.
 Raises ``LMError`` where it ended without one."""
 
@@ -168,7 +168,7 @@ class LiveCalls:
         call, question = place.call, place.call.prompts[place.index]
         if not call.given[place.index]:
             return await self._complete(call, question, asked)
-        text = inlined(*call.contexts[place.index])
+        text = inlined(*call.contexts[place.index], self._run.prompt_chars)
         prompt = "" if text is None else prompts.inlined(question, text)
         if text is None or len(prompt) > self._run.prompt_chars:
             raise CallRefused(
@@ -181,8 +181,7 @@ class LiveCalls:
     async def _ask_child(self, place: _Place, asked: _Asked) -> Slot:
         call = place.call
         question, context = call.prompts[place.index], call.contexts[place.index]
-        digest = hashlib.sha256(context[1]).hexdigest()
-        begun = self._run.earlier.begun(self._node, question, digest)
+        begun = self._run.earlier.begun(self._node, question, context[1].sha256)
         asked.child = child = begun or f"{self._node}.{next(self._numbers.children)}"
         asked.model = self._run.model(call.model, self._run.root).name
         async with self._run.place(self._depth + 1):

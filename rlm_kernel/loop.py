@@ -30,6 +30,7 @@ from .events import (
 )
 from .evidence import Evidence
 from .execution import Written, execute
+from .frames import Payload
 from .history import Message
 from .limits import Rent
 from .lm.client import Reply
@@ -121,13 +122,14 @@ async def solve_child(
     call: int,
     question: str,
     model: str | None,
-    context: tuple[str, bytes],
+    context: tuple[str, Payload],
 ) -> str:
     """``calls.Child`` for the calls of ``parent``, once run, parent and its depth are given: a node
     of its own, one deeper."""
+    source = await asyncio.to_thread(run.from_guest, *context, f"context of {child}")
     task = Task(
         question=question,
-        source=run.from_guest(*context, f"context of {child}"),
+        source=source,
         node=child,
         parent=parent,
         call=call,

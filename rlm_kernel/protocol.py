@@ -5,7 +5,6 @@ What comes from a guest is untrusted; ``check`` makes a ``Call`` of it or refuse
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -13,20 +12,21 @@ from . import broker
 from .digests import call_key
 from .errors import CallRefused
 from .events import CallEnded
+from .frames import Payload
 
 MAX_NOTICE = 2000
 
 
 @dataclass(frozen=True)
 class Call:
-    """A call from a cell, checked. ``contexts`` are kind and bytes for each child's context;
-    ``given`` says which of them were written and not taken from the prompt."""
+    """A call from a cell, checked. ``contexts`` are kind and bytes for each child's context, which
+    last as long as the call; ``given`` says which were written and not taken from the prompt."""
 
     op: str
     cell: int
     prompts: list[str]
     model: str | None
-    contexts: list[tuple[str, bytes]] = field(default_factory=list)
+    contexts: list[tuple[str, Payload]] = field(default_factory=list)
     given: list[bool] = field(default_factory=list)
     tool: str = ""
     arguments: dict[str, Any] = field(default_factory=dict)
@@ -66,7 +66,7 @@ def identity(call: Call) -> str:
     """The key of a call: what was written, so that replay finds it again."""
     if call.op == "tool":
         return call_key("tool", [call.tool, call.arguments])
-    contexts = [[kind, hashlib.sha256(data).hexdigest()] for kind, data in call.contexts]
+    contexts = [[kind, data.sha256] for kind, data in call.contexts]
     return call_key(call.op, [call.prompts, call.model, contexts])
 
 
@@ -107,16 +107,16 @@ def check(request: broker.Request) -> Call | None:
     return Call(request.op, cell, prompts, model, contexts, [bool(g) for g in given])
 
 
-def _contexts(sizes: object, payload: bytes) -> list[tuple[str, bytes]] | None:
+def _contexts(sizes: object, payload: Payload) -> list[tuple[str, Payload]] | None:
     """Cut the payload into the children's contexts, as the header says."""
     found, position = [], 0
     for item in sizes if isinstance(sizes, list) else []:
         kind, size = (item.get("kind"), item.get("size")) if isinstance(item, dict) else (None, 0)
         if kind not in ("text", "bytes", "json", "pickle") or not isinstance(size, int):
             return None
-        if not 0 <= size <= len(payload) - position:
+        if not 0 <= size <= payload.size - position:
             return None
-        found.append((kind, payload[position : position + size]))
+        found.append((kind, payload.part(position, size)))
         position += size
     return found
 

@@ -52,7 +52,10 @@ SHELL, CONTROL, STDIN, IOPUB = range(1, 5)
 CHANNELS = {SHELL: "shell", CONTROL: "control", STDIN: "stdin", IOPUB: "iopub"}
 FIRST_FREE = 16
 """Lanes from here on are opened one after another: even ones inside, odd ones on the host."""
-MAX_STREAMS = 512
+MAX_STREAMS = 72
+"""Connections to the broker: a few more than it serves, so that silent ones can give way there."""
+MAX_URGENT = 10_000
+"""Small frames that wait for the other end to read; one that reads leaves a handful."""
 MAX_PARTS = 1 << 16
 STALL_MS = 5
 PORTS = {"shell": 1, "iopub": 2, "stdin": 3, "control": 4, "hb": 5}
@@ -252,6 +255,8 @@ class Outbox:
         return bool(self._urgent or self._waiting)
 
     def send(self, kind: int, lane: int, payload: Bytes = b"") -> None:
+        if len(self._urgent) >= MAX_URGENT:
+            raise PipeError(f"{MAX_URGENT:,} frames wait for the other end, which does not read")
         self._urgent.append(pack(kind, lane, payload))
 
     def order(self, **fields: Any) -> None:
@@ -291,6 +296,8 @@ class Outbox:
 
 class Channel:
     """A lane and what it leads to. Its methods are called by its ``End``, on one thread."""
+
+    to_broker = False
 
     def __init__(self, end: End, lane: Lane) -> None:
         self.end = end
@@ -376,6 +383,8 @@ class Messages(Channel):
 
 class Stream(Channel):
     """One connection to the broker: bytes from and to a unix socket."""
+
+    to_broker = True
 
     def __init__(self, end: End, lane: Lane, sock: socket.socket) -> None:
         super().__init__(end, lane)
@@ -475,7 +484,7 @@ class End:
     # lanes
     def add(self, channel: Channel) -> None:
         self._channels[channel.lane.number] = channel
-        if isinstance(channel, Stream):
+        if channel.to_broker:
             self.streams.add(channel.lane.number)
 
     def behind(self, number: int) -> Channel | None:
@@ -704,6 +713,17 @@ class Files(Channel):
                 os.unlink(self._temporary)
 
 
+class Caller(Stream):
+    """A connection of a cell's. Once the broker has hung up, and all that it said is passed on,
+    what the cell holds in its hand leads nowhere: it must not count as a connection."""
+
+    def _after(self) -> None:
+        if self._peer_ended and not self._waiting:
+            self.end.reset(self.lane)
+        else:
+            super()._after()
+
+
 class KernelProcess:
     """The kernel: its process, its private folder and the end of what it wrote."""
 
@@ -884,7 +904,7 @@ class Relay(End):
             while len(self.streams) < MAX_STREAMS:
                 connection, _ = self._listener.accept()
                 lane = self.new_lane(0, STREAM_WINDOW)
-                self.add(Stream(self, lane, connection))
+                self.add(Caller(self, lane, connection))
             self.watch(self._listener, 0)  # until one of them ends
 
     def drop(self, lane: Lane) -> bool:

@@ -20,6 +20,7 @@ from .clock import Clock
 from .contexts import Source
 from .errors import CallRefused, KernelDied, LimitReached
 from .events import CellStatus, ContextInfo, Output
+from .frames import MAX_PAYLOAD
 from .inner import Executed, Kernel, Message, OnMessage
 from .limits import Rate
 from .outputs import Collector
@@ -354,6 +355,15 @@ class Repl:
         )
 
     # calls
+    def takes(self, header: dict[str, Any]) -> int:
+        """As in ``broker.Answerer``: children's contexts while their cell runs, and the copy of a
+        variable that was asked for."""
+        if header.get("op") in ("rlm_query", "rlm_query_batched"):
+            mine = self._running is not None and header.get("cell") == self._runs
+            return MAX_PAYLOAD if mine else 0
+        copies = header.get("op") == "context" and self._room is not None
+        return self._live.takes() if copies else 0
+
     async def answer(self, request: broker.Request) -> dict[str, Any]:
         """The broker's ``Answerer``."""
         if request.op in ("context", "find"):
@@ -363,7 +373,7 @@ class Repl:
         if request.op == "ran":
             cell = request.header.get("cell")
             if self._running is not None and cell == self._runs:
-                self._reports[self._running] = request.header
+                self._reports.setdefault(self._running, request.header)  # a later one is forged
             return {"value": None}
         call = check(request)
         if call is None:

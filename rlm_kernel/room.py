@@ -38,6 +38,14 @@ class Setup:
     cell_seconds: float = 120.0
 
 
+@dataclass(frozen=True)
+class _Told:
+    """What the guest said of a context or a variable, with a copy of its value if it sent one."""
+
+    header: dict[str, Any]
+    copy: bytes
+
+
 class Room:
     """Made by ``open_room``. Its methods run code of ours in the kernel, between two cells.
 
@@ -49,12 +57,16 @@ class Room:
         self._place = place
         self.sandbox = place.sandbox
         self.rate = place.rate
-        self._told: asyncio.Future[broker.Request] | None = None
+        self._told: asyncio.Future[_Told] | None = None
+
+    def takes(self) -> int:
+        """The most bytes of a copy that the guest may send: of a variable that it was asked for."""
+        return guest.SNAPSHOT_BYTES if self._told is not None and not self._told.done() else 0
 
     def told(self, request: broker.Request) -> None:
         """Take what the guest tells of a context or a variable."""
         if self._told is not None and not self._told.done():
-            self._told.set_result(request)
+            self._told.set_result(_Told(request.header, request.payload.read()))
 
     async def boot(self, address: broker.Address, setup: Setup) -> None:
         """Load the guest, which defines the REPL globals. Raises ``UsageError`` where a tool
@@ -120,7 +132,7 @@ class Room:
         path = await self._place.put(f"value-{name}", data)
         return {**source.spec(), "remove": self._place.carries and source.kind != "folder"}, path
 
-    async def _ask(self, call: str) -> broker.Request:
+    async def _ask(self, call: str) -> _Told:
         """What the guest tells when this call of its module is made."""
         self._told = asyncio.get_running_loop().create_future()
         await self._run(f"__import__('rlm_guest').{call}", "the context")
@@ -163,18 +175,17 @@ async def open_room(setup: Setup, answerer: broker.Answerer) -> AsyncIterator[Ro
         yield room
 
 
-def _copied(report: broker.Request, name: str) -> Source | None:
+def _copied(report: _Told, name: str) -> Source | None:
     """The copy of a variable's value, as the guest sent it with its report."""
     kind = report.header.get("kind")
     if kind not in ("text", "bytes", "json", "pickle"):
         return None
-    digest = hashlib.sha256(report.payload).hexdigest()
     return Source(
         kind=kind,
         path=None,
-        data=report.payload,
-        sha256=digest,
-        size=len(report.payload),
+        data=report.copy,
+        sha256=hashlib.sha256(report.copy).hexdigest(),
+        size=len(report.copy),
         name=name,
     )
 

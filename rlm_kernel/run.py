@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Any, Protocol
 
 from .contexts import Source
 from .events import Event, Usage
+from .frames import Payload
 from .history import Message
 from .limits import Budget, Ledger, Limits
 from .lm.client import Meter, Reply, Sampling
@@ -186,13 +186,19 @@ class Run:
         if (text := small_text(source)) is not None:
             return source, text
         data = source.data if source.data is not None else _bytes_at(source)
-        path = self.folder / "blobs" / source.sha256
+        path = self._blob(source.sha256, [data])
+        return (source if source.data is None else replace(source, path=path, data=None)), None
+
+    def _blob(self, sha256: str, pieces: Iterable[bytes]) -> Path:
+        """Where the bytes are in the run's folder from now on."""
+        path = self.folder / "blobs" / sha256
         if not path.exists():
             path.parent.mkdir(mode=0o700, exist_ok=True)
             part = path.with_name(f"{path.name}.{os.getpid()}.part")
-            part.write_bytes(data)
+            with part.open("wb") as file:
+                file.writelines(pieces)
             part.replace(path)
-        return (source if source.data is None else replace(source, path=path, data=None)), None
+        return path
 
     def recorded(self, spec: dict[str, Any], text: str | None) -> dict[str, Any]:
         """The spec as the record keeps it: with the text where it is small, and without a path
@@ -203,22 +209,26 @@ class Run:
         inside = path is not None and Path(path).is_relative_to(self.folder)
         return {**spec, "path": None} if inside else spec
 
-    @staticmethod
-    def from_guest(kind: str, data: bytes, name: str) -> Source:
-        """The source for a child's context as the guest sent it."""
+    def from_guest(self, kind: str, sent: Payload, name: str) -> Source:
+        """The source for a child's context as the guest sent it; a large one is in the run's
+        folder, where it outlives the call. Blocks."""
+        path = None if sent.path is None else self._blob(sent.sha256, sent.chunks())
         return Source(
             kind=kind,  # type: ignore[arg-type]
-            path=None,
-            data=data,
-            sha256=hashlib.sha256(data).hexdigest(),
-            size=len(data),
+            path=path,
+            data=sent.read() if path is None else None,
+            sha256=sent.sha256,
+            size=sent.size,
             name=name,
         )
 
 
-def inlined(kind: str, data: bytes) -> str | None:
-    """A child's context as text for a plain prompt; None where it has no text."""
-    return data.decode("utf-8", "surrogatepass") if kind in ("text", "json") else None
+def inlined(kind: str, sent: Payload, most_chars: int) -> str | None:
+    """A child's context as text for a plain prompt; None where it has no text, or more than any
+    prompt of so many characters holds."""
+    if kind not in ("text", "json") or sent.size > 4 * most_chars:
+        return None
+    return sent.read().decode("utf-8", "surrogatepass")
 
 
 def small_text(source: Source) -> str | None:

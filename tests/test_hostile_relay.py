@@ -25,11 +25,14 @@ class Scripted:
         for data in said:
             self._said.put(data)
         self.written = b""
+        self.reading = threading.Event()
+        self.reading.set()
 
     def read(self) -> bytes:
         return self._said.get()
 
     def write(self, data: bytes) -> None:
+        self.reading.wait(WAIT_S)
         self.written += data
 
     def say(self, data: bytes) -> None:
@@ -104,6 +107,43 @@ def test_too_many_calls_at_once_end_the_pipe(tmp_path: Path) -> None:
         assert carrier.exited.result(WAIT_S) is None
         assert "too many" in carrier.reason
         carrier.close()
+
+
+def test_too_many_calls_that_the_broker_has_no_room_for_end_the_pipe(tmp_path: Path) -> None:
+    carrier, pipe = scripted(tmp_path)
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(tmp_path / "b"))
+        listener.listen(1)
+        carrier.serve_broker(str(tmp_path / "b"))
+        for number in range(relay.FIRST_FREE, relay.FIRST_FREE + 2 * relay.MAX_STREAMS + 2, 2):
+            pipe.say(opened(number))
+        assert carrier.exited.result(WAIT_S) is None
+        assert "too many" in carrier.reason
+        carrier.close()
+
+
+def test_a_million_calls_whose_refusals_are_not_read_end_the_pipe(tmp_path: Path) -> None:
+    carrier, pipe = scripted(tmp_path)
+    pipe.reading.clear()
+    for first in range(relay.FIRST_FREE, relay.FIRST_FREE + 2_000_000, 20_000):
+        pipe.say(b"".join(opened(number) for number in range(first, first + 20_000, 2)))
+    assert carrier.exited.result(WAIT_S) is None
+    assert "does not read" in carrier.reason
+    pipe.reading.set()
+    carrier.close()
+
+
+def test_a_broker_that_is_gone_is_one_line_in_the_log(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    carrier, pipe = scripted(tmp_path)
+    carrier.serve_broker(str(tmp_path / "gone"))
+    for number in range(relay.FIRST_FREE, relay.FIRST_FREE + 200, 2):
+        pipe.say(opened(number))
+    pipe.say(order(do="exit", code=0))
+    assert carrier.exited.result(WAIT_S) == 0
+    assert len(caplog.records) == 1
+    carrier.close()
 
 
 def test_a_file_that_was_changed_inside_is_noticed(tmp_path: Path) -> None:

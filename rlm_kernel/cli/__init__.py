@@ -6,6 +6,7 @@ import argparse
 from collections.abc import Callable, Sequence
 
 from .. import __version__
+from ..descriptors import allow_many
 from ..errors import RLMError, UsageError
 from ..privacy import hide_from_children
 from . import ask, batch, comparing, export, going_on, machine, records, why
@@ -16,6 +17,7 @@ from .terminal import standard_error
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns its exit status."""
     hide_from_children()
+    allow_many()
     options = _parser().parse_args(arguments)
     work: Callable[[argparse.Namespace], int] = options.work
     errors = standard_error()

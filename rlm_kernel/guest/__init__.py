@@ -21,12 +21,14 @@ from .seeds import Seeds
 from .threads import cell_now, current_cell, mark_threads
 from .tools import define, findable
 from .values import Folder, dump, load, plain, snapshot
-from .wire import HEADER, MAX_HEADER, Line, pack, unpack_header
+from .wire import HEADER, MAX_HEADER, MAX_PAYLOAD, Line, pack, unpack_header
 from .writers import Writers, lose_no_output
 
 __all__ = [
     "HEADER",
     "MAX_HEADER",
+    "MAX_PAYLOAD",
+    "SNAPSHOT_BYTES",
     "CallRefused",
     "FailedReply",
     "Folder",

@@ -7,26 +7,35 @@ request at a time; closing it cancels the request.
 
 import asyncio
 import collections
+import contextlib
 import json
 import os
 import socket
 import struct
 import threading
+import weakref
 
 from .errors import CallRefused
 
 HEADER = struct.Struct(">IQ")
-MAX_HEADER = 1 << 30
+MAX_HEADER = 1 << 25
+MAX_PAYLOAD = 1 << 28
+REFUSED = (BrokenPipeError, ConnectionResetError)
+"""The host takes no more of a call; its reply, which can still be read, says why."""
 
 
 def pack(header: dict, payload: bytes = b"") -> bytes:
-    """A frame; see the module's docstring. Raises ``CallRefused`` if the header is too large."""
+    """A frame; see the module's docstring. Raises ``CallRefused`` if it is too large."""
     data = json.dumps(header, ensure_ascii=False).encode("utf-8", "surrogatepass")
-    if len(data) > MAX_HEADER:
-        raise CallRefused(
-            "one call may carry %s bytes, this one has %s: make several calls"
-            % (format(MAX_HEADER, ","), format(len(data), ","))
-        )
+    for size, most, what in (
+        (len(data), MAX_HEADER, "bytes"),
+        (len(payload), MAX_PAYLOAD, "bytes of contexts"),
+    ):
+        if size > most:
+            raise CallRefused(
+                "one call may carry %s %s, this one has %s: make several calls"
+                % (format(most, ","), what, format(size, ","))
+            )
     return HEADER.pack(len(data), len(payload)) + data + payload
 
 
@@ -37,16 +46,20 @@ def unpack_header(data: bytes) -> object:
 class Line:
     """Connections to the broker: one a request in flight, kept for the next.
 
-    A forked process makes its own, or two processes would read each other's replies. At most
-    ``LIMIT`` calls are on the wire; more wait here, so that threads cannot exhaust descriptors.
+    A forked process makes its own, or two processes would read each other's replies, and keeps
+    none. At most ``LIMIT`` calls are on the wire by threads, and as many by tasks of an event loop;
+    more wait here, as the host serves few connections at a time.
     """
 
-    LIMIT = 256
+    LIMIT = 60
+    KEPT = 8
 
     def __init__(self, address, token):
         self._address = address
         self._token = token
+        self._home = os.getpid()
         self._pid = None
+        self._loops: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()
         self._reset()
 
     def _reset(self):
@@ -69,30 +82,54 @@ class Line:
         """Send a request and wait for its reply. Any exception on the way cancels it."""
         self._reset()
         with self._places:
+            sock = self._kept() or self._connect()
             try:
-                sock = self._idle.pop()
-            except IndexError:
-                sock = self._connect()
-            try:
-                sock.sendall(pack(header, payload))
+                with contextlib.suppress(*REFUSED):
+                    sock.sendall(pack(header, payload))
                 size, extra = HEADER.unpack(_read(sock, HEADER.size))
                 reply = unpack_header(_read(sock, size))
                 _read(sock, extra)
             except BaseException:
                 sock.close()
                 raise
-            self._idle.append(sock)
+            if self._pid == self._home and len(self._idle) < self.KEPT:
+                self._idle.append(sock)
+            else:
+                sock.close()
         return reply
+
+    def _kept(self):
+        """A connection that is there still; the host may have ended one that was silent."""
+        with contextlib.suppress(IndexError):
+            while True:
+                sock = self._idle.pop()
+                try:
+                    sock.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+                except BlockingIOError:
+                    return sock
+                except OSError:
+                    pass  # as if it had ended
+                sock.close()
+        return None
 
     async def ask_aio(self, header, payload=b""):
         """The same for code on the kernel's event loop; cancelling the task cancels the request."""
+        loop = asyncio.get_running_loop()
+        places = self._loops.get(loop)
+        if places is None:
+            places = self._loops[loop] = asyncio.Semaphore(self.LIMIT)
+        async with places:
+            return await self._ask_aio(header, payload)
+
+    async def _ask_aio(self, header, payload):
         if isinstance(self._address, str):
             reader, writer = await asyncio.open_unix_connection(self._address)
         else:
             reader, writer = await asyncio.open_connection(*self._address)
         try:
             writer.write(pack({"token": self._token}) + pack(header, payload))
-            await writer.drain()
+            with contextlib.suppress(*REFUSED):
+                await writer.drain()
             size, extra = HEADER.unpack(await reader.readexactly(HEADER.size))
             reply = unpack_header(await reader.readexactly(size))
             await reader.readexactly(extra)

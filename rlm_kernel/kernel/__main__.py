@@ -6,6 +6,7 @@ from typing import Any
 
 from ipykernel.kernelapp import IPKernelApp
 
+from ..descriptors import allow_many
 from ..privacy import hide_from_children
 from .outer import RLMKernel
 
@@ -30,6 +31,7 @@ class RLMKernelApp(IPKernelApp):
 
 def main() -> None:
     hide_from_children()
+    allow_many()
     # No streams of ours are sent to the front end, and their threads made a shutdown take 2.6 s.
     RLMKernelApp.launch_instance(
         kernel_class=RLMKernel, outstream_class=None, capture_fd_output=False

@@ -38,7 +38,10 @@ GREETING = re.compile(r"^NOTE: When using the `ipython kernel`.*?--existing \S+\
 class Dialing(relay.Channel):
     """A connection from inside while the broker's backlog is full; turns into a ``Stream``."""
 
-    def __init__(self, end: relay.End, lane: relay.Lane, path: str) -> None:
+    to_broker = True
+    end: HostEnd
+
+    def __init__(self, end: HostEnd, lane: relay.Lane, path: str) -> None:
         super().__init__(end, lane)
         self._path = path
         self._early: list[bytes] = []
@@ -51,18 +54,18 @@ class Dialing(relay.Channel):
         self._ended = True
 
     def retry(self) -> None:
+        self.end.stalled.discard(self)
         try:
             sock = _dial(self._path)
         except BlockingIOError:
             self.end.stalled.add(self)
         except OSError as error:
-            log.warning("the broker at %s cannot be reached: %s", self._path, error)
+            self.end.complain(f"the broker at {self._path} cannot be reached: {error}")
             self.end.reset(self.lane)
         else:
             self._become(relay.Stream(self.end, self.lane, sock))
 
     def _become(self, stream: relay.Stream) -> None:
-        self.end.stalled.discard(self)
         self.end.add(stream)
         if self._early:
             stream.receive(b"".join(self._early))
@@ -99,6 +102,7 @@ class HostEnd(relay.End):
         self._on_over = on_over
         self._broker: str | None = None
         self._stopped = False
+        self._complained = False
         self._greeted = False
         self._tasks: queue.SimpleQueue[Callable[[HostEnd], None]] = queue.SimpleQueue()
         self._came: deque[bytes] = deque()
@@ -253,6 +257,12 @@ class HostEnd(relay.End):
     def _beat(self, flags: int) -> None:
         with suppress(zmq.Again):
             self._heartbeat.send(self._heartbeat.recv(zmq.NOBLOCK), zmq.NOBLOCK)
+
+    def complain(self, what: str) -> None:
+        """Log what goes wrong with connections from inside, the first time."""
+        if not self._complained:
+            self._complained = True
+            log.warning("%s", what)
 
     # what others ask for
     def serve_broker(self, path: str) -> None:

@@ -218,7 +218,7 @@ async def test_children_get_their_own_context_of_any_type(kernel: Bench) -> None
         "rlm_query('text?', 'a\\r\\n\\ud800'); rlm_query('bytes?', b'\\x00\\xff');"
         "rlm_query('list?', [1, 'two']); rlm_query('tuple?', (1, 2)); rlm_query('none?')"
     )
-    contexts = [call.contexts[0] for call in kernel.calls.seen]
+    contexts = [(kind, sent.read()) for call in kernel.calls.seen for kind, sent in call.contexts]
     assert contexts[0] == ("text", "a\r\n\ud800".encode("utf-8", "surrogatepass"))
     assert contexts[1] == ("bytes", b"\x00\xff")
     assert contexts[2] == ("json", b'[1, "two"]')
@@ -231,7 +231,10 @@ async def test_a_batch_of_children_gets_each_its_context(kernel: Bench) -> None:
     said = await kernel.said("rlm_query_batched(['p', 'q'], ['one', None], model='m')")
     assert said == "['<p>', '<q>']"
     [call] = kernel.calls.seen
-    assert call.contexts == [("text", b"one"), ("text", b"q")]
+    assert [(kind, sent.read()) for kind, sent in call.contexts] == [
+        ("text", b"one"),
+        ("text", b"q"),
+    ]
     assert (call.given, call.model) == ([True, False], "m")
 
 

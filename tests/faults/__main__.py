@@ -1,30 +1,46 @@
 """``python -m tests.faults [--kill [COUNT [ENVIRONMENT]]] [--resume [COUNT]]
-[--batch [COUNT [FOLDER TO KEEP]]] [--chaos [COUNT [ENVIRONMENT [SEED [STROKE]]]]]
-[WORDS OF CASES]``."""
+[--batch [COUNT [FOLDER TO KEEP]]] [--hostile [COUNT [NUMBERS OF TASKS]]]
+[--chaos [COUNT [ENVIRONMENT [SEED [STROKE]]]]] [WORDS OF CASES]``."""
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 
-from . import kills, table
+from . import batches, chaos, hostile, kills, resumes, table
+
+
+def _kill(count: int = 20, *where: str) -> bool:
+    return kills.write(count, kills.Where(*where))
+
+
+def _chaos(count: int = 24, where: str = "local", seed: str = "", *stroke: str) -> bool:
+    return chaos.write(count, kills.Where(where), int(seed) if seed else None, " ".join(stroke))
+
+
+def _resume(count: int = 20) -> bool:
+    return resumes.write(count)
+
+
+def _batch(count: int = 200, *keep: str) -> bool:
+    return batches.write(count, *keep)
+
+
+def _hostile(count: int = 20, *tasks: str) -> bool:
+    return hostile.write(count, *tasks)
+
+
+PROGRAMS: dict[str, Callable[..., bool]] = {
+    "--kill": _kill,
+    "--resume": _resume,
+    "--batch": _batch,
+    "--hostile": _hostile,
+    "--chaos": _chaos,
+}
 
 if __name__ == "__main__":
     words = sys.argv[1:]
-    if words[:1] == ["--kill"]:
-        where = kills.Where(*words[2:3])
-        sys.exit(0 if kills.write(int(words[1]) if words[1:] else 20, where) else 1)
-    if words[:1] == ["--resume"]:
-        from . import resumes
-
-        sys.exit(0 if resumes.write(int(words[1]) if words[1:] else 20) else 1)
-    if words[:1] == ["--batch"]:
-        from . import batches
-
-        sys.exit(0 if batches.write(int(words[1]) if words[1:] else 200, *words[2:3]) else 1)
-    if words[:1] == ["--chaos"]:
-        from . import chaos
-
-        count, seed = int(words[1]) if words[1:] else 54, int(words[3]) if words[3:] else None
-        where = kills.Where(*words[2:3])
-        sys.exit(0 if chaos.write(count, where, seed, " ".join(words[4:])) else 1)
-    sys.exit(0 if table.write(" ".join(words)) else 1)
+    program = PROGRAMS.get(words[0]) if words else None
+    if program is None:
+        sys.exit(0 if table.write(" ".join(words)) else 1)
+    sys.exit(0 if program(*map(int, words[1:2]), *words[2:]) else 1)
