@@ -16,7 +16,7 @@ ROWS = {
     "filter": {"filters"},
     "alone": {"guest", "relay", "gateway", "watchdog", "engine", "versions", "clock", "privacy"},
     "pure": {"digests", "limits", "cells"},
-    "pure, of those": {"outputs", "prompts", "prelude"},
+    "pure, of those": {"outputs", "prompts", "prelude", "thoughts"},
     "pure, of outputs": {"provenance", "evidence"},
     "pure, of these": {"history", "settings", "past"},
     "effects": {
