@@ -13,6 +13,7 @@ from .errors import CallRefused, LimitReached, LMError
 from .events import CallEnded, CallStarted, Usage
 from .evidence import Shared
 from .frames import Payload
+from .lm.attempts import cut_short
 from .prelude import Numbers
 from .protocol import Call, Slot, identity, refusal, slot_of
 from .record.blobs import in_folder
@@ -47,6 +48,8 @@ class LiveCalls:
         self._seen: Counter[tuple[int, str]] = Counter()
         self.failed: Counter[int] = Counter()
         self.made: Counter[int] = Counter()
+        self.cut: Counter[int] = Counter()
+        """By cell, the replies that a provider cut short."""
         self.shared: defaultdict[int, Shared] = defaultdict(Shared)
         self.last_error = ""
 
@@ -81,6 +84,7 @@ class LiveCalls:
             self._run.emit(replace(event, usage=Usage()))
             if event.op != "tool":
                 self._book(call.cell, slot_of(event))
+                self.cut[call.cell] += cut_short(event.finish)
                 self.made[call.cell] += 1
 
     def _book(self, cell: int, slot: Slot) -> None:
@@ -145,6 +149,8 @@ class LiveCalls:
                 child=asked.child,
                 started=started,
                 seconds=seconds,
+                finish=asked.finish,
+                thoughts=asked.thoughts,
             )
         )
 
@@ -157,10 +163,16 @@ class LiveCalls:
     async def _complete(self, call: Call, prompt: str, asked: _Asked) -> Slot:
         model = self._run.model(call.model, self._run.sub)
         asked.model = model.name
-        reply = await model.client.complete(
+        whole = await model.client.complete(
             model.name, [prompts.message("user", prompt)], asked.meter, sampling=model.sampling
         )
-        asked.model = reply.model
+        reply = whole.spoken()
+        asked.model, asked.finish, asked.thoughts = reply.model, reply.finish, reply.thoughts
+        if reply.only_thought:
+            cut = ", and was cut off before its end" if reply.cut_short else ""
+            text = f"{reply.model!r} replied with thoughts and no answer{cut}"
+            raise LMError(text, cause="empty", attempts=1)
+        self.cut[call.cell] += reply.cut_short
         return {"value": reply.text}
 
     async def _ask_inlined(self, place: _Place, asked: _Asked) -> Slot:
@@ -195,6 +207,8 @@ class _Asked:
     meter: CallMeter
     model: str | None = None
     child: str | None = None
+    finish: str | None = None
+    thoughts: str = ""
 
 
 _Ask = Callable[[_Place, _Asked], Awaitable[Slot]]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import replace
 
-from . import cells, history, prompts
+from . import cells, history, prompts, thoughts
 from .errors import LMError, RecordError
 from .events import Prompted, Replied, ReplyDelta, Usage
 from .history import Message
@@ -50,7 +50,7 @@ class Dialogue:
         where the record has none and nobody is to be asked."""
         if turn in self._past.replies:
             reply = self._recalled(turn, news)
-            self._messages.append(prompts.message("assistant", reply.text))
+            self._remember(reply)
             return reply
         if not self._run.earlier.asks(self._node):
             raise RecordError(
@@ -67,9 +67,14 @@ class Dialogue:
                 raise
             self._prompted(turn, self._messages, True)
             reply = await self._stream(turn, self._messages)
-        self._messages.append(prompts.message("assistant", reply.text))
+        self._remember(reply)
         self._temperature = None
         return reply
+
+    def _remember(self, reply: Reply) -> None:
+        """Add a reply to the history; its thoughts stay out of it."""
+        text = prompts.ONLY_THOUGHT if reply.only_thought else reply.text
+        self._messages.append(prompts.message("assistant", text))
 
     def _recalled(self, turn: int, news: list[Message]) -> Reply:
         """The record's reply, to what the LM was told then; to the ``news`` where that is not
@@ -84,7 +89,14 @@ class Dialogue:
                 self._messages = before + prompted.messages
         replied = replace(self._past.replies[turn], usage=Usage())
         self._run.emit(replied)
-        return Reply(replied.text, replied.model, replied.finish, Usage(), replied.seconds)
+        return Reply(
+            replied.text,
+            replied.model,
+            replied.finish,
+            Usage(),
+            replied.seconds,
+            replied.thoughts,
+        )
 
     def _compact(self, share: float, names: list[str]) -> bool:
         if history.tokens(self._messages) <= self._model.window * share:
@@ -114,8 +126,9 @@ class Dialogue:
                 sampling=sampling,
                 on_delta=lambda text: run.emit(ReplyDelta(node, turn, text)),
                 on_restart=lambda: run.emit(ReplyDelta(node, turn, "\f")),
-                cut=cells.end_of_first_block if run.style.stop_after_block else None,
+                cut=_end_of_first_block if run.style.stop_after_block else None,
             )
+            reply = reply.spoken()
         finally:  # a reply that failed was paid for too
             run.emit(
                 Replied(
@@ -127,6 +140,11 @@ class Dialogue:
                     meter.usage,
                     time.monotonic() - started,
                     time.time(),
+                    reply.thoughts,
                 )
             )
         return reply
+
+
+def _end_of_first_block(text: str) -> int | None:
+    return cells.end_of_first_block(thoughts.masked(text))

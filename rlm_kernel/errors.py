@@ -47,11 +47,14 @@ class LMError(RLMError):
         "server",  # 5xx after the last retry
         "cut",  # the stream ended before the reply did
         "garbage",  # the body was not a chat completion
+        "endless",  # the reply went on beyond all bounds of time or size
+        "proxy",  # the proxy on the way did not pass the request on
+        "redirect",  # the endpoint refers to another host, which is not followed
         "empty",  # a choice with no text
         "refusal",  # the model refused, or a content filter did
         "child",  # a child node ended without an answer
     )
-    PASSING = ("unreachable", "timeout", "rate_limit", "server", "cut")
+    PASSING = ("unreachable", "timeout", "rate_limit", "server", "cut", "proxy")
 
     def __init__(
         self, message: str, *, cause: str, attempts: int = 0, status: int | None = None

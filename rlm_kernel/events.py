@@ -131,7 +131,8 @@ class ReplyDelta:
 @dataclass(frozen=True)
 class Replied:
     """One reply of the node's LM, whole. ``finish`` is the endpoint's finish reason, or
-    ``"cut"`` where we stopped reading after the first block."""
+    ``"cut"`` where we stopped reading after the first block. ``thoughts`` are no part of the
+    ``text``: nothing of them is run, or sent to the LM again."""
 
     kind: ClassVar[str] = "replied"
     node: str
@@ -142,6 +143,7 @@ class Replied:
     usage: Usage
     seconds: float
     time: float
+    thoughts: str = ""
 
 
 @dataclass(frozen=True)
@@ -210,7 +212,8 @@ class CallEnded:
     as asked for (``asked``, None if unset). ``occurrence`` counts equal keys in one cell, from 0.
     ``child`` is the node that answered an ``rlm_query``. Exactly one of ``reply`` and ``error``
     is set; ``error`` has ``type`` and ``message``. ``usage`` is this call's own: a child's usage
-    is in the child's records.
+    is in the child's records. ``finish`` and ``thoughts`` are those of a sub-LM's reply, as in
+    ``Replied``.
     """
 
     kind: ClassVar[str] = "call_ended"
@@ -231,6 +234,8 @@ class CallEnded:
     child: str | None
     started: float
     seconds: float
+    finish: str | None = None
+    thoughts: str = ""
 
 
 @dataclass(frozen=True)

@@ -291,18 +291,20 @@ class Node:
     async def _run_cells(self, repl: Repl, turn: int, reply: Reply) -> tuple[list[Ran], list[str]]:
         """Run the reply's cells up to the first that fails or answers; and what to say of those
         that were not run."""
-        sources = cells.sources(reply.text)
+        sources = cells.sources(reply.text, cut_short=reply.cut_short)
         notes = [prompts.MORE_CELLS.format(most=cells.MAX_CELLS)]
         notes = notes if len(sources) > cells.MAX_CELLS else []
+        if reply.cut_short:
+            notes.append(prompts.CUT_REPLY.format(finish=reply.finish))
         sources = sources[: cells.MAX_CELLS]
         leave = self._past.leave
         if leave is not None and turn == leave.turn:
             return await self._run_until(repl, leave, sources), notes
         if not sources:
-            return [], [prompts.NO_CODE]
+            return [], notes or [prompts.THOUGHTS_ALONE if reply.only_thought else prompts.NO_CODE]
         if len(sources) == 1 and sources[0] == self._last[0] and not self._last[1]:
             self._dialogue.vary()
-            return [], [prompts.REPEATED]
+            return [], [*notes, prompts.REPEATED]
         rans: list[Ran] = []
         for source in sources:
             ran = await self._run_cell(repl, turn, source)
@@ -347,6 +349,8 @@ class Node:
         if failed := self._calls.failed[cell]:
             count, error = self._calls.made[cell], self._calls.last_error
             notices.append(prompts.FAILED_CALLS.format(failed=failed, count=count, error=error))
+        if cut := self._calls.cut[cell]:
+            notices.append(prompts.CUT_CALLS.format(cut=cut, count=self._calls.made[cell]))
         if ran.status == "timeout":
             notices.append(prompts.TIMEOUT.format(seconds=self.run.limits.cell_seconds))
         if ran.restarted is not None:

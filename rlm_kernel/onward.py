@@ -120,7 +120,7 @@ def _place(event: Event) -> tuple[Any, ...]:
 
 def _unanswered(event: Event) -> bool:
     """Whether it is a request for a reply that failed: another one comes in its turn."""
-    return isinstance(event, Replied) and not event.text and event.finish is None
+    return isinstance(event, Replied) and not (event.text or event.thoughts or event.finish)
 
 
 def resume(folder: Path) -> Onward:

@@ -170,7 +170,7 @@ def _take(past: Past, event: Event) -> None:
             past.calls.setdefault(place, {})[event.index] = event
         case Prompted():
             past.prompts.setdefault(event.turn, []).append(event)
-        case Replied() if event.text or event.finish is not None:
+        case Replied() if event.text or event.thoughts or event.finish is not None:
             past.replies[event.turn] = event
 
 

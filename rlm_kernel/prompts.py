@@ -119,6 +119,16 @@ NO_CODE = (
     "Your reply held no Python block, so nothing ran. Write the next step as a block that begins "
     "with ```python and ends with ```. If you know the answer, call FINAL_VAR(answer) in one."
 )
+THOUGHTS_ALONE = (
+    "Your reply held thoughts and nothing else. They are not run. Think less, and write the next "
+    "step behind your thoughts, as a block that begins with ```python and ends with ```."
+)
+ONLY_THOUGHT = "(nothing but thoughts)"
+"""Stands for a reply without a text in the history, since endpoints refuse empty messages."""
+CUT_REPLY = (
+    "Your reply was cut off before its end (finish reason {finish!r}). A block that was not "
+    "finished was not run. Write less in one reply: a short block now, the rest in later turns."
+)
 REPEATED = (
     "This is the cell you wrote before, unchanged; it was not run again. Its output is above. "
     "Do something else: change the approach, look at a part of `context` with print, or finish "
@@ -170,6 +180,10 @@ DIED = (
 )
 TIMEOUT = "The cell was stopped after {seconds:g} seconds of running. Do less in one cell."
 FAILED_CALLS = "{failed} of {count} sub-LM calls of this cell failed: {error}"
+CUT_CALLS = (
+    "{cut} of {count} sub-LM replies of this cell were cut off before their end, at the greatest "
+    "length or by a filter: what they gave is not whole. Ask for less in one prompt."
+)
 COMPACTED = (
     "Earlier turns were left out here because they no longer fit. The kernel still holds these "
     "variables: {names}.\nWhat was done, in short:\n{digest}"

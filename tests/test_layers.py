@@ -27,7 +27,7 @@ ROWS = {
     },
     "frames": {"frames"},
     "pure": {"digests", "limits", "cells"},
-    "pure, of those": {"outputs", "prompts", "prelude"},
+    "pure, of those": {"outputs", "prompts", "prelude", "thoughts"},
     "pure, of outputs": {"provenance", "evidence"},
     "pure, of these": {"history", "settings", "past"},
     "effects": {

@@ -141,6 +141,10 @@ class _Story:
         text = without_blocks(event.text, [cell.source for cell in self._ran.get(event.turn, [])])
         if text:
             self._parts.append(texts.prose(text))
+        if event.thoughts:
+            title = f"Thoughts · {len(event.thoughts):,} characters"
+            thought = texts.folded(event.thoughts)
+            self._parts.append(h("details", h("summary", title), thought, class_="context"))
 
     def _cell(self, event: CellRan) -> Html:
         calls = self._calls.pop(event.cell, [])

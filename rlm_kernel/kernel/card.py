@@ -21,7 +21,7 @@ from ..outputs import cut, text_of
 from ..record.figures import counted, duration
 from ..record.markdown import code, fenced, literal, one_line, printable, quote, shorten
 from ..record.metadata import page
-from ..record.prose import without_blocks
+from ..record.prose import thoughts, without_blocks
 from ..record.subcalls import MAX_ROWS, sub_calls
 from .prose import amounts, inside, words
 
@@ -98,7 +98,7 @@ def turn_bundle(turn: Turn, link: Link) -> Bundle:
     title = amounts(html.escape(turn.title, quote=False))
     status = turn.status if turn.status == "ok" else f"<b>{turn.status}</b>"
     facts = [f"Turn {turn.replied.turn}", title, _calls(turn), duration(turn.seconds), status]
-    body = [_said(turn.prose), *_children(turn, link)]
+    body = [_said(turn.prose), thoughts(turn.replied.thoughts), *_children(turn, link)]
     shown = rich(turn)
     for cell in turn.cells:
         body += _cell(turn, cell, shown, link)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .. import cells
+from .. import cells, thoughts
 from ..events import (
     CallEnded,
     CallStarted,
@@ -27,6 +27,7 @@ PROSE_LINES = 6
 OUTPUT_LINES = 15
 LINE_CHARS = 300
 KEPT_CHARS = 30_000
+HEAD_CHARS = 1_000
 OUTPUT_CHARS = 4_000
 CHILDREN = 8
 
@@ -76,7 +77,7 @@ class Live:
     def _write(self, text: str) -> None:
         self._doing = "writing"
         # A form feed says that the reply begins anew.
-        self._reply = "" if text == "\f" else (self._reply + text)[-KEPT_CHARS:]
+        self._reply = "" if text == "\f" else _shorter(self._reply + text)
 
     def _put_out(self, event: OutputMade) -> None:
         output = event.output
@@ -105,10 +106,12 @@ class Live:
 
     def _written(self) -> list[str]:
         """The reply as far as it is written: its newest block, or the prose before it."""
-        blocks = cells.blocks(self._reply)
+        said = thoughts.split(self._reply)
+        blocks = cells.blocks(said.text)
         if blocks:
             return [_code(blocks[-1].source)]
-        return [quote(_tail(self._reply, PROSE_LINES))] if self._reply.strip() else []
+        shown = said.text if said.text.strip() else said.thoughts
+        return [quote(_tail(shown, PROSE_LINES))] if shown.strip() else []
 
     def _below(self) -> list[str]:
         shown = list(self._children.items())[:CHILDREN]
@@ -117,6 +120,12 @@ class Live:
         if more:
             lines.append(f"- and {more:,} more children")
         return ["\n".join(lines)] if lines else []
+
+
+def _shorter(reply: str) -> str:
+    """With its beginning, which tells whether what is written now is a thought."""
+    over = len(reply) - KEPT_CHARS
+    return reply if over <= 0 else reply[:HEAD_CHARS] + reply[HEAD_CHARS + over :]
 
 
 def _code(source: str) -> str:

@@ -7,16 +7,25 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol, TypeAlias
 
+from .. import thoughts
 from ..errors import LMError
 from ..events import Usage
 from . import chat
 from .chat import Failure
+from .usage import Reported
 
 ASSUMED_OUTPUT_TOKENS = 512
+"""Of a reply before it comes; a longer one is held by as much again, and again."""
+MAX_REPLY_CHARS = 1_000_000
+"""Of a reply, its thoughts included: twice the longest that models of today write."""
+CUT_SHORT = ("length", "max_tokens", "model_length", "content_filter")
+"""Finish reasons of a reply that was cut by the provider. What there is of it counts."""
+FAILED = ("error", "network_error", "insufficient_system_resource", "abort")
+"""Finish reasons that say that the provider failed. What there is of the reply does not count."""
 CHARS_A_TOKEN = 4
 SAID_CHARS = 300
 MODELS_SHOWN = 5
@@ -32,6 +41,11 @@ class Meter(Protocol):
 
     def book(self, usage: Usage) -> None:
         """Add what one HTTP request really used."""
+
+
+def cut_short(finish: str | None) -> bool:
+    """Return whether a finish reason says that the provider cut the reply before its end."""
+    return (finish or "").lower() in CUT_SHORT
 
 
 @dataclass(frozen=True)
@@ -50,29 +64,56 @@ class Sampling:
 @dataclass(frozen=True)
 class Reply:
     """A usable reply. ``usage`` and ``seconds`` are of the whole call, failed tries included;
-    ``finish`` is the endpoint's finish reason, or "cut" where we stopped reading."""
+    ``finish`` is the endpoint's finish reason, or "cut" where we stopped reading. ``thoughts`` are
+    those that came apart from the text."""
 
     text: str
     model: str
     finish: str | None
     usage: Usage
     seconds: float
+    thoughts: str = ""
+
+    @property
+    def cut_short(self) -> bool:
+        """Whether the provider cut it before its end."""
+        return cut_short(self.finish)
+
+    @property
+    def only_thought(self) -> bool:
+        return bool(self.thoughts) and not self.text.strip()
+
+    def spoken(self) -> Reply:
+        """The reply whose text is what it says; what that thinks is added to its thoughts."""
+        said = thoughts.split(self.text)
+        thought = "\n\n".join(filter(None, [self.thoughts, said.thoughts]))
+        return replace(self, text=said.text, thoughts=thought)
 
 
 @dataclass
 class Attempt:
     """One HTTP request and what came of it. ``charged`` is false where no work was done for it;
-    without ``reported`` the usage of one that was charged can only be estimated."""
+    without ``reported`` the usage of one that was charged can only be estimated. ``held`` are the
+    reservations for it, ``room`` the output tokens that they are for."""
 
     text: str = ""
+    thoughts: str = ""
     refusal: str = ""
     finish: str | None = None
     model: str | None = None
-    reported: chat.Reported | None = None
+    reported: Reported | None = None
     charged: bool = True
+    held: ExitStack = field(default_factory=ExitStack)
+    room: int = 0
+
+    @property
+    def written(self) -> int:
+        """The characters that came so far, thoughts included."""
+        return len(self.text) + len(self.thoughts)
 
     def take(self, piece: chat.Piece) -> None:
         """Note all but the text. Usage may come cumulatively: the last one seen counts."""
+        self.thoughts += piece.thoughts
         self.refusal += piece.refusal
         self.finish = piece.finish or self.finish
         self.model = piece.model or self.model
@@ -80,6 +121,9 @@ class Attempt:
 
     def check(self) -> None:
         """Raise ``Failure`` if the reply has ended without a text that could be used."""
+        if (self.finish or "").lower() in FAILED:
+            raise Failure("cut", f"its finish reason is {self.finish!r}", again=True)
+        self.check_size()
         if self.text:
             return
         if self.refusal or self.finish == "content_filter":
@@ -87,6 +131,11 @@ class Attempt:
         if self.finish == "length":
             raise Failure("empty", "max_tokens was used up before any text: raise it")
         raise Failure("empty", again=True)
+
+    def check_size(self) -> None:
+        """Raise ``Failure`` if the reply has grown beyond what any is."""
+        if self.written > MAX_REPLY_CHARS:
+            raise Failure("endless", f"more than {MAX_REPLY_CHARS:,} characters")
 
 
 @dataclass
@@ -110,10 +159,26 @@ class Call:
     def body(self) -> dict[str, Any]:
         return {"model": self.model, "messages": self.messages, **self.sampling.fields()}
 
-    def reserve(self) -> AbstractContextManager[object]:
-        """Hold the estimate of one request. Raises ``LimitReached``."""
-        output = self.sampling.max_tokens or ASSUMED_OUTPUT_TOKENS
-        most = Usage(input_tokens=self._input_tokens, output_tokens=output)
+    def begin(self, held: ExitStack) -> Attempt:
+        """One more try, with the estimate of it held. Raises ``LimitReached``."""
+        room = self.sampling.max_tokens or ASSUMED_OUTPUT_TOKENS
+        held.enter_context(self._reserve(self._input_tokens, room))
+        self.attempts += 1
+        return Attempt(held=held, room=room)
+
+    def keep_up(self, this: Attempt) -> None:
+        """Hold as much as has come of a reply already. Raises ``LimitReached``, and ``Failure``
+        where it is beyond all bounds."""
+        this.check_size()
+        told = this.reported.output_tokens if this.reported else None
+        while max(this.written // CHARS_A_TOKEN, told or 0) > this.room:
+            # In steps that grow: a usage that is reported may leap.
+            step = max(ASSUMED_OUTPUT_TOKENS, this.room // 8)
+            this.held.enter_context(self._reserve(0, step))
+            this.room += step
+
+    def _reserve(self, read: int, written: int) -> AbstractContextManager[object]:
+        most = Usage(input_tokens=read, output_tokens=written)
         cost = self.price(self.model, most) if self.price else None
         return self.meter.reserve(most.tokens, cost or 0.0)
 
@@ -127,7 +192,7 @@ class Call:
         told = attempt.reported
         if told is None and not attempt.charged:
             return Usage(requests=1)
-        usage = told.usage if told else self._estimated(attempt.text)
+        usage = self._counted(attempt, told)
         if self.price is None:
             return usage
         cost = told.cost if told else None
@@ -135,16 +200,26 @@ class Call:
             cost = self.price(self.model, usage)
         return replace(usage, unpriced=1) if cost is None else replace(usage, cost=cost)
 
-    def _estimated(self, text: str) -> Usage:
-        if not text:
+    def _counted(self, attempt: Attempt, told: Reported | None) -> Usage:
+        """The tokens as reported. What is not, or is 0 where something was sent, is estimated."""
+        if told is None and not attempt.written:
             return Usage(requests=1, estimated=True)
-        output = max(1, len(text) // CHARS_A_TOKEN)
-        return Usage(1, self._input_tokens, output, estimated=True)
+        read = told.input_tokens if told else None
+        written = told.output_tokens if told else None
+        estimated = attempt.charged and not (read and (written or not attempt.written))
+        if attempt.charged and not read:
+            read = self._input_tokens
+        if attempt.written and not written:
+            rest = (told.total_tokens or 0) - (read or 0) if told else 0
+            written = max(1, attempt.written // CHARS_A_TOKEN, rest)
+        cached = told.cached_tokens if told else 0
+        return Usage(1, read or 0, written or 0, cached, estimated=estimated)
 
     def reply(self, attempt: Attempt) -> Reply:
         """The reply that a settled attempt brought."""
         seconds = time.monotonic() - self.started
-        return Reply(attempt.text, attempt.model or self.model, attempt.finish, self.usage, seconds)
+        model = attempt.model or self.model
+        return Reply(attempt.text, model, attempt.finish, self.usage, seconds, attempt.thoughts)
 
 
 def lm_error(
@@ -201,6 +276,12 @@ _WORDS = {
     "cut": "{url} ended its reply too early in {tries} | Try later, or see the log of the server.",
     "garbage": "{url} sent something that is no chat completion in {tries} | Check that "
     "RLM_BASE_URL (or OPENAI_BASE_URL) is an OpenAI-compatible endpoint.",
+    "endless": "{url} sent a reply without an end | Ask for less, bound replies by "
+    "RLM_OUTPUT_TOKENS, or allow more time by RLM_TIMEOUT_S.",
+    "proxy": "no way to {url} through a proxy in {tries} | Start the proxy, take the variable "
+    "away, or name the host in no_proxy.",
+    "redirect": "{url} refers to another address, which prompts are not sent to | Set "
+    "RLM_BASE_URL (or OPENAI_BASE_URL) to that address if it is the right one.",
     "empty": "{model!r} replied with no text in {tries} | Change the prompt or the model.",
     "refusal": "{model!r} refused to answer | Change the prompt or the model.",
 }

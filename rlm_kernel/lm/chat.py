@@ -1,4 +1,4 @@
-"""Reading the chat completions protocol: bodies, stream events, usage, and what an error means.
+"""Reading the chat completions protocol: bodies, stream events, and what an error means.
 
 Nothing here does any I/O. Bodies come from endpoints of many makers, so every shape is checked.
 """
@@ -13,11 +13,15 @@ from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import Any
 
-from ..events import Usage
+from . import usage
 
 IMAGE_CHARS = 4000  # an image is charged about a thousand tokens, whatever its bytes
 HEARD_CHARS = 20_000
+MAX_EVENT_BYTES = 8 << 20
+"""Of a body, or of one event of a stream."""
 NO_DATA = (b":", b"event:", b"id:", b"retry:")
+_THOUGHT_FIELDS = ("reasoning_content", "reasoning", "thinking")
+_THOUGHT_TYPES = ("thinking", "reasoning", "reasoning_content")
 
 WINDOW = re.compile(
     r"context[_ ](length|window|size)|(prompt|input) is too long|exceeds the maximum number of tok",
@@ -32,7 +36,8 @@ REFUSED = re.compile(r"content_filter|content_policy|content management policy",
 
 class Failure(Exception):
     """One request that failed. ``cause`` is one of ``LMError.CAUSES``, ``said`` what the endpoint
-    said about it; ``again`` whether another try may help, ``wait_s`` how long it asked to wait."""
+    said about it; ``again`` whether another try may help, ``wait_s`` how long it asked to wait;
+    ``reported`` what it used, and ``charged`` false where no work was done."""
 
     def __init__(
         self, cause: str, said: str = "", *, again: bool = False, status: int | None = None
@@ -43,25 +48,21 @@ class Failure(Exception):
         self.again = again
         self.status = status
         self.wait_s: float | None = None
-
-
-@dataclass(frozen=True)
-class Reported:
-    """The usage that an endpoint reported; ``cost`` in US dollars where it did."""
-
-    usage: Usage
-    cost: float | None
+        self.reported: usage.Reported | None = None
+        self.charged = True
 
 
 @dataclass(frozen=True)
 class Piece:
-    """What one body, or one event of a stream, holds of a reply."""
+    """What one body, or one event of a stream, holds of a reply. ``thoughts`` are those that the
+    endpoint sends apart from the text."""
 
     text: str
+    thoughts: str
     refusal: str
     finish: str | None
     model: str | None
-    reported: Reported | None
+    reported: usage.Reported | None
 
 
 def piece(body: object) -> Piece:
@@ -83,37 +84,23 @@ def piece(body: object) -> Piece:
     finish, model, refusal = choice.get("finish_reason"), body.get("model"), message.get("refusal")
     return Piece(
         text=_text(message.get("content")),
+        thoughts=_thoughts(message),
         refusal=refusal if isinstance(refusal, str) else "",
         finish=finish if isinstance(finish, str) else None,
         model=model if isinstance(model, str) else None,
-        reported=reported(body),
+        reported=usage.reported(body),
     )
-
-
-def reported(body: object) -> Reported | None:
-    """The ``usage`` of a body, or None if it has none."""
-    usage = _mapping(body).get("usage")
-    if not isinstance(usage, dict):
-        return None
-    details = _mapping(usage.get("prompt_tokens_details"))
-    cost: Any = usage.get("cost")
-    counted = Usage(
-        requests=1,
-        input_tokens=_count(usage.get("prompt_tokens")),
-        output_tokens=_count(usage.get("completion_tokens")),
-        cached_tokens=_count(details.get("cached_tokens")),
-    )
-    known = isinstance(cost, (int, float)) and not isinstance(cost, bool) and cost >= 0
-    return Reported(counted, float(cost) if known else None)
 
 
 def failure(status: int, body: object) -> Failure:
     """What an error status and its body mean."""
     error = _mapping(body).get("error", body)
-    said = _mapping(error).get("message") or _mapping(body).get("detail") or error
-    code = f"{_mapping(error).get('code')} {_mapping(error).get('type')}"
+    said = _short(_mapping(error).get("message") or _mapping(body).get("detail") or error)
+    code = f"{_short(_mapping(error).get('code'))} {_short(_mapping(error).get('type'))}"
     cause, again = _cause(status, f"{code} {said}", code)
-    return Failure(cause, _short(said), again=again, status=status)
+    found = Failure(cause, said, again=again, status=status)
+    found.reported = usage.reported(body)
+    return found
 
 
 def _cause(status: int, text: str, code: str) -> tuple[str, bool]:
@@ -153,11 +140,13 @@ async def pieces(data: AsyncIterator[bytes]) -> AsyncGenerator[Piece | None]:
     """The events of a streamed reply; None for the ``[DONE]`` that ends it.
 
     Chat endpoints send one line an event. Split on bytes: text methods would also split at
-    U+2028, which may stand inside a payload. Raises ``Failure`` for what is no such stream.
+    U+2028, which may stand inside a payload. Raises ``Failure`` for what is no such stream, and for
+    an event that is longer than ``MAX_EVENT_BYTES``.
     """
     rest = b""
     async for chunk in data:
         *lines, rest = (rest + chunk).split(b"\n")
+        check_size(len(rest))
         for line in lines:
             payload = line.removeprefix(b"data:").strip()
             if payload == b"[DONE]":
@@ -171,11 +160,28 @@ async def pieces(data: AsyncIterator[bytes]) -> AsyncGenerator[Piece | None]:
 
 
 def parse(payload: bytes) -> object:
-    """A payload as JSON. Raises ``Failure`` if it is none."""
+    """A payload as JSON. Raises ``Failure`` if it is none, too long or nested too deeply."""
+    check_size(len(payload))
     try:
         return json.loads(payload)
+    except RecursionError:
+        raise Failure("garbage", "JSON that is nested too deeply", again=True) from None
     except ValueError:
         raise Failure("garbage", _short(payload.decode("utf-8", "replace")), again=True) from None
+
+
+def json_or_text(payload: bytes) -> object:
+    """The body of an error, which need not be JSON."""
+    try:
+        return json.loads(payload)
+    except (ValueError, RecursionError):
+        return payload.decode("utf-8", "replace")
+
+
+def check_size(size: int) -> None:
+    """Raise ``Failure`` for a body or an event of more bytes than any reply takes."""
+    if size > MAX_EVENT_BYTES:
+        raise Failure("endless", f"more than {MAX_EVENT_BYTES >> 20} MiB in one piece")
 
 
 def model_names(body: object) -> list[str]:
@@ -243,13 +249,26 @@ def _mapping(value: object) -> dict[str, Any]:
 
 
 def _text(content: object) -> str:
+    """The text of a message, whose parts may be thoughts too."""
     if isinstance(content, list):
-        return "".join(_text(_mapping(part).get("text")) for part in content)
-    return content if isinstance(content, str) else ""
+        parts = [part for part in map(_mapping, content) if part.get("type") not in _THOUGHT_TYPES]
+        return "".join(_string(part.get("text")) for part in parts)
+    return _string(content)
 
 
-def _count(value: object) -> int:
-    return value if isinstance(value, int) and value > 0 else 0
+def _thoughts(message: dict[str, Any]) -> str:
+    """The thoughts that stand beside the text, in the fields and parts that makers have for it."""
+    beside = next((text for name in _THOUGHT_FIELDS if (text := _string(message.get(name)))), "")
+    content = message.get("content")
+    parts = map(_mapping, content) if isinstance(content, list) else ()
+    for part in (part for part in parts if part.get("type") in _THOUGHT_TYPES):
+        inner = part.get("thinking") or part.get("text")
+        beside += _text(inner)
+    return beside
+
+
+def _string(value: object) -> str:
+    return value if isinstance(value, str) else ""
 
 
 def _number(value: str | None) -> float | None:
@@ -261,4 +280,8 @@ def _number(value: str | None) -> float | None:
 
 
 def _short(value: object) -> str:
-    return " ".join(str(value).split())[:HEARD_CHARS]
+    try:
+        text = str(value)
+    except RecursionError:
+        text = "JSON that is nested too deeply"
+    return " ".join(text[: 8 * HEARD_CHARS].split())[:HEARD_CHARS]

@@ -12,7 +12,7 @@ import random
 import re
 from asyncio import sleep
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import aclosing, asynccontextmanager, suppress
+from contextlib import ExitStack, aclosing, asynccontextmanager, suppress
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Self
@@ -21,7 +21,7 @@ from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_aft
 
 from ..errors import LMError
 from ..events import Usage
-from . import chat, prices, transport
+from . import chat, prices, route, transport
 from .attempts import Attempt, Call, Meter, Reply, Sampling, lm_error
 from .chat import Failure
 
@@ -40,10 +40,16 @@ class Client:
     """One ``AsyncOpenAI``, made inside the event loop that uses it: ``async with Client(...)``.
 
     ``base_url`` None is OpenAI's own. ``timeout_s`` bounds a whole ``complete`` request, and in a
-    stream the silence between two events. ``retries`` are tries after the first, ``backoff_s``
-    the first wait between two. ``free`` says that nothing is charged (the embedded LM).
+    stream the silence between two events; the whole of a stream is bounded by
+    ``transport.TOTAL_TIMES`` as much, and every reply by ``attempts.MAX_REPLY_CHARS``. ``retries``
+    are tries after the first, ``backoff_s`` the first wait between two. ``free`` says that nothing
+    is charged (the embedded LM).
 
-    Raises ``UsageError`` for an address or a key that cannot be sent.
+    A proxy of the environment is used, but not for this machine (``route``). Redirects are followed
+    within the endpoint's own server only, where they keep the request as it is (307, 308).
+
+    Raises ``UsageError`` for an address or a key that cannot be sent, and when it is opened for a
+    proxy that is not supported.
     """
 
     def __init__(
@@ -67,6 +73,7 @@ class Client:
         self._include_usage = True
         self._slots = asyncio.Semaphore(in_flight)
         self._openai: AsyncOpenAI | None = None
+        self._proxy: route.Proxy | None = None
 
     def __repr__(self) -> str:
         return f"Client({self.url!r}, in_flight={self._in_flight})"
@@ -77,13 +84,18 @@ class Client:
         return transport.shown_url(self._base_url)
 
     async def __aenter__(self) -> Self:
+        self._proxy = await route.proxy_to(self._base_url)
         # In threads: importing openai takes 0.5 s and the price data 0.3 s, in which the loop
         # should be starting a kernel.
         await asyncio.to_thread(importlib.import_module, "openai")
         if not self._free:
             await asyncio.to_thread(prices.serves, self._base_url)
         self._openai = transport.connect(
-            self._base_url, self._key, in_flight=self._in_flight, connect_s=self._timeout_s
+            self._base_url,
+            self._key,
+            in_flight=self._in_flight,
+            connect_s=self._timeout_s,
+            proxy=self._proxy,
         )
         return self
 
@@ -161,18 +173,18 @@ class Client:
         self,
         call: Call,
         this: Attempt,
-        deadline: asyncio.Timeout,
+        deadline: transport.Deadline,
         on_delta: Callable[[str], None],
         cut: Callable[[str], int | None] | None,
     ) -> int | None:
         """Read a stream into ``this``; returns where ``cut`` ended its text, if it did."""
-        loop, joiner, done = asyncio.get_running_loop(), chat.Joiner(), False
+        joiner, done = chat.Joiner(), False
         async with self._stream(call) as pieces:
             async for piece in pieces:
                 if piece is None:
                     done = True
                     break
-                deadline.reschedule(loop.time() + self._timeout_s)
+                deadline.extend()
                 this.take(piece)
                 at = len(this.text)
                 this.text += joiner.add(piece.text)
@@ -181,6 +193,7 @@ class Client:
                     on_delta(shown)
                 if end is not None:
                     return end
+                call.keep_up(this)
         if not done and this.finish is None:
             raise Failure("cut", f"after {len(this.text)} characters", again=True)
         if rest := joiner.end():
@@ -211,7 +224,8 @@ class Client:
         raise error
 
     async def _models(self) -> list[str]:
-        async with transport.watched(Attempt(), min(MODELS_S, self._timeout_s)):
+        within_s = min(MODELS_S, self._timeout_s)
+        async with transport.watched(Attempt(), within_s, self._proxy):
             return chat.model_names(chat.parse(await self._client.get("/models", cast_to=bytes)))
 
     def _call(
@@ -223,14 +237,13 @@ class Client:
         return prices.price(model, self._base_url, usage)
 
     @asynccontextmanager
-    async def _request(self, call: Call) -> AsyncIterator[tuple[Attempt, asyncio.Timeout]]:
-        """One HTTP request: a slot, a reservation and a deadline; settled however it ends."""
+    async def _request(self, call: Call) -> AsyncIterator[tuple[Attempt, transport.Deadline]]:
+        """One HTTP request: a slot, reservations and a deadline; settled however it ends."""
         async with self._slots:
-            with call.reserve():
-                call.attempts += 1
-                this = Attempt()
+            with ExitStack() as held:
+                this = call.begin(held)
                 try:
-                    async with transport.watched(this, self._timeout_s) as deadline:
+                    async with transport.watched(this, self._timeout_s, self._proxy) as deadline:
                         yield this, deadline
                 finally:
                     call.settle(this)

@@ -7,19 +7,18 @@ no price, whatever others ask for a model of that name.
 
 from __future__ import annotations
 
-import re
 from functools import cache
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from ..events import Usage
+from .route import is_loopback
 
 if TYPE_CHECKING:
     from genai_prices.data_snapshot import DataSnapshot
     from genai_prices.types import ModelInfo
 
 OPENAI_URL = "https://api.openai.com/v1"
-LOCAL = re.compile(r"localhost|.*\.localhost|127\.\d+\.\d+\.\d+|::1|0\.0\.0\.0")
 
 
 def price(model: str, base_url: str | None, usage: Usage) -> float | None:
@@ -54,7 +53,7 @@ def serves(base_url: str | None) -> bool:
 
     The first call for an address that is not local reads the price data, which takes 0.3 s.
     """
-    if LOCAL.fullmatch(urlsplit(base_url or OPENAI_URL).hostname or ""):
+    if is_loopback(urlsplit(base_url or OPENAI_URL).hostname or ""):
         return False
     try:
         _snapshot().find_provider(None, None, base_url or OPENAI_URL)

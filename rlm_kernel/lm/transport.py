@@ -3,34 +3,49 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import re
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urljoin, urlsplit
 
 from ..errors import UsageError
 from . import chat
 from .attempts import Attempt
 from .chat import Failure
+from .route import Proxy
 
 if TYPE_CHECKING:
+    from httpx2 import Response
     from openai import AsyncOpenAI
 
 MAX_CONNECT_S = 10.0
+MAX_ANSWER_BYTES = 64 << 20
+"""Of one answer in all, unpacked: a stream of as many tokens as ``MAX_REPLY_CHARS`` may have."""
+MAX_ERROR_BYTES = 64 << 10
+TOTAL_TIMES = 6
+"""A reply that goes on may take so many times the seconds that a silence may."""
 
 
-def connect(base_url: str, key: str, *, in_flight: int, connect_s: float) -> AsyncOpenAI:
-    """A client for the running loop, with as many connections as there are requests in flight."""
+def connect(
+    base_url: str, key: str, *, in_flight: int, connect_s: float, proxy: Proxy | None
+) -> AsyncOpenAI:
+    """A client for the running loop, with as many connections as there are requests in flight.
+
+    Answers are bounded in size, and redirects lead to no other host.
+    """
     import openai
-    from httpx2 import Limits
+    from httpx2 import Limits, create_ssl_context
 
     # aiohttp's pool: 1000 calls of 100 ms with 256 in flight took 0.8 s of CPU, httpx2's own
     # 2.8 s, since it walks over all its connections for every request.
     http = openai.DefaultAioHttpClient(
-        limits=Limits(max_connections=in_flight, keepalive_expiry=30.0)
+        limits=Limits(max_connections=in_flight, keepalive_expiry=30.0),
+        proxy=proxy.url if proxy else None,
+        trust_env=False,  # or the environment's proxies would hold for loopback too
+        verify=create_ssl_context(),  # of the environment, so that SSL_CERT_FILE holds
+        event_hooks={"response": [_gate]},
     )
     return openai.AsyncOpenAI(
         base_url=base_url,
@@ -41,55 +56,150 @@ def connect(base_url: str, key: str, *, in_flight: int, connect_s: float) -> Asy
     )
 
 
+async def _gate(response: Response) -> None:
+    """Bound an answer. Raises ``Failure`` for one that is an error or a redirect elsewhere."""
+    _unpack(response)
+    if response.has_redirect_location:
+        _check_redirect(response)
+    elif not response.is_success:
+        body = await _beginning(response)
+        failure = chat.failure(response.status_code, chat.json_or_text(body))
+        failure.wait_s = chat.retry_after(response.headers)
+        failure.charged = False
+        raise failure
+
+
+def _unpack(response: Response) -> None:
+    """Let the body be unpacked in a stream that counts: a small one may unpack to gigabytes."""
+    from httpx2 import AsyncByteStream
+    from httpx2 import Response as Packed
+
+    packed = Packed(response.status_code, headers=response.headers, stream=response.stream)
+    response.headers.pop("content-encoding", None)
+
+    class Counted(AsyncByteStream):
+        async def __aiter__(self) -> AsyncIterator[bytes]:
+            size = 0
+            async for chunk in packed.aiter_bytes():
+                size += len(chunk)
+                if size > MAX_ANSWER_BYTES:
+                    raise Failure("endless", f"more than {MAX_ANSWER_BYTES >> 20} MiB")
+                yield chunk
+
+        async def aclose(self) -> None:
+            await packed.aclose()
+
+    response.stream = Counted()
+
+
+async def _beginning(response: Response) -> bytes:
+    body = b""
+    async for chunk in response.aiter_bytes():
+        body += chunk
+        if len(body) > MAX_ERROR_BYTES:
+            break
+    return body[:MAX_ERROR_BYTES]
+
+
+def _check_redirect(response: Response) -> None:
+    """Raise ``Failure`` unless the same request goes to the same server, or to it by https."""
+    here = str(response.request.url)
+    target = urljoin(here, response.headers["location"])
+    kept = response.status_code in (307, 308) or response.request.method == "GET"
+    if kept and _server(target) in (_server(here), ("https", *_server(here)[1:2], 443)):
+        return
+    failure = Failure("redirect", f"to {target}", status=response.status_code)
+    failure.charged = False
+    raise failure
+
+
+def _server(url: str) -> tuple[str, str, int | None]:
+    """Scheme, host and port of an address; no host where it is none."""
+    try:
+        parts = urlsplit(url)
+        port = parts.port or {"http": 80, "https": 443}.get(parts.scheme)
+        return parts.scheme, parts.hostname or "", port
+    except ValueError:
+        return "", "", None
+
+
+class Deadline:
+    """When a request is given up: a while after its last sign of life, and in any case in the end.
+
+    ``silence_s`` bounds the first, ``TOTAL_TIMES`` as much the second.
+    """
+
+    def __init__(self, silence_s: float) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._silence_s = silence_s
+        self._last = self._loop.time() + silence_s * TOTAL_TIMES
+        self.timeout = asyncio.timeout(silence_s)
+
+    def extend(self) -> None:
+        """There was a sign of life."""
+        self.timeout.reschedule(min(self._loop.time() + self._silence_s, self._last))
+
+    def failure(self) -> Failure:
+        """Why it was given up."""
+        if self._loop.time() < self._last:
+            return Failure("timeout", f"waited {self._silence_s:g} s", again=True)
+        whole = self._silence_s * TOTAL_TIMES
+        return Failure("endless", f"still sending after {whole:g} s")
+
+
 @asynccontextmanager
-async def watched(this: Attempt, timeout_s: float) -> AsyncIterator[asyncio.Timeout]:
+async def watched(
+    this: Attempt, timeout_s: float, proxy: Proxy | None = None
+) -> AsyncIterator[Deadline]:
     """Raise ``Failure`` for whatever goes wrong with a request, and note if it was charged."""
     from aiohttp import ClientError
     from httpx2 import RequestError
-    from openai import APIConnectionError, APIStatusError
+    from openai import APIConnectionError
 
-    deadline = asyncio.timeout(timeout_s)
+    deadline = Deadline(timeout_s)
     try:
-        async with deadline:
+        async with deadline.timeout:
             yield deadline
     except TimeoutError:
-        if not deadline.expired():  # one of a callback, not ours
+        if not deadline.timeout.expired():  # one of a callback, not ours
             raise
-        raise Failure("timeout", f"waited {timeout_s:g} s", again=True) from None
-    except APIStatusError as e:
-        this.charged = False
-        body = _json_or_text(e.response.text)
-        this.reported = chat.reported(body)
-        failure = chat.failure(e.status_code, body)
-        failure.wait_s = chat.retry_after(e.response.headers)
-        raise failure from None
-    except (APIConnectionError, RequestError, ClientError, ssl.SSLError) as e:
-        failure = _broken(e)
-        this.charged = failure.cause != "unreachable"
+        raise deadline.failure() from None
+    except (Failure, APIConnectionError, RequestError, ClientError, ssl.SSLError) as e:
+        failure = _broken(e, proxy)
+        this.charged = failure.charged and failure.cause not in ("unreachable", "proxy")
+        this.reported = failure.reported or this.reported
         raise failure from None
 
 
-def _broken(error: BaseException) -> Failure:
+def _broken(error: BaseException, proxy: Proxy | None) -> Failure:
     """A request whose transport failed. aiohttp's own error, among the causes, tells how."""
-    from aiohttp import ClientConnectorError, ClientResponseError, ServerTimeoutError
+    from aiohttp import (
+        ClientConnectorError,
+        ClientHttpProxyError,
+        ClientProxyConnectionError,
+        ClientResponseError,
+        ServerTimeoutError,
+    )
     from httpx2 import DecodingError
 
-    root: BaseException | None = error
-    while root is not None:
-        if isinstance(root, (ClientConnectorError, ServerTimeoutError)):
+    causes = list(_causes(error))
+    for root in causes:
+        if isinstance(root, Failure):
+            return root
+        if isinstance(root, ClientHttpProxyError | ClientProxyConnectionError) and proxy:
+            return Failure("proxy", f"{proxy.shown}: {root}", again=True)
+        if isinstance(root, ClientConnectorError | ServerTimeoutError):
             return Failure("unreachable", str(root), again=True)
-        if isinstance(root, (ClientResponseError, DecodingError)):
+        if isinstance(root, ClientResponseError | DecodingError):
             return Failure("garbage", str(root), again=True)
-        error, root = root, root.__cause__
     # The text of aiohttp's parser errors begins with a status that no server has sent.
-    return Failure("cut", str(getattr(error, "message", error)), again=True)
+    return Failure("cut", str(getattr(causes[-1], "message", causes[-1])), again=True)
 
 
-def _json_or_text(text: str) -> object:
-    try:
-        return json.loads(text)
-    except ValueError:
-        return text
+def _causes(error: BaseException | None) -> Any:
+    while error is not None:
+        yield error
+        error = error.__cause__
 
 
 def checked_url(url: str) -> str:

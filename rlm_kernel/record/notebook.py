@@ -26,7 +26,7 @@ from .figures import counted, duration, price, spent
 from .ipynb import Notebook
 from .markdown import code, fenced, inert, literal, one_line, printable, quote, shorten, table
 from .metadata import Place, describe, page
-from .prose import reminders, without_blocks
+from .prose import reminders, thoughts, without_blocks
 from .subcalls import MAX_ROWS, sub_calls
 from .summary import RUNNING, Node, summarise
 from .tools import tools
@@ -234,9 +234,12 @@ def _tell(cells: _Cells, events: list[Event]) -> None:
         elif isinstance(event, Replied):
             sources = [cell.source for cell in ran.get(event.turn, [])]
             text = inert(without_blocks(event.text, sources))
-            if text or sources:  # a turn of code only has its heading, which links lead to
+            thought = thoughts(event.thoughts)
+            if text or sources or thought:  # one of code only has its heading, which links lead to
                 title = f"Turn {event.turn}" if event.turn else "Kind of question"
                 cells.markdown(f"turn-{event.turn}", f"###### {title}\n\n{text}".strip())
+            if thought:
+                cells.markdown(f"turn-{event.turn}-thoughts", thought)
         elif isinstance(event, CallEnded):
             calls.setdefault(event.cell, []).append(event)
         elif isinstance(event, CellRan):

@@ -9,7 +9,9 @@ import re
 from typing import Any
 
 from ..events import CellRan, Output
+from .markdown import details, fenced, shorten
 
+THOUGHT_CHARS = 20_000
 _OPENING = r"(?:^|(?<=\n))[ \t]*(?:`{3,}|~{3,})[^\n]*\n\s*"
 _CLOSING = r"[ \t]*(?:\n\s*(?:`{3,}|~{3,})[ \t]*)?(?=\n|\Z)"
 _ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
@@ -32,6 +34,13 @@ def without_blocks(reply: str, sources: list[str]) -> str:
             kept.append(rest[: block.start()])
             rest = rest[block.end() :]
     return _GAP.sub("\n\n", "".join([*kept, rest])).strip()
+
+
+def thoughts(text: str) -> str:
+    """Return a reply's thoughts as a block that opens on a click; empty where there are none."""
+    if not text:
+        return ""
+    return details(f"Thoughts · {len(text):,} characters", fenced(shorten(text, THOUGHT_CHARS)))
 
 
 def reminders(messages: list[dict[str, Any]], ran: list[CellRan]) -> list[str]:

@@ -30,6 +30,8 @@ def _row(call: CallEnded, link: Callable[[str], str]) -> list[str]:
         answer = f"**failed** {code(shorten(f'{name}: {message}', 240))}"
     else:
         answer = code(shorten(one_line(str(call.reply)[:2000]), 240))
+    if call.thoughts:
+        answer += f" · thought {code(shorten(one_line(call.thoughts[:2000]), 120))}"
     if call.child is not None:
         answer = f"{link(call.child)} {answer}"
     return [str(call.index + 1 if call.count > 1 else ""), asked, answer]
