@@ -13,9 +13,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from .events import Output
+from .events import FORMAT, Output
 
-VERSION = 2
+VERSION = FORMAT
 """Of the rules that a record made now goes by."""
 _TEXTS = ("text", "evalue")
 

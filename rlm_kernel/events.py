@@ -8,12 +8,17 @@ the journal. Times are Unix seconds, durations seconds, money US dollars, sizes 
 from __future__ import annotations
 
 import dataclasses
+import re
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal, TypeAlias
+from typing import Annotated, Any, ClassVar, Literal, TypeAlias
 
+FORMAT = 2
+"""Of the records that are written now; older ones are read too."""
 Status: TypeAlias = Literal["answered", "failed", "limit", "interrupted"]
 CellStatus: TypeAlias = Literal["ok", "error", "timeout", "interrupted", "died"]
 Output: TypeAlias = dict[str, Any]  # an nbformat 4 output
+NodeId: TypeAlias = Annotated[str, re.compile(r"0(\.[1-9][0-9]{0,8}){0,99}")]
+"""``"0"`` for the root, ``"0.2"`` for its second child. It is part of file names."""
 
 
 @dataclass(frozen=True)
@@ -72,22 +77,25 @@ class ContextInfo:
 
 @dataclass(frozen=True)
 class RunStarted:
+    """``format`` is that of the record; those of before it was written down are of 1 or 2."""
+
     kind: ClassVar[str] = "run_started"
     run: str
     question: str
     settings: dict[str, Any]
     versions: dict[str, str]
     time: float
+    format: int = FORMAT
 
 
 @dataclass(frozen=True)
 class NodeStarted:
-    """``node`` is ``"0"`` for the root, ``"0.2"`` for its second child. ``call`` is the call in
-    the parent that started it. ``context`` is None in the record of a human's own cells."""
+    """``call`` is the call in the parent that started it. ``context`` is None in the record of a
+    human's own cells."""
 
     kind: ClassVar[str] = "node_started"
-    node: str
-    parent: str | None
+    node: NodeId
+    parent: NodeId | None
     depth: int
     call: int | None
     question: str
@@ -102,7 +110,7 @@ class ContextSet:
     lived in, or between two cells of a human."""
 
     kind: ClassVar[str] = "context_set"
-    node: str
+    node: NodeId
     context: ContextInfo
     time: float
 
@@ -113,7 +121,7 @@ class Prompted:
     it, since what came before did not fit the model's window."""
 
     kind: ClassVar[str] = "prompted"
-    node: str
+    node: NodeId
     turn: int
     messages: list[dict[str, Any]]
     time: float
@@ -123,7 +131,7 @@ class Prompted:
 @dataclass(frozen=True)
 class ReplyDelta:
     kind: ClassVar[str] = "reply_delta"
-    node: str
+    node: NodeId
     turn: int
     text: str
 
@@ -135,7 +143,7 @@ class Replied:
     ``text``: nothing of them is run, or sent to the LM again."""
 
     kind: ClassVar[str] = "replied"
-    node: str
+    node: NodeId
     turn: int
     text: str
     model: str
@@ -149,7 +157,7 @@ class Replied:
 @dataclass(frozen=True)
 class CellStarted:
     kind: ClassVar[str] = "cell_started"
-    node: str
+    node: NodeId
     cell: int
     turn: int
     source: str
@@ -162,7 +170,7 @@ class OutputMade:
     """One output while its cell still runs."""
 
     kind: ClassVar[str] = "output_made"
-    node: str
+    node: NodeId
     cell: int
     output: Output
 
@@ -176,7 +184,7 @@ class CellRan:
     ``concurrent`` says that threads or tasks wrote its outputs together, in an order of chance."""
 
     kind: ClassVar[str] = "cell_ran"
-    node: str
+    node: NodeId
     cell: int
     turn: int
     source: str
@@ -197,7 +205,7 @@ class CallStarted:
     """``count`` prompts were asked for in one call."""
 
     kind: ClassVar[str] = "call_started"
-    node: str
+    node: NodeId
     cell: int
     op: str
     count: int
@@ -217,7 +225,7 @@ class CallEnded:
     """
 
     kind: ClassVar[str] = "call_ended"
-    node: str
+    node: NodeId
     cell: int
     call: int
     op: Literal["llm_query", "llm_query_batched", "rlm_query", "rlm_query_batched", "tool"]
@@ -231,7 +239,7 @@ class CallEnded:
     reply: Any | None
     error: dict[str, Any] | None
     usage: Usage
-    child: str | None
+    child: NodeId | None
     started: float
     seconds: float
     finish: str | None = None
@@ -243,7 +251,7 @@ class KernelRestarted:
     """The node's kernel died or would not stop, and a new one has ``context`` and the guest."""
 
     kind: ClassVar[str] = "kernel_restarted"
-    node: str
+    node: NodeId
     cell: int
     reason: str
     lost: list[str]
@@ -256,7 +264,7 @@ class NodeEnded:
     what the node's sandbox cost, where it has one that costs."""
 
     kind: ClassVar[str] = "node_ended"
-    node: str
+    node: NodeId
     status: Status
     answer: str | None
     confirmed: bool
@@ -298,44 +306,8 @@ Event: TypeAlias = (
     | RunEnded
 )
 TRANSIENT: tuple[type, ...] = (ReplyDelta, CellStarted, OutputMade, CallStarted)
-_KINDS: dict[str, type] = {
-    cls.kind: cls
-    for cls in (
-        RunStarted,
-        NodeStarted,
-        ContextSet,
-        Prompted,
-        ReplyDelta,
-        Replied,
-        CellStarted,
-        OutputMade,
-        CellRan,
-        CallStarted,
-        CallEnded,
-        KernelRestarted,
-        NodeEnded,
-        RunEnded,
-    )
-}
-_NESTED: dict[str, type] = {"usage": Usage, "context": ContextInfo}
 
 
 def to_dict(event: Event) -> dict[str, Any]:
-    """The event as plain JSON data, ``kind`` first. ``from_dict`` is its inverse."""
+    """The event as plain JSON data, ``kind`` first. ``record.forms.event_of`` is its inverse."""
     return {"kind": event.kind, **dataclasses.asdict(event)}
-
-
-def from_dict(data: dict[str, Any]) -> Event:
-    """An event from ``to_dict``'s form.
-
-    Raises ``ValueError`` for an unknown kind and ``TypeError`` for missing or unknown fields.
-    """
-    fields = dict(data)
-    kind = fields.pop("kind", None)
-    cls = _KINDS.get(kind) if isinstance(kind, str) else None
-    if cls is None:
-        raise ValueError(f"unknown kind of event: {kind!r}")
-    for name, nested in _NESTED.items():
-        if isinstance(fields.get(name), dict):
-            fields[name] = nested(**fields[name])
-    return cls(**fields)  # type: ignore[no-any-return]

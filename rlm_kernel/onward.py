@@ -5,7 +5,6 @@ Each is an ``Onward``, which ``session.Session.go_on`` carries out.
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,6 +24,7 @@ from .events import (
 from .past import Earlier, leave, on_another_input, remembered
 from .prelude import ROOT
 from .record import journal
+from .record.files import check_own
 from .record.metadata import ROOT_PAGE
 from .record.recorder import JOURNAL, Recorder
 from .record.tools import called, modules
@@ -138,6 +138,7 @@ def resume(folder: Path) -> Onward:
             f"{folder}: the run ended ({ended.status}): there is nothing to resume. `rlm fork` "
             "goes on from any cell of it, and after its last one"
         )
+    check_own(folder)
     recorder, events = Recorder.reopen(folder)
     try:
         started, node = _beginning(folder, events)
@@ -157,11 +158,11 @@ def _ended(folder: Path) -> RunEnded | None:
 
 
 def _set_aside(files: Path) -> None:
-    if files.is_dir():
+    if files.exists():
         number = 1
         while (aside := files.with_name(f"files-{number}")).exists():
             number += 1
-        shutil.move(files, aside)
+        files.rename(aside)
 
 
 def fork(path: Path, at: int | None, *, edit: str | None = None, note: str | None = None) -> Onward:
@@ -249,6 +250,8 @@ def _context(folder: Path, node: NodeStarted) -> tuple[Source | None, str | None
     assert node.context is not None
     spec = node.context.spec
     if spec.get("sha256") is None:
+        if spec.get("variable") is None:
+            raise RecordError("the record does not say what the context of the run was")
         return None, str(spec["variable"])
     source, reason = contexts.find(spec, folder)
     if source is None:

@@ -14,6 +14,7 @@ from .errors import RecordError
 from .events import CallEnded, CellRan, Event, NodeEnded, NodeStarted, RunEnded, Usage
 from .past import lost
 from .record import journal
+from .record.files import check_own
 from .record.recorder import JOURNAL
 
 
@@ -25,8 +26,9 @@ def reopen(folder: Path) -> bool:
     ``RecordError`` for a damaged record.
     """
     path = folder / JOURNAL
-    if not path.exists():
+    if not os.path.lexists(path):
         return False
+    check_own(folder)
     record = journal.read(path)
     if not any(isinstance(event, NodeStarted) for event in record.events):
         path.replace(_aside(path))

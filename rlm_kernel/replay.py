@@ -33,6 +33,9 @@ from .run import Kernels
 from .settings import recorded_place
 from .verdict import RecordedCalls, Verdict
 
+SHOWN = 20
+"""Sentences of each kind that are told to people."""
+
 
 class Replay:
     """One node on its way through a kernel again, step by step; what differs goes to ``verdict``.
@@ -127,7 +130,7 @@ async def replay(
     verdict = Verdict(differences=list(recorded.problems), notes=list(recorded.notes))
     if context is not None:
         verdict.differences += _replaced(recorded, context)
-    for problem in verdict.differences:
+    for problem in verdict.differences[:SHOWN]:
         progress(f"changed: {problem}")
     nodes = list(recorded.nodes.values())
     await replay_nodes(recorded, nodes, verdict, progress, kernels)

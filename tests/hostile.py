@@ -57,7 +57,7 @@ def hostile_run() -> list[Event]:
         *({"output_type": "display_data", "data": data, "metadata": data} for data in DISPLAYS),
     ]
     about = ContextInfo("str", 5, 1, HOSTILE, HOSTILE, HOSTILE, {"name": HOSTILE, "kind": HOSTILE})
-    node = f"0.{HOSTILE}"
+    node = "0.1"  # an id is of its pattern, or the record is refused
     source = f"x = llm_query('''{HOSTILE}''')\nFINAL_VAR(x)"
     ended = "answered", HOSTILE, True, HOSTILE
     return [

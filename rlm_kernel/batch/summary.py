@@ -13,7 +13,7 @@ from typing import Any
 from ..errors import KernelDied, KernelStartError, UsageError
 from ..inner import Kernel, Message, open_kernel
 from ..outputs import Collector
-from ..record import ipynb, journal
+from ..record import files, ipynb
 from ..record.markdown import literal
 from ..versions import versions
 from .results import RESULTS
@@ -54,7 +54,7 @@ async def write(results: Results, sha256: str) -> str | None:
 
 def _check_and_write(made: ipynb.Notebook, path: Path) -> None:
     ipynb.check(made, path)
-    journal.write_file(path, ipynb.dumps(made))
+    files.write(path, ipynb.dumps(made))
 
 
 async def _execute(kernel: Kernel, cells: list[Cell]) -> str | None:

@@ -19,6 +19,7 @@ from .ask import answer_options, carry_out, out_option, tell
 from .options import settle
 
 _ENDS = "Exit status as of `rlm run`."
+_EXECUTES = "This executes the code of the record, whoever wrote it."
 OWN = (
     "path", "at", "edit", "note", "context", "encoding", "json", "quiet", "strict", "live"
 )  # fmt: skip
@@ -37,7 +38,7 @@ def _resume_parser(commands: Any) -> None:
         help="go on with a run that was killed",
         description="Go on with a run that was killed, in its own folder. Its cells run again, "
         "their calls answer from the record and are not paid for again; then the LM goes on. "
-        f"{_ENDS}",
+        f"{_EXECUTES} {_ENDS}",
     )
     resume.set_defaults(work=_resume)
     resume.add_argument("path", metavar="RUN_DIR", type=Path)
@@ -49,7 +50,7 @@ def _fork_parser(commands: Any) -> None:
         "fork",
         help="go on from any cell of a run, in a new one",
         description="Run the cells before a cell again, at no cost, and let the LM go on from "
-        f"there. The new trajectory names the old one and the cell. {_ENDS}",
+        f"there. The new trajectory names the old one and the cell. {_EXECUTES} {_ENDS}",
     )
     fork.set_defaults(work=_fork)
     fork.add_argument("path", metavar="PATH", type=Path, help="a run's folder or root notebook")
@@ -70,7 +71,7 @@ def _rerun_parser(commands: Any) -> None:
         help="run the cells of a run on another input",
         description="Run the cells that an LM wrote on another input. Their sub-calls are asked "
         "anew; the LM that wrote the cells is not. A cell that fails where it did not before ends "
-        f"it. {_ENDS}",
+        f"it. {_EXECUTES} {_ENDS}",
     )
     rerun.set_defaults(work=_rerun)
     rerun.add_argument("path", metavar="PATH", type=Path, help="a run's folder or root notebook")

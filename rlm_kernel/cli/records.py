@@ -127,8 +127,11 @@ def _replay(options: argparse.Namespace) -> int:
         print(json.dumps({"result": verdict.result, **dataclasses.asdict(verdict)}))
     else:
         console.print(verdict.sentence)
-        for sentence in [*verdict.differences, *verdict.ambiguities, *verdict.notes]:
-            console.print(f"- {sentence}")
+        for sentences in (verdict.differences, verdict.ambiguities, verdict.notes):
+            for sentence in sentences[: replay.SHOWN]:
+                console.print(f"- {sentence}")
+            if len(sentences) > replay.SHOWN:
+                console.print(f"- and {len(sentences) - replay.SHOWN:,} more: --json has them all")
     strict = options.strict and verdict.result == "ambiguous"
     return FAILED if verdict.result == "differs" or strict else ANSWERED
 

@@ -15,7 +15,7 @@ from typing import Any, Self, TypeAlias
 from ..digests import digest_as_kept
 from ..errors import RecordError
 from ..events import CallEnded, Event, Replied, RunStarted
-from . import ipynb, journal, show, trajectory
+from . import journal, pages, show, trajectory
 from .markdown import printable
 from .notebook import as_kept
 from .summary import Node, Tree
@@ -56,12 +56,7 @@ def load(path: Path) -> Course:
     What is damaged is told in ``problems``. Raises ``RecordError`` where there is no node to be
     compared.
     """
-    try:
-        found = _load(path)
-        _check_types(found)
-    except (AttributeError, KeyError, TypeError) as error:  # right JSON, wrong types in it
-        raise RecordError(f"{path}: the record is damaged: {error!r}") from error
-    return found
+    return _load(path)
 
 
 def _load(path: Path) -> Course:
@@ -89,27 +84,6 @@ def _load(path: Path) -> Course:
     )
 
 
-def _check_types(course: Course) -> None:
-    """Raises ``TypeError``: a record may come from anyone, and events are read as they are."""
-    used = course.tree.usage
-    texts = [*course.replies.values(), *course.prompts.values(), *course.versions.values()]
-    numbers = [*(turn for _, turn in course.replies), used.tokens, used.cost, used.unpriced]
-    for node in course.tree.nodes:
-        texts += [node.id, node.question, node.status, node.answer or "", node.reason or ""]
-        numbers.append(node.seconds)
-    for steps in course.nodes.values():
-        contexts = [step for step in steps.steps if isinstance(step, RecordedContext)]
-        numbers += [context.spec.get("size") or 0 for context in contexts]
-        numbers += [call.index for call in steps.calls]
-        for cell in steps.cells:
-            texts += [cell.source, cell.status, cell.answer or ""]
-            numbers += [cell.turn, cell.cell]
-    wrong: list[object] = [text for text in texts if not isinstance(text, str)]
-    wrong += [number for number in numbers if not isinstance(number, int | float)]
-    if wrong or not isinstance(course.settings, dict):
-        raise TypeError(f"a value of a wrong type: {repr([*wrong, course.settings][0])[:80]}")
-
-
 def identity(call: RecordedCall) -> Identity:
     return call.cell, call.key, call.occurrence, call.index
 
@@ -125,8 +99,9 @@ def _versions(events: Iterable[Event]) -> dict[str, str]:
 
 
 def _versions_of_notebook(path: Path) -> dict[str, str]:
-    found = ipynb.loads(path.read_bytes())["metadata"]["rlm"].get("versions")
-    return found if isinstance(found, dict) else {}
+    _, about = pages.load(path)
+    versions: dict[str, str] = about["versions"]
+    return versions
 
 
 def _as_kept(node: RecordedNode) -> RecordedNode:

@@ -31,15 +31,36 @@ def dumps(notebook: Notebook) -> bytes:
 
 def loads(data: bytes) -> Notebook:
     """The inverse of ``dumps``. Raises ``ValueError`` for what is not a notebook of format 4."""
-    plain = json.loads(data.decode("utf-8"))
+    try:
+        plain = json.loads(data.decode("utf-8"))
+    except UnicodeDecodeError as error:
+        raise ValueError(f"byte {error.start + 1:,} of it is no UTF-8 text") from None
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
     if not isinstance(plain, dict) or plain.get("nbformat") != 4:
         raise ValueError("not a notebook of format 4")
     cells = plain.get("cells")
     if not isinstance(plain.get("metadata"), dict) or not isinstance(cells, list):
         raise ValueError("a notebook without metadata or cells")
-    if not all(isinstance(cell, dict) and isinstance(cell.get("metadata"), dict) for cell in cells):
-        raise ValueError("a cell that is no object with metadata")
-    return {**plain, "cells": [_joined_cell(cell) for cell in cells]}
+    joined = [_joined_cell(cell) for cell in cells if isinstance(cell, dict)]
+    if len(joined) < len(cells) or not all(map(_is_cell, joined)):
+        raise ValueError("a cell of it is not what it should be")
+    return {**plain, "cells": joined}
+
+
+def _is_cell(cell: dict[str, Any]) -> bool:
+    kind, metadata, outputs = cell.get("cell_type"), cell.get("metadata"), cell.get("outputs", [])
+    return (
+        isinstance(kind, str)
+        and isinstance(cell["source"], str)
+        and isinstance(metadata, dict)
+        and isinstance(metadata.get("rlm", {}), dict)
+        and _are_dicts(outputs)
+    )
+
+
+def _are_dicts(outputs: Any) -> bool:
+    return isinstance(outputs, list) and all(isinstance(output, dict) for output in outputs)
 
 
 def check(notebook: Notebook, path: Path) -> None:
@@ -77,7 +98,8 @@ def _split_cell(cell: dict[str, Any]) -> dict[str, Any]:
 def _joined_cell(cell: dict[str, Any]) -> dict[str, Any]:
     made = {**cell, "source": _whole(cell.get("source", ""))}
     if cell.get("cell_type") == "code":
-        made["outputs"] = [_mapped(output, _joined) for output in cell.get("outputs", [])]
+        outputs = cell.get("outputs", [])
+        made["outputs"] = [_mapped(o, _joined) for o in outputs] if _are_dicts(outputs) else None
     return made
 
 

@@ -12,13 +12,17 @@ import json
 import logging
 import os
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from ..digests import canonical, sha256
 from ..errors import RecordError
-from ..events import TRANSIENT, Event, from_dict, to_dict
+from ..events import TRANSIENT, Event, to_dict
+from . import files
+from .forms import NewerRecord, event_of
 from .packing import blob_named, pack, unpack
 
 try:
@@ -27,14 +31,23 @@ except ImportError:  # on Windows
     fcntl = None  # type: ignore[assignment]
 
 log = logging.getLogger(__name__)
-LONGEST_LINE = 1 << 24
+LONGEST_LINE = 1 << 27
+"""Bytes of a line; a longer one is neither written nor read."""
+LOOKED_AT = 1 << 24
 """Bytes of a line, and of an end, that are read where a record is only looked at."""
+MOST_PROBLEMS = 1000
+"""With more of them a file is no record, and the rest is not read."""
 _SHA256 = re.compile(r"[0-9a-f]{64}")
+_SEAL = re.compile(r"[0-9a-f]{32}")
 _SEAL_OF_LINE = re.compile(rb'\{"seal": "([0-9a-f]{32})"')
 
 
 def _next_seal(before: str, event_json: str) -> str:
     return hashlib.sha256((before + event_json).encode("ascii")).hexdigest()[:32]
+
+
+def _line(seal: str, event_json: str) -> bytes:
+    return f'{{"seal": "{seal}", "event": {event_json}}}\n'.encode("ascii")
 
 
 class Journal:
@@ -56,14 +69,14 @@ class Journal:
     def create(cls, path: Path) -> Journal:
         """A new journal, readable by its owner only. A file that is there is never written over."""
         try:
-            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            files.make_folder(path.parent)
             descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         except FileExistsError as error:
             raise RecordError(
                 f"{path}: there is a record already; choose another folder or remove it"
             ) from error
         except OSError as error:
-            raise _refused(path, error) from error
+            raise files.refused(path, error) from error
         return cls(path, descriptor)
 
     @classmethod
@@ -75,6 +88,7 @@ class Journal:
         damaged.
         """
         try:
+            files.open_file(path).close()
             descriptor = os.open(path, os.O_RDWR | os.O_APPEND | getattr(os, "O_NOFOLLOW", 0))
         except OSError as error:
             raise RecordError(
@@ -109,15 +123,19 @@ class Journal:
         if isinstance(event, TRANSIENT):
             return
         text = canonical(pack(to_dict(event), self._keep))
+        if len(text) > LONGEST_LINE - 100:
+            raise RecordError(
+                f"{self.path}: a {event.kind} of {len(text):,} characters is too large for a record"
+            )
         self._seal = _next_seal(self._seal, text)
-        self._append(f'{{"seal": "{self._seal}", "event": {text}}}\n'.encode("ascii"))
+        self._append(_line(self._seal, text))
 
     def sync(self) -> None:
         """Wait until all that was written is on the disk."""
         try:
             os.fsync(self._descriptor)
         except OSError as error:
-            raise _refused(self.path, error) from error
+            raise files.refused(self.path, error) from error
 
     def seal(self) -> str:
         """Append the seal, sync, close; gives the seal. Nothing can be written after it."""
@@ -155,37 +173,16 @@ class Journal:
             while rest:
                 rest = rest[os.write(self._descriptor, rest) :]
         except OSError as error:
-            raise _refused(self.path, error) from error
+            raise files.refused(self.path, error) from error
         self._bytes.update(line)
 
     def _keep(self, text: str) -> str:
         data = text.encode("utf-8", "surrogatepass")
         name = hashlib.sha256(data).hexdigest()
         if name not in self._kept:
-            write_file(self._blobs / name, data)
+            files.write(self._blobs / name, data)
             self._kept.add(name)
         return name
-
-
-def write_file(path: Path, data: bytes) -> None:
-    """Put ``data`` there whole or not at all, readable by its owner only. Raises RecordError."""
-    # One fixed name beside the file: what a killed writer leaves is overwritten by the next one.
-    half = path.with_name(f".{path.name}.part")
-    try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_NOFOLLOW", 0)
-        with open(os.open(half, flags, 0o600), "wb") as file:
-            file.write(data)
-        os.replace(half, path)
-    except OSError as error:
-        raise _refused(path, error) from error
-
-
-def _refused(path: Path, error: OSError) -> RecordError:
-    return RecordError(
-        f"{path}: the record cannot be written: {error.strerror or error}; "
-        "free some space or choose another folder with --out"
-    )
 
 
 @dataclass(frozen=True)
@@ -196,6 +193,8 @@ class Problem:
     text: str
     cut: bool = False
     """Whether it is only that the writer was stopped in the midst of the last line."""
+    unfit: bool = False
+    """Whether an event is left out because it is not what it should be."""
 
     def __str__(self) -> str:
         return self.text
@@ -214,30 +213,44 @@ class Record:
     problems: list[Problem]
     seal: str | None = None
 
+    def check_fit(self, path: Path) -> None:
+        """Raises ``RecordError`` where an event of it is not what it should be."""
+        for problem in self.problems:
+            if problem.unfit:
+                raise RecordError(f"{path}: the record is damaged: {problem}")
+
 
 def read(path: Path) -> Record:
-    """All that can be read. What is wrong is told in ``problems``; only a file that is missing
-    or cannot be opened raises ``RecordError``."""
+    """All that can be read. What is wrong is told in ``problems``; only a file that is missing,
+    cannot be opened or is of a newer format raises ``RecordError``."""
     reader = _Reader(path.parent / "blobs")
+    with _reading(path) as file:
+        number = 0
+        while not reader.full and (line := file.readline(LONGEST_LINE + 1)):
+            number += 1
+            reader.take(number, line)
+    return reader.record()
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[BinaryIO]:
+    """The file of a record. Raises ``RecordError``, also for what is raised inside."""
     try:
-        with path.open("rb") as file:
-            for number, line in enumerate(file, 1):
-                reader.take(number, line)
+        with files.open_file(path) as file:
+            yield file
     except OSError as error:
         raise RecordError(f"{path}: the record cannot be read: {error.strerror}") from error
-    return reader.record()
+    except NewerRecord as error:
+        raise RecordError(f"{path}: {error}") from error
 
 
 def beginning(path: Path, lines: int) -> list[Event]:
     """The events of the first lines, for a look at what a record is about. Raises RecordError."""
     reader = _Reader(path.parent / "blobs")
-    try:
-        with path.open("rb") as file:
-            for number in range(1, lines + 1):
-                if line := file.readline(LONGEST_LINE):
-                    reader.take(number, line)
-    except OSError as error:
-        raise RecordError(f"{path}: the record cannot be read: {error.strerror}") from error
+    with _reading(path) as file:
+        for number in range(1, lines + 1):
+            if line := file.readline(LOOKED_AT):
+                reader.take(number, line)
     return reader.events
 
 
@@ -256,11 +269,8 @@ def ending(path: Path, lines: int) -> Ending:
     Lines that cannot be read are left out, and long texts are named, not fetched. Nothing is
     checked against the seals: that takes the whole record (``read``).
     """
-    try:
-        with path.open("rb") as file:
-            parsed = [_parsed(line) for line in _last_lines(file, lines)]
-    except OSError as error:
-        raise RecordError(f"{path}: the record cannot be read: {error.strerror}") from error
+    with _reading(path) as file:
+        parsed = [_parsed(line) for line in _last_lines(file, lines)]
     rows = [data for data in parsed if isinstance(data, dict)]
     return Ending(
         events=[event for row in rows if (event := _event(row)) is not None],
@@ -269,9 +279,9 @@ def ending(path: Path, lines: int) -> Ending:
 
 
 def _last_lines(file: BinaryIO, lines: int) -> list[bytes]:
-    """At most so many, of the last ``LONGEST_LINE`` bytes at most."""
+    """At most so many, of the last ``LOOKED_AT`` bytes at most."""
     start = file.seek(0, os.SEEK_END)
-    least = max(0, start - LONGEST_LINE)
+    least = max(0, start - LOOKED_AT)
     tail = b""
     while start > least and tail.count(b"\n") <= lines:
         size = min(max(len(tail), 4096), start - least)
@@ -284,8 +294,8 @@ def _last_lines(file: BinaryIO, lines: int) -> list[bytes]:
 def _event(row: dict[str, Any]) -> Event | None:
     packed = row.get("event")
     try:
-        return from_dict(unpack(packed, blob_named)) if isinstance(packed, dict) else None
-    except (TypeError, ValueError, RecursionError):
+        return event_of(unpack(packed, blob_named)) if isinstance(packed, dict) else None
+    except (RecordError, ValueError, RecursionError):
         return None
 
 
@@ -306,29 +316,43 @@ class _Reader:
             self.events, self.seal is not None and not self.problems, self.problems, self.seal
         )
 
+    full = False
+    """Whether enough was read to know that the rest is not worth it."""
+
     def take(self, number: int, line: bytes) -> None:
         self.lines = number
+        if len(line) > LONGEST_LINE:
+            self._problem(number, f"line {number} is longer than any of ours; the rest is not read")
+            self.full = True
+            return
         if self.seal is not None:
             self._problem(number, f"line {number} was added after the record was sealed")
         data = _parsed(line)
         if isinstance(data, dict) and "sealed" in data:
             self._check_seal(number, data["sealed"])
         elif isinstance(data, dict) and isinstance(data.get("event"), dict):
-            self._take_event(number, data["event"], data.get("seal"))
+            self._take_event(number, line, data["event"], data.get("seal"))
         else:
             self._take_unreadable(number, line)
         self._bytes.update(line)
 
-    def _take_event(self, number: int, packed: dict[str, Any], seal: Any) -> None:
+    def _take_event(self, number: int, line: bytes, packed: dict[str, Any], seal: Any) -> None:
         what = f"line {number} ({describe(packed)})"
-        before, self._before = self._before, seal if _is_ascii(seal) else None
+        before, self._before = self._before, seal if _is_seal(seal) else None
         try:
-            if before is not None and seal != _next_seal(before, canonical(packed)):
-                text = "was changed after it was written, or a line before it was taken out"
-                self._problem(number, f"{what} {text}")
-            self.events.append(from_dict(unpack(packed, self._fetcher(number, what))))
-        except (TypeError, ValueError, RecursionError) as error:
-            self._problem(number, f"{what} is not an event that can be read: {error}")
+            text = canonical(packed)
+            # The line itself too: of a key that stands there twice we see the last one only.
+            changed = not _is_seal(seal) or line.rstrip(b"\n") != _line(seal, text).rstrip(b"\n")
+            if before is not None and (changed or seal != _next_seal(before, text)):
+                changes = "was changed after it was written, or a line before it was taken out"
+                self._problem(number, f"{what} {changes}")
+            self.events.append(event_of(unpack(packed, self._fetcher(number, what))))
+        except NewerRecord:
+            raise
+        except (RecordError, ValueError) as error:
+            self._problem(number, f"{what} is not an event that can be read: {error}", unfit=True)
+        except RecursionError:
+            self._problem(number, f"{what} is nested too deeply to be read", unfit=True)
 
     def _take_unreadable(self, number: int, line: bytes) -> None:
         if line.endswith(b"\n"):
@@ -347,30 +371,35 @@ class _Reader:
     def _fetcher(self, number: int, what: str) -> Any:
         def fetch(name: Any, chars: Any) -> str:
             try:
-                return blob(self.blobs, name)
+                return blob(self.blobs, name, chars)
             except (OSError, ValueError) as error:
                 self._problem(number, f"{what}: a text of {chars} characters is lost: {error}")
                 return f"[lost: a text of {chars} characters, sha256 {name}]"
 
         return fetch
 
-    def _problem(self, number: int, text: str) -> None:
-        self.problems.append(Problem(number, text))
+    def _problem(self, number: int, text: str, *, unfit: bool = False) -> None:
+        self.problems.append(Problem(number, text, unfit=unfit))
+        self.full = self.full or len(self.problems) >= MOST_PROBLEMS
 
 
-def blob(blobs: Path, name: Any) -> str:
-    """The text kept under this name. Raises ``OSError`` and ``ValueError``."""
+def blob(blobs: Path, name: Any, chars: Any) -> str:
+    """Return the text of so many ``chars`` kept under this name. Raises ``OSError`` and
+    ``ValueError``."""
     # The name comes from the file: nothing but a hash may become part of a path.
     if not isinstance(name, str) or not _SHA256.fullmatch(name):
-        raise ValueError(f"not a sha256: {name!r}")
-    text = (blobs / name).read_bytes().decode("utf-8", "surrogatepass")
+        raise ValueError(f"not a sha256: {ascii(name)[:80]}")
+    if not isinstance(chars, int) or not 0 <= chars <= files.LARGEST_FILE:
+        raise ValueError(f"not a number of characters: {ascii(chars)[:80]}")
+    # Of a character UTF-8 has four bytes at most.
+    text = files.read(blobs / name, 4 * chars).decode("utf-8", "surrogatepass")
     if sha256(text) != name:
         raise ValueError(f"blobs/{name} was changed after it was written")
     return text
 
 
-def _is_ascii(seal: Any) -> bool:
-    return isinstance(seal, str) and seal.isascii()
+def _is_seal(seal: Any) -> bool:
+    return isinstance(seal, str) and _SEAL.fullmatch(seal) is not None
 
 
 def _parsed(line: bytes) -> Any:
@@ -386,15 +415,20 @@ def _shown(line: bytes) -> str:
 
 def describe(event: dict[str, Any]) -> str:
     """In a few words, which event this is; any dict will do."""
-    kind, node = event.get("kind"), event.get("node")
-    words = str(kind).replace("_", " ")
+    kind, node, op, cell, turn, index, count = (
+        _brief(event.get(name)) for name in ("kind", "node", "op", "cell", "turn", "index", "count")
+    )
+    words = kind.replace("_", " ")
     if kind == "call_ended":
-        words = f"{event.get('op')} in cell {event.get('cell')}"
-        index, count = event.get("index"), event.get("count")
-        if isinstance(index, int) and count != 1:
-            words += f", prompt {index + 1} of {count}"
+        words = f"{op} in cell {cell}"
+        if index.isdecimal() and count != "1":
+            words += f", prompt {int(index) + 1} of {count}"
     elif kind == "cell_ran":
-        words = f"cell {event.get('cell')}"
+        words = f"cell {cell}"
     elif kind in ("replied", "prompted"):
-        words = f"{'reply' if kind == 'replied' else 'prompt'} of turn {event.get('turn')}"
-    return words if node in (None, "0") else f"{words} of node {node}"
+        words = f"{'reply' if kind == 'replied' else 'prompt'} of turn {turn}"
+    return words if node in ("None", "0") else f"{words} of node {node}"
+
+
+def _brief(value: Any) -> str:
+    return str(value)[:40] if isinstance(value, str | int | None) else type(value).__name__

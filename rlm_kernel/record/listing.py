@@ -23,8 +23,6 @@ from .summary import RUNNING, add_up
 
 MAX_LEVELS = 5  # of folders below the one that is named
 DAMAGED = "damaged"
-_MOST = 1e15  # of anything that is counted
-_LATEST = 4e9  # seconds; a later time is none
 
 
 @dataclass(frozen=True)
@@ -69,9 +67,11 @@ class Totals:
 
 
 def is_run(path: Path) -> bool:
-    """Whether it is a run's folder, or a file that may be one's."""
-    names = (path / JOURNAL, path / ROOT_PAGE)
-    return os.path.isfile(path) or any(os.path.isfile(name) for name in names)
+    """Return whether it is a run's folder, or a file that may be one's. One that cannot be read
+    counts too: ``read`` says why."""
+    if not os.path.isdir(path):
+        return os.path.lexists(path)
+    return any(os.path.lexists(path / name) for name in (JOURNAL, ROOT_PAGE))
 
 
 def find(paths: Iterable[Path]) -> list[Path]:
@@ -108,8 +108,6 @@ def read(path: Path) -> Row:
         return Row(path, note=str(error))
     except OSError as error:  # it was removed meanwhile
         return Row(path, note=f"the record cannot be read: {error.strerror}")
-    except (AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
-        return Row(path, note=f"the record is damaged: {error}")
 
 
 def _quick(path: Path) -> Row | None:
@@ -124,23 +122,21 @@ def _quick(path: Path) -> Row | None:
     ended = ending.events[-1] if ending.events else None
     if started is None or not isinstance(ended, RunEnded) or not ending.sealed:
         return None
-    return _checked(
-        Row(
-            path=path,
-            run=started.run,
-            question=started.question,
-            model=node.model if node else None,
-            status=ended.status,
-            answer=ended.answer,
-            confirmed=ended.confirmed,
-            turns=ended.turns,
-            calls=ended.calls,
-            usage=ended.usage,
-            seconds=ended.seconds,
-            began=started.time,
-            changed=record.stat().st_mtime,
-            note=ended.reason,
-        )
+    return Row(
+        path=path,
+        run=started.run,
+        question=started.question,
+        model=node.model if node else None,
+        status=ended.status,
+        answer=ended.answer,
+        confirmed=ended.confirmed,
+        turns=ended.turns,
+        calls=ended.calls,
+        usage=ended.usage,
+        seconds=ended.seconds,
+        began=started.time,
+        changed=record.stat().st_mtime,
+        note=ended.reason,
     )
 
 
@@ -157,7 +153,7 @@ def _whole(path: Path) -> Row:
         note="; ".join(loaded.problems[:3]),
     )
     if root is None:
-        return _checked(row)
+        return row
     row = dataclasses.replace(
         row,
         model=root.model,
@@ -169,24 +165,10 @@ def _whole(path: Path) -> Row:
         seconds=root.seconds,
     )
     if loaded.problems:
-        return _checked(row)
+        return row
     goes_on = loaded.sealed is False and tree.ended is None  # even if its root has ended
     status = RUNNING if goes_on else root.status
-    return _checked(dataclasses.replace(row, status=status, note=root.reason))
-
-
-def _checked(row: Row) -> Row:
-    """Raises ``ValueError`` for values of a wrong type: a record may come from anyone."""
-    texts = (row.run, row.question, row.model, row.status, row.answer, row.note)
-    if not all(text is None or isinstance(text, str) for text in texts):
-        raise ValueError("a text of its first or last event is none")
-    sizes = [] if row.usage is None else dataclasses.astuple(row.usage)
-    for number in (row.turns, row.calls, row.seconds, row.began, *sizes):
-        if number is not None and not (isinstance(number, int | float) and 0 <= number < _MOST):
-            raise ValueError(f"a number of its first or last event is {number!r}")
-    if row.began is not None and row.began > _LATEST:
-        raise ValueError(f"it began at {row.began!r}, which is no time")
-    return row
+    return dataclasses.replace(row, status=status, note=root.reason)
 
 
 def _text(value: str | None) -> str | None:

@@ -16,6 +16,10 @@ from typing import Any
 LONGEST = 32_768
 _MARKS = ("$blob", "$escaped", "$dict")
 _LONE = re.compile(r"[\ud800-\udfff]")
+_ESCAPED = re.compile(
+    r"(?:[\x00-\x5b\x5d-\x7f]|\\(?:[\\nrt]|x[0-9a-f]{2}|u[0-9a-f]{4}|U00(?:0[1-9a-f]|10)[0-9a-f]{4}))*"
+)
+"""What ``unicode_escape`` gives; of anything else Python warns or reads something else."""
 
 
 def pack(value: Any, keep: Callable[[str], str] | None) -> Any:
@@ -48,12 +52,18 @@ def unpack(value: Any, fetch: Callable[[Any, Any], str]) -> Any:
     if "$blob" in value:
         return fetch(value["$blob"], value.get("chars"))
     if "$escaped" in value:
-        return str(value["$escaped"]).encode("ascii").decode("unicode_escape")
+        return _unescaped(value["$escaped"])
     inner = value.get("$dict")
     source = inner if isinstance(inner, dict) else value
     return {key: unpack(part, fetch) for key, part in source.items()}
 
 
+def _unescaped(text: Any) -> str:
+    if not isinstance(text, str) or not _ESCAPED.fullmatch(text):
+        raise ValueError(f"not in Python's unicode_escape: {ascii(text)[:60]}")
+    return text.encode("ascii").decode("unicode_escape")
+
+
 def blob_named(name: Any, chars: Any) -> str:
     """For ``unpack``: says where a long text is, without a look there."""
-    return f"[{chars} characters, kept in blobs/{name}]"
+    return f"[{str(chars)[:20]} characters, kept in blobs/{str(name)[:64]}]"

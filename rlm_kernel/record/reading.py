@@ -1,22 +1,13 @@
-"""A trajectory read for people: its events and totals, from the record or from a notebook alone.
-
-A record may come from anyone: events whose fields are not of the types that ``events`` promises
-are left out and told, so that readers need no checks of their own.
-"""
+"""A trajectory read for people: its events and totals, from the record or from a notebook alone."""
 
 from __future__ import annotations
 
-import dataclasses
-import math
 import re
-import types
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
-from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Any
 
-from .. import events as words
 from ..errors import RecordError
 from ..events import (
     CallEnded,
@@ -29,15 +20,14 @@ from ..events import (
     Replied,
     RunStarted,
     Usage,
+    to_dict,
 )
-from . import ipynb, journal, show
+from . import journal, pages, show
+from .forms import event_of
 from .packing import unpack
 from .show import Loaded
 from .summary import RUNNING
 
-LARGEST = 1e15
-"""No count, size, sum or time of a run is larger."""
-_SHA256 = re.compile(r"[0-9a-f]{64}")
 _TURN = re.compile(r"###### Turn (\d{1,9})(?:\n\n|\Z)")
 
 
@@ -69,62 +59,29 @@ def load(path: Path) -> Reading:
 
     Raises ``RecordError`` for what is none of them and for a record of no node.
     """
-    try:
-        loaded = show.load(path)
-        if not loaded.tree.nodes:
-            raise RecordError(
-                f"{path}: no node has started in this record: there is nothing to read"
-            )
-        if loaded.source.suffix == ".ipynb":
-            return Reading(loaded, list(_of_notebook(loaded)), True)
-    except (AttributeError, IndexError, KeyError, TypeError, ValueError, OverflowError) as error:
-        raise RecordError(f"{path}: the record is damaged: {error!r}") from error
+    loaded = show.load(path)
+    alone = loaded.source.suffix == ".ipynb"
+    read = [] if alone else _fit(loaded.source)
+    if not loaded.tree.nodes:
+        raise RecordError(f"{path}: no node has started in this record: there is nothing to read")
+    if alone:
+        return Reading(loaded, list(_of_notebook(loaded)), True)
     wanted = {node.id for node in loaded.tree.nodes}
-    read = journal.read(loaded.source).events
-    sound = [event for event in read if _is_sound(event)]
-    problems = list(loaded.problems)
-    if len(sound) < len(read):
-        problems.append(f"{len(read) - len(sound)} events are not what they should be: left out")
-    events = [event for event in sound if getattr(event, "node", None) in {None, *wanted}]
-    return Reading(dataclasses.replace(loaded, problems=problems), events, False)
+    events = [event for event in read if getattr(event, "node", None) in {None, *wanted}]
+    return Reading(loaded, events, False)
 
 
-# -- types ----------------------------------------------------------------------------------------
-@cache
-def _fields(cls: Any) -> dict[str, Any]:
-    hints = get_type_hints(cls, vars(words))
-    return {field.name: hints[field.name] for field in dataclasses.fields(cls)}
-
-
-def _is_sound(record: Any) -> bool:
-    return all(
-        _fits(getattr(record, name), hint) for name, hint in _fields(record.__class__).items()
-    )
-
-
-def _fits(value: Any, hint: Any) -> bool:
-    origin, inner = get_origin(hint), get_args(hint)
-    if hint is Any or (hint is str and type(value) is str):  # most of them
-        return True
-    if origin in (Union, types.UnionType):
-        return any(_fits(value, one) for one in inner)
-    if origin is Literal:
-        return isinstance(value, str) and value in inner
-    if origin is list:
-        return isinstance(value, list) and all(_fits(item, inner[0]) for item in value)
-    if origin is dict:
-        return isinstance(value, dict) and all(isinstance(key, str) for key in value)
-    if hint in (int, float):
-        number = isinstance(value, int | hint) and not isinstance(value, bool)
-        return number and math.isfinite(value) and abs(value) < LARGEST
-    return isinstance(value, hint) and (not dataclasses.is_dataclass(hint) or _is_sound(value))
+def _fit(path: Path) -> list[Event]:
+    record = journal.read(path)
+    record.check_fit(path)
+    return record.events
 
 
 # -- a notebook alone -----------------------------------------------------------------------------
 def _of_notebook(loaded: Loaded) -> Iterator[Event]:
     """What it has, in the form of events."""
-    notebook = ipynb.loads(loaded.source.read_bytes())
-    about = unpack(dict(notebook["metadata"]["rlm"]), _fetcher(loaded.source))
+    notebook, packed = pages.load(loaded.source)
+    about = unpack(packed, _fetcher(loaded.source))
     made = [
         RunStarted(about["run"], about["question"], about["settings"], about["versions"], 0.0),
         _started(about),
@@ -134,19 +91,20 @@ def _of_notebook(loaded: Loaded) -> Iterator[Event]:
         ending = about["status"], about["answer"], about["confirmed"], about["reason"]
         made.append(NodeEnded(about["node"], *ending, 0.0))
     for event in made:
-        if not _is_sound(event):
-            raise RecordError(f"{loaded.source}: metadata.rlm is damaged: {event.kind}")
-        yield event
+        try:
+            yield event_of(to_dict(event))
+        except RecordError as error:
+            raise RecordError(f"{loaded.source}: the notebook is damaged: {error}") from error
 
 
 def _fetcher(path: Path) -> Any:
     blobs = (path.parent.parent if path.parent.name == "calls" else path.parent) / "blobs"
 
     def fetch(name: Any, chars: Any) -> str:
-        # The name comes from the file: nothing but a hash may become part of a path.
-        if isinstance(name, str) and _SHA256.fullmatch(name) and (blobs / name).is_file():
-            return (blobs / name).read_bytes().decode("utf-8", "surrogatepass")
-        return f"[a text of {chars} characters that is not beside the notebook]"
+        try:
+            return journal.blob(blobs, name, chars)
+        except (OSError, ValueError):
+            return f"[a text of {chars} characters that is not beside the notebook]"
 
     return fetch
 

@@ -29,7 +29,7 @@ from ..events import (
     RunEnded,
     RunStarted,
 )
-from . import ipynb, journal
+from . import files, ipynb, journal
 from .metadata import Place, page, record
 from .notebook import build
 from .summary import Fold
@@ -58,7 +58,7 @@ def new_run_folder(base: Path, name: str) -> Path:
     stem = re.sub(r"[^\w.-]+", "-", name).strip("-.")[:60] or "run"
     try:
         return _make_folder(base / "rlm-runs", stem)
-    except OSError:
+    except (OSError, RecordError):
         elsewhere = Path(jupyter_data_dir()) / "rlm-runs"
     try:
         return _make_folder(elsewhere, stem)
@@ -70,10 +70,10 @@ def new_run_folder(base: Path, name: str) -> Path:
 
 
 def _make_folder(runs: Path, stem: str) -> Path:
-    runs.mkdir(parents=True, exist_ok=True)
+    files.make_folder(runs)
     ignore = runs / ".gitignore"
     if not ignore.exists():
-        ignore.write_text("*\n", encoding="utf-8")
+        files.write(ignore, b"*\n")
     number, folder = 1, runs / stem
     while True:
         try:
@@ -272,13 +272,13 @@ def _write_page(path: Path, events: list[Event], place: Place, *, check: bool) -
     made = build(events, place)
     if check:
         ipynb.check(made, path)
-    journal.write_file(path, ipynb.dumps(made))
+    files.write(path, ipynb.dumps(made))
 
 
 def _add_seal(written: _Page, seal: str) -> None:
     try:
-        made = ipynb.loads(written.path.read_bytes())
+        made = ipynb.loads(files.read(written.path))
         made["metadata"]["rlm"]["record"] = record(written.root, seal)
     except (OSError, ValueError, KeyError) as error:
         raise RecordError(f"{written.path}: the notebook was changed meanwhile: {error}") from error
-    journal.write_file(written.path, ipynb.dumps(made))
+    files.write(written.path, ipynb.dumps(made))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from rich.tree import Tree as RichTree
 
 from ..errors import RecordError
 from ..events import Usage
-from . import ipynb, journal
+from . import journal, pages
 from .figures import counted, duration, spent
 from .markdown import one_line, shorten
 from .metadata import ROOT_PAGE
@@ -42,7 +43,8 @@ def load(path: Path) -> Loaded:
     """
     if path.is_dir():
         record = path / JOURNAL
-        return _from_journal(record) if record.exists() else _from_notebook(path / ROOT_PAGE)
+        there = os.path.lexists(record)
+        return _from_journal(record) if there else _from_notebook(path / ROOT_PAGE)
     if path.suffix != ".ipynb":
         return _from_journal(path)
     for record in (path.parent / JOURNAL, path.parent.parent / JOURNAL):
@@ -73,7 +75,7 @@ def _from_journal(path: Path) -> Loaded:
 def _from_both(path: Path, record: Path) -> Loaded:
     """The part of the record that the notebook is about."""
     loaded = _from_journal(record)
-    about = _metadata(path)
+    _, about = pages.load(path)
     problems = list(loaded.problems)
     seal = (about.get("record") or {}).get("seal")
     if seal is not None and seal != journal.read(record).seal:
@@ -98,35 +100,20 @@ def _part(tree: Tree, nodes: tuple[Node, ...]) -> Tree:
     )
 
 
-def _metadata(path: Path) -> dict[str, Any]:
-    try:
-        about = ipynb.loads(path.read_bytes())["metadata"].get("rlm")
-    except OSError as error:
-        raise RecordError(f"{path}: no trajectory can be read: {error.strerror}") from error
-    except ValueError as error:
-        raise RecordError(f"{path}: this is not a notebook: {error}") from error
-    if not isinstance(about, dict) or "node" not in about:
-        raise RecordError(f"{path}: the notebook has no metadata.rlm; it is not a trajectory")
-    return about
-
-
 def _from_notebook(path: Path) -> Loaded:
-    about = _metadata(path)
-    try:
-        rows = [about, *about["tree"]]
-        children = _children(rows)
-        nodes = tuple(_node(row, children.get(row["node"], ())) for row in rows)
-        tree = Tree(
-            run=about["run"],
-            question=nodes[0].question,
-            nodes=nodes,
-            turns=sum(node.turns for node in nodes),
-            calls=sum(node.calls for node in nodes),
-            usage=nodes[0].total,
-            ended=None,
-        )
-    except (KeyError, TypeError, ValueError) as error:
-        raise RecordError(f"{path}: metadata.rlm is damaged: {error!r}") from error
+    _, about = pages.load(path)
+    rows = [about, *about["tree"]]
+    children = _children(rows)
+    nodes = tuple(_node(row, children.get(row["node"], ())) for row in rows)
+    tree = Tree(
+        run=about["run"],
+        question=nodes[0].question,
+        nodes=nodes,
+        turns=sum(node.turns for node in nodes),
+        calls=sum(node.calls for node in nodes),
+        usage=nodes[0].total,
+        ended=None,
+    )
     return Loaded(tree, path, None, [])
 
 

@@ -21,7 +21,7 @@ from ..events import (
     RunStarted,
 )
 from ..versions import versions
-from . import ipynb, journal, show
+from . import journal, pages, show
 from .metadata import page
 from .packing import unpack
 from .sources import same
@@ -134,8 +134,9 @@ def load(path: Path) -> Recorded:
     loaded = show.load(path)
     if loaded.source.suffix == ".ipynb":
         return alone(loaded.source)
-    events = journal.read(loaded.source).events
-    recorded = _from_events(loaded.source.parent, events, list(loaded.problems))
+    read = journal.read(loaded.source)
+    read.check_fit(loaded.source)
+    recorded = _from_events(loaded.source.parent, read.events, list(loaded.problems))
     if loaded.sealed is False and not loaded.problems:
         recorded.problems.append("the record was not finished: the run goes on or was killed")
     wanted = {node.id for node in loaded.tree.nodes}
@@ -202,34 +203,32 @@ def _take(node: RecordedNode, event: CellRan | ContextSet | CallEnded | NodeEnde
 
 def alone(path: Path) -> Recorded:
     """The one node of a notebook, whatever lies beside it; its children's answers are among its
-    calls. Raises ``RecordError`` and ``ValueError`` for what is no trajectory."""
-    notebook = ipynb.loads(path.read_bytes())
-    if not isinstance(notebook["metadata"].get("rlm"), dict):
-        raise RecordError(f"{path}: the notebook has no metadata.rlm; it is not a trajectory")
+    calls. Raises ``RecordError`` for what is no trajectory."""
+    notebook, packed = pages.load(path)
     folder = path.parent.parent if path.parent.name == "calls" else path.parent
     blobs = folder / "blobs"
 
     def fetch(name: Any, chars: Any) -> str:
         try:
-            return journal.blob(blobs, name)
+            return journal.blob(blobs, name, chars)
         except (OSError, ValueError) as error:
             raise RecordError(
                 f"{path}: it refers to blobs/{name}, which is not beside it: send the run's "
                 "folder instead of the notebook alone"
             ) from error
 
-    about: dict[str, Any] = unpack(dict(notebook["metadata"]["rlm"]), fetch)
+    about: dict[str, Any] = unpack(packed, fetch)
     try:
         context = about["context"] and RecordedContext(about["context"]["spec"])
         node = RecordedNode(about["node"], about["parent"], context)
         node.answer = about["answer"] if about["confirmed"] else None
-        version = _version(path, about["schema"])
+        version = about["schema"]
         contexts = about.get("contexts", [])
         node.happened = list(_happened(notebook, about["cells"], contexts, version))
         node.calls = [_call_of(row) for row in about["calls"]]
         settings = about["settings"]
-    except (KeyError, TypeError, AttributeError) as error:
-        raise RecordError(f"{path}: metadata.rlm is damaged: {error!r}") from error
+    except (KeyError, TypeError, AttributeError) as error:  # of the cells' outputs
+        raise RecordError(f"{path}: the notebook is damaged: {error!r}") from error
     problems, notes = _changes_alone(about["cells"], node.cells)
     notes += _other_versions(about.get("versions", {}))
     return Recorded(folder, settings, {node.node: node}, problems, notes)
@@ -244,16 +243,6 @@ def _other_versions(was: dict[str, str]) -> list[str]:
         if version != now.get(name)
     ]
     return [f"it was recorded with {'; '.join(differing)}"] if differing else []
-
-
-def _version(path: Path, schema: Any) -> int:
-    """Of the format. Raises ``RecordError`` for one that is not known here."""
-    if not isinstance(schema, int) or not 1 <= schema <= VERSION:
-        raise RecordError(
-            f"{path}: it is of version {schema!r} of the format, and versions 1 to {VERSION} are "
-            "known here: update rlm_kernel"
-        )
-    return schema
 
 
 def _changes_alone(
@@ -336,12 +325,13 @@ def _look_at_notebooks(recorded: Recorded) -> None:
     """
     for node in recorded.nodes.values():
         path = recorded.folder / page(node.node, root=node.parent is None)
+        if not path.exists():
+            recorded.notes.append(f"{path.name} is not beside the record")
+            continue
         try:
             found = alone(path)
             seen = found.nodes[node.node]
-        except FileNotFoundError:
-            recorded.notes.append(f"{path.name} is not beside the record")
-        except (OSError, RecordError, ValueError, KeyError) as error:
+        except (RecordError, KeyError) as error:
             recorded.notes.append(f"{path.name} has lost what makes it a trajectory: {error}")
         else:
             if found.settings.get("tool_modules") != recorded.settings.get("tool_modules"):

@@ -1,0 +1,220 @@
+"""Events as the plain data of a record, and back: what is read is checked here, once, by type.
+
+A record may come from anyone. The forms that are checked are made from the dataclasses of
+``events``; only what stands in their dicts is said here. Behind this nothing checks again.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+import reprlib
+import types
+from functools import cache, reduce
+from operator import or_
+from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
+
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError, create_model
+
+from .. import events as words
+from ..errors import RecordError
+from ..events import FORMAT, ContextInfo, Event, Usage
+from ..settings import ENVIRONMENTS
+
+LARGEST = 10**15
+"""No count, size, sum or time of a run is larger, and none is below zero."""
+LATEST = 4 * 10**9
+"""Unix seconds of the latest time that is one."""
+_KINDS: dict[str, type] = {cls.kind: cls for cls in get_args(Event)}
+_SHOWN = reprlib.Repr()
+_SHOWN.maxstring = _SHOWN.maxother = _SHOWN.maxlong = 60
+_SHOULD = re.compile(r"^\w+ should ")
+
+
+class NewerRecord(RecordError):
+    """A record of a format that is not known here."""
+
+
+def event_of(data: Any) -> Event:
+    """Return the event of ``events.to_dict``'s form.
+
+    Raises ``RecordError``, which says which field of it is not what it should be.
+    """
+    if not isinstance(data, dict):
+        raise RecordError("it is no object")
+    fields = dict(data)
+    kind = fields.pop("kind", None)
+    cls = _KINDS.get(kind) if isinstance(kind, str) else None
+    if cls is None:
+        raise RecordError(f"there is no kind of event {_SHOWN.repr(kind)}")
+    written = fields.get("format")
+    if isinstance(written, int) and written > FORMAT:
+        raise NewerRecord(
+            f"this record was written by a newer rlm_kernel (format {_SHOWN.repr(written)}; this "
+            f"one reads up to {FORMAT}): update rlm_kernel"
+        )
+    _check(cls, fields)
+    for name, part in (("usage", Usage), ("context", ContextInfo)):
+        if isinstance(fields.get(name), dict):
+            fields[name] = part(**fields[name])
+    event: Event = cls(**fields)
+    return event
+
+
+def _check(cls: type, fields: dict[str, Any]) -> None:
+    try:
+        _form(cls).model_validate(fields)
+    except ValidationError as error:
+        raise RecordError(_sentence(error)) from None
+    except RecursionError:
+        raise RecordError("it is nested too deeply") from None
+
+
+def _sentence(error: ValidationError) -> str:
+    """The first thing that is wrong, in words."""
+    wrong, *others = error.errors(include_url=False, include_context=False)
+    name = ".".join(str(part) for part in wrong["loc"])[:200]
+    if wrong["type"] == "missing":
+        text = f"it has no field `{name}`"
+    elif wrong["type"] == "extra_forbidden":
+        text = f"it has a field `{name}`, which is not known here"
+    else:
+        should = _SHOULD.sub("it should ", wrong["msg"])
+        text = f"its field `{name}` is {_SHOWN.repr(wrong['input'])}: {should}"
+    return f"{text} (and {len(others):,} more)" if others else text
+
+
+# -- forms ----------------------------------------------------------------------------------------
+class _Open(BaseModel):
+    """A dict that may hold more than what is said of it."""
+
+    model_config = ConfigDict(strict=True, extra="allow", allow_inf_nan=False)
+
+
+Count = Annotated[int, Field(ge=0, le=LARGEST)]
+Amount = Annotated[float, Field(ge=0, le=LARGEST)]
+Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+
+
+class _Stream(_Open):
+    name: str
+    text: str
+
+
+class _Error(_Open):
+    ename: str
+    evalue: str
+    traceback: list[str]
+
+
+class _Display(_Open):
+    data: dict[str, Any]
+    metadata: dict[str, Any] = {}
+
+
+def _tag(output: Any) -> str:
+    kind = output.get("output_type") if isinstance(output, dict) else None
+    known = {"stream": "stream", "error": "error"} | dict.fromkeys(
+        ("display_data", "execute_result"), "display"
+    )
+    return known.get(kind, "output") if isinstance(kind, str) else "output"
+
+
+class _Other(_Open):
+    output_type: str
+
+
+class _Failure(_Open):
+    type: str
+    message: str
+    cause: str | None = None
+
+
+class _Message(_Open):
+    role: str
+    content: str
+
+
+class _Spec(_Open):
+    kind: str
+    sha256: Sha256 | None = None
+    size: Count | None = None
+    path: str | None = None
+    text: str = ""
+    variable: str | None = None
+
+
+class _Module(_Open):
+    name: str
+    source: str
+    tools: dict[str, str]
+    needs: dict[str, Any]
+
+
+class _Settings(_Open):
+    model: str | None = None
+    sub_model: str | None = None
+    environment: Literal[ENVIRONMENTS] = "local"  # type: ignore[valid-type]
+    sandbox: dict[str, Any] = {}
+    kernel: str | None = None
+    prompt: str | None = None
+    seed: Count | None = None
+    temperature: Amount | None = None
+    prompt_chars: Count = 0
+    max_batch: Count = 0
+    trust_html: bool = True
+    tools: list[str] = []
+    tool_modules: list[_Module] = []
+    limits: dict[str, Count | Amount | None] = {}
+    data: dict[str, _Spec] = {}
+    origin: dict[str, Any] | None = None
+    asked: dict[str, Any] | None = None
+
+
+_Output = Annotated[
+    Annotated[_Stream, Tag("stream")]
+    | Annotated[_Error, Tag("error")]
+    | Annotated[_Display, Tag("display")]
+    | Annotated[_Other, Tag("output")],
+    Discriminator(_tag),
+]
+_Time = Annotated[float, Field(ge=0, le=LATEST)]
+_DICTS: dict[str, Any] = {
+    "settings": _Settings,
+    "spec": _Spec,
+    "messages": list[_Message],
+    "outputs": list[_Output],
+    "output": _Output,
+    "error": _Failure | None,
+    "time": _Time,
+    "started": _Time,
+}
+"""By the name of the field, what its type alone does not say."""
+
+
+@cache
+def _form(cls: type) -> type[BaseModel]:
+    hints = get_type_hints(cls, vars(words), include_extras=True)
+    fields: dict[str, Any] = {
+        field.name: (_DICTS.get(field.name) or _hint(hints[field.name]), _default(field))
+        for field in dataclasses.fields(cls)
+    }
+    config = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
+    return create_model(cls.__name__, __config__=config, **fields)
+
+
+def _default(field: dataclasses.Field[Any]) -> Any:
+    required = field.default is field.default_factory is dataclasses.MISSING
+    return ... if required else None
+
+
+def _hint(hint: Any) -> Any:
+    """The type that a field is checked by: numbers are bounded, ids are of their pattern."""
+    origin, inner = get_origin(hint), get_args(hint)
+    if origin in (Union, types.UnionType):
+        return reduce(or_, (_hint(one) for one in inner))
+    if origin is Annotated:
+        return Annotated[inner[0], Field(pattern=f"^(?:{inner[1].pattern})$")]
+    if dataclasses.is_dataclass(hint) and isinstance(hint, type):
+        return _form(hint)
+    return {int: Count, float: Amount}.get(hint, hint)
