@@ -9,10 +9,10 @@ import re
 from typing import Any
 
 from ..events import CellRan, Output
+from ..outputs import ANSI
 
 _OPENING = r"(?:^|(?<=\n))[ \t]*(?:`{3,}|~{3,})[^\n]*\n\s*"
 _CLOSING = r"[ \t]*(?:\n\s*(?:`{3,}|~{3,})[ \t]*)?(?=\n|\Z)"
-_ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 _GAP = re.compile(r"\n{3,}")
 
 
@@ -70,4 +70,4 @@ def content(message: dict[str, Any]) -> str:
 def _printed(output: Output) -> str:
     shown = [str(output.get("text", "")), str((output.get("data") or {}).get("text/plain", ""))]
     shown += map(str, output.get("traceback") or [])
-    return _ANSI.sub("", "\n".join(shown))
+    return ANSI.sub("", "\n".join(shown))
