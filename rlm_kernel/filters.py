@@ -60,6 +60,25 @@ def _printable(text: str) -> str:
     return _UNWRITABLE.sub("\ufffd", text)
 
 
+# -- terminals ------------------------------------------------------------------------------------
+_OBEYED = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+
+
+def for_terminal(text: str) -> str:
+    """``text`` with a sign for each character that a terminal would obey, and for each that turns
+    the order in which text is read: controls but for line feed and tab, the lone surrogates that
+    stand for bytes, and overrides and isolates of direction. CR and LF together are one line end.
+    """
+    return _OBEYED.sub(_sign, text.replace("\r\n", "\n"))
+
+
+def _sign(match: re.Match[str]) -> str:
+    code = ord(match[0])
+    if code < 0x20:
+        return chr(0x2400 + code)
+    return "\u2421" if code == 0x7F else "\ufffd"
+
+
 # -- TeX ------------------------------------------------------------------------------------------
 # MathJax and KaTeX set formulas in HTML and Markdown too. These commands link, style, load code,
 # or change what the formulas of other cells mean.

@@ -8,7 +8,10 @@ from typing import Any
 from .events import Output
 from .filters import CLEANERS, safe
 
-ANSI = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
+ANSI = re.compile(
+    r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b[]PX^_][^\x07\x1b\x9c]*(?:\x07|\x1b\\|\x9c)|\x1b[ -/]*[0-~]"
+)
+"""Colours and moves of the cursor; titles, links and other strings; what is left of either."""
 CUT_TYPES = ("text/plain", "text/markdown", "text/latex")
 """MIME types that can be cut anywhere; of the others all or nothing is kept."""
 MAX_RICH_CHARS = 8_000_000

@@ -28,6 +28,7 @@ from .events import (
     Usage,
 )
 from .outputs import cut, text_of
+from .terminal import live
 
 SHOWN_CHARS = 1200
 CODE_LINES = 16
@@ -56,7 +57,7 @@ class Screen:
         self._live = Live(
             get_renderable=self._now, console=self._console, refresh_per_second=4, transient=True
         )
-        return self._live
+        return live(self._live)
 
     def __call__(self, event: Event) -> None:
         """Take one event; anything it says stands above the live lines."""

@@ -27,6 +27,7 @@ import modal
 from .. import __version__
 from ..contexts import folders
 from ..errors import UsageError
+from ..filters import for_terminal
 from . import Plan, read_tasks, run_batch, totals
 from .results import RESULTS
 from .tasks import Task, Tasks
@@ -149,4 +150,4 @@ def main(
     told, results = drive.with_options(secrets=secrets).remote(packed(made), called, plan, settings)
     target = Path(f"{called}.results.jsonl")
     target.write_text(results, encoding="ascii")
-    print(f"{told}\n{target}\nall of it: modal volume get {NAME} {called}")
+    print(for_terminal(f"{told}\n{target}\nall of it: modal volume get {NAME} {called}"))

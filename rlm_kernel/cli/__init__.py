@@ -9,15 +9,20 @@ from .. import __version__
 from ..descriptors import allow_many
 from ..errors import RLMError, UsageError
 from ..privacy import hide_from_children
+from ..terminal import gated, standard_error
 from . import ask, batch, comparing, export, going_on, machine, records, why
 from .options import FAILED, INTERRUPTED, USAGE
-from .terminal import standard_error
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns its exit status."""
     hide_from_children()
     allow_many()
+    with gated():
+        return _carried_out(arguments)
+
+
+def _carried_out(arguments: Sequence[str] | None) -> int:
     options = _parser().parse_args(arguments)
     work: Callable[[argparse.Namespace], int] = options.work
     errors = standard_error()

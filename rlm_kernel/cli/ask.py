@@ -16,9 +16,10 @@ from ..engine import engine
 from ..screen import Screen
 from ..session import Result, Session
 from ..settings import InForce
+from ..terminal import standard_error
 from ..tools import Tools
 from .options import ANSWERED, FAILED, INTERRUPTED, LIMIT, place_options, settle
-from .terminal import standard_error, write_answer
+from .terminal import write_answer
 
 _STATUS = {"answered": ANSWERED, "failed": FAILED, "limit": LIMIT, "interrupted": INTERRUPTED}
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 import signal
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,9 +14,10 @@ from rich.console import Console
 
 from ..engine import engine
 from ..errors import UsageError
+from ..terminal import standard_error
 from .ask import answer_options
 from .options import ANSWERED, FAILED, INTERRUPTED, LIMIT, settle
-from .terminal import standard_error
+from .terminal import write_line
 
 if TYPE_CHECKING:
     from ..batch import Batch, Plan, Summary
@@ -128,10 +128,9 @@ def _tell(summary: Summary, as_json: bool, console: Console) -> int:
     from .batchscreen import outcomes, sentence
 
     if as_json:
-        print(json.dumps(_as_json(summary)))
+        write_line(json.dumps(_as_json(summary)))
     else:
-        print(summary.results.folder / RESULTS)
-    sys.stdout.flush()
+        write_line(str(summary.results.folder / RESULTS))
     console.print(outcomes(summary.results))
     console.print(sentence(summary), style="dim", markup=False, highlight=False, soft_wrap=True)
     if summary.stopped is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import ExitStack
 from typing import Self
 
 from rich.console import Console
@@ -13,6 +14,7 @@ from ..batch import Counts, Results, Summary
 from ..batch.summing import median, percentile_90
 from ..batch.tables import totals
 from ..record.figures import duration, money
+from ..terminal import live
 
 EVERY_S = 10.0
 _STYLES = {"right": "green", "wrong": "yellow", "failed": "red"}
@@ -34,14 +36,15 @@ class BatchScreen:
             transient=True,
             disable=not console.is_terminal,
         )
+        self._shown = ExitStack()
         self._bar = self._progress.add_task("starting", total=None)
 
     def __enter__(self) -> Self:
-        self._progress.start()
+        self._shown.enter_context(live(self._progress))
         return self
 
     def __exit__(self, *exc: object) -> None:
-        self._progress.stop()
+        self._shown.close()
 
     def __call__(self, counts: Counts) -> None:
         told = told_of(counts, time.monotonic() - self._began)

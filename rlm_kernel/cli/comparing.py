@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from rich.text import Text
 
 from ..errors import RecordError, UsageError
 from ..record import course, sidebyside
 from ..record.celldiff import CellDiff
 from ..record.compare import Comparison, compare
 from ..record.course import Course
+from ..terminal import standard_output
 from .options import ANSWERED, FAILED
+from .terminal import write_line
 
 
 def add(commands: Any) -> None:
@@ -57,9 +59,9 @@ def _diff(options: argparse.Namespace) -> int:
                 {"a": x, "b": y, "diff": cells.data(), "left_out": cells.left_out}
                 for x, y, cells in _cells(a, b, found)
             ]
-        print(json.dumps(data, indent=1))
+        write_line(json.dumps(data, indent=1))
     else:
-        sidebyside.render(a, b, found, console := Console())
+        sidebyside.render(a, b, found, console := standard_output())
         if options.cells:
             _print_cells(a, b, found, console)
     return ANSWERED if found.same else FAILED
@@ -78,8 +80,7 @@ def _print_cells(a: Course, b: Course, found: Comparison, console: Console) -> N
     color = console.is_terminal and not console.no_color
     for x, y, cells in _cells(a, b, found):
         name = x if x == y else f"{x} (in B {y})"
-        sys.stdout.write(f"\nthe cells of node {name}, from A (-) to B (+):\n")
-        sys.stdout.write(cells.text(color=color))
+        said = f"\nthe cells of node {name}, from A (-) to B (+):\n{cells.text(color=color)}"
         if cells.left_out:
-            sys.stdout.write(f"({cells.left_out:,} cells behind these are not compared)\n")
-    sys.stdout.flush()
+            said += f"({cells.left_out:,} cells behind these are not compared)\n"
+        console.print(Text.from_ansi(said.removesuffix("\n")), soft_wrap=True)

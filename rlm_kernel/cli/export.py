@@ -10,8 +10,8 @@ from rich import filesize
 
 from .. import origins
 from ..record import reading
+from ..terminal import standard_error
 from .options import ANSWERED
-from .terminal import standard_error
 
 
 def add(commands: Any) -> None:

@@ -6,8 +6,6 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-
 from .. import contexts, onward
 from ..errors import UsageError
 from ..events import CallEnded
@@ -15,6 +13,7 @@ from ..onward import Onward
 from ..record import journal
 from ..record.figures import counted
 from ..record.recorder import JOURNAL
+from ..terminal import standard_error
 from .ask import answer_options, carry_out, out_option, tell
 from .options import settle
 
@@ -113,7 +112,7 @@ def go_on(run: Onward, options: argparse.Namespace) -> int:
         made = journal.read(result.trajectory.parent / JOURNAL).events
         calls = [event for event in made if isinstance(event, CallEnded) and event.op != "tool"]
         asked = sum(call.usage.requests > 0 for call in calls)
-        Console(stderr=True, highlight=False).print(
+        standard_error(highlight=False).print(
             f"{counted(len(calls) - asked, 'call')} answered from the record, {asked} asked anew",
             style="dim",
         )

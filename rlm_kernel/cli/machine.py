@@ -5,11 +5,11 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from rich.console import Console
-
 from ..engine import engine
 from ..settings import MEANINGS
+from ..terminal import standard_error, standard_output
 from .options import ANSWERED, FAILED, place_options, settle
+from .terminal import write_line
 
 
 def add(commands: Any) -> None:
@@ -69,14 +69,14 @@ def _clean_parser(commands: Any) -> None:
 def _doctor(options: argparse.Namespace) -> int:
     from .. import doctor
 
-    good = engine().run(doctor.examine(settle(options), Console()))
+    good = engine().run(doctor.examine(settle(options), standard_output()))
     return ANSWERED if good else FAILED
 
 
 def _fetch(options: argparse.Namespace) -> int:
     from ..embedded.fetching import fetch_with_progress
 
-    fetch_with_progress(Console(stderr=True), options.yes)
+    fetch_with_progress(standard_error(), options.yes)
     return ANSWERED
 
 
@@ -86,8 +86,8 @@ def _clean(options: argparse.Namespace) -> int:
     settings = settle(options).settings
     removed = VENDORS[settings.environment].remove_strays(settings.sandbox)
     for stray in removed:
-        print(stray)
-    print(f"{len(removed)} removed")
+        write_line(str(stray))
+    write_line(f"{len(removed)} removed")
     return ANSWERED
 
 
@@ -100,5 +100,5 @@ def _install(options: argparse.Namespace) -> int:
         name=options.name,
         display_name=options.display_name,
     )
-    print(folder)
+    write_line(str(folder))
     return ANSWERED

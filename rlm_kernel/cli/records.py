@@ -8,18 +8,18 @@ import json
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-from rich.progress import track
+from rich.progress import Progress
 
 from .. import contexts, onward, replay
 from ..engine import engine
 from ..errors import RecordError, UsageError
 from ..record import listing, runtable, show
 from ..run import Kernels, kernels_of
+from ..terminal import live, standard_error, standard_output
 from .ask import answer_options, out_option
 from .going_on import OWN, go_on
 from .options import ANSWERED, FAILED, PLACE_OPTIONS, settle
-from .terminal import standard_error
+from .terminal import write_line
 
 LIVE_ONLY = ("model", "sub_model", "base_url", "prompt", "out")
 
@@ -80,9 +80,9 @@ def _show(options: argparse.Namespace) -> int:
         return _show_many(options)
     loaded = show.load(first)
     if options.json:
-        print(json.dumps(show.as_json(loaded), indent=1))
+        write_line(json.dumps(show.as_json(loaded), indent=1))
     else:
-        show.render(loaded, Console())
+        show.render(loaded, standard_output())
     return ANSWERED
 
 
@@ -91,20 +91,19 @@ def _show_many(options: argparse.Namespace) -> int:
     if not found:
         names = ", ".join(map(str, options.paths))
         raise RecordError(f"{names}: no run is there, nor {listing.MAX_LEVELS} folders below")
-    progress = standard_error()
-    read = track(
-        map(listing.read, found), "reading", len(found),
-        console=progress, transient=True, disable=not progress.is_terminal,
-    )  # fmt: skip
-    rows = listing.ordered(read, options.sort, reverse=options.reverse)
-    console = Console()
+    console = standard_error()
+    progress = Progress(console=console, transient=True, disable=not console.is_terminal)
+    with live(progress):
+        read = progress.track(map(listing.read, found), len(found), description="reading")
+        rows = listing.ordered(read, options.sort, reverse=options.reverse)
+    console = standard_output()
     if options.json:
-        print(json.dumps(runtable.as_json(rows), indent=1))
+        write_line(json.dumps(runtable.as_json(rows), indent=1))
     elif console.is_terminal:
         runtable.render(rows, listing.totals(rows), console)
     else:
         for line in runtable.lines(rows, listing.totals(rows)):
-            print(line)
+            write_line(line)
     return ANSWERED
 
 
@@ -122,9 +121,9 @@ def _replay(options: argparse.Namespace) -> int:
         progress.print(text, style="dim", markup=False, highlight=False, soft_wrap=True)
 
     verdict = engine().run(replay.replay(recorded, say, _kernels(options), source))
-    console = Console(markup=False, highlight=False, soft_wrap=True)
+    console = standard_output(markup=False, highlight=False, soft_wrap=True)
     if options.json:
-        print(json.dumps({"result": verdict.result, **dataclasses.asdict(verdict)}))
+        write_line(json.dumps({"result": verdict.result, **dataclasses.asdict(verdict)}))
     else:
         console.print(verdict.sentence)
         for sentences in (verdict.differences, verdict.ambiguities, verdict.notes):

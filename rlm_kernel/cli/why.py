@@ -8,7 +8,6 @@ import json
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
 from rich.markup import escape
 from rich.tree import Tree
 
@@ -19,7 +18,9 @@ from ..provenance import Origin, Range, Span, Step
 from ..record import reading
 from ..record.figures import counted
 from ..record.markdown import one_line, shorten
+from ..terminal import standard_output
 from .options import ANSWERED
+from .terminal import write_line
 
 MOST = 8
 """Of each: steps, calls, parts of the context, nodes."""
@@ -41,9 +42,9 @@ def add(commands: Any) -> None:
 def _why(options: argparse.Namespace) -> int:
     found = origins.find(reading.load(options.path))
     if options.json:
-        print(json.dumps(as_json(found), indent=1))
+        write_line(json.dumps(as_json(found), indent=1))
     else:
-        Console().print(drawn(found))
+        standard_output().print(drawn(found))
     return ANSWERED
 
 

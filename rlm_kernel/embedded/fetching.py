@@ -13,6 +13,7 @@ from rich.progress import Progress as Bars
 from rlm_kernel.embedded.download import fetch
 from rlm_kernel.embedded.weights import ALL, Progress, Weights, is_present, plan
 from rlm_kernel.errors import UsageError
+from rlm_kernel.terminal import live
 
 LINE_SECONDS = 5.0
 """Without a terminal: at most one line of progress in this time."""
@@ -48,7 +49,8 @@ def _shown(console: Console, weights: Weights) -> Iterator[Progress]:
         yield _lines(console, weights)
         return
     columns = ("{task.description}", BarColumn(), DownloadColumn(), TimeRemainingColumn())
-    with Bars(*columns, console=console) as bars:
+    bars = Bars(*columns, console=console)
+    with live(bars):
         task = bars.add_task(weights.file, total=weights.size)
         yield lambda done, _total: bars.update(task, completed=done)
 

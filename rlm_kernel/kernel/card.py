@@ -17,6 +17,7 @@ from typing import Any, TypeAlias
 from urllib.parse import quote as percent
 
 from ..events import CallEnded, CellRan, KernelRestarted, NodeEnded, NodeStarted, Output, Replied
+from ..filters import for_terminal
 from ..outputs import cut, text_of
 from ..record.figures import counted, duration
 from ..record.markdown import code, fenced, literal, one_line, printable, quote, shorten
@@ -36,7 +37,6 @@ TITLE_CHARS = 80
 MAX_RICH = 8
 MAX_CHILDREN = 8
 _KEPT_CHARS = 2_000
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")  # a terminal would obey them
 _RICH = ("text/html", "text/latex", "text/markdown", "application/json")
 _FENCE = re.compile(r"\s*(?:```|~~~)")
 _MARKS = re.compile(r"^[#>*\s-]+(?=\s\S)|\*\*|`")  # of Markdown, which a title has no use for
@@ -121,12 +121,7 @@ def answer_bundle(text: str) -> Bundle:
     """An answer: as it is, and as Markdown that can do nothing; data in a fence."""
     shown = printable(text)
     markdown = fenced(shown, "json") if _is_data(shown) else words(shown).replace("\n", "  \n")
-    return {"text/plain": shown, "text/markdown": markdown}
-
-
-def plain(text: str) -> str:
-    """Text of others for a terminal, which it can give no orders."""
-    return _CONTROL.sub("\ufffd", printable(text))
+    return {"text/plain": for_terminal(text), "text/markdown": markdown}
 
 
 def page_link(text: str, path: str, link: Link) -> str:
@@ -221,4 +216,4 @@ def _plain(turn: Turn, shown: list[Output]) -> str:
         parts.append("\n".join(f"  {line}" for line in cell.source[:SOURCE_CHARS].split("\n")))
         parts += filter(None, [_text(cell, shown)])
         parts += [f"note: {notice}" for notice in _notices(turn, cell)]
-    return plain("\n".join(parts))
+    return for_terminal("\n".join(parts))

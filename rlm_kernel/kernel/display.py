@@ -26,6 +26,7 @@ from ..events import (
     RunEnded,
     RunStarted,
 )
+from ..filters import for_terminal
 from ..record.markdown import literal, one_line, shorten
 from ..record.metadata import ROOT_PAGE
 from . import progress
@@ -197,4 +198,6 @@ class Display:
         metadata: dict[str, Any] | None = None,
     ) -> None:
         transient = {"display_id": display_id} if display_id else {}
+        if isinstance(text := data.get("text/plain"), str):  # what a terminal shows
+            data = {**data, "text/plain": for_terminal(text)}
         self._publish(kind, {"data": data, "metadata": metadata or {}, "transient": transient})

@@ -23,6 +23,7 @@ from zmq.eventloop.zmqstream import ZMQStream
 
 from .. import __version__
 from ..engine import engine
+from ..filters import for_terminal
 from ..inner import Message
 from .workbench import Workbench
 
@@ -263,7 +264,7 @@ class RLMKernel(Kernel):
     def say(self, line: str) -> None:
         """A line for the log, which headless runs show on the terminal."""
         with contextlib.suppress(OSError, ValueError):  # nobody reads it any more
-            print(f"[rlm] {line}", file=sys.__stderr__, flush=True)
+            print(for_terminal(f"[rlm] {line}"), file=sys.__stderr__, flush=True)
 
 
 async def _on_engine(work: Coroutine[Any, Any, T]) -> T:

@@ -15,6 +15,7 @@ from pathlib import Path
 from .. import contexts
 from ..contexts import Source
 from ..errors import ReplayDiffers, UsageError
+from ..filters import for_terminal
 from ..outputs import cut
 from ..places import check_spot
 from ..prelude import ROOT
@@ -28,7 +29,7 @@ from ..session import Session
 from ..verdict import Verdict
 from . import finding
 from .answers import Answers
-from .card import answer_bundle, plain
+from .card import answer_bundle
 from .course import Course
 from .desk import Desk, Left
 from .finding import Found, Wanted
@@ -82,7 +83,7 @@ class Revival:
         await check_spot(kernels.spot(Path()))
         now, where = await self._prepared(found, command)
         for line in [*_about(now.found), *where, _place(kernels)]:
-            tell(plain(line))
+            tell(for_terminal(line))
         if now.input is None:
             await self._replay_children(now, kernels, tell)
         await self._open(now, kernels)
@@ -278,8 +279,8 @@ class _Now:
         more = [f"and {len(sentences) - SHOWN:,} more"] if len(sentences) > SHOWN else []
         lines = [verdict.sentence, *(f"- {text}" for text in [*sentences[:SHOWN], *more])]
         if verdict.differences:
-            raise ReplayDiffers(plain("\n".join(lines)))
-        return {"text/plain": plain("\n".join(lines))}
+            raise ReplayDiffers(for_terminal("\n".join(lines)))
+        return {"text/plain": for_terminal("\n".join(lines))}
 
 
 def _kernels(found: Found, desk: Desk) -> Kernels:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from ..errors import RLMError, UsageError
+from ..filters import for_terminal
 from ..inner import Kernel, Message
 from ..outputs import Collector
 from ..repl import Ran, Repl
@@ -235,8 +236,8 @@ class Workbench:
 
     def failed(self, request: Message, name: str, text: str) -> Reply:
         """Show an error of ours, which has no traceback: its text says all."""
-        red, plain = "\x1b[0;31m", "\x1b[0m"
-        error = {"ename": name, "evalue": text, "traceback": [f"{red}{name}{plain}: {text}"]}
+        text = for_terminal(text)
+        error = {"ename": name, "evalue": text, "traceback": [f"\x1b[0;31m{name}\x1b[0m: {text}"]}
         self._front.send("error", error, request)
         return {"status": "error", "execution_count": self._count, **error}, {}
 

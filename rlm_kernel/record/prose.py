@@ -9,12 +9,12 @@ import re
 from typing import Any
 
 from ..events import CellRan, Output
+from ..outputs import ANSI
 from .markdown import details, fenced, shorten
 
 THOUGHT_CHARS = 20_000
 _OPENING = r"(?:^|(?<=\n))[ \t]*(?:`{3,}|~{3,})[^\n]*\n\s*"
 _CLOSING = r"[ \t]*(?:\n\s*(?:`{3,}|~{3,})[ \t]*)?(?=\n|\Z)"
-_ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 _GAP = re.compile(r"\n{3,}")
 
 
@@ -79,4 +79,4 @@ def content(message: dict[str, Any]) -> str:
 def _printed(output: Output) -> str:
     shown = [str(output.get("text", "")), str((output.get("data") or {}).get("text/plain", ""))]
     shown += map(str, output.get("traceback") or [])
-    return _ANSI.sub("", "\n".join(shown))
+    return ANSI.sub("", "\n".join(shown))
