@@ -15,7 +15,7 @@ ROWS = {
     "words": {"errors", "events"},
     "filter": {"filters"},
     "alone": {"guest", "relay", "gateway", "watchdog", "engine", "versions", "clock", "privacy"},
-    "pure": {"digests", "limits", "cells"},
+    "pure": {"digests", "limits", "cells", "endings"},
     "pure, of those": {"outputs", "prompts", "prelude"},
     "pure, of outputs": {"provenance", "evidence"},
     "pure, of these": {"history", "settings", "past"},
