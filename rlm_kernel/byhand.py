@@ -15,6 +15,7 @@ from functools import partial
 from pathlib import Path
 
 from .calls import LiveCalls
+from .endings import to_the_end
 from .errors import CallRefused, LimitReached, LMError, RLMError
 from .events import CallEnded, Event, NodeEnded, NodeStarted, RunEnded, Status, Usage
 from .limits import Ledger, Limits
@@ -139,23 +140,25 @@ class ByHand:
         ended = self._answer is not None
         status: Status = "answered" if ended else "interrupted"
         reason = None if ended else "the session ended"
+        answer, self._answer = self._answer, None
         now, ledger = time.time(), run.ledger
-        run.emit(NodeEnded("0", status, self._answer, ended, reason, now))
-        run.emit(
-            RunEnded(
-                status,
-                self._answer,
-                ended,
-                reason,
-                ledger.usage,
-                ledger.turns,
-                ledger.calls,
-                ledger.seconds,
-                now,
+        try:
+            run.emit(NodeEnded("0", status, answer, ended, reason, now))
+            run.emit(
+                RunEnded(
+                    status,
+                    answer,
+                    ended,
+                    reason,
+                    ledger.usage,
+                    ledger.turns,
+                    ledger.calls,
+                    ledger.seconds,
+                    now,
+                )
             )
-        )
-        self._answer = None
-        await recorder.close()
+        finally:
+            await to_the_end(recorder.close())
 
     async def _ready(self) -> LiveCalls:
         calls = self._calls or await self._open()
@@ -169,9 +172,13 @@ class ByHand:
         run.limits = _unhurried(run.limits)
         run.ledger = Ledger(run.limits)
         model, now = run.sub.name, time.time()
-        recorder(NodeStarted("0", None, 0, None, self.QUESTION, model, None, now))
-        for event in await asyncio.to_thread(carried, self._prelude.events, run.folder):
-            recorder(event)
+        try:
+            recorder(NodeStarted("0", None, 0, None, self.QUESTION, model, None, now))
+            for event in await asyncio.to_thread(carried, self._prelude.events, run.folder):
+                recorder(event)
+        except BaseException:
+            await to_the_end(recorder.close())
+            raise
         self._run, self._recorder = run, recorder
         child = partial(solve_child, run, "0", 0)
         self._calls = LiveCalls(run, "0", 0, child, self._prelude.numbers)

@@ -62,6 +62,18 @@ class Limits:
                 )
 
 
+@dataclass(frozen=True)
+class CellLimits:
+    """What one cell may do, by the limits and the LMs of the question that it is run for."""
+
+    seconds: float = Limits.cell_seconds
+    """Running time of an LM's cell; a human's has none."""
+    prompt_chars: int = 400_000
+    """The longest prompt of a sub-call."""
+    batch: int = 10_000
+    """The most prompts in one call."""
+
+
 @dataclass
 class Reservation:
     """What a request may use at most by our estimate, held until it is settled."""

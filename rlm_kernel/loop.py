@@ -18,7 +18,8 @@ from .contexts import Source
 from .continuing import Opening
 from .dialogue import Dialogue
 from .digests import node_seed
-from .errors import LimitReached, LMError, RecordError, RLMError, UsageError
+from .endings import to_the_end
+from .errors import KernelDied, LimitReached, LMError, RecordError, RLMError, UsageError
 from .events import (
     ContextInfo,
     Event,
@@ -85,13 +86,18 @@ async def solve_tree(run: Run, task: Task, repl: Repl | None = None) -> Outcome:
     """
     node = Node(run, task)
     outcome = Outcome("failed", None, False, "an error of rlm_kernel itself")
+    clock = asyncio.timeout(run.ledger.seconds_left)
     try:
-        async with asyncio.timeout(run.ledger.seconds_left):
+        async with clock:
             outcome = await node.solve(repl)
-    except TimeoutError:
-        outcome = Outcome("limit", node.draft, False, str(run.ledger.trip_time()))
+    except TimeoutError as error:
+        if not clock.expired():
+            outcome = Outcome("failed", node.draft, False, f"TimeoutError: {error}")
+            raise
+        over = Outcome("limit", node.draft, False, str(run.ledger.trip_time()))
+        outcome = node.answered or over
     except asyncio.CancelledError:
-        outcome = Outcome("interrupted", node.draft, False, "interrupted")
+        outcome = node.answered or Outcome("interrupted", node.draft, False, "interrupted")
         raise
     except UsageError as error:
         outcome = Outcome("failed", None, False, str(error))
@@ -156,6 +162,8 @@ class Node:
         self.task = task
         self.model = task.model or run.root
         self.draft: str | None = None
+        self.answered: Outcome | None = None
+        """Its end, once it has an answer; the kernel may be ending still."""
         child = partial(solve_child, run, task.node, task.depth)
         self._calls = LiveCalls(run, task.node, task.depth, child, task.numbers)
         self._dialogue = Dialogue(run, task.node, self.model)
@@ -175,16 +183,16 @@ class Node:
         no such variable, no engine, no room for the context.
         """
         outcome = Outcome("failed", None, False, "an error of rlm_kernel itself")
+        stack = AsyncExitStack()
         try:
-            async with AsyncExitStack() as stack:
-                if repl is None:
-                    repl = await stack.enter_async_context(
-                        open_repl(self._calls, self.run.setup(self.task.node))
-                    )
-                repl.calls = self._calls
-                self._share(repl)
-                stack.callback(lambda: self._rent.pay(*repl.unpaid()))
-                outcome = await self._turns(repl)
+            if repl is None:
+                repl = await stack.enter_async_context(
+                    open_repl(self._calls, self.run.setup(self.task.node))
+                )
+            repl.calls, repl.held = self._calls, self.run.held
+            self._share(repl)
+            stack.callback(lambda: self._rent.pay(*repl.unpaid()))
+            outcome = self.answered = await self._turns(repl)
         except asyncio.CancelledError:
             tripped = self.run.ledger.seconds_left is not None and self.run.ledger.seconds_left <= 0
             reason = "the run's time was over" if tripped else "interrupted"
@@ -199,8 +207,11 @@ class Node:
         except RLMError as error:
             outcome = Outcome("failed", self.draft, False, str(error), error.may_pass)
         finally:
-            ended = NodeEnded(self.task.node, *_fields(outcome), time.time(), self._rent.usage)
-            self.run.emit(ended)
+            try:
+                await to_the_end(stack.aclose())
+            finally:
+                ended = NodeEnded(self.task.node, *_fields(outcome), time.time(), self._rent.usage)
+                self.run.emit(ended)
         return outcome
 
     def _share(self, repl: Repl) -> None:
@@ -241,12 +252,7 @@ class Node:
 
     async def _start(self, repl: Repl) -> ContextInfo:
         task, run = self.task, self.run
-        lost = repl.names
-        gone = await repl.revive(context=task.variable is not None)
-        if gone is not None:
-            run.emit(KernelRestarted(task.node, 0, gone, lost, time.time()))
-        await relive(repl, self._past, run.earlier.folder)
-        info = await give(run, repl, task.source, task.variable)
+        info, fresh = await self._given(repl)
         run.emit(
             NodeStarted(
                 task.node,
@@ -259,12 +265,33 @@ class Node:
                 time.time(),
             )
         )
-        if gone is None:  # a new kernel has no prelude
+        if not fresh:  # a new kernel has no prelude
             for event in await asyncio.to_thread(carried, task.prelude, run.folder):
                 run.emit(event)
         await repl.seed(node_seed(run.seed, task.node))
         self._evidence.there(repl.names)
         return info
+
+    async def _given(self, repl: Repl) -> tuple[ContextInfo, bool]:
+        """Give the kernel its context; whether it had to be replaced. One that an earlier question
+        has spoiled may refuse it: then another one is given it."""
+        fresh = await self._revived(repl)
+        await relive(repl, self._past, self.run.earlier.folder)
+        try:
+            return await give(self.run, repl, self.task.source, self.task.variable), fresh
+        except KernelDied:
+            if fresh or not await self._revived(repl):
+                raise
+        await relive(repl, self._past, self.run.earlier.folder)
+        return await give(self.run, repl, self.task.source, self.task.variable), True
+
+    async def _revived(self, repl: Repl) -> bool:
+        """Replace the kernel where it is of no more use, and record that; whether it was."""
+        lost = repl.names
+        gone = await repl.revive(context=self.task.variable is not None)
+        if gone is not None:
+            self.run.emit(KernelRestarted(self.task.node, 0, gone, lost, time.time()))
+        return gone is not None
 
     async def _opened(self, info: ContextInfo, names: list[str]) -> list[Message]:
         opening = self.task.opening

@@ -31,6 +31,7 @@ from .protocol import Call, Slot
 from .record import journal, trajectory
 from .record.recorder import JOURNAL
 from .repl import Ran, Repl
+from .replay import recorded_limits
 from .verdict import RecordedCalls, Verdict
 
 ROOT = "0"
@@ -142,10 +143,12 @@ async def again(
     numbers: Numbers,
     emit: Callable[[Event], None],
     opened: NodeStarted,
+    cell_seconds: float,
 ) -> str:
     """Run the cells of a recorded question again and give its answer; the context is set already.
 
-    ``opened`` is the node's start as it is now. Emits the events of the run, free of cost. Raises
+    ``opened`` is the node's start as it is now; ``cell_seconds`` is what a cell may take now, all
+    else that it may do is as it was. Emits the events of the run, free of cost. Raises
     ``RecordError`` where a cell ends otherwise.
     """
     events = journal.read(folder / JOURNAL).events
@@ -154,6 +157,7 @@ async def again(
         raise RecordError(f"{folder}: {recorded.problems[0]}")
     calls = _Renumbered(RecordedCalls(recorded.nodes[ROOT], Verdict()))
     repl.calls = calls
+    repl.held = replace(recorded_limits(recorded), seconds=cell_seconds)
     if (seed := recorded.seed(ROOT)) is not None:
         await repl.seed(seed)
     answer = ""

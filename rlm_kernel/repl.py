@@ -10,25 +10,27 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from . import broker
 from .clock import Clock
 from .contexts import Source
+from .endings import at_no_cost, to_the_end
 from .errors import CallRefused, KernelDied, LimitReached
 from .events import CellStatus, ContextInfo, Output
 from .frames import MAX_PAYLOAD
 from .inner import Executed, Kernel, Message, OnMessage
-from .limits import Rate
+from .limits import CellLimits, Rate
 from .outputs import Collector
 from .protocol import Call, Calls, Refused, Slot, as_text, as_texts, check, refusal
 from .room import Room, Setup, open_room
 
 GRACE_SECONDS = 3.0
 """How long an interrupted cell has to end before its kernel is replaced."""
+T = TypeVar("T")
 Author = Literal["lm", "human"]
 _DONE = {"lm": 0, "human": 1_000}
 """How many ``%rlm`` lines of a cell count as done: a human's were, before it first ran."""
@@ -58,8 +60,10 @@ class Ran:
 class Repl:
     """One node's REPL. Made by ``open_repl``; cells are run one at a time."""
 
-    def __init__(self, calls: Calls, setup: Setup) -> None:
+    def __init__(self, calls: Calls, setup: Setup, held: CellLimits) -> None:
         self.calls = calls
+        self.held = held
+        """What its cells are held to; like ``calls``, each question brings its own."""
         self.on_stray: OnMessage | None = None
         """Gets the messages of the kernel that no cell under way caused."""
         self.on_input: OnMessage | None = None
@@ -74,12 +78,14 @@ class Repl:
         self._names: list[str] = []
         self._running: int | None = None
         self._runs = 0  # names a cell to the guest: a session's questions each count from 1
-        self._stuck = False
+        self._broken = ""  # why the kernel is of no more use, though it may live
+        self.gone = ""
+        """Why the kernel before this one ended; empty where this is the first."""
         self._paid_until = time.monotonic()
         self._typed: list[str | None] = []
         self._to_type: list[str | None] = []
         self._hidden = False
-        self._clock = Clock(setup.cell_seconds)
+        self._clock = Clock(math.inf)
         self._serving: set[asyncio.Future[list[Slot]]] = set()
 
     @property
@@ -115,7 +121,7 @@ class Repl:
 
     # life
     async def _open(self) -> None:
-        self._stuck = False
+        self._broken = ""
         self._room = await self._stack.enter_async_context(open_room(self._setup, self))
         self.kernel.on_stray, self.kernel.on_input = self._heard_stray, self._heard_input
 
@@ -142,11 +148,11 @@ class Repl:
         """
         await self.revive(context=False)
         self._context = source
-        return await self._live.give(source)
+        return await self._told(self._live.give(source))
 
     async def find(self, name: str) -> None:
         """Raises ``ContextError`` if the kernel has no such variable."""
-        await self._live.find(name)
+        await self._told(self._live.find(name))
 
     async def adopt(self, name: str) -> tuple[ContextInfo, Source | None]:
         """Take the value of a variable in the kernel as its ``context``, by reference.
@@ -155,30 +161,45 @@ class Repl:
         where it cannot be copied: a kernel that is started again then has no context. The spec
         has the name as ``variable``. Raises ``ContextError`` if there is no such variable.
         """
-        info, self._context = await self._live.adopt(name, self._context)
+        info, self._context = await self._told(self._live.adopt(name, self._context))
         return info, self._context
 
     async def seed(self, number: int | None) -> None:
         """Seed ``random`` and numpy for the cells to come, also after a restart; with None they
         go on from where they were before."""
         self._seed = number
-        if self._alive:
-            await self._live.seed(number)
+        if self._alive and not self._broken:
+            await self._told(self._live.seed(number))
+
+    async def hand_back(self, calls: Calls) -> None:
+        """Let a question be over: the human's cells draw from where they were before, and their
+        calls go to ``calls``. A kernel that refuses is replaced when it is next used."""
+        self.calls, self.held = calls, CellLimits()
+        with suppress(KernelDied):  # noted: see ``_told``
+            await self.seed(None)
 
     async def assign(self, name: str, value: str) -> str:
         """Bind a variable in the kernel, and the source that does it."""
-        return await self._live.assign(name, value)
+        return await self._told(self._live.assign(name, value))
+
+    async def _told(self, work: Awaitable[T]) -> T:
+        """What our code in the kernel gives. A kernel that does not run it is of no more use."""
+        try:
+            return await work
+        except KernelDied as error:
+            self._broken = str(error)
+            raise
 
     async def revive(self, *, context: bool = True) -> str | None:
         """Replace a kernel that has died, or that would not stop, since the last cell; why, if so.
 
         Without ``context`` the new one has none yet.
         """
-        if self._alive and not self._stuck:
+        if self._alive and not self._broken:
             return None
-        reason = "the last cell did not stop" if self._stuck else self.kernel.epitaph()
+        self.gone = self._broken or self.kernel.epitaph()
         await (self._reopen() if context else self._renew())
-        return reason
+        return self.gone
 
     async def _reopen(self) -> list[str]:
         """A new kernel with guest and context. Returns the names that were lost."""
@@ -187,7 +208,7 @@ class Repl:
         if self._context is not None:
             await self.set_context(self._context)
         if self._seed is not None:
-            await self._live.seed(self._seed)
+            await self._told(self._live.seed(self._seed))
         return lost
 
     async def _renew(self) -> None:
@@ -200,9 +221,11 @@ class Repl:
         return self._room is not None and self._room.kernel.alive
 
     async def close(self) -> None:
+        """End the kernel. What goes wrong then is logged: what it was for is over."""
         self._stop_calls()
-        await self._stack.aclose()
-        self._stack = AsyncExitStack()
+        stack, self._stack = self._stack, AsyncExitStack()
+        with at_no_cost("a kernel could not be ended"):
+            await stack.aclose()
 
     # cells
     def collector(self) -> Collector:
@@ -225,10 +248,10 @@ class Repl:
         interrupted and the caller finds in ``collector`` what it had put out; the kernel and its
         names stay unless it would not stop.
         """
-        if self._stuck:
+        if self._broken:
             await self._reopen()
         collector = collector or self.collector()
-        self._begin(cell, self._setup.cell_seconds if author == "lm" else math.inf)
+        self._begin(cell, self.held.seconds if author == "lm" else math.inf)
         started = time.monotonic()
 
         def listen(message: Message) -> None:
@@ -237,7 +260,7 @@ class Repl:
                 on_output(output)
 
         self._to_type = list(inputs)
-        about = {"cell": self._runs, "author": author, "commands": _DONE[author]}
+        about = self._about(author, commands=_DONE[author])
         executing = asyncio.ensure_future(
             self.kernel.execute(
                 source, on_message=listen, metadata={"rlm": about}, stdin=bool(inputs)
@@ -273,8 +296,8 @@ class Repl:
         """
         self._begin(cell, math.inf)
         started = time.monotonic()
-        told = {**about, "cell": self._runs, "author": "human"}
-        request = {**request, "metadata": {**request["metadata"], "rlm": told}}
+        told = {**request["metadata"], "rlm": self._about("human", **about)}
+        request = {**request, "metadata": told}
 
         def listen(message: Message) -> None:
             collector.add(message["msg_type"], message["content"])
@@ -295,6 +318,11 @@ class Repl:
         self._runs += 1
         self._typed, self._to_type = [], []
 
+    def _about(self, author: Author, **more: Any) -> dict[str, Any]:
+        """What the guest is told of the cell that is about to run."""
+        most = {"prompt_chars": self.held.prompt_chars, "batch": self.held.batch}
+        return {**more, "cell": self._runs, "author": author, "most": most}
+
     async def interrupt(self) -> None:
         """Stop the cell that runs, and the calls it waits for; see ``Kernel.interrupt``."""
         self._stop_calls()
@@ -305,7 +333,7 @@ class Repl:
         await self.interrupt()
         await asyncio.wait({executing}, timeout=GRACE_SECONDS)
         if not executing.done():
-            self._stuck = True
+            self._broken = "the last cell did not stop"
             executing.cancel()
         await asyncio.gather(executing, return_exceptions=True)
 
@@ -332,7 +360,7 @@ class Repl:
             status = "ok" if executing.result().ok else "error"
             count, reply = executing.result().execution_count, executing.result().reply
         if restarted is not None:
-            lost = await self._reopen()
+            self.gone, lost = restarted, await self._reopen()
         report = self._reports.pop(cell, {})
         if restarted is None and report:
             self._names = as_texts(report.get("names"))
@@ -419,11 +447,13 @@ class Repl:
 
 
 @asynccontextmanager
-async def open_repl(calls: Calls, setup: Setup) -> AsyncIterator[Repl]:
+async def open_repl(
+    calls: Calls, setup: Setup, held: CellLimits | None = None
+) -> AsyncIterator[Repl]:
     """A REPL with no context yet. Raises what ``open_kernel`` raises."""
-    repl = Repl(calls, setup)
+    repl = Repl(calls, setup, held or CellLimits())
     try:
         await repl._open()
         yield repl
     finally:
-        await asyncio.shield(repl.close())
+        await to_the_end(repl.close())

@@ -15,6 +15,7 @@ from . import contexts
 from .digests import digest_as_kept
 from .errors import ContextError, RecordError
 from .events import ContextInfo, Output
+from .limits import CellLimits
 from .outputs import Collector, text_of
 from .places import Spot
 from .prelude import ROOT
@@ -60,7 +61,8 @@ class Replay:
         default to ours."""
         with tempfile.TemporaryDirectory(prefix="rlm-replay-") as cwd:
             setup = _setup(self._recorded, kernels.spot(Path(cwd)))
-            async with open_repl(calls or self.calls, setup) as repl:
+            held = recorded_limits(self._recorded)
+            async with open_repl(calls or self.calls, setup, held) as repl:
                 yield repl
 
     async def give(
@@ -208,16 +210,19 @@ def recorded_kernels(recorded: Recorded) -> Kernels:
 
 def _setup(recorded: Recorded, spot: Spot) -> Setup:
     settings = recorded.settings
+    return Setup(
+        spot,
+        tools=[{"name": n, "signature": "(...)", "doc": ""} for n in called(settings)],
+        modules=modules(settings),
+        data={n: _found(recorded, spec, n) for n, spec in settings.get("data", {}).items()},
+    )
+
+
+def recorded_limits(recorded: Recorded) -> CellLimits:
+    """What the run's cells were held to. Raises ``RecordError`` where the record does not say."""
+    was = recorded.settings
     try:
-        return Setup(
-            spot,
-            tools=[{"name": n, "signature": "(...)", "doc": ""} for n in called(settings)],
-            modules=modules(settings),
-            data={n: _found(recorded, spec, n) for n, spec in settings.get("data", {}).items()},
-            max_prompt_chars=settings["prompt_chars"],
-            max_batch=settings["max_batch"],
-            cell_seconds=settings["limits"]["cell_seconds"],
-        )
+        return CellLimits(was["limits"]["cell_seconds"], was["prompt_chars"], was["max_batch"])
     except KeyError as missing:
         raise RecordError(f"{recorded.folder}: the record's settings have no {missing}") from None
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from . import broker, guest
 from .contexts import Source
+from .endings import within
 from .errors import ContextError, KernelDied, UsageError
 from .events import ContextInfo
 from .inner import Message
@@ -21,6 +22,8 @@ from .protocol import MAX_NOTICE, as_text, as_texts
 
 LOAD_SECONDS = 600.0
 """How long the guest or a context may take to load; a context may have gigabytes."""
+SMALL_SECONDS = 20.0
+"""How long a seed or an answer may take, and what the guest tells of a context it has loaded."""
 
 
 @dataclass(frozen=True)
@@ -33,9 +36,6 @@ class Setup:
     tools: list[dict[str, str]] = field(default_factory=list)
     modules: list[dict[str, Any]] = field(default_factory=list)
     data: dict[str, Source] = field(default_factory=dict)
-    max_prompt_chars: int = 400_000
-    max_batch: int = 10_000
-    cell_seconds: float = 120.0
 
 
 @dataclass(frozen=True)
@@ -78,8 +78,6 @@ class Room:
             "tools": setup.tools,
             "modules": setup.modules,
             "data": {name: {**spec, "file": path} for name, (spec, path) in data.items()},
-            "max_prompt_chars": setup.max_prompt_chars,
-            "max_batch": setup.max_batch,
         }
         boot = await self._place.put("boot.json", json.dumps(config).encode())
         package = await self._place.copy("rlm_guest", Path(guest.__file__).parent)
@@ -117,12 +115,13 @@ class Room:
 
     async def seed(self, number: int | None) -> None:
         """Seed what the cells draw from; None lets it go on from where it was before."""
-        await self._run(f"__import__('rlm_guest').seed({number!r})", "the seed")
+        code = f"__import__('rlm_guest').seed({number!r})"
+        await self._run(code, "the seed", seconds=SMALL_SECONDS)
 
     async def assign(self, name: str, value: str) -> str:
         """Bind a variable, and the source that does it."""
         source = f"{name} = {value!r}"
-        await self._run(source, f"the variable {name}")
+        await self._run(source, f"the variable {name}", seconds=SMALL_SECONDS)
         return source
 
     async def _placed(self, source: Source, name: str) -> tuple[dict[str, Any], str]:
@@ -136,9 +135,12 @@ class Room:
         """What the guest tells when this call of its module is made."""
         self._told = asyncio.get_running_loop().create_future()
         await self._run(f"__import__('rlm_guest').{call}", "the context")
-        return await asyncio.wait_for(self._told, 10)
+        async with within(SMALL_SECONDS, lambda: _late("the context", SMALL_SECONDS)):
+            return await self._told
 
-    async def _run(self, source: str, what: str, *, may_refuse: bool = False) -> None:
+    async def _run(
+        self, source: str, what: str, *, may_refuse: bool = False, seconds: float = LOAD_SECONDS
+    ) -> None:
         """Run code of ours, unseen by the guest's hooks; ``what`` names it. Where no cell has run
         yet it may refuse what the user handed in: that is raised as ``UsageError``."""
         said: list[tuple[str, str]] = []
@@ -148,13 +150,8 @@ class Room:
                 content = message["content"]
                 said.append((str(content["ename"]), str(content["evalue"])))
 
-        try:
-            async with asyncio.timeout(LOAD_SECONDS):
-                done = await self.kernel.execute(source, silent=True, on_message=listen)
-        except TimeoutError:
-            raise KernelDied(
-                f"{what} could not be loaded in the kernel within {LOAD_SECONDS:g} s"
-            ) from None
+        async with within(seconds, lambda: _late(what, seconds)):
+            done = await self.kernel.execute(source, silent=True, on_message=listen)
         if may_refuse and said and said[0][0] == "UsageError":
             raise UsageError(said[0][1][:MAX_NOTICE])
         if not done.ok:
@@ -173,6 +170,10 @@ async def open_room(setup: Setup, answerer: broker.Answerer) -> AsyncIterator[Ro
         room = Room(place)
         await room.boot(await place.reach(address), setup)
         yield room
+
+
+def _late(what: str, seconds: float) -> KernelDied:
+    return KernelDied(f"{what} could not be loaded in the kernel within {seconds:g} s")
 
 
 def _copied(report: _Told, name: str) -> Source | None:

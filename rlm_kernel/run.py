@@ -14,7 +14,7 @@ from .contexts import Source
 from .events import Event, Usage
 from .frames import Payload
 from .history import Message
-from .limits import Budget, Ledger, Limits
+from .limits import Budget, CellLimits, Ledger, Limits
 from .lm.client import Meter, Reply, Sampling
 from .past import Earlier
 from .places import Spot
@@ -163,6 +163,11 @@ class Run:
         """The longest prompt a sub-LM takes, leaving room for its reply."""
         return max(int(self.sub.window * 0.75 * 3), 1000)
 
+    @property
+    def held(self) -> CellLimits:
+        """What its cells are held to."""
+        return CellLimits(self.limits.cell_seconds, self.prompt_chars, self.sub.max_batch)
+
     def setup(self, node: str) -> Setup:
         """What a node's kernel is given besides its context."""
         spot = self.kernels.spot(self.kernels.cwd or self.folder / "files" / node)
@@ -173,9 +178,6 @@ class Run:
             tools=self.tools.called,
             modules=self.tools.modules,
             data=self.tools.data,
-            max_prompt_chars=self.prompt_chars,
-            max_batch=self.sub.max_batch,
-            cell_seconds=self.limits.cell_seconds,
         )
 
     def kept(self, source: Source) -> tuple[Source, str | None]:

@@ -16,6 +16,8 @@ from .announced import announced
 from .byhand import ByHand
 from .contexts import Source
 from .continuing import Before
+from .endings import at_no_cost, to_the_end
+from .errors import RecordError
 from .events import (
     ContextInfo,
     Event,
@@ -119,17 +121,22 @@ class Session:
         self._asking = asyncio.Lock()
 
     async def close(self) -> None:
-        await self.close_kernel()
-        self._models.clear()
-        await self._models_stack.aclose()
+        try:
+            await self.close_kernel()
+        finally:
+            self._models.clear()
+            with at_no_cost("a connection to an LM could not be closed"):
+                await self._models_stack.aclose()
 
     async def close_kernel(self) -> None:
         """End the persistent kernel; the next question or ``repl`` starts a new one."""
-        await self.by_hand.close()
         self._repl = None
-        self.prelude.clear()
         stack, self._kernel_stack = self._kernel_stack, AsyncExitStack()
-        await stack.aclose()
+        try:
+            await self.by_hand.close()
+        finally:
+            self.prelude.clear()
+            await stack.aclose()
 
     # what is asked
     async def check(self) -> None:
@@ -190,6 +197,7 @@ class Session:
     ) -> Result:
         run, recorder = self._begin(models, force, Recorder(self._folder(force)), readers)
         past: list[Event] = []
+        outcome: Outcome | None = None
         try:
             origin = None if before is None else before.origin
             await self._announce(run, force, question, asked, origin)
@@ -208,13 +216,27 @@ class Session:
             )
             outcome = await solve_tree(run, task, repl)
         finally:
-            if self._repl is not None:
-                self._repl.calls = self.by_hand
-                await self._repl.seed(None)
-                await self._followed(past)
-            drop_empty(run.folder / "files", "0" if self._persistent else None)
-            await asyncio.shield(recorder.close())
+            await to_the_end(self._ended(recorder, outcome, past))
         return _result(outcome, run, recorder, question)
+
+    async def _ended(
+        self, recorder: Recorder, outcome: Outcome | None, past: list[Event] | None
+    ) -> None:
+        """Hand the kernel back, in which ``past`` had happened before, and seal the record. Raises
+        ``RecordError``, with the answer if there is one."""
+        try:
+            if past is not None:
+                await self._handed_back(past)
+            with at_no_cost("a working folder that no cell wrote to is still there"):
+                drop_empty(recorder.folder / "files", "0" if self._persistent else None)
+        finally:
+            await _seal(recorder, outcome)
+
+    async def _handed_back(self, past: list[Event]) -> None:
+        if self._repl is not None:
+            await self._repl.hand_back(self.by_hand)
+            with at_no_cost("the record of the cells by hand lacks what the question did"):
+                await self._followed(past)
 
     async def go_on(
         self, onward: Onward, readers: Sequence[Reader] = (), *, force: InForce | None = None
@@ -236,6 +258,7 @@ class Session:
             raise
         run, recorder = self._begin(models, force, recorder, readers, onward)
         run.tools = tools
+        outcome: Outcome | None = None
         try:
             await self._begin_again(run, force, onward)
             task = Task(
@@ -247,8 +270,7 @@ class Session:
             )
             outcome = await solve_tree(run, task)
         finally:
-            drop_empty(run.folder / "files", None)
-            await asyncio.shield(recorder.close())
+            await to_the_end(self._ended(recorder, outcome, None))
         return _result(outcome, run, recorder, onward.question)
 
     async def _begin_again(self, run: Run, force: InForce, onward: Onward) -> None:
@@ -261,9 +283,17 @@ class Session:
         run.emit(KernelRestarted("0", 0, RESUMED, [], time.time()))
 
     async def recall(
-        self, folder: Path, about: Source | str, question: str, readers: Sequence[Reader] = ()
+        self,
+        folder: Path,
+        about: Source | str,
+        question: str,
+        readers: Sequence[Reader] = (),
+        *,
+        force: InForce | None = None,
     ) -> Result:
-        """Answer from a recorded run, in the persistent kernel and with no LM; see ``recall``."""
+        """Answer from a recorded run, in the persistent kernel and with no LM; see ``recall``.
+        ``force`` holds for this question instead of the session's."""
+        seconds = (force or self.force).limits.cell_seconds
 
         def emit(event: Event) -> None:
             self.prelude(event, folder)
@@ -276,11 +306,9 @@ class Session:
             try:
                 info = await _given(repl, about)
                 opened = NodeStarted("0", None, 0, None, "", "", info, time.time())
-                answer = await again(folder, repl, self.prelude.numbers, emit, opened)
+                answer = await again(folder, repl, self.prelude.numbers, emit, opened, seconds)
             finally:
-                repl.calls = self.by_hand
-                await repl.seed(None)
-                await self._followed(past)
+                await to_the_end(self._handed_back(past))
         return Result(answer, "answered", True, None, Usage(), self.trajectory, question)
 
     async def _followed(self, past: list[Event]) -> None:
@@ -345,7 +373,11 @@ class Session:
         models = await self._open(force)
         run, recorder = self._begin(models, force, Recorder(self._folder()), [])
         run.sandbox = lambda: self._repl.sandbox if self._repl is not None else ""
-        await self._announce(run, force, ByHand.QUESTION, None)
+        try:
+            await self._announce(run, force, ByHand.QUESTION, None)
+        except BaseException:
+            recorder.abandon()
+            raise
         return run, recorder
 
     async def _announce(
@@ -394,8 +426,10 @@ class Session:
             self._kernel_stack, self._repl = before
             raise
         new, self._kernel_stack = self._kernel_stack, before[0]
-        await self.close_kernel()
-        self._kernel_stack, self._repl = new, repl
+        try:
+            await self.close_kernel()
+        finally:
+            self._kernel_stack, self._repl = new, repl
         return repl
 
     async def _kept_repl(self, run: Run) -> Repl | None:
@@ -404,6 +438,16 @@ class Session:
         if self._repl is None:
             return await self._keep(open_repl(self.by_hand, run.setup("0")))
         return self._repl
+
+
+async def _seal(recorder: Recorder, outcome: Outcome | None) -> None:
+    try:
+        await recorder.close()
+    except RecordError as error:
+        if outcome is None or outcome.answer is None:
+            raise
+        told = f"{error}\nThe answer, which no sealed record holds: {outcome.answer}"
+        raise RecordError(told) from error
 
 
 def _result(outcome: Outcome, run: Run, recorder: Recorder, question: str) -> Result:

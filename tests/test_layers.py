@@ -26,7 +26,7 @@ ROWS = {
         "descriptors",
     },
     "frames": {"frames"},
-    "pure": {"digests", "limits", "cells", "terminal"},
+    "pure": {"digests", "limits", "cells", "endings", "terminal"},
     "pure, of those": {"outputs", "prompts", "prelude", "thoughts"},
     "pure, of outputs": {"provenance", "evidence"},
     "pure, of these": {"history", "settings", "past"},

@@ -69,8 +69,7 @@ class Guest:
     def __init__(self, shell, config):
         self.shell = shell
         self.line = Line(config["address"], config["token"])
-        self.max_prompt_chars = config["max_prompt_chars"]
-        self.max_batch = config["max_batch"]
+        self.max_prompt_chars = self.max_batch = sys.maxsize
         self.guards_names = False
         self._pid = os.getpid()
         self._cell = None
@@ -142,6 +141,9 @@ class Guest:
         cell_now.set(self._cell)
         threading.main_thread()._rlm_cell = self._cell  # type: ignore[attr-defined]
         self.guards_names = request.get("author") == "lm"
+        most = request.get("most", {})
+        self.max_prompt_chars = most.get("prompt_chars", sys.maxsize)
+        self.max_batch = most.get("batch", sys.maxsize)
         self._notices = []
         self._answer = None
         self._writers.begin()

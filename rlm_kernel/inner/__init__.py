@@ -21,6 +21,7 @@ from typing import Any
 from jupyter_client.kernelspec import KernelSpec, KernelSpecManager, NoSuchKernel
 from jupyter_client.manager import AsyncKernelManager
 
+from ..endings import to_the_end, within
 from ..errors import KernelDied, KernelStartError, RLMError, UsageError
 from ..watchdog import MARK, WATCHDOG, reap
 from .kernel import Executed, Kernel, Message, OnMessage
@@ -44,6 +45,7 @@ ALLOWED = (
 )  # fmt: skip
 """Variables an inner kernel is given, and ``LC_*``. Keys are in none of them."""
 START_SECONDS = 60.0
+CLOSE_SECONDS = 60.0
 NO_HISTORY = "--HistoryManager.hist_file=:memory:"
 
 
@@ -146,7 +148,7 @@ async def open_kernel(
             async with _connected(manager, f"the inner kernel {kernel_name!r}", log) as kernel:
                 yield kernel, folder
         finally:
-            await asyncio.shield(asyncio.to_thread(reap, pgid, mark))
+            await to_the_end(asyncio.to_thread(reap, pgid, mark))
 
 
 @asynccontextmanager
@@ -191,6 +193,16 @@ async def _private_folder() -> AsyncIterator[tuple[Path, str]]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+def _silent() -> KernelDied:
+    return KernelDied(f"no answer in {START_SECONDS:g} s")
+
+
+async def _close(kernel: Kernel) -> None:
+    """End it, or leave it to whoever runs the place. Raises ``KernelDied`` then."""
+    async with within(CLOSE_SECONDS, lambda: KernelDied(f"not ended in {CLOSE_SECONDS:g} s")):
+        await kernel.close()
+
+
 @asynccontextmanager
 async def _connected(manager: AsyncKernelManager, what: str, log: Path) -> AsyncIterator[Kernel]:
     """The started kernel, once it answers; ended afterwards."""
@@ -200,11 +212,10 @@ async def _connected(manager: AsyncKernelManager, what: str, log: Path) -> Async
     kernel.start_pumps()
     try:
         try:
-            async with asyncio.timeout(START_SECONDS):
+            async with within(START_SECONDS, _silent):
                 await kernel.ready()
-        except (TimeoutError, KernelDied) as error:
-            why = str(error) or f"no answer in {START_SECONDS:g} s"
-            raise KernelStartError(f"{what} did not start: {why}\n{kernel.log_tail()}") from error
+        except KernelDied as error:
+            raise KernelStartError(f"{what} did not start: {error}\n{kernel.log_tail()}") from error
         yield kernel
     finally:
-        await asyncio.shield(kernel.close())
+        await to_the_end(_close(kernel))

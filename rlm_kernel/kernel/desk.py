@@ -163,7 +163,9 @@ class Desk:
         )
         try:
             if found.folder is not None:
-                result = await self.session.recall(found.folder, about, question.text, readers)
+                result = await self.session.recall(
+                    found.folder, about, question.text, readers, force=force
+                )
             else:
                 result = await self.session.ask(
                     about, question.text, readers, force=force, asked=asked

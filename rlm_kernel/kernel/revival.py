@@ -78,7 +78,7 @@ class Revival:
         found = await asyncio.to_thread(finding.find, wanted, self._desk.cwd)
         if found is None:
             return False
-        self._end(repl)
+        await self._end(repl)
         kernels = _kernels(found, self._desk)
         await check_spot(kernels.spot(Path()))
         now, where = await self._prepared(found, command)
@@ -106,9 +106,9 @@ class Revival:
         told = f"another input: {path}. Calls of the cells are live and are paid for"
         return _Now(found, self._desk.session, source), [told]
 
-    def _end(self, repl: Repl) -> None:
+    async def _end(self, repl: Repl) -> None:
         self._now = None
-        repl.calls = self._desk.session.by_hand
+        await repl.hand_back(self._desk.session.by_hand)
 
     def _wanted(self, command: Command) -> Wanted:
         path = command.value or self._parameters.path("trajectory_path")
@@ -211,8 +211,7 @@ class Revival:
                 "what the LM was told is in the record beside the root's notebook only: open that "
                 "one, in its run's folder"
             )
-        self._end(repl)
-        await repl.seed(None)
+        await self._end(repl)
         return Left(now.found.recorded.folder, now.last, now.mark)
 
     # %rlm verdict
@@ -222,8 +221,7 @@ class Revival:
         now = self._now
         if now is None:
             raise UsageError("no replay goes on here: %rlm replay begins one, in a trajectory")
-        self._end(repl)
-        await repl.seed(None)
+        await self._end(repl)
         return now.compared() if now.input is None else self._new_answer(now)
 
     def _new_answer(self, now: _Now) -> Shown:

@@ -14,7 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
-from ..errors import RLMError, UsageError
+from ..errors import KernelDied, RLMError, UsageError
 from ..filters import for_terminal
 from ..inner import Kernel, Message
 from ..outputs import Collector
@@ -105,14 +105,13 @@ class Workbench:
 
     async def _repl(self) -> Repl:
         kernel, names = self._kernel, [] if self._hooked is None else self._hooked.names
-        died = None if kernel is None or kernel.alive else kernel.epitaph()
         repl = await self._desk.repl()
         if repl is not self._hooked:
             repl.on_stray = lambda message: self._stray(repl, message)
             repl.on_input = self._front.ask_input
             self._hooked = repl
         elif repl.kernel is not kernel:
-            self._news = death(died or "the last cell did not stop", names)
+            self._news = death(repl.gone, names)
         self._kernel = repl.kernel
         return repl
 
@@ -163,9 +162,7 @@ class Workbench:
             self._front.send("execute_input", seen, request)
             return done(self._count)  # the new kernel is as the recorded one was, with no cell yet
         repl = await self._repl()
-        if self._news is not None:
-            self._tell(request, self._news, "stderr")
-            self._news = None
+        self._tell_news(request)
         if isinstance(cell, words.Question):
             return await self._answer(request, cell, repl)
         if not silent:
@@ -189,6 +186,12 @@ class Workbench:
 
     def _tell(self, request: Message, line: str, stream: str = "stdout") -> None:
         self._front.send("stream", {"name": stream, "text": f"{line}\n"}, request)
+
+    def _tell_news(self, request: Message) -> None:
+        """Say that the kernel was replaced, once."""
+        if self._news is not None:
+            self._tell(request, self._news, "stderr")
+            self._news = None
 
     def _show(self, request: Message, shown: Shown | None) -> None:
         if shown is not None:
@@ -262,10 +265,22 @@ class Workbench:
                 result = await self._desk.ask(question, repl, readers)
         if not result.confirmed or result.response is None:
             return self._unanswered(request, result)
-        await self._desk.bind(repl, question.name, result.response)
         data = {"data": answer_bundle(result.response), "metadata": {}}
         self._front.send("execute_result", {**data, "execution_count": number}, request)
+        await self._bind(request, question.name, result.response)
         return done(number or self._count)
+
+    async def _bind(self, request: Message, name: str, answer: str) -> None:
+        """Bind the answer, in another kernel where this one refuses it. It is shown already: what
+        goes wrong is told beside it."""
+        try:
+            try:
+                await self._desk.bind(await self._repl(), name, answer)
+            except KernelDied:
+                await self._desk.bind(await self._repl(), name, answer)
+        except RLMError as error:
+            self._tell(request, f"The answer is not in {name}: {error}", "stderr")
+        self._tell_news(request)
 
     @asynccontextmanager
     async def _shown(self, request: Message) -> AsyncIterator[list[Any]]:

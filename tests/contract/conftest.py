@@ -34,5 +34,5 @@ def kernel(shared: Bench) -> Bench:
 
 @pytest.fixture
 def opened(environment: str, tmp_path: Path) -> Opener:
-    """Opens a kernel of the test's own: ``async with opened(cell_seconds=1.0) as kernel``."""
+    """Opens a kernel of the test's own: ``async with opened(seconds=1.0) as kernel``."""
     return partial(bench, environment, tmp_path)

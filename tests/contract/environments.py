@@ -14,6 +14,7 @@ import pytest
 
 from rlm_kernel import contexts
 from rlm_kernel.events import ContextInfo
+from rlm_kernel.limits import CellLimits
 from rlm_kernel.outputs import text_of
 from rlm_kernel.places import Spot
 from rlm_kernel.protocol import Call, Slot
@@ -106,9 +107,10 @@ def shown(ran: Ran) -> str:
 
 @asynccontextmanager
 async def bench(
-    environment: str, cwd: Path, *, tools: dict[str, object] | None = None, **setup: Any
+    environment: str, cwd: Path, *, tools: dict[str, object] | None = None, **held: Any
 ) -> AsyncIterator[Bench]:
-    """A kernel of its own in the environment, with an empty context."""
+    """A kernel of its own in the environment, with an empty context; ``held`` is what its cells
+    are held to."""
     calls, handed = Answers(), Tools(tools)
 
     async def call_tool(call: Call) -> list[Slot]:
@@ -120,8 +122,7 @@ async def bench(
     chosen = dict(sandbox(environment))
     spot = Spot(cwd, chosen.pop("environment"), sandbox=chosen)
     sent = {"tools": handed.called, "modules": handed.modules, "data": handed.data}
-    given = Setup(spot, **sent, **setup)
-    async with open_repl(calls, given) as repl:
+    async with open_repl(calls, Setup(spot, **sent), CellLimits(**held)) as repl:
         made = Bench(repl, calls)
         await made.give("")
         yield made

@@ -93,7 +93,7 @@ async def test_a_prompt_that_is_no_string_is_a_type_error(kernel: Bench, call: s
 
 
 async def test_what_is_too_long_or_too_many_is_refused_with_the_limit(opened: Opener) -> None:
-    async with opened(max_prompt_chars=1000, max_batch=5) as kernel:
+    async with opened(prompt_chars=1000, batch=5) as kernel:
         ran = await kernel.run("llm_query('x' * 1001)")
         assert "CallRefused: prompt has 1,001 characters, the sub-LM takes 1,000" in shown(ran)
         ran = await kernel.run("llm_query_batched(['a', 'x' * 1001])")

@@ -86,7 +86,7 @@ async def test_a_cancelled_cell_that_will_not_stop_gets_a_new_kernel(opened: Ope
 
 
 async def test_a_cell_over_its_time_is_stopped_and_its_names_stay(opened: Opener) -> None:
-    async with opened(cell_seconds=0.5) as kernel:
+    async with opened(seconds=0.5) as kernel:
         await kernel.run("kept = 1")
         ran = await kernel.run("print('began')\nwhile True: pass")
         assert (ran.status, ran.restarted, shown(ran).splitlines()[0]) == ("timeout", None, "began")
@@ -94,7 +94,7 @@ async def test_a_cell_over_its_time_is_stopped_and_its_names_stay(opened: Opener
 
 
 async def test_a_sleeping_cell_over_its_time_is_stopped(opened: Opener) -> None:
-    async with opened(cell_seconds=0.5) as kernel:
+    async with opened(seconds=0.5) as kernel:
         assert (await kernel.run("import time; time.sleep(600)")).status == "timeout"
         assert (await kernel.run("import asyncio; await asyncio.sleep(600)")).status == "timeout"
         assert (await kernel.run("!sleep 600")).status == "timeout"
@@ -102,13 +102,13 @@ async def test_a_sleeping_cell_over_its_time_is_stopped(opened: Opener) -> None:
 
 
 async def test_an_answer_of_a_cell_over_its_time_is_only_a_draft(opened: Opener) -> None:
-    async with opened(cell_seconds=0.5) as kernel:
+    async with opened(seconds=0.5) as kernel:
         ran = await kernel.run("FINAL_VAR('too soon')\nwhile True: pass")
         assert (ran.status, ran.answer, ran.draft) == ("timeout", None, "too soon")
 
 
 async def test_the_clock_stands_still_while_the_cell_waits_for_an_lm(opened: Opener) -> None:
-    async with opened(cell_seconds=0.5) as kernel:
+    async with opened(seconds=0.5) as kernel:
         release = asyncio.Event()
         await _held(kernel, release)
         asyncio.get_running_loop().call_later(1.5, release.set)
@@ -117,7 +117,7 @@ async def test_the_clock_stands_still_while_the_cell_waits_for_an_lm(opened: Ope
 
 
 async def test_the_clock_runs_on_while_only_a_thread_waits(opened: Opener) -> None:
-    async with opened(cell_seconds=0.5) as kernel:
+    async with opened(seconds=0.5) as kernel:
         await _held(kernel, asyncio.Event())
         ran = await kernel.run(
             "import threading\nthreading.Thread(target=llm_query, args=('slow',)).start()\n"
@@ -127,7 +127,7 @@ async def test_the_clock_runs_on_while_only_a_thread_waits(opened: Opener) -> No
 
 
 async def test_the_clock_runs_on_while_only_a_forked_process_waits(opened: Opener) -> None:
-    async with opened(cell_seconds=0.5) as kernel:
+    async with opened(seconds=0.5) as kernel:
         await _held(kernel, asyncio.Event())
         ran = await kernel.run(
             "import multiprocessing, warnings\nwarnings.simplefilter('ignore')\n"
@@ -138,7 +138,7 @@ async def test_the_clock_runs_on_while_only_a_forked_process_waits(opened: Opene
 
 
 async def test_a_cell_that_swallows_the_interrupt_gets_a_new_kernel(opened: Opener) -> None:
-    async with opened(cell_seconds=0.5) as kernel:
+    async with opened(seconds=0.5) as kernel:
         await kernel.give("the context")
         await kernel.run("lost_name = 1")
         before = kernel.repl.kernel

@@ -1,0 +1,59 @@
+"""How work ends: in time, to its very end, and at no cost to what was done before."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from typing import Any, TypeVar
+
+from .errors import RLMError
+
+T = TypeVar("T")
+log = logging.getLogger("rlm_kernel")
+
+
+@asynccontextmanager
+async def within(seconds: float | None, late: Callable[[], Exception]) -> AsyncIterator[None]:
+    """Give the body so many seconds, None for no end; raise ``late()`` where they are over.
+
+    A ``TimeoutError`` of the body's own is raised as it is: it has another cause.
+    """
+    clock = asyncio.timeout(seconds)
+    try:
+        async with clock:
+            yield
+    except TimeoutError as error:
+        if not clock.expired():
+            raise
+        raise late() from error
+
+
+async def to_the_end(work: Coroutine[Any, Any, T]) -> T:
+    """Return what ``work`` gives. A caller that is cancelled meanwhile waits for its end all the
+    same, and is cancelled then: the work needs an end of its own."""
+    task = asyncio.ensure_future(work)
+    cancelled: asyncio.CancelledError | None = None
+    while not task.done():
+        try:
+            await asyncio.wait({task})
+        except asyncio.CancelledError as error:
+            cancelled = error
+    if cancelled is None:
+        return task.result()
+    if not task.cancelled() and (failed := task.exception()) is not None:
+        raise cancelled from failed
+    raise cancelled
+
+
+@contextmanager
+def at_no_cost(what: str) -> Iterator[None]:
+    """Log what goes wrong in the body as ``what``, and go on: a result that is there already must
+    not be lost for it."""
+    try:
+        yield
+    except (RLMError, OSError) as error:
+        log.error("%s: %s", what, error)
+    except Exception:
+        log.exception(what)
