@@ -206,7 +206,7 @@ class Session:
                 opening=None if before is None else before.opening,
                 numbers=self._numbers(),
             )
-            outcome = await solve_tree(run, task, repl)
+            outcome = await recorder.attended(solve_tree(run, task, repl))
         finally:
             if self._repl is not None:
                 self._repl.calls = self.by_hand
@@ -245,7 +245,7 @@ class Session:
                 prelude=onward.prelude,
                 numbers=onward.earlier.numbers("0"),
             )
-            outcome = await solve_tree(run, task)
+            outcome = await recorder.attended(solve_tree(run, task))
         finally:
             drop_empty(run.folder / "files", None)
             await asyncio.shield(recorder.close())
