@@ -1,5 +1,5 @@
 """``python -m tests.faults [--kill [COUNT [ENVIRONMENT]]] [--resume [COUNT]]
-[--batch [COUNT [FOLDER TO KEEP]]] [WORDS OF CASES]``."""
+[--batch [COUNT [FOLDER TO KEEP]]] [--messages [COUNT [ENVIRONMENT [SEED]]]] [WORDS OF CASES]``."""
 
 from __future__ import annotations
 
@@ -22,4 +22,9 @@ if __name__ == "__main__":
         from . import batches
 
         sys.exit(0 if batches.write(int(words[1]) if words[1:] else 200, *words[2:3]) else 1)
+    if words[:1] == ["--messages"]:
+        from . import fuzz
+
+        count, where, number = [*words[1:4], *["200", "local", "1"][len(words[1:4]) :]]
+        sys.exit(0 if fuzz.write(int(count), where, int(number)) else 1)
     sys.exit(0 if table.write(" ".join(words)) else 1)

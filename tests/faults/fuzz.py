@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import os
+import re
 import sys
 import tempfile
 import time
@@ -162,8 +163,6 @@ def asked_of_front(front: Any, odd: Odd) -> str:
 
 
 def _grown(part: bytes) -> bytes:
-    import re
-
     part = part.replace(b"<<huge>>", b"x" * 200_000)
     return re.sub(
         rb'"<<deep ([0-9]+)>>"', lambda found: b"[" * int(found[1]) + b"]" * int(found[1]), part
@@ -203,25 +202,21 @@ def in_notebook(environment: str, messages: list[Odd], requests: list[Odd]) -> l
     return wrong
 
 
-def write(count: int = 200, environment: str = "local", number: int = 1, face: str = "") -> bool:
+def write(count: int = 200, environment: str = "local", number: int = 1) -> bool:
     """Print what each odd message and request did that it should not; whether none did."""
     messages, requests = made(MESSAGES, count, number), made(ASKED, count, number)
     wrong: list[str] = []
-    for name in ("run", "notebook"):
-        if face not in ("", name):
-            continue
+    for face in ("run", "notebook"):
         began = time.monotonic()
-        if name == "run":
+        if face == "run":
             found = asyncio.run(in_run(environment, messages, requests))
         else:
             found = in_notebook(environment, messages, requests)
         for line in found:
-            print(f"- {line}", flush=True)
-        sent = sum(": request " not in line and " no_such_request" not in line for line in found)
+            print(f"- {line}")
         print(
-            f"{name}, {environment}, seed {number}: {len(messages)} messages and {len(requests)} "
-            f"requests, {len(found)} of them with a fault ({sent}), "
-            f"in {time.monotonic() - began:.0f} s",
+            f"{face}, {environment}, seed {number}: {len(messages)} messages and {len(requests)} "
+            f"requests, {len(found)} with a fault, in {time.monotonic() - began:.0f} s",
             flush=True,
         )
         wrong += found
