@@ -9,7 +9,7 @@ ENV ?=
 # RLM_SETUP=1 lets `make test` install what is no Python package: Chromium and a Docker engine.
 RLM_SETUP ?=
 
-.PHONY: demo test bench chaos lint clean
+.PHONY: demo test bench chaos fuzz lint clean
 
 $(STAMP): pyproject.toml .constraints.txt $(wildcard kernelspec/*)
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -33,6 +33,10 @@ bench: $(STAMP)
 # Runs that are struck by faults: COUNT of them, in the environment ENV, by SEED. Needs root.
 chaos: $(STAMP)
 	$(BIN)/python -m tests.faults --chaos $(or $(COUNT),24) $(or $(ENV),local) $(SEED)
+
+# 200 odd messages and 200 odd requests to live kernels; `make fuzz ENV=docker SEED=2` sends others.
+fuzz: $(STAMP)
+	$(BIN)/python -m tests.faults --messages 200 $(or $(ENV),local) $(or $(SEED),1)
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

@@ -15,6 +15,14 @@ ANSI = re.compile(
 CUT_TYPES = ("text/plain", "text/markdown", "text/latex")
 """MIME types that can be cut anywhere; of the others all or nothing is kept."""
 MAX_RICH_CHARS = 8_000_000
+MAX_ERRORS = 20
+"""Errors of one cell that are kept although there is no room; a cell has one that is its own."""
+MAX_LINES = 1_000
+_BESIDE = (
+    "status", "execute_input", "comm_open", "comm_msg", "comm_close", "debug_event",
+    "iopub_welcome", "shutdown_reply",
+)  # fmt: skip
+"""Messages that are no output, and that nobody misses where the cell's outputs are read."""
 
 
 class _Text:
@@ -71,6 +79,7 @@ class Collector:
         self._displays: dict[str, list[Output]] = {}
         self._clear_next = False
         self._dropped = 0
+        self._errors = 0
 
     def add(self, kind: str, content: dict[str, Any]) -> Output | None:
         """Take an iopub message; returns the output it made, if it made a new one."""
@@ -107,9 +116,10 @@ class Collector:
         # An error is the last thing a cell says; it must survive a flood of displays.
         room = self._room - _size(output)
         full = len(self._items) >= self._max_outputs or room < 0
-        if full and output["output_type"] != "error":
+        if full and (output["output_type"] != "error" or self._errors >= MAX_ERRORS):
             self._dropped += 1
             return None
+        self._errors += output["output_type"] == "error"
         self._room = room
         self._items.append((output, text))
         if display_id:
@@ -135,7 +145,7 @@ class Collector:
 
 
 def _output(kind: str, content: dict[str, Any], most: int, trust_html: bool) -> Output | None:
-    """The nbformat output of one message, untrusted parts left out; None for other messages."""
+    """The nbformat output of one message, untrusted parts left out; None for one that is none."""
     if kind == "stream":
         return {
             "output_type": "stream",
@@ -145,17 +155,27 @@ def _output(kind: str, content: dict[str, Any], most: int, trust_html: bool) -> 
     if kind == "error":
         return {
             "output_type": "error",
-            "ename": content["ename"],
+            "ename": cut(content["ename"], most),
             "evalue": cut(content["evalue"], most),
-            "traceback": [cut(line, most) for line in content["traceback"]],
+            "traceback": _traced(content["traceback"], most),
         }
-    if kind not in ("display_data", "execute_result"):
+    if kind in _BESIDE:
         return None
+    if kind not in ("display_data", "execute_result"):
+        said = f"rlm: a message of type {cut(kind, 100)!r} is not shown\n"
+        return {"output_type": "stream", "name": "stderr", "text": said}
     data, metadata = _bundle(content, most, trust_html)
     output: Output = {"output_type": kind, "data": data, "metadata": metadata}
     if kind == "execute_result":
         output["execution_count"] = content.get("execution_count")
     return output
+
+
+def _traced(lines: list[str], most: int) -> list[str]:
+    """The lines of a traceback; one text with its middle cut where they are too long."""
+    if len(lines) <= MAX_LINES and sum(map(len, lines)) <= most:
+        return lines
+    return [cut("\n".join(lines), most)]
 
 
 def _bundle(
@@ -169,14 +189,12 @@ def _bundle(
         data, metadata = safe(data, metadata)
     if data:
         return data, metadata
-    left_out = ", ".join(content["data"]) or "nothing"
+    left_out = cut(", ".join(content["data"]), 1_000) or "nothing"
     return {"text/plain": f"[output of type {left_out}: not shown]"}, {}
 
 
 def _kept(mime: str, value: Any, most: int) -> Any:
-    """The value as a notebook takes it (a cell may display a number as text); None if too large."""
-    if mime != "application/json" and not isinstance(value, str):
-        value = str(value)
+    """The value as far as a notebook is to keep it; None if too large."""
     if mime in CUT_TYPES:
         return cut(value, most)
     return value if len(str(value)) <= MAX_RICH_CHARS else None

@@ -1022,12 +1022,21 @@ class Substitute:
         self._channel = channel
 
     def __call__(self, parts: list[bytes]) -> list[bytes]:
-        size = sum(map(len, parts))
-        if size <= self._limit:
+        size, count = sum(map(len, parts)), len(parts)
+        if size <= self._limit and count <= MAX_PARTS:
             return parts
+        what, limit = f"{size:,} bytes", self._limit
+        if size <= limit:
+            what, limit = f"{count:,} parts", MAX_PARTS
+        try:
+            text = f"rlm: a message of {what} was left out; the limit is {limit:,}\n"
+            return self._instead(parts, text)
+        except (ValueError, TypeError, RecursionError):
+            return [b"no message"]  # nor was it: whoever reads it leaves it out
+
+    def _instead(self, parts: list[bytes], text: str) -> list[bytes]:
         at = parts.index(b"<IDS|MSG>") + 1
         header, parent, metadata = parts[at + 1 : at + 4]
-        text = f"rlm: a message of {size:,} bytes was left out; the limit is {self._limit:,}\n"
         content: Fields = {"status": "error", "ename": "TooLarge", "evalue": text, "traceback": []}
         if self._channel == IOPUB:
             header = json.dumps({**json.loads(header), "msg_type": "stream"}).encode()

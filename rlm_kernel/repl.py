@@ -123,7 +123,7 @@ class Repl:
     async def _open(self) -> None:
         self._broken = ""
         self._room = await self._stack.enter_async_context(open_room(self._setup, self))
-        self.kernel.on_stray, self.kernel.on_input = self._heard_stray, self._heard_input
+        self.kernel.hear(self._heard_stray, self._heard_input)
 
     def _heard_stray(self, message: Message) -> None:
         if self.on_stray is not None:
@@ -133,8 +133,13 @@ class Repl:
         self._hidden = bool(message["content"].get("password"))
         if self._to_type:
             self._typing = asyncio.ensure_future(self.answer_input(self._to_type.pop(0) or ""))
+            self._typing.add_done_callback(self._typed_for_it)
         elif self.on_input is not None:
             self.on_input(message)
+
+    def _typed_for_it(self, typing: asyncio.Future[None]) -> None:
+        if not typing.cancelled() and isinstance(error := typing.exception(), Exception):
+            self.kernel.fail(error)
 
     async def answer_input(self, line: str) -> None:
         """What the human typed for the cell that runs."""
@@ -242,7 +247,8 @@ class Repl:
         on_output: Callable[[Output], None] | None = None,
         inputs: Sequence[str | None] = (),
     ) -> Ran:
-        """Run one cell under the clock. Errors of the cell are in the result, never raised.
+        """Run one cell under the clock. Errors of the cell are in the result, never raised; what
+        ``on_output`` or a call's answerer raises is, at once, and the cell is stopped.
 
         A human's cell has no clock; ``inputs`` are typed for it again. When cancelled, the cell is
         interrupted and the caller finds in ``collector`` what it had put out; the kernel and its
@@ -325,8 +331,8 @@ class Repl:
 
     async def interrupt(self) -> None:
         """Stop the cell that runs, and the calls it waits for; see ``Kernel.interrupt``."""
-        self._stop_calls()
         await self.kernel.interrupt()
+        self._stop_calls()
 
     async def _stop(self, executing: asyncio.Future[Any]) -> None:
         """Interrupt the cell; if it will not end in time, leave ``executing`` cancelled."""
@@ -336,6 +342,11 @@ class Repl:
             self._broken = "the last cell did not stop"
             executing.cancel()
         await asyncio.gather(executing, return_exceptions=True)
+
+    async def _halt(self) -> None:
+        """End the cell that runs, for whose outcome nobody waits any more."""
+        await self.interrupt()
+        self._stuck = not await self.kernel.answers(GRACE_SECONDS)
 
     def _stop_calls(self) -> None:
         for serving in self._serving:
@@ -354,7 +365,8 @@ class Repl:
             restarted = f"the cell did not stop within {GRACE_SECONDS:g} s of being interrupted"
         elif isinstance(error := executing.exception(), KernelDied):
             restarted, status = str(error), "died"
-        elif error is not None:
+        elif error is not None:  # of one who reads its outputs or answers its calls
+            await self._halt()
             raise error
         else:
             status = "ok" if executing.result().ok else "error"
@@ -419,6 +431,9 @@ class Repl:
             return refused.slot
         except (LimitReached, CallRefused) as error:
             return refusal(str(error), type(error).__name__)
+        except Exception as error:  # noqa: BLE001 (raised where the cell is awaited)
+            self.kernel.fail(error)
+            return refusal(f"the run ends: {type(error).__name__}", "LMError", cause="interrupted")
         return {"value": slots} if call.op.endswith("_batched") else slots[0]
 
     @contextmanager

@@ -214,7 +214,7 @@ class Session:
                 opening=None if before is None else before.opening,
                 numbers=self._numbers(),
             )
-            outcome = await solve_tree(run, task, repl)
+            outcome = await recorder.attended(solve_tree(run, task, repl))
         finally:
             await to_the_end(self._ended(recorder, outcome, past))
         return _result(outcome, run, recorder, question)
@@ -268,7 +268,7 @@ class Session:
                 prelude=onward.prelude,
                 numbers=onward.earlier.numbers("0"),
             )
-            outcome = await solve_tree(run, task)
+            outcome = await recorder.attended(solve_tree(run, task))
         finally:
             await to_the_end(self._ended(recorder, outcome, None))
         return _result(outcome, run, recorder, onward.question)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from rlm_kernel.errors import KernelStartError, UsageError
-from rlm_kernel.inner import open_kernel
+from rlm_kernel.errors import KernelDied, KernelStartError, UsageError
+from rlm_kernel.inner import Kernel, exchange, open_kernel
 
 pytestmark = pytest.mark.anyio
 
@@ -67,3 +69,119 @@ async def test_a_start_that_is_cancelled_leaves_no_folder(
             await asyncio.wait({task})
         assert task.cancelled()
         assert list(tmp_path.glob("rlm-*")) == []
+
+
+@pytest.fixture(scope="module")
+async def kernel(
+    tmp_path_factory: pytest.TempPathFactory, anyio_backend: str
+) -> AsyncIterator[Kernel]:
+    async with open_kernel(tmp_path_factory.mktemp("kernel")) as (kernel, _):
+        yield kernel
+
+
+async def value(kernel: Kernel, source: str) -> str:
+    """What a cell displays as its value."""
+    said: list[str] = []
+
+    def listen(message: dict[str, Any]) -> None:
+        if message["msg_type"] == "execute_result":
+            said.append(message["content"]["data"]["text/plain"])
+
+    async with asyncio.timeout(30):
+        assert (await kernel.execute(source, on_message=listen)).ok
+    return said[0]
+
+
+async def test_a_listener_that_raises_ends_its_request_and_the_next_cell_works(
+    kernel: Kernel,
+) -> None:
+    def full(message: dict[str, Any]) -> None:
+        raise OSError("the disk is full")
+
+    async with asyncio.timeout(30):
+        with pytest.raises(OSError, match="the disk is full"):
+            await kernel.execute("print(1)", on_message=full)
+    assert await value(kernel, "6 * 7") == "42"
+
+
+async def test_a_listener_that_raises_does_not_end_the_requests_of_others(kernel: Kernel) -> None:
+    def full(message: dict[str, Any]) -> None:
+        raise OSError("the disk is full")
+
+    first = asyncio.ensure_future(kernel.execute("print(1)", on_message=full))
+    assert await value(kernel, "6 * 7") == "42"
+    with pytest.raises(OSError, match="the disk is full"):
+        await first
+
+
+@pytest.mark.parametrize(
+    ("kind", "content"),
+    [
+        ("history_request", {"hist_access_type": "range", "no_such_argument": 1}),
+        ("inspect_request", {"code": "print", "cursor_pos": 3, "omit_sections": 5}),
+        ("execute_request", {}),
+        ("is_complete_request", {}),
+    ],
+)
+async def test_a_request_that_the_kernel_gives_no_reply_gets_an_error(
+    kernel: Kernel, kind: str, content: dict[str, Any]
+) -> None:
+    shown: list[str] = []
+    message = kernel._exchange.message(kind, content)
+    async with asyncio.timeout(30):
+        reply = await kernel.request(message, lambda m: shown.append(m["msg_type"]))
+    assert reply is not None
+    assert reply["content"]["ename"] == "NoReply"
+    assert ("error" in shown) == (kind == "execute_request")
+    assert await value(kernel, "6 * 7") == "42"
+
+
+async def test_a_message_that_ipykernel_leaves_out_does_not_wait_for_ever(kernel: Kernel) -> None:
+    message = kernel._exchange.message("comm_msg", {"comm_id": {}, "data": {}})
+    async with asyncio.timeout(30):
+        await kernel.request(message, replies=False)
+
+
+async def test_an_idle_that_a_cell_forges_does_not_end_it(kernel: Kernel) -> None:
+    forge = (
+        "k = get_ipython().kernel; p = k.get_parent('shell')\n"
+        "k.session.send(k.iopub_socket, 'status', {'execution_state': 'idle'}, parent=p)\n"
+        "import time; time.sleep(2)\n'the end'"
+    )
+    assert await value(kernel, forge) == "'the end'"
+
+
+async def test_a_pump_that_fails_is_told_as_the_kernel_s_death(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = exchange.receive
+
+    def out_of_memory(session: Any, frames: list[bytes], channel: Any) -> Any:
+        if any(b"too much" in frame for frame in frames):
+            raise MemoryError
+        return real(session, frames, channel)
+
+    monkeypatch.setattr(exchange, "receive", out_of_memory)
+    async with asyncio.timeout(60), open_kernel(tmp_path) as (kernel, _):
+        with pytest.raises(KernelDied, match=r"cannot be read any more: MemoryError"):
+            await kernel.execute("print('too ' + 'much')\nimport time; time.sleep(60)")
+        assert not kernel.alive
+
+
+async def test_a_kernel_that_answers_nothing_any_more_is_ended(tmp_path: Path) -> None:
+    async with asyncio.timeout(60), open_kernel(tmp_path) as (kernel, _):
+        await kernel.execute("get_ipython().kernel.shell_handlers.clear()")
+        with pytest.raises(KernelDied, match="answers no requests any more"):
+            await kernel.execute("1")
+
+
+async def test_the_very_first_cell_can_ask_for_a_line(tmp_path: Path) -> None:
+    for number in range(3):
+        async with asyncio.timeout(60), open_kernel(tmp_path) as (kernel, _):
+            asked = asyncio.Event()
+            kernel.hear(lambda message: None, lambda message: asked.set())  # noqa: B023
+            running = asyncio.ensure_future(kernel.execute("x = input()", stdin=True))
+            await asked.wait()
+            await kernel.answer_input(f"line {number}")
+            assert (await running).ok
+            assert await value(kernel, "x") == f"'line {number}'"

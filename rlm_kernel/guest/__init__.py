@@ -15,6 +15,7 @@ import threading
 from .describe import describe, guarded
 from .errors import CallRefused, FailedReply, LimitReached, LMError, ToolError, from_host
 from .hardening import harden, hide_our_frames
+from .interrupts import reach_what_awaits
 from .magics import register
 from .rewriter import Rewriter
 from .seeds import Seeds
@@ -388,6 +389,7 @@ def boot(path):
     os.unlink(path)
     mark_threads()
     lose_no_output(get_ipython().kernel)
+    reach_what_awaits(get_ipython())
     _guest = Guest(get_ipython(), config)
 
 

@@ -24,7 +24,9 @@ from jupyter_client.manager import AsyncKernelManager
 from ..endings import to_the_end, within
 from ..errors import KernelDied, KernelStartError, RLMError, UsageError
 from ..watchdog import MARK, WATCHDOG, reap
-from .kernel import Executed, Kernel, Message, OnMessage
+from .exchange import OnMessage
+from .kernel import Executed, Kernel
+from .messages import Message
 
 __all__ = [
     "Executed",
@@ -71,6 +73,7 @@ def _set_up(manager: AsyncKernelManager, folder: Path) -> None:
     manager.shutdown_wait_time = 0.5
     # Nobody reads as fast as a cell can print: past the usual 1,000 messages, zmq drops them.
     manager.context.rcvhwm = 0
+    manager.context.reconnect_ivl = 10  # ms; the kernel binds its sockets one after another
     if sys.platform != "win32":
         manager.transport = "ipc"
         manager.ip = str(folder / "k")

@@ -1,26 +1,30 @@
-"""A live inner kernel as messages: requests out, replies and what they caused in."""
+"""A live inner kernel: its process, and the cells that it runs."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import itertools
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from jupyter_client.asynchronous.client import AsyncKernelClient
 from jupyter_client.manager import AsyncKernelManager
 
 from ..errors import KernelDied
+from .exchange import Exchange, Mute, OnMessage
+from .messages import Channel, Message
 
 log = logging.getLogger("rlm_kernel")
 
-Message = dict[str, Any]
-"""A Jupyter message as ``jupyter_client.session`` gives it, ``buffers`` included."""
-OnMessage = Callable[[Message], None]
+T = TypeVar("T")
+_TAKE_GREETING = (
+    "(lambda stdin: stdin.poll(10_000) and stdin.recv_multipart())"
+    "(__import__('IPython').get_ipython().kernel.stdin_socket)"
+)
+"""The kernel's socket drops what it sends to a client of which it has heard nothing yet."""
 
 
 @dataclass(frozen=True)
@@ -32,35 +36,24 @@ class Executed:
     reply: Message
 
 
-@dataclass
-class _Request:
-    """One request under way. ``reply`` is done at once where none is to come."""
-
-    reply: asyncio.Future[Message | None]
-    idle: asyncio.Future[None]
-    listener: OnMessage | None
-
-
 class Kernel:
-    """One live inner kernel. Made by ``open_kernel``; used on one event loop.
-
-    ``on_stray`` gets the iopub messages that no request under way caused (a thread that outlived
-    its cell, a widget), ``on_input`` the kernel's requests for a line of input.
-    """
+    """One live inner kernel. Made by ``open_kernel``; used on one event loop."""
 
     def __init__(self, manager: AsyncKernelManager, client: AsyncKernelClient, log: Path) -> None:
         self._manager = manager
         self._client = client
         self._log = log
-        self._requests: dict[str, _Request] = {}
-        self._tasks: list[asyncio.Task[Any]] = []
-        self._heard = asyncio.Event()
+        self._exchange = Exchange(client)
         self._died: asyncio.Task[int | None] | None = None
         self._reason = ""
+        self._subshells = False
         self._aside: str | None = None
-        self._controls: dict[str, asyncio.Future[Message]] = {}
-        self.on_stray: OnMessage | None = None
-        self.on_input: OnMessage | None = None
+        self._opening_aside = asyncio.Lock()
+
+    def hear(self, on_stray: OnMessage, on_input: OnMessage) -> None:
+        """``on_stray`` gets the iopub messages that no request under way caused (a thread that
+        outlived its cell, a widget), ``on_input`` the kernel's requests for a line of input."""
+        self._exchange.on_stray, self._exchange.on_input = on_stray, on_input
 
     @property
     def provisioner(self) -> Any:
@@ -78,16 +71,30 @@ class Kernel:
 
     # life
     def start_pumps(self) -> None:
-        self._died = asyncio.ensure_future(self._ended())
-        self._tasks = [
-            self._died,
-            asyncio.ensure_future(self._pump_iopub()),
-            asyncio.ensure_future(self._pump_shell()),
-            asyncio.ensure_future(self._pump_control()),
-            asyncio.ensure_future(self._pump_stdin()),
-        ]
+        self._died = asyncio.ensure_future(self._serve())
 
-    async def _ended(self) -> int | None:
+    async def _serve(self) -> int | None:
+        """Take in what the kernel sends until it ends; its exit code, once there is one.
+
+        Where a pump fails nobody would hear the kernel any more: it is ended.
+        """
+        messages = asyncio.ensure_future(self._exchange.serve())
+        exited = asyncio.ensure_future(self._exited())
+        try:
+            await asyncio.wait({messages, exited}, return_when=asyncio.FIRST_COMPLETED)
+            if exited.done():
+                return exited.result()
+            failure = messages.exception()
+            log.error("the kernel's messages cannot be read any more", exc_info=failure)
+            self._reason = f"its messages cannot be read any more: {_cause(failure)!r}"
+            await self.kill()
+            return None
+        finally:
+            for task in (messages, exited):
+                task.cancel()
+            await asyncio.gather(messages, exited, return_exceptions=True)
+
+    async def _exited(self) -> int | None:
         """The exit code, once there is one; a sandbox also says in words why its kernel ended."""
         code: int | None = await self.provisioner.wait()
         if hasattr(self.provisioner, "reason"):
@@ -95,14 +102,23 @@ class Kernel:
         return code
 
     async def ready(self) -> None:
-        """Wait until the kernel answers and its iopub reaches us: a reply alone is not enough."""
-        while not self._heard.is_set():
-            message = self._client.session.msg("kernel_info_request", {})
-            await self._send(self._client.shell_channel, message)
+        """Wait until all channels stand: on each a message has gone the whole way. (A kernel's
+        reply to a request does not say that its iopub and its stdin reach us.)"""
+        exchange = self._exchange
+        while not exchange.heard.is_set():
+            await exchange.send("shell", exchange.message("kernel_info_request"))
             with contextlib.suppress(TimeoutError):
-                await self._unless_dead(asyncio.wait_for(self._heard.wait(), 1.0))
+                await self._unless_dead(asyncio.wait_for(exchange.heard.wait(), 1.0))
+        info, _ = await asyncio.gather(
+            self.request(exchange.message("kernel_info_request")),
+            self.request(exchange.message("kernel_info_request"), channel="control"),
+        )
+        assert info is not None
+        self._subshells = "kernel subshells" in info["content"].get("supported_features", ())
+        await self.answer_input("")
+        await self.execute(_TAKE_GREETING, silent=True)  # one that is no ipykernel may refuse it
 
-    async def _unless_dead(self, waiting: Any) -> Any:
+    async def _unless_dead(self, waiting: Awaitable[T]) -> T:
         """The result of ``waiting``; raises ``KernelDied`` if the kernel ends first."""
         assert self._died is not None
         task = asyncio.ensure_future(waiting)
@@ -140,9 +156,9 @@ class Kernel:
         return ""
 
     async def close(self) -> None:
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._died is not None:
+            self._died.cancel()
+            await asyncio.gather(self._died, return_exceptions=True)
         self._client.stop_channels()
         await self._killed()
         await self._manager.shutdown_kernel(now=True)
@@ -162,123 +178,58 @@ class Kernel:
             await asyncio.sleep(0.002)
 
     # messages
-    async def _receive(self, channel: Any) -> Message:
-        """The next message that is one: cells can write on these sockets what they like."""
-        session = self._client.session
-        while True:
-            frames = await channel.socket.recv_multipart()
-            try:
-                message: Message = session.deserialize(session.feed_identities(frames)[1])
-            except (ValueError, TypeError, KeyError, AttributeError) as error:
-                log.warning("a message that cannot be read was left out: %r", error)
-                continue
-            if all(isinstance(message[part], dict) for part in ("parent_header", "content")):
-                return message
-            log.warning("a message of the wrong form was left out")
-
-    async def _pump_iopub(self) -> None:
-        for number in itertools.count(1):
-            message = await self._receive(self._client.iopub_channel)
-            self._heard.set()
-            self._take_iopub(message)
-            if number % 50 == 0:  # a flood of messages never waits, and nothing else would run
-                await asyncio.sleep(0)
-
-    def _take_iopub(self, message: Message) -> None:
-        request = self._requests.get(message["parent_header"].get("msg_id", ""))
-        if message["msg_type"] == "status":
-            idle = message["content"].get("execution_state") == "idle"
-            if request is not None and idle and not request.idle.done():
-                request.idle.set_result(None)
-        elif request is None:
-            if self.on_stray is not None:
-                self.on_stray(message)
-        elif request.listener is not None:
-            request.listener(message)
-
-    async def _pump_shell(self) -> None:
-        while True:
-            message = await self._receive(self._client.shell_channel)
-            request = self._requests.get(message["parent_header"].get("msg_id", ""))
-            if request is not None and not request.reply.done():
-                request.reply.set_result(message)
-
-    async def _pump_control(self) -> None:
-        while True:
-            message = await self._receive(self._client.control_channel)
-            waiting = self._controls.get(message["parent_header"].get("msg_id", ""))
-            if waiting is not None and not waiting.done():
-                waiting.set_result(message)
-
-    async def _pump_stdin(self) -> None:
-        while True:
-            message = await self._receive(self._client.stdin_channel)
-            if self.on_input is not None:
-                self.on_input(message)
-
-    async def _send(self, channel: Any, message: Message) -> None:
-        # Not the channel's own send: it goes past the asyncio socket and takes the edge that tells
-        # of a reply coming in at that moment, which then waits for ever (seen once in 300 starts).
-        frames = self._client.session.serialize(message)
-        await channel.socket.send_multipart([*frames, *(message.get("buffers") or [])])
-
     async def request(
-        self, message: Message, on_message: OnMessage | None = None, *, replies: bool = True
+        self,
+        message: Message,
+        on_message: OnMessage | None = None,
+        *,
+        replies: bool = True,
+        channel: Channel = "shell",
     ) -> Message | None:
-        """Send a shell request as it is; its reply, after the kernel's ``idle``, so that all that
-        it caused has come. None for a kind that has no reply (``replies`` is false).
-
-        ``on_message`` gets each iopub message that it caused, but for ``status``. Raises
-        ``KernelDied``.
-        """
-        loop = asyncio.get_running_loop()
-        request = _Request(loop.create_future(), loop.create_future(), on_message)
-        if not replies:
-            request.reply.set_result(None)
-        identity = message["header"]["msg_id"]
-        self._requests[identity] = request
+        """As ``Exchange.request``. Raises ``KernelDied``, also where the kernel answers nothing any
+        more and has to be ended."""
+        asked = self._exchange.request(message, on_message, replies=replies, channel=channel)
         try:
-            await self._send(self._client.shell_channel, message)
-            got, _ = await self._unless_dead(asyncio.gather(request.reply, request.idle))
-        finally:
-            del self._requests[identity]
-        reply: Message | None = got
-        return reply
+            return await self._unless_dead(asked)
+        except Mute as error:
+            await self.kill()
+            raise KernelDied(f"the kernel was ended: {error}") from error
+
+    def fail(self, error: Exception) -> None:
+        """Let every request under way raise this error; what the kernel does goes on."""
+        self._exchange.fail(error)
+
+    async def answers(self, seconds: float) -> bool:
+        """Whether the kernel answers in that time: it does once nothing runs in it."""
+        with contextlib.suppress(TimeoutError, KernelDied, Mute):
+            async with asyncio.timeout(seconds):
+                await self._unless_dead(self._exchange.round_trip("shell"))
+                return True
+        return False
 
     async def pass_on(self, message: Message) -> None:
         """Send a shell message and wait for nothing; what it causes is stray."""
-        await self._send(self._client.shell_channel, message)
+        await self._exchange.send("shell", message)
 
     async def request_aside(self, message: Message) -> Message | None:
         """``request`` for what must be answered while a cell runs (completion, inspection).
 
         A kernel that has no subshells (ipykernel before 7) answers it after the cell.
         """
-        if self._aside is None:
-            reply = await self._control("create_subshell_request")
-            self._aside = reply["content"].get("subshell_id") or ""
-        if not self._aside:
+        if not self._subshells:
             return await self.request(message)
+        async with self._opening_aside:
+            if self._aside is None:
+                asked = self._exchange.message("create_subshell_request")
+                reply = await self.request(asked, channel="control")
+                assert reply is not None
+                self._aside = reply["content"].get("subshell_id")
         header = {**message["header"], "subshell_id": self._aside}
         return await self.request({**message, "header": header})
 
-    async def _control(self, kind: str) -> Message:
-        message = self._client.session.msg(kind, {})
-        identity = message["header"]["msg_id"]
-        self._controls[identity] = asyncio.get_running_loop().create_future()
-        try:
-            await self._send(self._client.control_channel, message)
-            reply: Message = await self._unless_dead(
-                asyncio.wait_for(self._controls[identity], 10.0)
-            )
-            return reply
-        finally:
-            del self._controls[identity]
-
     async def answer_input(self, value: str) -> None:
         """The line that the kernel asked for by ``on_input``."""
-        message = self._client.session.msg("input_reply", {"value": value})
-        await self._send(self._client.stdin_channel, message)
+        await self._exchange.send("stdin", self._exchange.message("input_reply", {"value": value}))
 
     async def execute(
         self,
@@ -302,7 +253,7 @@ class Kernel:
             "allow_stdin": stdin,
             "stop_on_error": False,
         }
-        message = self._client.session.msg("execute_request", content, metadata=metadata)
+        message = self._exchange.message("execute_request", content, metadata=metadata)
         return await self.execute_message(message, on_message)
 
     async def execute_message(
@@ -326,3 +277,10 @@ class Kernel:
         """
         with contextlib.suppress(ProcessLookupError, RuntimeError):
             await self._manager.interrupt_kernel()
+
+
+def _cause(failure: BaseException | None) -> BaseException | None:
+    """The first error in a group of them."""
+    while isinstance(failure, BaseExceptionGroup):
+        failure = failure.exceptions[0]
+    return failure

@@ -11,7 +11,9 @@ import contextlib
 import logging
 import signal
 import sys
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
+from concurrent.futures import Future
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -23,12 +25,14 @@ from zmq.eventloop.zmqstream import ZMQStream
 
 from .. import __version__
 from ..engine import engine
+from ..errors import RLMError, UsageError
 from ..filters import for_terminal
 from ..inner import Message
+from ..inner.messages import REFUSED, failure
+from .requests import COMMS, faulty
 from .workbench import Workbench
 
 T = TypeVar("T")
-COMMS = ("comm_open", "comm_msg", "comm_close")
 ASKED_ASIDE = (
     "complete_request",
     "inspect_request",
@@ -36,9 +40,18 @@ ASKED_ASIDE = (
     "history_request",
     "comm_info_request",
     "kernel_info_request",
+    *COMMS,
 )
 """Answered also while a cell runs."""
+UNKNOWN = (
+    "debug_request",
+    "create_subshell_request",
+    "delete_subshell_request",
+    "list_subshell_request",
+)
+"""Not announced among the features; who asks all the same is told."""
 STOP = ["%rlm", "stop"]
+Handler = Callable[[Any, Any, Message], Awaitable[None]]
 log = logging.getLogger("rlm_kernel")
 
 
@@ -64,8 +77,12 @@ class RLMKernel(Kernel):
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
         self.shell_handlers.update(dict.fromkeys(COMMS, self._forward_comm))
-        for kind in ASKED_ASIDE[:-1]:  # about the kernel itself, ipykernel answers
+        for kind in set(ASKED_ASIDE) - {"kernel_info_request", *COMMS}:
             self.shell_handlers[kind] = self._forward
+        self.control_handlers.update(dict.fromkeys(UNKNOWN, self._decline))
+        for handlers in (self.shell_handlers, self.control_handlers):
+            for kind, handler in handlers.items():
+                handlers[kind] = partial(self._answered, handler)
         self._front_session = self._wire.clone()  # for the engine's thread
         self._requesters: dict[str, Any] = {}
         self._running: Message = {}
@@ -98,7 +115,7 @@ class RLMKernel(Kernel):
         stdin.on_recv(self._take_input, copy=False)
         self._stdin_stream = stdin
         signal.signal(signal.SIGINT, lambda *_: self._interrupt())
-        engine().start(self._bench.start())
+        _start(self._bench.start())
 
     def pre_handler_hook(self) -> None:
         """Nothing: no code runs here that a signal could interrupt."""
@@ -114,27 +131,73 @@ class RLMKernel(Kernel):
         self._wire.send(stream, "interrupt_reply", {"status": "ok"}, parent, ident=ident)
 
     def _interrupt(self) -> None:
-        engine().start(self._bench.interrupt())
+        _start(self._bench.interrupt())
 
     # requests of front ends
     async def shell_main(self, subshell_id: str | None, msg: Any) -> None:
         """Requests one after another, but for those that are answered while a cell runs."""
+        if (found := faulty(self._wire, msg)) is not None:
+            await self._refused(self.shell_stream, *found)
+            return
         if not (self._main_asyncio_lock.locked() and self._is_aside(msg)):
             await super().shell_main(subshell_id, msg)
             return
         idents, frames = self._wire.feed_identities(msg, copy=False)
         try:
             request = self._wire.deserialize(frames, copy=False)
-        except ValueError:
-            log.warning("an invalid message was left out")
+        except REFUSED as error:
+            log.warning("an invalid message was left out: %s", error)
             return
         kind = request["msg_type"]
         handler = self._stop if kind == "execute_request" else self.shell_handlers[kind]
         self._publish_status("busy", "shell", request)
-        await handler(self.shell_stream, idents, request)
+        try:
+            await handler(self.shell_stream, idents, request)
+        finally:
+            self._be_idle(request)
+
+    def _be_idle(self, request: Message) -> None:
+        """Say that a request is done, which did not wait for the cell that runs."""
         self._publish_status("idle", "shell", request)
         if self._main_asyncio_lock.locked():  # the front end's sign goes by the last one
             self._publish_status("busy", "shell", self._running)
+
+    async def process_control(self, msg: Any) -> None:
+        if (found := faulty(self._wire, msg)) is not None:
+            await self._refused(self.control_stream, *found)
+            return
+        await super().process_control(msg)
+
+    async def _answered(self, handler: Handler, stream: Any, ident: Any, parent: Message) -> None:
+        """Handle a request. Where that fails the front end gets an error reply: one that gets
+        none waits for ever."""
+        try:
+            await handler(stream, ident, parent)
+        except Exception as error:
+            if not isinstance(error, RLMError):
+                log.exception("a fault of rlm_kernel ended a request")
+            kind = parent["header"]["msg_type"]
+            if kind.endswith("_request"):
+                content = failure(type(error).__name__, str(error))
+                self._wire.send(stream, _reply_to(kind), content, parent, ident)
+
+    async def _refused(self, stream: Any, ident: Any, request: Message, said: str) -> None:
+        """Answer a request that nobody can handle."""
+        content, kind = failure("UsageError", said), request["msg_type"]
+        self._publish_status("busy", "shell", request)
+        if kind == "execute_request":
+            self._wire.send(
+                self.iopub_socket, "error", content, request, ident=self._topic("error")
+            )
+        if kind in COMMS:
+            self.say(f"a widget's message was refused: {said}")
+        else:
+            self._wire.send(stream, _reply_to(kind), content, request, ident)
+        self._be_idle(request)
+
+    async def _decline(self, stream: Any, ident: Any, parent: Message) -> None:
+        kind = parent["header"]["msg_type"]
+        raise UsageError(f"the kernel RLM has no {kind}: it has no debugger and no subshells")
 
     def _is_aside(self, frames: Any) -> bool:
         """Whether a message, which was not checked yet, is answered while a cell runs."""
@@ -206,23 +269,22 @@ class RLMKernel(Kernel):
 
     async def _forward(self, stream: Any, ident: Any, parent: Message) -> None:
         reply = await _on_engine(self._bench.forward(parent))
-        kind = parent["header"]["msg_type"].replace("_request", "_reply")
-        content = reply["content"] if reply else {"status": "error"}
-        metadata = reply["metadata"] if reply else {}
-        self._wire.send(stream, kind, content, parent, ident, metadata=metadata)
+        kind = _reply_to(parent["header"]["msg_type"])
+        self._wire.send(stream, kind, reply["content"], parent, ident, metadata=reply["metadata"])
 
     async def _forward_comm(self, stream: Any, ident: Any, parent: Message) -> None:
         await _on_engine(self._bench.forward_comm(parent))
 
     def _take_input(self, frames: Any) -> None:
-        _, rest = self._wire.feed_identities(frames, copy=False)
         try:
+            _, rest = self._wire.feed_identities(frames, copy=False)
             message = self._wire.deserialize(rest, copy=False)
-        except ValueError:
-            log.warning("an invalid line of input was left out")
+            value = message["content"].get("value", "")
+        except REFUSED as error:
+            log.warning("an invalid line of input was left out: %s", error)
             return
         if message["msg_type"] == "input_reply":
-            engine().start(self._bench.answer_input(message["content"]["value"]))
+            _start(self._bench.answer_input(value if isinstance(value, str) else str(value)))
 
     # workbench.Front, called on the engine's thread
     def publish(self, message: Message) -> None:
@@ -270,3 +332,18 @@ class RLMKernel(Kernel):
 async def _on_engine(work: Coroutine[Any, Any, T]) -> T:
     future, _ = engine().start(work)
     return await asyncio.wrap_future(future)
+
+
+def _start(work: Coroutine[Any, Any, object]) -> None:
+    """Start what nobody waits for; the log tells where it fails."""
+    future, _ = engine().start(work)
+    future.add_done_callback(_tell)
+
+
+def _tell(done: Future[object]) -> None:
+    if not done.cancelled() and (error := done.exception()) is not None:
+        log.error("a fault of rlm_kernel", exc_info=error)
+
+
+def _reply_to(kind: str) -> str:
+    return kind.removesuffix("_request") + "_reply"

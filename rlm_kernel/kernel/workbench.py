@@ -31,6 +31,8 @@ from .revival import Revival
 
 RAISE = "%rlm limits raises limits."
 PROSE = "This is no Python. To ask the LM, begin the cell with %%rlm and write the question below."
+INTERRUPTED = ("KeyboardInterrupt", "CancelledError")
+"""How a cell ends that is interrupted while it runs, and while it awaits."""
 STOP_SECONDS = 0.5
 """How long a cell has to stop at a shutdown before its kernel is killed."""
 
@@ -201,7 +203,7 @@ class Workbench:
         code, silent = request["content"]["code"], request["content"].get("silent", False)
         cell = 0 if silent else next(self._desk.session.prelude.numbers.cells)
         ran = await self._relay(repl, request, cell, {"commands": commands})
-        if self._interrupted and ename(ran) == "KeyboardInterrupt":
+        if self._interrupted and ename(ran) in INTERRUPTED:
             ran = replace(ran, status="interrupted")  # how far it came is chance: no replay of it
         if not silent:
             self._desk.session.remember(cell_ran(cell, code, ran))
@@ -320,24 +322,28 @@ class Workbench:
         if self._relaying is not None:
             self._interrupted = True
             await self._relaying.interrupt()
-        elif self._task is not None and not self._interrupted:
+        elif self._task is not None:
+            if not self._interrupted:
+                self._task.cancel()
             self._interrupted = True
-            self._task.cancel()
+        elif self._hooked is not None:  # for a completion, say, that does not end
+            await self._hooked.kernel.interrupt()
 
-    async def forward(self, request: Message) -> Message | None:
-        """The inner kernel's reply to a request that runs nothing; None if it is not there."""
+    async def forward(self, request: Message) -> Message:
+        """The inner kernel's reply to a request that runs nothing. Raises ``RLMError`` where there
+        is no kernel."""
         content = request["content"]
         if request["header"]["msg_type"] == "complete_request":
             found = words.complete(content["code"], content["cursor_pos"])
             if found is not None:
                 return completion(found)
-        try:
-            kernel = (await self._waiting_repl()).kernel
-            if self._task is not None:
-                return await kernel.request_aside(request)
-            return await kernel.request(request, self._front.publish)
-        except RLMError:
-            return None
+        kernel = (await self._waiting_repl()).kernel
+        if self._task is not None:
+            reply = await kernel.request_aside(request)
+        else:
+            reply = await kernel.request(request, self._front.publish)
+        assert reply is not None
+        return reply
 
     async def _waiting_repl(self) -> Repl:
         """The kernel, without waiting for a cell that runs in it."""

@@ -16,6 +16,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 import zmq
@@ -181,6 +182,9 @@ class HostEnd(relay.End):
             except OSError as error:
                 log.debug("reading from the relay: %s", error)
                 data = b""
+            except Exception:
+                log.exception("reading from the relay failed")
+                data = b""
             if not self.over:
                 self._room.acquire()
                 self._came.append(data)
@@ -194,6 +198,10 @@ class HostEnd(relay.End):
             except OSError as error:
                 log.debug("writing to the relay: %s", error)
                 return  # the reading thread sees the end, after what the relay still said
+            except Exception as error:
+                log.exception("writing to the relay failed")
+                self.do(partial(_broken, why=f"writing to the relay failed: {error!r}"))
+                return
             self._writing = False
             self._ring()
 
@@ -209,6 +217,9 @@ class HostEnd(relay.End):
                 self._look_at_the_clock()
         except (PipeError, zmq.ZMQError) as error:
             reason = f"the pipe to the kernel broke: {error}"
+        except Exception as error:
+            log.exception("the carrier failed")
+            reason = f"the carrier failed: {error!r}"
         finally:
             self._on_over(None, reason)
             self.over = True
@@ -309,6 +320,10 @@ class HostEnd(relay.End):
             upload.settle(_text(fields, "path"), _text(fields, "sha256"))
         else:
             upload.refuse(_text(fields, "why"))
+
+
+def _broken(end: HostEnd, why: str) -> None:
+    raise PipeError(why)
 
 
 def _text(fields: Fields, name: str) -> str:

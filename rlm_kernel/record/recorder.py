@@ -10,8 +10,10 @@ import asyncio
 import dataclasses
 import re
 import time
+from collections.abc import Coroutine
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, TypeVar
 
 from jupyter_core.paths import jupyter_data_dir
 
@@ -34,6 +36,7 @@ from .metadata import Place, page, record
 from .notebook import build
 from .summary import Fold
 
+T = TypeVar("T")
 JOURNAL = "journal.jsonl"
 INTERVAL_S = 1.0
 LONGEST_PROMPT = 2000  # characters of a prompt that are kept in memory for the view
@@ -99,9 +102,9 @@ class _Page:
 class Recorder:
     """Call it with each event, on the loop; ``close`` it when there are no more.
 
-    A disk that refuses raises ``RecordError``: at once where the record is concerned, at the next
-    event or at ``close`` where a notebook is. Events of a child that come after its end (a thread
-    that outlived its cell) are in the record only.
+    A disk that refuses raises ``RecordError``: at once where the record is concerned; where a
+    notebook is, at the next event, at ``close``, or in ``attended`` at once. Events of a child
+    that come after its end (a thread that outlived its cell) are in the record only.
     """
 
     def __init__(
@@ -121,6 +124,7 @@ class Recorder:
         self._unsynced = False
         self._closing = False
         self._writer: asyncio.Task[None] | None = None
+        self._stopped = asyncio.Event()
 
     @classmethod
     def reopen(cls, folder: Path) -> tuple[Recorder, list[Event]]:
@@ -145,6 +149,21 @@ class Recorder:
         self._take(event)
         if self._writer is None:
             self._writer = asyncio.get_running_loop().create_task(self._write_as_needed())
+            self._writer.add_done_callback(lambda _: self._stopped.set())
+
+    async def attended(self, work: Coroutine[Any, Any, T]) -> T:
+        """The result of ``work``, which is cancelled where it can be recorded no more meanwhile:
+        it may be long until its next event. Raises ``RecordError`` then."""
+        working, stopped = asyncio.ensure_future(work), asyncio.ensure_future(self._stopped.wait())
+        try:
+            await asyncio.wait({working, stopped}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in (working, stopped):
+                task.cancel()
+            await asyncio.gather(working, stopped, return_exceptions=True)
+        if working.cancelled() and self._writer is not None:
+            self._writer.result()  # raises what stopped it
+        return working.result()
 
     def _take(self, event: Event) -> None:
         self._fold.add(event)

@@ -1,13 +1,14 @@
 """``python -m tests.faults [--kill [COUNT [ENVIRONMENT]]] [--resume [COUNT]]
 [--batch [COUNT [FOLDER TO KEEP]]] [--hostile [COUNT [NUMBERS OF TASKS]]]
-[--chaos [COUNT [ENVIRONMENT [SEED [STROKE]]]]] [WORDS OF CASES]``."""
+[--chaos [COUNT [ENVIRONMENT [SEED [STROKE]]]]] [--messages [COUNT [ENVIRONMENT [SEED]]]]
+[WORDS OF CASES]``."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Callable
 
-from . import batches, chaos, hostile, kills, resumes, table
+from . import batches, chaos, fuzz, hostile, kills, resumes, table
 
 
 def _kill(count: int = 20, *where: str) -> bool:
@@ -30,12 +31,17 @@ def _hostile(count: int = 20, *tasks: str) -> bool:
     return hostile.write(count, *tasks)
 
 
+def _messages(count: int = 200, where: str = "local", seed: str = "1") -> bool:
+    return fuzz.write(count, where, int(seed))
+
+
 PROGRAMS: dict[str, Callable[..., bool]] = {
     "--kill": _kill,
     "--resume": _resume,
     "--batch": _batch,
     "--hostile": _hostile,
     "--chaos": _chaos,
+    "--messages": _messages,
 }
 
 if __name__ == "__main__":

@@ -1,0 +1,167 @@
+"""Requests and messages of odd forms through the kernel RLM: each ends, and the next cell works."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from faults.fuzz import asked_of_front, sent_by_human
+from faults.odd import ASKED, MESSAGES, made
+from harness import LM, Front, RunningKernel, block, running_kernel
+
+QUICK = 30
+"""``make fuzz`` sends 200."""
+
+
+@pytest.fixture
+def ready(front: Front) -> Front:
+    front.run("import time, asyncio; kept = 40")
+    return front
+
+
+def test_odd_messages_of_a_cell_cost_no_kernel(ready: Front) -> None:
+    for odd in made(MESSAGES, QUICK, 8):
+        assert sent_by_human(ready, odd) == "", odd
+
+
+def test_odd_requests_each_end_and_cost_no_kernel(ready: Front) -> None:
+    for odd in made(ASKED, QUICK, 8):
+        assert asked_of_front(ready, odd) == "", odd
+
+
+@pytest.mark.parametrize("busy", [False, True])
+@pytest.mark.parametrize(
+    ("kind", "content", "channel", "ename"),
+    [
+        ("debug_request", {"command": "debugInfo"}, "control", "UsageError"),
+        ("create_subshell_request", {}, "control", "UsageError"),
+        ("list_subshell_request", {}, "control", "UsageError"),
+        ("execute_request", {}, "shell", "UsageError"),
+        ("execute_request", {"code": ["1"]}, "shell", "UsageError"),
+        ("complete_request", {"code": "a"}, "shell", "UsageError"),
+        ("complete_request", {"code": "a", "cursor_pos": "1"}, "shell", "UsageError"),
+        ("history_request", {"no_such": 1}, "shell", "NoReply"),
+        ("is_complete_request", {}, "shell", "NoReply"),
+    ],
+)
+def test_a_request_that_nobody_can_answer_gets_an_error_reply_and_idle(
+    ready: Front, kind: str, content: dict[str, Any], channel: str, ename: str, busy: bool
+) -> None:
+    running = ready.start("print('begun')\ntime.sleep(0.3)") if busy else None
+    if running is not None:
+        ready.hear(running, "begun")
+    outcome = ready.finish(ready.send(kind, content, channel=channel))
+    assert outcome.status == "error"
+    assert outcome.reply["content"]["ename"] == ename
+    states = [message["content"]["execution_state"] for message in outcome.of("status")]
+    assert (states[0], states[-1]) == ("busy", "idle")
+    if running is not None:
+        assert ready.finish(running).status == "ok"
+    assert ready.run("kept + 2").result == "42"
+
+
+def test_a_cell_without_its_code_is_an_error_in_its_output(ready: Front) -> None:
+    outcome = ready.finish(ready.send("execute_request", {"silent": False}))
+    assert "needs 'code', a text" in outcome.error[1]
+
+
+def test_a_request_for_a_subshell_gets_an_error(ready: Front) -> None:
+    message = ready.session.msg("complete_request", {"code": "a", "cursor_pos": 1})
+    message["header"]["subshell_id"] = "none"
+    ready.session.send(ready._sockets["shell"], message)
+    outcome = ready.finish(message["header"]["msg_id"])
+    assert "no subshells" in outcome.reply["content"]["evalue"]
+    assert ready.run("kept + 2").result == "42"
+
+
+def test_an_input_reply_of_an_odd_form_is_the_cell_s_line(ready: Front) -> None:
+    for content, line in (({"value": 5}, "'5'"), ({}, "''"), ({"value": None}, "'None'")):
+        running = ready.start("typed = input()")
+        ready.asked_input()
+        ready.send("input_reply", content, channel="stdin")
+        ready.finish(running)
+        assert ready.run("typed").result == line
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "await asyncio.sleep(60)",
+        "await asyncio.gather(asyncio.sleep(60), asyncio.Event().wait())",
+        "await asyncio.sleep(0); time.sleep(60)",
+    ],
+)
+def test_a_cell_that_awaits_is_interrupted(ready: Front, code: str) -> None:
+    running = ready.start(f"print('begun')\n{code}")
+    ready.hear(running, "begun")
+    ready.interrupt()
+    outcome = ready.finish(running, 10)
+    assert outcome.error[0] in ("CancelledError", "KeyboardInterrupt")
+    assert ready.run("kept + 2").result == "42"
+
+
+def test_an_lm_s_cell_that_awaits_is_interrupted_and_the_names_stay(
+    ready: Front, lm: LM, kernel: RunningKernel
+) -> None:
+    ready.run("context = 'abc'")
+    lm.say(block("open('awaits', 'w').close()\nimport asyncio; await asyncio.sleep(60)"))
+    asked = ready.start("%%rlm\nwhat?")
+    ready.until((kernel.cwd / "awaits").exists, "the LM's cell")
+    ready.interrupt()
+    assert ready.finish(asked, 10).error[0] == "KeyboardInterrupt"
+    assert ready.run("kept + 2").result == "42"
+
+
+def test_a_completion_that_does_not_end_is_interrupted(ready: Front) -> None:
+    ready.run(
+        "class Slow:\n    def __dir__(self):\n        print('asked', flush=True)\n"
+        "        time.sleep(60)\nslow = Slow()\n"
+        "get_ipython().Completer.use_jedi = False"
+    )
+    identity = ready.send("complete_request", {"code": "slow.", "cursor_pos": 5})
+    ready.hear_any("asked")
+    ready.interrupt()
+    ready.finish(identity, 15)
+    assert ready.run("kept + 2").result == "42"
+
+
+# an inner kernel before ipykernel 7
+@pytest.fixture
+def old(lm: LM, tmp_path: Path) -> Iterator[Front]:
+    """A notebook whose inner kernel has no subshells."""
+    program = (
+        "from ipykernel.ipkernel import IPythonKernel\n"
+        "from ipykernel.kernelapp import IPKernelApp\n"
+        "class Old(IPythonKernel):\n"
+        "    _supports_kernel_subshells = False\n"
+        "IPKernelApp.kernel_class = Old\n"
+        "IPKernelApp.launch_instance()\n"
+    )
+    argv = [sys.executable, "-c", program, "-f", "{connection_file}"]
+    spec = tmp_path / "kernels" / "old"
+    spec.mkdir(parents=True)
+    (spec / "kernel.json").write_text(
+        json.dumps({"argv": argv, "display_name": "old", "language": "python"})
+    )
+    env = {**lm.environment, "JUPYTER_PATH": str(tmp_path), "RLM_KERNEL": "old"}
+    with running_kernel(tmp_path, env=env) as kernel:
+        yield kernel.front()
+
+
+def test_a_kernel_without_subshells_answers_after_the_cell_and_each_request_ends(
+    old: Front,
+) -> None:
+    running = old.start("print('begun')\nimport time; time.sleep(1)")
+    old.hear(running, "begun")
+    asked = [old.send("is_complete_request", {"code": "if x:"}) for _ in range(3)]
+    assert [old.finish(each).status for each in asked] == ["incomplete"] * 3
+    assert old.finish(running).status == "ok"
+    running = old.start("print('begun')\nimport asyncio; await asyncio.sleep(60)")
+    old.hear(running, "begun")
+    old.interrupt()
+    old.finish(running, 10)
+    assert old.run("6 * 7").result == "42"
