@@ -862,6 +862,7 @@ class Relay(End):
         self.folder = kernel.folder
         self.max_put = int(order["max_put"])
         self._max_message = int(order["max_message"])
+        self._unread = int(order["unread"])
         self._patience_s = float(order["patience_s"])
         self._kernel = kernel
         self._in, self._out = fd_in, fd_out
@@ -882,7 +883,7 @@ class Relay(End):
             sock.linger = 0
             sock.reconnect_ivl = 10
             if number == IOPUB:
-                sock.rcvhwm = 0  # the kernel would drop what we do not take
+                sock.rcvhwm = self._unread  # a kernel without our guest drops what is over it
                 sock.subscribe(b"")
             else:
                 sock.identity = b"relay"  # one for all: the kernel finds stdin by that of shell

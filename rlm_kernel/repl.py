@@ -8,6 +8,7 @@ LMs, replay reads the record.
 from __future__ import annotations
 
 import asyncio
+import logging
 import math
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
@@ -28,9 +29,18 @@ from .outputs import Collector
 from .protocol import Call, Calls, Refused, Slot, as_text, as_texts, check, refusal
 from .room import Room, Setup, open_room
 
+log = logging.getLogger("rlm_kernel")
 GRACE_SECONDS = 3.0
 """How long an interrupted cell has to end before its kernel is replaced."""
 T = TypeVar("T")
+MAX_NAMES = 5
+TAKEN_BACK = (
+    "The question's cells changed how this kernel runs cells, which was taken back: {names}."
+)
+SPOILT = (
+    "The question's cells changed this kernel in a way that cannot be taken back: do not rely on "
+    "what it says from now on, start a fresh one (`%rlm kernel python3`, or a restart)."
+)
 Author = Literal["lm", "human"]
 _DONE = {"lm": 0, "human": 1_000}
 """How many ``%rlm`` lines of a cell count as done: a human's were, before it first ran."""
@@ -68,6 +78,8 @@ class Repl:
         """Gets the messages of the kernel that no cell under way caused."""
         self.on_input: OnMessage | None = None
         """Gets the kernel's requests for a line of input, in a human's cell."""
+        self.changed = ""
+        """What the last question's cells did to the kernel, in a sentence for the human."""
         self.trust_html = False
         self._setup = setup
         self._stack = AsyncExitStack()
@@ -170,11 +182,23 @@ class Repl:
         return info, self._context
 
     async def seed(self, number: int | None) -> None:
-        """Seed ``random`` and numpy for the cells to come, also after a restart; with None they
-        go on from where they were before."""
+        """Begin a question: seed ``random`` and numpy for its cells, also after a restart. None
+        ends it: they go on from where they were before, and what its cells changed in how the
+        kernel runs cells is taken back; ``changed`` has a sentence on it."""
         self._seed = number
-        if self._alive and not self._broken:
-            await self._told(self._live.seed(number))
+        self.changed = ""
+        if not self._alive or self._broken:
+            return
+        if number is not None:
+            await self._told(self._live.begin(number))
+            return
+        names = await self._told(self._live.end())
+        if names is None:
+            self.changed = SPOILT
+            log.warning("%s", SPOILT)
+        elif names:
+            self.changed = TAKEN_BACK.format(names=", ".join(names[:MAX_NAMES]))
+            log.info("%s", self.changed)
 
     async def hand_back(self, calls: Calls) -> None:
         """Let a question be over: the human's cells draw from where they were before, and their
@@ -213,7 +237,7 @@ class Repl:
         if self._context is not None:
             await self.set_context(self._context)
         if self._seed is not None:
-            await self._told(self._live.seed(self._seed))
+            await self._told(self._live.begin(self._seed))
         return lost
 
     async def _renew(self) -> None:

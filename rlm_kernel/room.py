@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -16,10 +17,12 @@ from .contexts import Source
 from .endings import within
 from .errors import ContextError, KernelDied, UsageError
 from .events import ContextInfo
-from .inner import Message
+from .inner import Executed, Message
 from .places import Place, Spot, open_place
 from .protocol import MAX_NOTICE, as_text, as_texts
 
+SEED = "__import__('rlm_guest').seed"
+HOOKS = Path(guest.__file__).with_name("hooks.py").read_text("utf-8")
 LOAD_SECONDS = 600.0
 """How long the guest or a context may take to load; a context may have gigabytes."""
 SMALL_SECONDS = 20.0
@@ -57,6 +60,7 @@ class Room:
         self._place = place
         self.sandbox = place.sandbox
         self.rate = place.rate
+        self._begun = False
         self._told: asyncio.Future[_Told] | None = None
 
     def takes(self) -> int:
@@ -113,10 +117,25 @@ class Room:
         notice = None if source is None else source.notice
         return _info(report.header.get("info"), {**spec, "variable": name}, notice), source
 
-    async def seed(self, number: int | None) -> None:
-        """Seed what the cells draw from; None lets it go on from where it was before."""
-        code = f"__import__('rlm_guest').seed({number!r})"
-        await self._run(code, "the seed", seconds=SMALL_SECONDS)
+    async def begin(self, seed: int) -> None:
+        """A question begins: note how the kernel runs cells, and seed what they draw from."""
+        await self._evaluate(_with_hooks(f"{SEED}({seed}), h['begin']()"), "the seed")
+        self._begun = True
+
+    async def end(self) -> list[str] | None:
+        """The question has ended: take back what its cells changed in how the kernel runs cells,
+        and let what they draw go on from where it was before. Returns names of what was taken
+        back; None where the kernel does not do what it is told."""
+        if not self._begun:
+            await self._evaluate(f"{SEED}(None)", "the seed")
+            return []
+        self._begun, nonce = False, secrets.token_hex(8)
+        told = f"'|'.join([{nonce!r}] + h['end']() + [{SEED}(None) or ''])"
+        what = "the end of the question"
+        done = await self._execute("", what, SMALL_SECONDS, expression=_with_hooks(told))
+        value, _ = _value(done)
+        names = value.strip("'\"").split("|")
+        return as_texts(names[1:-1]) if names[0] == nonce else None
 
     async def assign(self, name: str, value: str) -> str:
         """Bind a variable, and the source that does it."""
@@ -134,7 +153,7 @@ class Room:
     async def _ask(self, call: str) -> _Told:
         """What the guest tells when this call of its module is made."""
         self._told = asyncio.get_running_loop().create_future()
-        await self._run(f"__import__('rlm_guest').{call}", "the context")
+        await self._evaluate(f"__import__('rlm_guest').{call}", "the context", LOAD_SECONDS)
         async with within(SMALL_SECONDS, lambda: _late("the context", SMALL_SECONDS)):
             return await self._told
 
@@ -150,13 +169,40 @@ class Room:
                 content = message["content"]
                 said.append((str(content["ename"]), str(content["evalue"])))
 
-        async with within(seconds, lambda: _late(what, seconds)):
-            done = await self.kernel.execute(source, silent=True, on_message=listen)
+        done = await self._execute(source, what, seconds, on_message=listen)
         if may_refuse and said and said[0][0] == "UsageError":
             raise UsageError(said[0][1][:MAX_NOTICE])
         if not done.ok:
             told = " ".join(f"{name}: {text}" for name, text in said)
             raise KernelDied(f"{what} could not be loaded in the kernel: {told}")
+
+    async def _evaluate(self, expression: str, what: str, seconds: float = SMALL_SECONDS) -> None:
+        """Evaluate an expression of ours past all that cells, and humans, hang into the shell."""
+        _, error = _value(await self._execute("", what, seconds, expression=expression))
+        if error is not None:
+            raise KernelDied(f"{what} could not be loaded in the kernel: {error}")
+
+    async def _execute(self, source: str, what: str, seconds: float, **options: Any) -> Executed:
+        async with within(seconds, lambda: _late(what, seconds)):
+            return await self.kernel.execute(source, silent=True, **options)
+
+
+def _with_hooks(then: str) -> str:
+    """An expression that runs our file of hooks, sent along, whatever became of it in there."""
+    names = "{'__name__': 'rlm_hooks'}"
+    return f"(lambda h: (__import__('builtins').exec({HOOKS!r}, h), {then})[-1])({names})"
+
+
+def _value(done: Executed) -> tuple[str, str | None]:
+    """The text of the value that an expression had, or what went wrong, checked."""
+    told = done.reply["content"].get("user_expressions")
+    told = told.get("rlm") if isinstance(told, dict) else None
+    data = told.get("data") if isinstance(told, dict) else None
+    value = as_text(data.get("text/plain")) if isinstance(data, dict) else None
+    if value is not None:
+        return value, None
+    error = told if isinstance(told, dict) else {}
+    return "", f"{as_text(error.get('ename'), 100)}: {as_text(error.get('evalue'), MAX_NOTICE)}"
 
 
 @asynccontextmanager

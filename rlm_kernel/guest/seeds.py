@@ -48,11 +48,12 @@ class _OnImport:
 
     def __init__(self, seed):
         self._seed = seed
+        self._found = False
 
     def find_spec(self, name, path=None, target=None):
-        if name != NUMPY:
+        if name != NUMPY or self._found:
             return None
-        sys.meta_path.remove(self)
+        self._found = True
         spec = importlib.machinery.PathFinder.find_spec(name, path, target)
         if spec is not None and spec.loader is not None:
             self._seed_after(spec.loader)

@@ -48,6 +48,10 @@ ALLOWED = (
 """Variables an inner kernel is given, and ``LC_*``. Keys are in none of them."""
 START_SECONDS = 60.0
 CLOSE_SECONDS = 60.0
+UNREAD = 8
+"""Messages that wait for us; so many as large as they may be are 128 MiB."""
+MAX_MESSAGE = 1 << 24
+"""Bytes of one message from a sandbox; a note takes the place of a larger one."""
 NO_HISTORY = "--HistoryManager.hist_file=:memory:"
 
 
@@ -71,8 +75,8 @@ def _set_up(manager: AsyncKernelManager, folder: Path) -> None:
     """Let it use sockets in the folder, and lose no message."""
     manager.connection_file = str(folder / "k.json")
     manager.shutdown_wait_time = 0.5
-    # Nobody reads as fast as a cell can print: past the usual 1,000 messages, zmq drops them.
-    manager.context.rcvhwm = 0
+    # Nobody reads as fast as a cell can print. What sends to us waits where so many are unread.
+    manager.context.rcvhwm = UNREAD
     manager.context.reconnect_ivl = 10  # ms; the kernel binds its sockets one after another
     if sys.platform != "win32":
         manager.transport = "ipc"
@@ -166,7 +170,12 @@ async def open_sandbox(
     async with _private_folder() as (folder, _):
         manager = _SandboxManager()
         ours = {"PYTHONHASHSEED": "0", "IPYTHONDIR": "/tmp/ipython"}
-        given = {**config, "env": {**ours, **(env or {})}}
+        given = {
+            "max_message": MAX_MESSAGE,
+            "unread": UNREAD,
+            **config,
+            "env": {**ours, **(env or {})},
+        }
         chosen = {"provisioner_name": provisioner, "config": given}
         manager.spec = KernelSpec(
             argv=["python3", "-m", "ipykernel_launcher", "-f", "{connection_file}", NO_HISTORY],

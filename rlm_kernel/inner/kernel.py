@@ -239,17 +239,19 @@ class Kernel:
         metadata: dict[str, Any] | None = None,
         silent: bool = False,
         stdin: bool = False,
+        expression: str | None = None,
     ) -> Executed:
         """Run a cell to its end. Raises ``KernelDied``.
 
         ``silent`` cells leave no history and trigger no hooks of the guest. With ``stdin`` the
-        cell may ask for lines, by ``on_input``.
+        cell may ask for lines, by ``on_input``. An ``expression`` is evaluated after it: that of
+        an empty cell goes past all hooks and transformers of the shell.
         """
         content = {
             "code": source,
             "silent": silent,
             "store_history": not silent,
-            "user_expressions": {},
+            "user_expressions": {} if expression is None else {"rlm": expression},
             "allow_stdin": stdin,
             "stop_on_error": False,
         }

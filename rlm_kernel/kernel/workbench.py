@@ -265,6 +265,8 @@ class Workbench:
                 result = await self._desk.go_on(question.text, where, repl, readers)
             else:
                 result = await self._desk.ask(question, repl, readers)
+        if repl.changed:
+            self._tell(request, repl.changed, "stderr")
         if not result.confirmed or result.response is None:
             return self._unanswered(request, result)
         data = {"data": answer_bundle(result.response), "metadata": {}}

@@ -103,6 +103,12 @@ class RelayProvisioner(KernelProvisionerBase):
     start_timeout = Float(60.0, config=True, help="Seconds until the relay must have answered.")
     max_message = Int(1 << 30, config=True, help="Bytes of one message from the kernel.")
     max_put = Int(1 << 34, config=True, help="Bytes of one file or folder put into the place.")
+    unread = Int(
+        0,
+        config=True,
+        help="Outputs that wait for a reader at each step of their way, if the kernel waits too; "
+        "0 for any number.",
+    )
     silence = Float(
         60.0, config=True, help="Seconds without a sign of life after which the place is given up."
     )
@@ -155,6 +161,7 @@ class RelayProvisioner(KernelProvisionerBase):
             cwd=self.kernel_cwd,
             max_message=self.max_message,
             max_put=self.max_put,
+            unread=self.unread,
             silence_s=self.silence,
             patience_s=self.patience,
         )

@@ -136,6 +136,7 @@ class HostEnd(relay.End):
         if kind == zmq.ROUTER:
             sock.router_handover = True
         elif kind == zmq.PUB:
+            sock.sndhwm = self._order.unread or sock.sndhwm
             sock.setsockopt(zmq.XPUB_NODROP, 1)  # all wait for a slow client, which misses nothing
         ipc = info["transport"] == "ipc"
         sock.bind(f"{info['transport']}://{info['ip']}{'-' if ipc else ':'}{info[name + '_port']}")
@@ -152,6 +153,7 @@ class HostEnd(relay.End):
             signature_scheme=info.get("signature_scheme", "hmac-sha256"),
             max_message=self._order.max_message,
             max_put=self._order.max_put,
+            unread=self._order.unread,
             patience_s=self._order.patience_s,
         )
 

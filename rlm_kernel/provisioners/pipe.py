@@ -36,6 +36,8 @@ class Order:
     """Bytes of one message from the kernel; a note takes the place of a larger one."""
     max_put: int = 1 << 34
     """Bytes of one file or tree."""
+    unread: int = 0
+    """Outputs that wait for a reader at each step of their way; 0 for any number."""
     silence_s: float = 60.0
     """A relay that gives no sign of life for so long counts as dead."""
     patience_s: float = 600.0
