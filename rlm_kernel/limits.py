@@ -90,6 +90,8 @@ class Budget:
         self, cost: float | None = None, seconds: float | None = None, *, spent: float = 0.0
     ) -> None:
         self.spent = spent
+        self.unpriced = 0
+        """Requests whose price is not known: no limit on cost holds for them."""
         self.reserved = 0.0
         self._cost = cost
         self._seconds = seconds
@@ -219,6 +221,7 @@ class Ledger:
         """Add what a request used, failed attempts included. Never raises."""
         self.usage = self.usage + usage
         self._budget.spent += usage.cost
+        self._budget.unpriced += usage.unpriced
 
 
 @dataclass(frozen=True)

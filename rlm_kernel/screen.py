@@ -28,6 +28,7 @@ from .events import (
     Usage,
 )
 from .outputs import cut, text_of
+from .record.figures import unheld
 from .terminal import live
 
 SHOWN_CHARS = 1200
@@ -41,6 +42,7 @@ class Screen:
         self._console = console
         self._started = time.monotonic()
         self._usage = Usage()
+        self._cost_limit: float | None = None
         self._turn = 0
         self._calls = 0
         self._asked = 0
@@ -63,6 +65,7 @@ class Screen:
         """Take one event; anything it says stands above the live lines."""
         match event:
             case RunStarted():
+                self._cost_limit = (event.settings.get("limits") or {}).get("cost")
                 self._say(Text(f"rlm · {event.settings['model']} · {event.question}", "bold"))
             case NodeStarted():
                 self._nodes += 1
@@ -73,7 +76,7 @@ class Screen:
                 self._doing = f"turn {event.turn}: writing"
             case Replied():
                 self._turn = max(self._turn, event.turn)
-                self._usage += event.usage
+                self._add(event.usage)
                 self._reply = ""
             case CellStarted():
                 self._doing = f"turn {event.turn}: running the cell"
@@ -84,7 +87,7 @@ class Screen:
             case CallEnded():
                 self._done += 1
                 self._calls += event.op != "tool"
-                self._usage += event.usage
+                self._add(event.usage)
                 self._doing = f"turn {self._turn}: sub-calls {self._done} of {self._asked}"
             case CellRan():
                 self._ran(event)
@@ -94,6 +97,13 @@ class Screen:
                 self._say(Text(f"{event.status} · {self._totals()}", "bold"))
             case Prompted() | OutputMade() | NodeEnded():
                 pass
+
+    def _add(self, usage: Usage) -> None:
+        """Count it, and say once where a limit on cost is not one any more."""
+        held_before = not unheld(self._usage, self._cost_limit)
+        self._usage += usage
+        if held_before and (said := unheld(self._usage, self._cost_limit)):
+            self._say(Text(f"  note: {said}", "yellow"))
 
     def _ran(self, event: CellRan) -> None:
         text = text_of(event.outputs, SHOWN_CHARS)

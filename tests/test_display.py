@@ -6,6 +6,7 @@ import dataclasses
 import re
 import tracemalloc
 from collections.abc import Iterable
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
+from rich.console import Console
 from stories import (
     HOSTILE,
     OUTPUTS,
@@ -42,6 +44,7 @@ from rlm_kernel.events import (
 from rlm_kernel.kernel import display
 from rlm_kernel.kernel.card import MAX_RICH, answer_bundle
 from rlm_kernel.kernel.display import Display
+from rlm_kernel.screen import Screen
 
 pytestmark = pytest.mark.anyio
 LIMITS = {"turns": 20, "cost": 5.0, "seconds": 3600.0}
@@ -161,6 +164,29 @@ async def test_an_unknown_price_is_said() -> None:
     page.show(replied("0", 1, "x", usage=Usage(1, 5, 5, 0, 0.0, 1)))
     assert "price unknown · 1 s" in page.head
     assert "5.00" not in page.head
+
+
+@pytest.mark.parametrize(("cost", "told"), [(1.0, 1), (None, 0)])
+async def test_a_limit_on_cost_that_cannot_hold_is_told_when_it_is_known(
+    cost: float | None, told: int
+) -> None:
+    unpriced, limits = Usage(1, 5, 5, 0, 0.0, 1), {"turns": 20, "cost": cost}
+    out = StringIO()
+    screen, page = Screen(Console(file=out)), Page()
+    for event in (
+        run_started(settings={"model": "m", "limits": limits}),
+        prompted("0", 1, "q"),
+        replied("0", 1, "x", usage=Usage(1, 5, 5, 0, 0.1, 0)),
+        replied("0", 2, "x", usage=unpriced),
+        replied("0", 3, "x", usage=unpriced),
+    ):
+        assert "cannot hold" not in out.getvalue() or event.turn == 3
+        page.clock += 1
+        page.show(event)
+        screen(event)
+    assert out.getvalue().count("the limit on cost cannot hold") == told
+    assert page.head.count("the limit on cost cannot hold") == told
+    page.display.close()
 
 
 async def test_the_code_is_seen_while_it_is_written() -> None:

@@ -14,6 +14,7 @@ from rlm_kernel.settings import (
     MEANINGS,
     Layer,
     Settings,
+    Wrote,
     in_force,
     unknown_variables,
 )
@@ -203,6 +204,33 @@ def test_a_config_files_key_is_not_sent_to_an_endpoint_named_above_it(sub: str) 
     force = in_force(environ={}, config=config, layers=layers)
     assert getattr(force.settings, f"{sub}api_key") is None
     assert "c.py is not for" in force.origins[f"{sub}api_key"]
+
+
+@pytest.mark.parametrize("sub", ["", "sub_"])
+@pytest.mark.parametrize("label", ["%rlm", "--{option}", "cell 3", "argument {name}", "RLM_{NAME}"])
+def test_an_endpoint_that_a_notebook_names_gets_no_key_whatever_its_label(
+    sub: str, label: str
+) -> None:
+    named = [Layer(label, {f"{sub}base_url": "http://other/v1"}, Wrote.NOTEBOOK)]
+    environ = {f"RLM_{sub.upper()}API_KEY": "sk-1", "OPENAI_API_KEY": "sk-2"}
+    for config in ([], [Layer("c.py", {f"{sub}api_key": "sk-c"})]):
+        force = in_force(environ=environ, config=config, layers=named)
+        assert getattr(force.settings, f"{sub}api_key") is None
+        assert "an endpoint that a cell names" in force.withheld[f"{sub}api_key"]
+        assert force.origins[f"{sub}api_key"] == force.withheld[f"{sub}api_key"]
+
+
+@pytest.mark.parametrize("label", ["%mine", "--{option}", "the record", "c.py"])
+def test_an_endpoint_that_the_user_names_gets_the_key_whatever_its_label(label: str) -> None:
+    named = [Layer(label, {"base_url": "http://other/v1"})]
+    force = in_force(environ={"RLM_API_KEY": "sk-1"}, layers=named)
+    assert (force.settings.api_key, force.withheld) == ("sk-1", {})
+
+
+def test_a_config_file_whose_name_is_a_label_keeps_its_key_at_home() -> None:
+    config = [Layer("RLM_BASE_URL", {"api_key": "sk-c"})]
+    force = in_force(environ={"RLM_BASE_URL": "http://other/v1"}, config=config)
+    assert force.settings.api_key is None
 
 
 def test_a_key_alone_in_a_config_file_is_used_like_openais() -> None:

@@ -37,8 +37,9 @@ keeps no record from being written."""
 @dataclass
 class Counts:
     """How far a batch has come. ``before`` of ``total`` were done at an earlier time; ``right`` of
-    ``scored`` answers were right; ``cost`` is the known part of it, in US dollars; when it is
-    ``stopping`` no more runs are begun."""
+    ``scored`` answers were right; ``cost`` is the known part of it, in US dollars, and ``unpriced``
+    the requests beside it whose price is not known; when it is ``stopping`` no more runs are
+    begun."""
 
     total: int
     before: int = 0
@@ -47,6 +48,7 @@ class Counts:
     right: float = 0.0
     scored: int = 0
     cost: float = 0.0
+    unpriced: int = 0
     stopping: bool = False
 
     @property
@@ -163,6 +165,7 @@ class Batch:
 
     def _changed(self) -> None:
         self.counts.cost = self._budget.spent
+        self.counts.unpriced = self._budget.unpriced
         self._watch(self.counts)
 
     async def _write(self, *results: TaskResult) -> None:

@@ -68,7 +68,10 @@ def told_of(counts: Counts, seconds: float) -> str:
             parts.append(f"{counts.statuses[status]:,} {status}")
     if new > 0 and seconds > 0:
         parts.append(f"{60 * new / seconds:,.3g} a minute")
-    parts.append(money(counts.cost))
+    unpriced = (
+        f" and {counts.unpriced:,} requests of unknown price, for which no limit on cost holds"
+    )
+    parts.append(money(counts.cost) + unpriced * bool(counts.unpriced))
     left = counts.total - counts.done
     if not left or (counts.stopping and not counts.live):
         parts.append("making the notebook")

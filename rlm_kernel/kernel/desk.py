@@ -16,12 +16,11 @@ from ..events import CellRan, ContextInfo, ContextSet
 from ..repl import Repl
 from ..run import small_text
 from ..session import Reader, Result, Session
-from ..settings import InForce, Layer, in_force
+from ..settings import InForce, Layer, Wrote, in_force
 from ..tools import Tools
 from .words import Question
 
-URLS = {"base_url": "api_key", "sub_base_url": "sub_api_key"}
-_KEPT = "the one of"
+URLS = ("base_url", "sub_base_url")
 NOT_ASKED = ("base_url", "sub_base_url", "out", "kernel", "environment", "pass_env")
 """Settings that say where things are and not what is asked."""
 NO_CONTEXT = (
@@ -62,8 +61,9 @@ class Desk:
 
     def force(self, options: Mapping[str, Any] | None = None) -> InForce:
         """What holds for a cell with these options."""
-        layers = [Layer("--{option}", options or {}), Layer("%rlm", self.set)]
-        return _without_strange_keys(in_force(layers=layers, config=self.config))
+        written = {"--{option}": options or {}, "%rlm": self.set}
+        layers = [Layer(origin, values, Wrote.NOTEBOOK) for origin, values in written.items()]
+        return in_force(layers=layers, config=self.config)
 
     def change(self, settings: Mapping[str, Any], reset: Sequence[str]) -> None:
         """Let other settings hold from now on. Raises ``UsageError``; then nothing changed."""
@@ -255,18 +255,7 @@ class Desk:
 
 def kept_keys(force: InForce) -> str | None:
     """A sentence on the keys that are set and not sent; None if there are none."""
-    kept = [text for key in URLS.values() if (text := force.origins.get(key, "")).startswith(_KEPT)]
-    if not kept:
+    if not force.withheld:
         return None
-    return f"No key is sent: {'; '.join(kept)}. Where Jupyter is started, set RLM_BASE_URL to it."
-
-
-def _without_strange_keys(force: InForce) -> InForce:
-    """Keys of this machine do not go to an endpoint that a notebook names: notebooks travel."""
-    changes: dict[str, Any] = {}
-    origins = dict(force.origins)
-    for url, key in URLS.items():
-        if origins.get(url, "").startswith(("%", "--")) and getattr(force.settings, key):
-            changes[key] = None
-            origins[key] = f"{_KEPT} {origins[key]} does not go to an endpoint that a cell names"
-    return replace(force, settings=replace(force.settings, **changes), origins=origins)
+    why = "; ".join(force.withheld.values())
+    return f"No key is sent: {why}. Where Jupyter is started, set RLM_BASE_URL to it."

@@ -16,7 +16,7 @@ from ..events import (
     RunStarted,
     Usage,
 )
-from ..record.figures import counted, duration, money, spent
+from ..record.figures import counted, duration, money, spent, unheld
 
 ROOT = "0"
 
@@ -65,7 +65,8 @@ class Progress:
         parts.append(f"{calls} ({under_way:,} under way)" if under_way else calls)
         parts.append(spent(self.usage) + self._of_cost())
         parts.append(f"{self._now() - self._started:,.0f} s" + self._of("seconds"))
-        return " · ".join(parts)
+        parts.append(unheld(self.usage, self._limits.get("cost")))
+        return " · ".join(filter(None, parts))
 
     def ended(self, event: RunEnded) -> str:
         """The totals of a run that is over."""

@@ -278,7 +278,7 @@ _WORDS = {
     "RLM_BASE_URL (or OPENAI_BASE_URL) is an OpenAI-compatible endpoint.",
     "endless": "{url} sent a reply without an end | Ask for less, bound replies by "
     "RLM_OUTPUT_TOKENS, or allow more time by RLM_TIMEOUT_S.",
-    "proxy": "no way to {url} through a proxy in {tries} | Start the proxy, take the variable "
+    "proxy": "no way to {url} in {tries} | Start the proxy or mend its login, take the variable "
     "away, or name the host in no_proxy.",
     "redirect": "{url} refers to another address, which prompts are not sent to | Set "
     "RLM_BASE_URL (or OPENAI_BASE_URL) to that address if it is the right one.",

@@ -83,6 +83,11 @@ class Client:
         """The endpoint's address as it may be shown: without a password."""
         return transport.shown_url(self._base_url)
 
+    @property
+    def _way(self) -> str:
+        """The address, and the proxy on the way to it."""
+        return f"{self.url} (through {self._proxy.shown})" if self._proxy else self.url
+
     async def __aenter__(self) -> Self:
         self._proxy = await route.proxy_to(self._base_url)
         # In threads: importing openai takes 0.5 s and the price data 0.3 s, in which the loop
@@ -220,12 +225,12 @@ class Client:
         try:
             return await self._models()
         except Failure as failure:
-            error = lm_error(failure, self._scrubbed(failure.said), url=self.url)
+            error = lm_error(failure, self._scrubbed(failure.said), url=self._way)
         raise error
 
     async def _models(self) -> list[str]:
         within_s = min(MODELS_S, self._timeout_s)
-        async with transport.watched(Attempt(), within_s, self._proxy):
+        async with transport.watched(Attempt(), within_s):
             return chat.model_names(chat.parse(await self._client.get("/models", cast_to=bytes)))
 
     def _call(
@@ -243,7 +248,7 @@ class Client:
             with ExitStack() as held:
                 this = call.begin(held)
                 try:
-                    async with transport.watched(this, self._timeout_s, self._proxy) as deadline:
+                    async with transport.watched(this, self._timeout_s) as deadline:
                         yield this, deadline
                 finally:
                     call.settle(this)
@@ -297,7 +302,7 @@ class Client:
         return lm_error(
             failure,
             self._scrubbed(failure.said),
-            url=self.url,
+            url=self._way,
             model=call.model,
             attempts=call.attempts,
             waited_s=call.waited_s,

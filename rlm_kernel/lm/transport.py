@@ -24,6 +24,7 @@ MAX_CONNECT_S = 10.0
 MAX_ANSWER_BYTES = 64 << 20
 """Of one answer in all, unpacked: a stream of as many tokens as ``MAX_REPLY_CHARS`` may have."""
 MAX_ERROR_BYTES = 64 << 10
+PROXY_LOGIN = 407
 TOTAL_TIMES = 6
 """A reply that goes on may take so many times the seconds that a silence may."""
 
@@ -148,9 +149,7 @@ class Deadline:
 
 
 @asynccontextmanager
-async def watched(
-    this: Attempt, timeout_s: float, proxy: Proxy | None = None
-) -> AsyncIterator[Deadline]:
+async def watched(this: Attempt, timeout_s: float) -> AsyncIterator[Deadline]:
     """Raise ``Failure`` for whatever goes wrong with a request, and note if it was charged."""
     from aiohttp import ClientError
     from httpx2 import RequestError
@@ -165,13 +164,13 @@ async def watched(
             raise
         raise deadline.failure() from None
     except (Failure, APIConnectionError, RequestError, ClientError, ssl.SSLError) as e:
-        failure = _broken(e, proxy)
+        failure = _broken(e)
         this.charged = failure.charged and failure.cause not in ("unreachable", "proxy")
         this.reported = failure.reported or this.reported
         raise failure from None
 
 
-def _broken(error: BaseException, proxy: Proxy | None) -> Failure:
+def _broken(error: BaseException) -> Failure:
     """A request whose transport failed. aiohttp's own error, among the causes, tells how."""
     from aiohttp import (
         ClientConnectorError,
@@ -185,9 +184,14 @@ def _broken(error: BaseException, proxy: Proxy | None) -> Failure:
     causes = list(_causes(error))
     for root in causes:
         if isinstance(root, Failure):
+            # Of a request that is not encrypted the proxy's answer looks like the endpoint's.
+            root.cause = "proxy" if root.status == PROXY_LOGIN else root.cause
             return root
-        if isinstance(root, ClientHttpProxyError | ClientProxyConnectionError) and proxy:
-            return Failure("proxy", f"{proxy.shown}: {root}", again=True)
+        if isinstance(root, ClientHttpProxyError):
+            again = root.status != PROXY_LOGIN
+            return Failure("proxy", f"{root.status} {root.message}", again=again)
+        if isinstance(root, ClientProxyConnectionError):
+            return Failure("proxy", str(root), again=True)
         if isinstance(root, ClientConnectorError | ServerTimeoutError):
             return Failure("unreachable", str(root), again=True)
         if isinstance(root, ClientResponseError | DecodingError):

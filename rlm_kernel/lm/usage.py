@@ -37,6 +37,8 @@ _TOTAL = ("total_tokens", "totalTokens", "totalTokenCount")
 _THOUGHTS = ("reasoning_tokens", "thinking_tokens", "reasoningTokens", "thoughtsTokenCount")
 _CACHED = ("cached_tokens", "prompt_cache_hit_tokens", "cachedContentTokenCount")
 _READ, _CREATED = "cache_read_input_tokens", "cache_creation_input_tokens"
+_BARE = ("prompt_eval_count", "eval_count")
+"""Ollama's own, which stand in no place of their own."""
 _DETAILS = (
     "prompt_tokens_details",
     "input_tokens_details",
@@ -62,7 +64,7 @@ class Reported:
 
 def reported(body: object) -> Reported | None:
     """Return the usage in a body or an event, or None if it has none: all zeros are none too."""
-    for usage in _places(body):
+    for usage in filter(None, _places(body)):  # most events of a stream have none
         found = _read(usage)
         if found.input_tokens or found.output_tokens or found.total_tokens or found.cost:
             return found
@@ -78,7 +80,7 @@ def _places(body: object) -> Iterator[Mapping[str, Any]]:
     yield _mapping(_mapping(whole.get("x_groq")).get("usage"))
     if isinstance(choices, list) and choices:
         yield _mapping(_mapping(choices[0]).get("usage"))
-    yield whole
+    yield {name: whole[name] for name in _BARE if name in whole}
 
 
 def _read(usage: Mapping[str, Any]) -> Reported:

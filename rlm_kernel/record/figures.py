@@ -27,6 +27,14 @@ def price(usage: Usage) -> str:
     return f"{money(usage.cost)} ({counted(usage.unpriced, 'request')} unpriced)"
 
 
+def unheld(usage: Usage, limit: float | None) -> str:
+    """Return what is to be said of a limit on cost that cannot hold; empty while it can, or where
+    there is none."""
+    if limit is None or not usage.unpriced:
+        return ""
+    return "the price is not known, so the limit on cost cannot hold"
+
+
 def spent(usage: Usage) -> str:
     about = "about " if usage.estimated else ""
     return f"{about}{counted(usage.tokens, 'token')} · {price(usage)}"

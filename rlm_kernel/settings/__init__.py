@@ -7,11 +7,11 @@ those over the default. Limits are settings too: ``RLM_MAX_TURNS``, ``RLM_MAX_CO
 
 from __future__ import annotations
 
-import dataclasses
 import difflib
+import enum
 import os
 from collections.abc import Container, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ..errors import UsageError
@@ -40,6 +40,7 @@ __all__ = [
     "InForce",
     "Layer",
     "Settings",
+    "Wrote",
     "checked",
     "did_you_mean",
     "in_force",
@@ -51,13 +52,26 @@ __all__ = [
 _OTHER_VARIABLES = {"RLM_CACHE", "RLM_NODE"}
 
 
+class Wrote(enum.Enum):
+    """Who wrote a value down. What the value may do hangs on it, not on words that are shown."""
+
+    CALLER = enum.auto()
+    NOTEBOOK = enum.auto()
+    ENVIRONMENT = enum.auto()
+    FILE = enum.auto()
+
+
 @dataclass(frozen=True)
 class InForce:
-    """Settings, limits, and for each of their names where its value came from."""
+    """Settings, limits, and for each of their names where its value came from, in words.
+
+    ``withheld`` says of keys that are set why they are not sent to the endpoint that is.
+    """
 
     settings: Settings
     limits: Limits
     origins: dict[str, str]
+    withheld: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -71,6 +85,7 @@ class Layer:
 
     origin: str
     values: Mapping[str, Any]
+    wrote: Wrote = Wrote.CALLER
 
     def source(self, name: str) -> str:
         """Where the value of ``name`` came from."""
@@ -97,6 +112,47 @@ def option_name(name: str) -> str:
     return {"environment": "env"}.get(name, name.replace("_", "-"))
 
 
+@dataclass
+class _Found:
+    """Values while they are being settled, and of each where it came from and who wrote it."""
+
+    values: dict[str, Any] = field(default_factory=dict)
+    origins: dict[str, str] = field(default_factory=dict)
+    wrote: dict[str, Wrote] = field(default_factory=dict)
+
+    def fill(self, layer: Layer, without: Container[str]) -> None:
+        """Take from a layer what no stronger one has set."""
+        for name, value in layer.values.items():
+            if name not in MEANINGS:
+                meant = did_you_mean({"env": "environment"}.get(name, name), MEANINGS)
+                raise UsageError(f"unknown setting {name!r}{meant}")
+            if name not in self.values and name not in without:
+                self.values[name] = checked(name, value, layer.label(name))
+                self.origins[name] = layer.source(name)
+                self.wrote[name] = layer.wrote
+
+    def keep_keys_at_home(self) -> dict[str, str]:
+        """Drop keys that are not for the endpoint; returns of each why, in words.
+
+        A config file's key is for the endpoint of a config file. An endpoint that a notebook names
+        gets no key of this machine, since notebooks travel.
+        """
+        withheld = {}
+        for key, url in (("api_key", "base_url"), ("sub_api_key", "sub_base_url")):
+            if not (self.values.get(url) and self.values.get(key)):
+                continue
+            by, of_key, origin = self.wrote[url], self.wrote[key], self.origins[key]
+            if by is Wrote.NOTEBOOK:
+                why = f"the one of {origin} does not go to an endpoint that a cell names"
+            elif of_key is Wrote.FILE and by is not Wrote.FILE:
+                why = f"the one in {origin} is not for the {url} of {self.origins[url]}"
+            else:
+                continue
+            del self.values[key], self.origins[key]
+            withheld[key] = why
+        return withheld
+
+
 def in_force(
     given: Mapping[str, Any] | None = None,
     *,
@@ -117,46 +173,23 @@ def in_force(
         raise UsageError(f"limits={limits!r}: give Limits(...), for example Limits(cost=0.50)")
     environ = os.environ if environ is None else environ
     arguments = {name: value for name, value in (given or {}).items() if value is not None}
-    values: dict[str, Any] = {}
-    origins: dict[str, str] = {}
+    found = _Found()
     for layer in [Layer("argument {name}", arguments), *layers]:
-        _fill(values, origins, layer, without=())
-    for layer in [_variables(environ), *config]:
-        _fill(values, origins, layer, without=LIMIT_NAMES if limits else ())
-    _keep_keys_at_home(values, origins, config)
+        found.fill(layer, without=())
+    for layer in [_variables(environ), *(replace(layer, wrote=Wrote.FILE) for layer in config)]:
+        found.fill(layer, without=LIMIT_NAMES if limits else ())
+    withheld = found.keep_keys_at_home()
+    values, origins = found.values, found.origins
     _openai_variables(values, origins, environ)
     settings = Settings(**{n: v for n, v in values.items() if n not in LIMIT_NAMES})
     changed = {LIMIT_NAMES[n]: v for n, v in values.items() if n in LIMIT_NAMES}
-    return InForce(settings, dataclasses.replace(limits or Limits(), **changed), origins)
-
-
-def _fill(
-    values: dict[str, Any], origins: dict[str, str], layer: Layer, without: Container[str]
-) -> None:
-    """Take from a layer what no stronger one has set."""
-    for name, value in layer.values.items():
-        if name not in MEANINGS:
-            meant = did_you_mean({"env": "environment"}.get(name, name), MEANINGS)
-            raise UsageError(f"unknown setting {name!r}{meant}")
-        if name not in values and name not in without:
-            values[name] = checked(name, value, layer.label(name))
-            origins[name] = layer.source(name)
+    return InForce(settings, replace(limits or Limits(), **changed), origins | withheld, withheld)
 
 
 def _variables(environ: Mapping[str, str]) -> Layer:
     ours = {name: environ.get(f"RLM_{name.upper()}") for name in MEANINGS}
-    return Layer("RLM_{NAME}", {name: text for name, text in ours.items() if text})
-
-
-def _keep_keys_at_home(
-    values: dict[str, Any], origins: dict[str, str], config: Sequence[Layer]
-) -> None:
-    """Drop a config file's key where a stronger layer names the endpoint: it is not that one's."""
-    files = {layer.origin for layer in config}
-    for key, url in (("api_key", "base_url"), ("sub_api_key", "sub_base_url")):
-        if values.get(url) and origins.get(key) in files and origins[url] not in files:
-            del values[key]
-            origins[key] = f"the one in {origins[key]} is not for the {url} of {origins[url]}"
+    set_ones = {name: text for name, text in ours.items() if text}
+    return Layer("RLM_{NAME}", set_ones, Wrote.ENVIRONMENT)
 
 
 def _openai_variables(

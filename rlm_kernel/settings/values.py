@@ -62,7 +62,8 @@ MEANINGS = {
     "temperature": "the author's sampling temperature; sent only when set",
     "output_tokens": "the longest reply asked for",
     "window": "the LM's context window in tokens, where it is not known by its name",
-    "timeout_s": "seconds for a request; in a stream for the silence between two pieces",
+    "timeout_s": "seconds for a request; in a stream for the silence between two pieces, "
+    "and six times as many for all of it",
     "retries": "how often a failed request is tried again",
     "out": "the run's folder; by default a new one under rlm-runs",
     "pass_env": "names of environment variables that cells are given besides the usual ones",
