@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, replace
 
 from . import prompts
-from .errors import CallRefused, LimitReached, LMError
+from .errors import CallRefused, LimitReached, LMError, RunFailed
 from .events import CallEnded, CallStarted, Usage
 from .evidence import Shared
 from .frames import Payload
@@ -18,6 +18,7 @@ from .prelude import Numbers
 from .protocol import Call, Slot, identity, refusal, slot_of
 from .record.blobs import in_folder
 from .run import CallMeter, Run, inlined
+from .unforeseen import boundary
 
 Child = Callable[[str, int, str, str | None, tuple[str, Payload]], Awaitable[str]]
 """Starts a child: node, call, question, model asked for, context; returns its answer.
@@ -115,11 +116,14 @@ class LiveCalls:
         slot = refusal("cancelled before it was answered", "LMError", cause="interrupted")
         started, clock = time.time(), time.monotonic()
         try:
-            slot = await ask(place, asked)
+            with boundary():
+                slot = await ask(place, asked)
         except LMError as error:
             slot = refusal(str(error), "LMError", cause=error.cause, attempts=error.attempts)
         except (LimitReached, CallRefused) as error:
             slot = refusal(str(error), type(error).__name__)
+        except RunFailed as error:
+            slot = refusal(str(error), "LMError", cause="garbage")
         finally:
             self._emit(place, asked, slot, started, time.monotonic() - clock)
         if place.call.op != "tool":

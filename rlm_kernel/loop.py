@@ -41,6 +41,7 @@ from .past import Leave
 from .prelude import Numbers
 from .repl import Author, Ran, Repl, open_repl
 from .run import Model, Run
+from .unforeseen import boundary
 
 
 @dataclass(frozen=True)
@@ -185,14 +186,15 @@ class Node:
         outcome = Outcome("failed", None, False, "an error of rlm_kernel itself")
         stack = AsyncExitStack()
         try:
-            if repl is None:
-                repl = await stack.enter_async_context(
-                    open_repl(self._calls, self.run.setup(self.task.node))
-                )
-            repl.calls, repl.held = self._calls, self.run.held
-            self._share(repl)
-            stack.callback(lambda: self._rent.pay(*repl.unpaid()))
-            outcome = self.answered = await self._turns(repl)
+            with boundary(self.run.folder):
+                if repl is None:
+                    repl = await stack.enter_async_context(
+                        open_repl(self._calls, self.run.setup(self.task.node))
+                    )
+                repl.calls, repl.held = self._calls, self.run.held
+                self._share(repl)
+                stack.callback(lambda: self._rent.pay(*repl.unpaid()))
+                outcome = self.answered = await self._turns(repl)
         except asyncio.CancelledError:
             tripped = self.run.ledger.seconds_left is not None and self.run.ledger.seconds_left <= 0
             reason = "the run's time was over" if tripped else "interrupted"

@@ -19,7 +19,7 @@ from . import broker
 from .clock import Clock
 from .contexts import Source
 from .endings import at_no_cost, to_the_end
-from .errors import CallRefused, KernelDied, LimitReached
+from .errors import CallRefused, KernelDied, LimitReached, RLMError
 from .events import CellStatus, ContextInfo, Output
 from .frames import MAX_PAYLOAD
 from .inner import Executed, Kernel, Message, OnMessage
@@ -419,6 +419,8 @@ class Repl:
             return refused.slot
         except (LimitReached, CallRefused) as error:
             return refusal(str(error), type(error).__name__)
+        except RLMError as error:  # of the record, say, which ends the run at the next event
+            return refusal(str(error))
         return {"value": slots} if call.op.endswith("_batched") else slots[0]
 
     @contextmanager

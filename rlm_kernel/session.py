@@ -43,6 +43,7 @@ from .room import Setup
 from .run import LM, Run, kernels_of
 from .settings import InForce
 from .tools import Tools
+from .unforeseen import boundary
 from .versions import versions
 
 QUESTION = (
@@ -161,16 +162,17 @@ class Session:
         session's; ``asked`` are the settings in the notebook itself, for ``recall``; ``before`` is
         what the LM goes on with, where the question is no new one. Cancelling
         ends the run, whose trajectory stays, and is raised again. With a persistent kernel
-        questions wait for one another.
+        questions wait for one another. Raises ``RLMError`` only: for an error that nobody foresaw,
+        outside of the run's nodes, ``RunFailed``.
         """
-        force = force or self.force
-        await check_spot(kernels_of(force).spot(Path()))
-        models = await self._open(force)
-        text = question or QUESTION
-        if not self._persistent:
-            return await self._run(models, force, about, text, readers, asked, before)
-        async with self._asking:
-            return await self._run(models, force, about, text, readers, asked, before)
+        force, text = force or self.force, question or QUESTION
+        with boundary():
+            await check_spot(kernels_of(force).spot(Path()))
+            models = await self._open(force)
+            if not self._persistent:
+                return await self._run(models, force, about, text, readers, asked, before)
+            async with self._asking:
+                return await self._run(models, force, about, text, readers, asked, before)
 
     async def _open(self, force: InForce) -> Models:
         """The LMs that the settings name. They stay open: another cell may name them again."""
@@ -245,7 +247,10 @@ class Session:
 
         ``force`` holds instead of the session's. Raises as ``ask`` does, and ``RecordError``.
         """
-        force = force or self.force
+        with boundary():
+            return await self._go_on(onward, readers, force or self.force)
+
+    async def _go_on(self, onward: Onward, readers: Sequence[Reader], force: InForce) -> Result:
         recorder = onward.recorder
         try:
             await check_spot(kernels_of(force).spot(Path()))

@@ -20,6 +20,7 @@ from ..inner import Kernel, Message
 from ..outputs import Collector
 from ..repl import Ran, Repl
 from ..session import Result
+from ..unforeseen import boundary
 from . import words
 from .activity import Activity
 from .card import answer_bundle
@@ -126,7 +127,8 @@ class Workbench:
         self._task, self._interrupted = asyncio.current_task(), False
         try:
             async with self._lock:
-                return await self._execute(request)
+                with boundary():
+                    return await self._execute(request)
         except UsageError as error:
             return self.failed(request, "UsageError", str(error))
         except RLMError as error:

@@ -46,6 +46,10 @@ def _next_seal(before: str, event_json: str) -> str:
     return hashlib.sha256((before + event_json).encode("ascii")).hexdigest()[:32]
 
 
+def _no_event(event: Event) -> str:
+    return f"an event of the kind {event.kind} cannot be recorded"
+
+
 def _line(seal: str, event_json: str) -> bytes:
     return f'{{"seal": "{seal}", "event": {event_json}}}\n'.encode("ascii")
 
@@ -122,13 +126,28 @@ class Journal:
         """Append one event. Events of a transient kind are left out."""
         if isinstance(event, TRANSIENT):
             return
-        text = canonical(pack(to_dict(event), self._keep))
+        text = self._text(event)
         if len(text) > LONGEST_LINE - 100:
             raise RecordError(
                 f"{self.path}: a {event.kind} of {len(text):,} characters is too large for a record"
             )
         self._seal = _next_seal(self._seal, text)
         self._append(_line(self._seal, text))
+
+    def _text(self, event: Event) -> str:
+        """Of what can be read again only: one event that is not what it should be would spoil the
+        record of all others."""
+        try:
+            event_of(data := to_dict(event))
+        except RecordError as error:
+            raise RecordError(f"{self.path}: {_no_event(event)}: {error}") from error
+        try:
+            return canonical(pack(data, self._keep))
+        except (TypeError, ValueError) as error:
+            raise RecordError(f"{self.path}: {_no_event(event)}: {error}") from error
+        except RecursionError as error:
+            why = f"{_no_event(event)}: it is nested too deeply"
+            raise RecordError(f"{self.path}: {why}") from error
 
     def sync(self) -> None:
         """Wait until all that was written is on the disk."""
