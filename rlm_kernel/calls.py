@@ -14,8 +14,18 @@ from .events import CallEnded, CallStarted, Usage
 from .evidence import Shared
 from .frames import Payload
 from .lm.attempts import cut_short
+from .outputs import cut
 from .prelude import Numbers
-from .protocol import Call, Slot, identity, refusal, slot_of
+from .protocol import (
+    MOST_REFUSED,
+    REFUSED_CHARS,
+    Call,
+    Slot,
+    identity,
+    is_refused,
+    refusal,
+    slot_of,
+)
 from .record.blobs import in_folder
 from .run import CallMeter, Run, inlined
 from .unforeseen import boundary
@@ -47,6 +57,7 @@ class LiveCalls:
         self._numbers = numbers
         self._past = run.earlier.of(node)
         self._seen: Counter[tuple[int, str]] = Counter()
+        self._refused: Counter[int] = Counter()
         self.failed: Counter[int] = Counter()
         self.made: Counter[int] = Counter()
         self.cut: Counter[int] = Counter()
@@ -134,6 +145,12 @@ class LiveCalls:
         self, place: _Place, asked: _Asked, slot: Slot, started: float, seconds: float
     ) -> None:
         call = place.call
+        prompt = call.prompts[place.index] if call.prompts else call.tool
+        if is_refused(slot):
+            prompt = cut(prompt, REFUSED_CHARS)
+            self._refused[call.cell] += 1
+            if self._refused[call.cell] > MOST_REFUSED:
+                return
         self._run.emit(
             CallEnded(
                 node=self._node,
@@ -144,7 +161,7 @@ class LiveCalls:
                 count=max(len(call.prompts), 1),
                 key=place.key,
                 occurrence=place.occurrence,
-                prompt=call.prompts[place.index] if call.prompts else call.tool,
+                prompt=prompt,
                 asked=call.model,
                 model=asked.model,
                 reply=slot.get("value"),
