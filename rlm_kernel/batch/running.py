@@ -217,6 +217,8 @@ class Batch:
         ends.last = None if job.again else await self._load(_final, folder)
         if ends.last is not None:
             return False
+        if folder.is_symlink():
+            raise RecordError(f"{folder}: it is a link, which may lead out of the batch's folder")
         force = self._force(task, folder)
         if await self._load(reopen, folder):
             run = await self._load(_resumed, folder)

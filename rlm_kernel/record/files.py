@@ -9,6 +9,7 @@ import errno
 import os
 import shutil
 import stat
+from collections.abc import Iterable
 from pathlib import Path
 from typing import BinaryIO
 
@@ -26,9 +27,9 @@ def make_folder(path: Path) -> None:
         path.mkdir(mode=0o700, exist_ok=True)
 
 
-def write(path: Path, data: bytes, *, sync: bool = False) -> None:
-    """Put ``data`` there whole or not at all, readable by its owner only; with ``sync`` on the disk
-    too. The folder may be a new one in a folder that is there.
+def write(path: Path, data: bytes | Iterable[bytes], *, sync: bool = False) -> None:
+    """Put ``data``, or all of its pieces, there whole or not at all, readable by its owner only;
+    with ``sync`` on the disk too. The folder may be a new one in a folder that is there.
 
     Raises ``RecordError``.
     """
@@ -37,7 +38,7 @@ def write(path: Path, data: bytes, *, sync: bool = False) -> None:
             path.parent.mkdir(mode=0o700, exist_ok=True)
         half = _half(path)
         with open(_opened_new(half), "wb") as file:
-            file.write(data)
+            file.writelines([data] if isinstance(data, bytes) else data)
             if sync:
                 file.flush()
                 os.fsync(file.fileno())
