@@ -61,7 +61,8 @@ class Result:
     ``response`` is the answer; of a run whose ``status`` is not ``answered`` it is the best
     answer so far, unconfirmed, or None. ``reason`` says why there is no confirmed one. ``usage``
     sums the tree. ``trajectory`` is the root's notebook, in the run's folder. ``may_pass`` says of
-    a run that failed that its cause may be gone a little later.
+    a run that failed that its cause may be gone a little later. ``unrecorded`` says, of a run with
+    an answer, why its record or a notebook of it is not on the disk, if so.
     """
 
     response: str | None
@@ -72,6 +73,7 @@ class Result:
     trajectory: Path
     question: str = ""
     may_pass: bool = False
+    unrecorded: str | None = None
 
     @property
     def cost(self) -> float | None:
@@ -200,6 +202,7 @@ class Session:
         run, recorder = self._begin(models, force, Recorder(self._folder(force)), readers)
         past: list[Event] = []
         outcome: Outcome | None = None
+        unrecorded: str | None = None
         try:
             origin = None if before is None else before.origin
             await self._announce(run, force, question, asked, origin)
@@ -218,21 +221,22 @@ class Session:
             )
             outcome = await solve_tree(run, task, repl)
         finally:
-            await to_the_end(self._ended(recorder, outcome, past))
-        return _result(outcome, run, recorder, question)
+            unrecorded = await to_the_end(self._ended(recorder, outcome, past))
+        return _result(outcome, run, recorder, question, unrecorded)
 
     async def _ended(
         self, recorder: Recorder, outcome: Outcome | None, past: list[Event] | None
-    ) -> None:
-        """Hand the kernel back, in which ``past`` had happened before, and seal the record. Raises
-        ``RecordError``, with the answer if there is one."""
+    ) -> str | None:
+        """Hand the kernel back, in which ``past`` had happened before, and seal the record; why
+        that of an answer cannot be sealed. Raises ``RecordError`` where there is no answer."""
         try:
             if past is not None:
                 await self._handed_back(past)
             with at_no_cost("a working folder that no cell wrote to is still there"):
                 drop_empty(recorder.folder / "files", "0" if self._persistent else None)
         finally:
-            await _seal(recorder, outcome)
+            unrecorded = await _seal(recorder, outcome)
+        return unrecorded
 
     async def _handed_back(self, past: list[Event]) -> None:
         if self._repl is not None:
@@ -264,6 +268,7 @@ class Session:
         run, recorder = self._begin(models, force, recorder, readers, onward)
         run.tools = tools
         outcome: Outcome | None = None
+        unrecorded: str | None = None
         try:
             await self._begin_again(run, force, onward)
             task = Task(
@@ -275,8 +280,8 @@ class Session:
             )
             outcome = await solve_tree(run, task)
         finally:
-            await to_the_end(self._ended(recorder, outcome, None))
-        return _result(outcome, run, recorder, onward.question)
+            unrecorded = await to_the_end(self._ended(recorder, outcome, None))
+        return _result(outcome, run, recorder, onward.question, unrecorded)
 
     async def _begin_again(self, run: Run, force: InForce, onward: Onward) -> None:
         if onward.origin is not None:
@@ -445,17 +450,20 @@ class Session:
         return self._repl
 
 
-async def _seal(recorder: Recorder, outcome: Outcome | None) -> None:
+async def _seal(recorder: Recorder, outcome: Outcome | None) -> str | None:
+    """Seal the record; why that cannot be, which costs no answer that is there."""
     try:
         await recorder.close()
     except RecordError as error:
         if outcome is None or outcome.answer is None:
             raise
-        told = f"{error}\nThe answer, which no sealed record holds: {outcome.answer}"
-        raise RecordError(told) from error
+        return str(error)
+    return None
 
 
-def _result(outcome: Outcome, run: Run, recorder: Recorder, question: str) -> Result:
+def _result(
+    outcome: Outcome, run: Run, recorder: Recorder, question: str, unrecorded: str | None
+) -> Result:
     return Result(
         outcome.answer,
         outcome.status,
@@ -465,6 +473,7 @@ def _result(outcome: Outcome, run: Run, recorder: Recorder, question: str) -> Re
         recorder.trajectory,
         question,
         outcome.may_pass,
+        unrecorded,
     )
 
 

@@ -4,11 +4,13 @@ the disk nor the clock."""
 from __future__ import annotations
 
 import time
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
 from asking import ask, calls, cells, check_whole, script
 
+from rlm_kernel.clock import Clock
 from rlm_kernel.engine import engine
 from rlm_kernel.protocol import MOST_REFUSED, REFUSED_CHARS
 from rlm_kernel.record import trajectory
@@ -70,7 +72,14 @@ print(len(said), set(said))"""
     assert verdict.differences == []
 
 
-def test_refused_calls_stop_no_cells_clock(tmp_path: Path) -> None:
+def test_refused_calls_stop_no_cells_clock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stopped, waiting = [], Clock.waiting
+
+    def counted(clock: Clock) -> AbstractContextManager[None]:
+        stopped.append(clock)
+        return waiting(clock)
+
+    monkeypatch.setattr(Clock, "waiting", counted)
     source = f"""{RAW}
 import threading
 def hammer():
@@ -83,6 +92,7 @@ hammer()"""
     result = ask(script(source), tmp_path / "run", max_calls=0, max_cell_seconds=3.0)
     assert [cell.status for cell in cells(result)] in (["timeout"], ["died"])
     assert time.monotonic() - began < 30
+    assert stopped == []
 
 
 @pytest.mark.parametrize("size", [10, REFUSED_CHARS])

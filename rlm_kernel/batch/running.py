@@ -222,9 +222,13 @@ class Batch:
         force = self._force(task, folder)
         if await self._load(reopen, folder):
             run = await self._load(_resumed, folder)
-            return (await self._session.go_on(run, [ends], force=force)).may_pass
-        source = await self._load(task.source)
-        return (await self._session.ask(source, task.question, [ends], force=force)).may_pass
+            result = await self._session.go_on(run, [ends], force=force)
+        else:
+            source = await self._load(task.source)
+            result = await self._session.ask(source, task.question, [ends], force=force)
+        if result.unrecorded is not None:
+            raise RecordError(result.unrecorded)
+        return result.may_pass
 
     def _force(self, task: Task, folder: Path) -> InForce:
         force = self._session.force

@@ -269,6 +269,8 @@ class Workbench:
             return self._unanswered(request, result)
         data = {"data": answer_bundle(result.response), "metadata": {}}
         self._front.send("execute_result", {**data, "execution_count": number}, request)
+        if result.unrecorded is not None:
+            self._tell(request, f"The answer is not recorded: {result.unrecorded}", "stderr")
         await self._bind(request, question.name, result.response)
         return done(number or self._count)
 
