@@ -76,7 +76,8 @@ class RLM:
         event loop. An interrupt ends the run, keeps its trajectory and is raised again.
 
         Raises ``UsageError`` and its children, and ``LMError`` where the endpoint had to be asked
-        for its models and gave none. What goes wrong later is in the result.
+        for its models and gave none. What goes wrong later is in the result, whatever the run
+        raised; ``RecordError`` and ``RunFailed`` say that there can be none.
         """
         return engine().run(self._ask(prompt, root_prompt, ()))
 

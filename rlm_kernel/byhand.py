@@ -22,8 +22,9 @@ from .limits import Ledger, Limits
 from .loop import solve_child
 from .models import Models
 from .opening import carried
+from .outputs import cut
 from .prelude import Prelude
-from .protocol import Call, Refused, Slot, identity, refusal
+from .protocol import MOST_REFUSED, REFUSED_CHARS, Call, Refused, Slot, identity, refusal
 from .record.recorder import Recorder
 from .run import Run
 
@@ -86,6 +87,8 @@ class ByHand:
         key = identity(call)
         occurrence = self._refused[call.cell, key]
         self._refused[call.cell, key] += 1
+        if self._refused.total() > MOST_REFUSED:
+            return
         event = CallEnded(
             node="0",
             cell=call.cell,
@@ -95,7 +98,7 @@ class ByHand:
             count=max(len(call.prompts), 1),
             key=key,
             occurrence=occurrence,
-            prompt=call.prompts[0] if call.prompts else call.tool,
+            prompt=cut(call.prompts[0], REFUSED_CHARS) if call.prompts else call.tool,
             asked=call.model,
             model=None,
             reply=None,

@@ -9,15 +9,26 @@ from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, replace
 
 from . import prompts
-from .errors import CallRefused, LimitReached, LMError
+from .errors import CallRefused, LimitReached, LMError, RunFailed
 from .events import CallEnded, CallStarted, Usage
 from .evidence import Shared
 from .frames import Payload
 from .lm.attempts import cut_short
+from .outputs import cut
 from .prelude import Numbers
-from .protocol import Call, Slot, identity, refusal, slot_of
+from .protocol import (
+    MOST_REFUSED,
+    REFUSED_CHARS,
+    Call,
+    Slot,
+    identity,
+    is_refused,
+    refusal,
+    slot_of,
+)
 from .record.blobs import in_folder
 from .run import CallMeter, Run, inlined
+from .unforeseen import boundary
 
 Child = Callable[[str, int, str, str | None, tuple[str, Payload]], Awaitable[str]]
 """Starts a child: node, call, question, model asked for, context; returns its answer.
@@ -46,6 +57,7 @@ class LiveCalls:
         self._numbers = numbers
         self._past = run.earlier.of(node)
         self._seen: Counter[tuple[int, str]] = Counter()
+        self._refused: Counter[int] = Counter()
         self.failed: Counter[int] = Counter()
         self.made: Counter[int] = Counter()
         self.cut: Counter[int] = Counter()
@@ -115,11 +127,14 @@ class LiveCalls:
         slot = refusal("cancelled before it was answered", "LMError", cause="interrupted")
         started, clock = time.time(), time.monotonic()
         try:
-            slot = await ask(place, asked)
+            with boundary():
+                slot = await ask(place, asked)
         except LMError as error:
             slot = refusal(str(error), "LMError", cause=error.cause, attempts=error.attempts)
         except (LimitReached, CallRefused) as error:
             slot = refusal(str(error), type(error).__name__)
+        except RunFailed as error:
+            slot = refusal(str(error), "LMError", cause="garbage")
         finally:
             self._emit(place, asked, slot, started, time.monotonic() - clock)
         if place.call.op != "tool":
@@ -130,6 +145,12 @@ class LiveCalls:
         self, place: _Place, asked: _Asked, slot: Slot, started: float, seconds: float
     ) -> None:
         call = place.call
+        prompt = call.prompts[place.index] if call.prompts else call.tool
+        if is_refused(slot):
+            prompt = cut(prompt, REFUSED_CHARS)
+            self._refused[call.cell] += 1
+            if self._refused[call.cell] > MOST_REFUSED:
+                return
         self._run.emit(
             CallEnded(
                 node=self._node,
@@ -140,7 +161,7 @@ class LiveCalls:
                 count=max(len(call.prompts), 1),
                 key=place.key,
                 occurrence=place.occurrence,
-                prompt=call.prompts[place.index] if call.prompts else call.tool,
+                prompt=prompt,
                 asked=call.model,
                 model=asked.model,
                 reply=slot.get("value"),

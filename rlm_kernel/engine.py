@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import threading
 from collections.abc import Callable, Coroutine
@@ -10,6 +11,7 @@ from concurrent.futures import Future
 from typing import Any, TypeVar
 
 T = TypeVar("T")
+log = logging.getLogger(__name__)
 CLEANUP_SECONDS = 30.0
 
 
@@ -29,7 +31,13 @@ class Engine:
     def _main(self, ready: threading.Event) -> None:
         asyncio.set_event_loop(self._loop)
         self._loop.call_soon(ready.set)
-        self._loop.run_forever()
+        while True:
+            try:
+                self._loop.run_forever()
+            except (KeyboardInterrupt, SystemExit):
+                # Raised by a task's code: asyncio gives it to the task and to us, and who waits
+                # for the task can be told by a loop that goes on only.
+                log.debug("a task raised an exit", exc_info=True)
 
     def start(self, work: Coroutine[Any, Any, T]) -> tuple[Future[T], Callable[[], None]]:
         """Start ``work`` on the loop; its future, and a function that cancels it.

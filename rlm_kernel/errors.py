@@ -5,9 +5,12 @@
 ``LMError``: nobody at once; it names the cause and how often we tried.
 ``KernelDied``: the loop, by a restart; it is never passed off as the output of a cell.
 ``LimitReached``: the human, who set the limit; it carries what was spent and what was allowed.
+``RunFailed``: whoever maintains this package; an error that nobody foresaw ended a run.
 """
 
 from __future__ import annotations
+
+LONGEST_CAUSE = 500
 
 
 class RLMError(Exception):
@@ -107,5 +110,22 @@ class RecordError(RLMError):
     """A trajectory cannot be read or was changed; the text names the file and the line."""
 
 
+class RunFailed(RLMError):
+    """An error that nobody foresaw ended a run: the text is its type and message in one line, its
+    ``__cause__`` the error."""
+
+
 class ReplayDiffers(RLMError):
     """A trajectory that was run again is not what it was; the text names the differences."""
+
+
+def one_line(error: BaseException) -> str:
+    """Return type and message of an error, of the first one of a group."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    try:
+        text = " ".join(str(error).split())
+    except Exception:  # noqa: BLE001 - a message that cannot be made must not hide its error
+        text = "its message cannot be made"
+    name = type(error).__name__
+    return f"{name}: {text[:LONGEST_CAUSE]}" if text else name

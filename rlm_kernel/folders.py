@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 
 from .errors import UsageError
+from .record import files
 from .record.recorder import JOURNAL, new_run_folder
 
 
@@ -15,7 +16,7 @@ def run_folder(out: Path | None, base: Path) -> Path:
     if out is None:
         return new_run_folder(base, time.strftime("%Y%m%d-%H%M%S"))
     try:
-        out.mkdir(parents=True, exist_ok=True)
+        files.make_folder(out)
     except OSError as error:
         raise UsageError(
             f"out={str(out)!r}: the run's folder cannot be made: {error.strerror}; choose "

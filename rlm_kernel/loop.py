@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Sequence
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 
@@ -33,7 +33,7 @@ from .evidence import Evidence
 from .execution import Written, execute
 from .frames import Payload
 from .history import Message
-from .limits import Rent
+from .limits import Ledger, Rent
 from .lm.client import Reply
 from .opening import carried, give, relive
 from .outputs import text_of
@@ -41,6 +41,7 @@ from .past import Leave
 from .prelude import Numbers
 from .repl import Author, Ran, Repl, open_repl
 from .run import Model, Run
+from .unforeseen import boundary
 
 
 @dataclass(frozen=True)
@@ -103,21 +104,23 @@ async def solve_tree(run: Run, task: Task, repl: Repl | None = None) -> Outcome:
         outcome = Outcome("failed", None, False, str(error))
         raise
     finally:
-        ledger = run.ledger
-        run.emit(
-            RunEnded(
-                outcome.status,
-                outcome.answer,
-                outcome.confirmed,
-                outcome.reason,
-                ledger.usage,
-                ledger.turns,
-                ledger.calls,
-                ledger.seconds,
-                time.time(),
-            )
-        )
+        with suppress(RecordError):  # which is raised again when the record is closed
+            run.emit(_run_ended(outcome, run.ledger))
     return outcome
+
+
+def _run_ended(outcome: Outcome, ledger: Ledger) -> RunEnded:
+    return RunEnded(
+        outcome.status,
+        outcome.answer,
+        outcome.confirmed,
+        outcome.reason,
+        ledger.usage,
+        ledger.turns,
+        ledger.calls,
+        ledger.seconds,
+        time.time(),
+    )
 
 
 async def solve_child(
@@ -185,14 +188,15 @@ class Node:
         outcome = Outcome("failed", None, False, "an error of rlm_kernel itself")
         stack = AsyncExitStack()
         try:
-            if repl is None:
-                repl = await stack.enter_async_context(
-                    open_repl(self._calls, self.run.setup(self.task.node))
-                )
-            repl.calls, repl.held = self._calls, self.run.held
-            self._share(repl)
-            stack.callback(lambda: self._rent.pay(*repl.unpaid()))
-            outcome = self.answered = await self._turns(repl)
+            with boundary(self.run.folder):
+                if repl is None:
+                    repl = await stack.enter_async_context(
+                        open_repl(self._calls, self.run.setup(self.task.node))
+                    )
+                repl.calls, repl.held = self._calls, self.run.held
+                self._share(repl)
+                stack.callback(lambda: self._rent.pay(*repl.unpaid()))
+                outcome = self.answered = await self._turns(repl)
         except asyncio.CancelledError:
             tripped = self.run.ledger.seconds_left is not None and self.run.ledger.seconds_left <= 0
             reason = "the run's time was over" if tripped else "interrupted"
@@ -211,7 +215,8 @@ class Node:
                 await to_the_end(stack.aclose())
             finally:
                 ended = NodeEnded(self.task.node, *_fields(outcome), time.time(), self._rent.usage)
-                self.run.emit(ended)
+                with suppress(RecordError):  # which is raised again when the record is closed
+                    self.run.emit(ended)
         return outcome
 
     def _share(self, repl: Repl) -> None:
@@ -371,7 +376,8 @@ class Node:
             )
 
     def _noticed(self, cell: int, ran: Ran) -> Ran:
-        """The result with what the LM must be told of it."""
+        """The result with what the LM must be told of it; before it is recorded, which may fail."""
+        self.draft = ran.answer or ran.draft or self.draft
         notices = list(ran.notices)
         if failed := self._calls.failed[cell]:
             count, error = self._calls.made[cell], self._calls.last_error
@@ -386,7 +392,6 @@ class Node:
         return replace(ran, notices=notices)
 
     def _remember(self, source: str, ran: Ran, failed_calls: bool) -> None:
-        self.draft = ran.answer or ran.draft or self.draft
         self._evidence.take(source, shown=bool(ran.outputs))
         self._last = source, failed_calls or ran.status not in ("ok", "error")
 

@@ -163,6 +163,7 @@ def _set_aside(files: Path) -> None:
         while (aside := files.with_name(f"files-{number}")).exists():
             number += 1
         files.rename(aside)
+        aside.chmod(0o700)
 
 
 def fork(path: Path, at: int | None, *, edit: str | None = None, note: str | None = None) -> Onward:

@@ -22,6 +22,7 @@ from .inner import Kernel, check_kernelspec, open_kernel, open_sandbox
 from .limits import Rate
 from .provisioners.base import apart
 from .provisioners.vendors import VENDORS
+from .record import files
 
 CHECK_SECONDS = 20.0
 """Modal's SDK alone would try for a minute to reach a service that is not there."""
@@ -148,7 +149,7 @@ async def open_place(spot: Spot) -> AsyncIterator[Place]:
     """A place with a kernel that answers, both gone afterwards. Raises ``KernelStartError`` and
     ``UsageError``."""
     if spot.environment == "local":
-        spot.cwd.mkdir(parents=True, exist_ok=True)  # a cell may have removed it before it died
+        files.make_folder(spot.cwd)  # a cell may have removed it before it died
         async with open_kernel(
             spot.cwd, kernel_name=spot.kernel_name, env=spot.env, history=spot.history
         ) as (kernel, folder):

@@ -8,13 +8,17 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from . import broker
+from . import broker, guest
 from .digests import call_key
 from .errors import CallRefused
 from .events import CallEnded
 from .frames import Payload
 
 MAX_NOTICE = 2000
+REFUSED_CHARS = 2000
+"""Of a prompt that nobody was asked, in the record; its key is that of all of it."""
+MOST_REFUSED = 1000
+"""Refused prompts of a cell that are recorded; what is refused after them a replay refuses too."""
 
 
 @dataclass(frozen=True)
@@ -79,18 +83,38 @@ def as_texts(value: object) -> list[str]:
     return [item[:MAX_NOTICE] for item in items[:100] if isinstance(item, str)]
 
 
-def check(request: broker.Request) -> Call | None:
-    """The call in a request; None if the guest did not write it as ours does."""
+def check(request: broker.Request, prompt_chars: int, max_batch: int) -> Call | None:
+    """Return the call in a request; None if the guest did not write it as ours does.
+
+    Raises ``CallRefused`` for a prompt that a sub-LM does not take and for too many of them, which
+    our guest sends neither, by the same numbers.
+    """
+    call = _written(request)
+    if call is not None and len(call.prompts) > max_batch:
+        raise CallRefused(f"a batch of {len(call.prompts):,} prompts; {max_batch:,} is the most")
+    longest = max(map(len, call.prompts), default=0) if call is not None else 0
+    if call is not None and call.op.startswith("llm") and longest > prompt_chars:
+        raise CallRefused(
+            f"a prompt of {longest:,} characters; the sub-LM takes {prompt_chars:,} at most"
+        )
+    return call
+
+
+def _written(request: broker.Request) -> Call | None:
     header, payload = request.header, request.payload
     cell, model = header.get("cell"), header.get("model")
     prompts = header.get("prompts", [])
     if not isinstance(cell, int) or not isinstance(model, str | None):
         return None
+    if model is not None and len(model) > guest.LONGEST_MODEL:
+        return None
     if request.op == "tool":
         arguments = {"args": header.get("args"), "kwargs": header.get("kwargs")}
         right = isinstance(arguments["args"], list) and isinstance(arguments["kwargs"], dict)
-        name = as_text(header.get("name"))
-        return Call("tool", cell, [], None, [], [], name, arguments) if right and name else None
+        name = header.get("name")
+        if not right or not isinstance(name, str) or not 0 < len(name) <= guest.LONGEST_MODEL:
+            return None
+        return Call("tool", cell, [], None, [], [], name, arguments)
     if not isinstance(prompts, list) or not all(isinstance(p, str) for p in prompts):
         return None
     if not prompts or (len(prompts) > 1 and not request.op.endswith("_batched")):
@@ -124,6 +148,11 @@ def _contexts(sizes: object, payload: Payload) -> list[tuple[str, Payload]] | No
 def slot_of(event: CallEnded) -> Slot:
     """What the cell was answered, as the record has it."""
     return {"value": event.reply} if event.error is None else {"error": event.error}
+
+
+def is_refused(slot: Slot) -> bool:
+    """Whether nobody was asked: a limit was reached, or the call cannot be served."""
+    return slot.get("error", {}).get("type") in ("LimitReached", "CallRefused")
 
 
 def refusal(message: str, kind: str = "CallRefused", **more: Any) -> Slot:

@@ -6,6 +6,7 @@ The record as it ended is kept beside the new one, as ``journal-1.jsonl`` and so
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterable
 from pathlib import Path
@@ -16,6 +17,8 @@ from .past import lost
 from .record import journal
 from .record.files import check_own
 from .record.recorder import JOURNAL
+
+log = logging.getLogger(__name__)
 
 
 def reopen(folder: Path) -> bool:
@@ -30,6 +33,7 @@ def reopen(folder: Path) -> bool:
         return False
     check_own(folder)
     record = journal.read(path)
+    record.check_fit(path)
     if not any(isinstance(event, NodeStarted) for event in record.events):
         path.replace(_aside(path))
         return False
@@ -111,7 +115,11 @@ def left_out(folder: Path) -> Usage:
     requests that were on their way when they were stopped. Blocks."""
     whole = Usage()
     for path in ended_before(folder):
-        events = journal.read(path).events
+        try:
+            events = journal.read(path).events
+        except RecordError as error:  # it is not that which is gone on with
+            log.debug("%s", error)
+            continue
         if events and isinstance(ended := events[-1], RunEnded):
             parts = (getattr(event, "usage", Usage()) for event in kept(events))
             whole += _less(ended.usage, sum(parts, Usage()))

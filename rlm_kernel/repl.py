@@ -11,8 +11,8 @@ import asyncio
 import logging
 import math
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, TypeVar
 
@@ -32,6 +32,8 @@ from .room import Room, Setup, open_room
 log = logging.getLogger("rlm_kernel")
 GRACE_SECONDS = 3.0
 """How long an interrupted cell has to end before its kernel is replaced."""
+AT_ONCE = 8
+"""Rounds of the event loop in which a call that asks nobody is answered."""
 T = TypeVar("T")
 MAX_NAMES = 5
 TAKEN_BACK = (
@@ -439,7 +441,10 @@ class Repl:
             if self._running is not None and cell == self._runs:
                 self._reports.setdefault(self._running, request.header)  # a later one is forged
             return {"value": None}
-        call = check(request)
+        try:
+            call = check(request, self.held.prompt_chars, self.held.batch)
+        except CallRefused as error:
+            return refusal(str(error))
         if call is None:
             return refusal(f"a malformed call: {str(request.op)[:50]!r}")
         if self._running is None or call.cell != self._runs:
@@ -449,8 +454,7 @@ class Repl:
             )
         call = replace(call, cell=self._running)
         try:
-            with self._pause(bool(request.header.get("main"))):
-                slots = await self._serve(call)
+            slots = await self._serve(call, waits=bool(request.header.get("main")))
         except Refused as refused:
             return refused.slot
         except (LimitReached, CallRefused) as error:
@@ -460,20 +464,16 @@ class Repl:
             return refusal(f"the run ends: {type(error).__name__}", "LMError", cause="interrupted")
         return {"value": slots} if call.op.endswith("_batched") else slots[0]
 
-    @contextmanager
-    def _pause(self, main: bool) -> Iterator[None]:
-        clock = self._clock
-        if not main:
-            yield
-            return
-        with clock.waiting():
-            yield
-
-    async def _serve(self, call: Call) -> list[Slot]:
+    async def _serve(self, call: Call, *, waits: bool) -> list[Slot]:
+        """What the calls give; the cell's clock stands still meanwhile if the cell ``waits``."""
         serving: asyncio.Future[list[Slot]] = asyncio.ensure_future(self.calls.serve(call))
         self._serving.add(serving)
         try:
-            return await serving
+            for _ in range(AT_ONCE):  # a refusal stops no clock: there is no end to them
+                if not serving.done():
+                    await asyncio.sleep(0)
+            with self._clock.waiting() if waits and not serving.done() else nullcontext():
+                return await serving
         except asyncio.CancelledError:
             task = asyncio.current_task()
             if serving.cancelled() and task is not None and not task.cancelling():

@@ -19,6 +19,7 @@ from .lm.client import Meter, Reply, Sampling
 from .past import Earlier
 from .places import Spot
 from .prompts import Style
+from .record import files
 from .room import Setup
 from .settings import InForce
 from .tools import Tools
@@ -195,11 +196,7 @@ class Run:
         """Where the bytes are in the run's folder from now on."""
         path = self.folder / "blobs" / sha256
         if not path.exists():
-            path.parent.mkdir(mode=0o700, exist_ok=True)
-            part = path.with_name(f"{path.name}.{os.getpid()}.part")
-            with part.open("wb") as file:
-                file.writelines(pieces)
-            part.replace(path)
+            files.write(path, pieces)
         return path
 
     def recorded(self, spec: dict[str, Any], text: str | None) -> dict[str, Any]:

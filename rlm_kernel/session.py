@@ -43,6 +43,7 @@ from .room import Setup
 from .run import LM, Run, kernels_of
 from .settings import InForce
 from .tools import Tools
+from .unforeseen import boundary
 from .versions import versions
 
 QUESTION = (
@@ -60,7 +61,8 @@ class Result:
     ``response`` is the answer; of a run whose ``status`` is not ``answered`` it is the best
     answer so far, unconfirmed, or None. ``reason`` says why there is no confirmed one. ``usage``
     sums the tree. ``trajectory`` is the root's notebook, in the run's folder. ``may_pass`` says of
-    a run that failed that its cause may be gone a little later.
+    a run that failed that its cause may be gone a little later. ``unrecorded`` says, of a run with
+    an answer, why its record or a notebook of it is not on the disk, if so.
     """
 
     response: str | None
@@ -71,6 +73,7 @@ class Result:
     trajectory: Path
     question: str = ""
     may_pass: bool = False
+    unrecorded: str | None = None
 
     @property
     def cost(self) -> float | None:
@@ -161,16 +164,17 @@ class Session:
         session's; ``asked`` are the settings in the notebook itself, for ``recall``; ``before`` is
         what the LM goes on with, where the question is no new one. Cancelling
         ends the run, whose trajectory stays, and is raised again. With a persistent kernel
-        questions wait for one another.
+        questions wait for one another. Raises ``RLMError`` only: for an error that nobody foresaw,
+        outside of the run's nodes, ``RunFailed``.
         """
-        force = force or self.force
-        await check_spot(kernels_of(force).spot(Path()))
-        models = await self._open(force)
-        text = question or QUESTION
-        if not self._persistent:
-            return await self._run(models, force, about, text, readers, asked, before)
-        async with self._asking:
-            return await self._run(models, force, about, text, readers, asked, before)
+        force, text = force or self.force, question or QUESTION
+        with boundary():
+            await check_spot(kernels_of(force).spot(Path()))
+            models = await self._open(force)
+            if not self._persistent:
+                return await self._run(models, force, about, text, readers, asked, before)
+            async with self._asking:
+                return await self._run(models, force, about, text, readers, asked, before)
 
     async def _open(self, force: InForce) -> Models:
         """The LMs that the settings name. They stay open: another cell may name them again."""
@@ -198,6 +202,7 @@ class Session:
         run, recorder = self._begin(models, force, Recorder(self._folder(force)), readers)
         past: list[Event] = []
         outcome: Outcome | None = None
+        unrecorded: str | None = None
         try:
             origin = None if before is None else before.origin
             await self._announce(run, force, question, asked, origin)
@@ -216,21 +221,22 @@ class Session:
             )
             outcome = await recorder.attended(solve_tree(run, task, repl))
         finally:
-            await to_the_end(self._ended(recorder, outcome, past))
-        return _result(outcome, run, recorder, question)
+            unrecorded = await to_the_end(self._ended(recorder, outcome, past))
+        return _result(outcome, run, recorder, question, unrecorded)
 
     async def _ended(
         self, recorder: Recorder, outcome: Outcome | None, past: list[Event] | None
-    ) -> None:
-        """Hand the kernel back, in which ``past`` had happened before, and seal the record. Raises
-        ``RecordError``, with the answer if there is one."""
+    ) -> str | None:
+        """Hand the kernel back, in which ``past`` had happened before, and seal the record; why
+        that of an answer cannot be sealed. Raises ``RecordError`` where there is no answer."""
         try:
             if past is not None:
                 await self._handed_back(past)
             with at_no_cost("a working folder that no cell wrote to is still there"):
                 drop_empty(recorder.folder / "files", "0" if self._persistent else None)
         finally:
-            await _seal(recorder, outcome)
+            unrecorded = await _seal(recorder, outcome)
+        return unrecorded
 
     async def _handed_back(self, past: list[Event]) -> None:
         if self._repl is not None:
@@ -245,7 +251,10 @@ class Session:
 
         ``force`` holds instead of the session's. Raises as ``ask`` does, and ``RecordError``.
         """
-        force = force or self.force
+        with boundary():
+            return await self._go_on(onward, readers, force or self.force)
+
+    async def _go_on(self, onward: Onward, readers: Sequence[Reader], force: InForce) -> Result:
         recorder = onward.recorder
         try:
             await check_spot(kernels_of(force).spot(Path()))
@@ -259,6 +268,7 @@ class Session:
         run, recorder = self._begin(models, force, recorder, readers, onward)
         run.tools = tools
         outcome: Outcome | None = None
+        unrecorded: str | None = None
         try:
             await self._begin_again(run, force, onward)
             task = Task(
@@ -270,8 +280,8 @@ class Session:
             )
             outcome = await recorder.attended(solve_tree(run, task))
         finally:
-            await to_the_end(self._ended(recorder, outcome, None))
-        return _result(outcome, run, recorder, onward.question)
+            unrecorded = await to_the_end(self._ended(recorder, outcome, None))
+        return _result(outcome, run, recorder, onward.question, unrecorded)
 
     async def _begin_again(self, run: Run, force: InForce, onward: Onward) -> None:
         if onward.origin is not None:
@@ -440,17 +450,20 @@ class Session:
         return self._repl
 
 
-async def _seal(recorder: Recorder, outcome: Outcome | None) -> None:
+async def _seal(recorder: Recorder, outcome: Outcome | None) -> str | None:
+    """Seal the record; why that cannot be, which costs no answer that is there."""
     try:
         await recorder.close()
     except RecordError as error:
         if outcome is None or outcome.answer is None:
             raise
-        told = f"{error}\nThe answer, which no sealed record holds: {outcome.answer}"
-        raise RecordError(told) from error
+        return str(error)
+    return None
 
 
-def _result(outcome: Outcome, run: Run, recorder: Recorder, question: str) -> Result:
+def _result(
+    outcome: Outcome, run: Run, recorder: Recorder, question: str, unrecorded: str | None
+) -> Result:
     return Result(
         outcome.answer,
         outcome.status,
@@ -460,6 +473,7 @@ def _result(outcome: Outcome, run: Run, recorder: Recorder, question: str) -> Re
         recorder.trajectory,
         question,
         outcome.may_pass,
+        unrecorded,
     )
 
 

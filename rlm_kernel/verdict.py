@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from .errors import CallRefused
-from .protocol import Call, Refused, Slot, identity
+from .protocol import MOST_REFUSED, Call, Refused, Slot, identity, is_refused
 from .record.figures import counted
 from .record.trajectory import RecordedCall, RecordedNode
 
@@ -58,6 +58,8 @@ class RecordedCalls:
         occurrence = self._seen[call.cell, key]
         self._seen[call.cell, key] += 1
         found = sorted(self._calls.get((call.cell, key, occurrence), ()), key=lambda c: c.index)
+        if not found and (refused := self._more_refused(call.cell)) is not None:
+            raise Refused(refused)
         if not found:
             raise CallRefused(self._miss(call))
         self._used.add((call.cell, key, occurrence))
@@ -68,6 +70,11 @@ class RecordedCalls:
         if limits or len(found) < wanted:  # the whole call was refused
             raise Refused({"error": (limits or errors)[0]})
         return [c.slot for c in found]
+
+    def _more_refused(self, cell: int) -> Slot | None:
+        """What the calls of a cell got that were refused after those that are recorded."""
+        refused = [c.slot for c in self._node.calls if c.cell == cell and is_refused(c.slot)]
+        return refused[-1] if len(refused) >= MOST_REFUSED else None
 
     def _miss(self, call: Call) -> str:
         asked = call.prompts[0][:80] if call.prompts else call.tool

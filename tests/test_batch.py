@@ -299,15 +299,20 @@ def test_a_slow_context_holds_nobody_up(tmp_path: Path, monkeypatch: pytest.Monk
     assert list(results_of(tmp_path / "out")) == ["2", "1"]
 
 
-def test_a_score_that_fails_ends_the_batch_and_the_run_is_not_lost(tmp_path: Path) -> None:
+def test_a_score_that_fails_fails_its_task_and_the_run_is_not_lost(tmp_path: Path) -> None:
     def score(task: batch.Task, answer: str | None) -> bool:
-        raise ZeroDivisionError("no score")
+        if task.id == "1":
+            raise KeyError("no score")
+        return True
 
-    with pytest.raises(ZeroDivisionError, match="no score"):
-        _answered(_lm(), tmp_path / "results", tasks(1), score=score)
+    _answered(_lm(), tmp_path / "results", tasks(2), score=score)
+    found = results_of(tmp_path / "results")
+    assert (found["1"].status, found["1"].answer) == ("failed", "1")
+    assert found["1"].reason == "KeyError: 'no score'"
+    assert found["2"].correct is True
     lm = _lm()
-    assert _answered(lm, tmp_path / "results", tasks(1)).answered
-    assert lm.asked == []
+    assert _answered(lm, tmp_path / "results", tasks(2), retry_failed=True).answered
+    assert lm.prompts == []
 
 
 @pytest.mark.parametrize("given", [2, -0.5, float("nan"), "yes"])

@@ -42,7 +42,7 @@ ROWS = {
     },
     "where kernels run": {"places"},
     "calls from cells": {"protocol"},
-    "effects, of those": {"tools", "room", "screen", "testing", "origins"},
+    "effects, of those": {"tools", "room", "screen", "testing", "origins", "unforeseen"},
     "pages": {"export"},
     "a kernel for cells": {"repl"},
     "a run": {"run"},

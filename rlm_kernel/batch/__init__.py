@@ -12,13 +12,14 @@ from pathlib import Path
 from typing import Any
 
 from ..engine import engine
-from ..errors import UsageError
+from ..errors import RunFailed, UsageError
 from ..limits import Budget
 from ..models import is_lm
 from ..run import LM
 from ..session import Session
 from ..settings import InForce, in_force
 from ..tools import Tools
+from ..unforeseen import boundary
 from . import summary
 from .figures import course_figure, distributions_figure, outcomes_figure
 from .folder import Folder
@@ -143,7 +144,11 @@ async def run(
             results = await asyncio.to_thread(load, folder.path)
             problem = None
             if plan.notebook and not summary.is_current(folder.path):
-                problem = await summary.write(results, tasks.sha256)
+                try:
+                    with boundary():
+                        problem = await summary.write(results, tasks.sha256)
+                except RunFailed as error:
+                    problem = str(error)
         notebook = results.folder / summary.NAME if plan.notebook else None
         return Summary(results, batch.stopped, notebook, problem)
     finally:

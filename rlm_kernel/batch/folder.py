@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from ..errors import RecordError, UsageError
+from ..record import files
 from .results import RESULTS, TaskResult, read_results
 from .tasks import Task, Tasks
 
@@ -61,7 +62,8 @@ class Folder:
 
     def _open(self) -> None:
         try:
-            self.path.mkdir(parents=True, exist_ok=True)
+            files.make_folder(self.path)
+            self._check_links()
             self._lock = _locked(self.path / LOCK)
             self._begin()
             self._take_results()
@@ -72,6 +74,15 @@ class Folder:
                 f"{self.path}: the results cannot be written there: {error.strerror}; choose "
                 "another folder"
             ) from error
+
+    def _check_links(self) -> None:
+        """Nothing is written outside of a folder that somebody sent."""
+        for name in (RUNS, TASKS, ABOUT, RESULTS, LOCK):
+            if (self.path / name).is_symlink():
+                raise UsageError(
+                    f"{self.path / name}: it is a link, which may lead out of the folder; remove "
+                    "it, or choose another folder"
+                )
 
     def _begin(self) -> None:
         """Write down whose folder it is, or see that it is that of these tasks."""
@@ -164,10 +175,4 @@ def _locked(path: Path) -> int:
 
 
 def _write(path: Path, text: str) -> None:
-    """Put a file there whole or not at all, and on the disk."""
-    half = path.with_name(f".{path.name}.part")
-    with half.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    half.replace(path)
+    files.write(path, text.encode("utf-8"), sync=True)

@@ -28,6 +28,7 @@ from .. import __version__
 from ..contexts import folders
 from ..errors import UsageError
 from ..filters import for_terminal
+from ..record import files
 from . import Plan, read_tasks, run_batch, totals
 from .results import RESULTS
 from .tasks import Task, Tasks
@@ -149,5 +150,5 @@ def main(
     secrets = [modal.Secret.from_name(secret)] if secret else []
     told, results = drive.with_options(secrets=secrets).remote(packed(made), called, plan, settings)
     target = Path(f"{called}.results.jsonl")
-    target.write_text(results, encoding="ascii")
+    files.write(target, results.encode("ascii"))
     print(for_terminal(f"{told}\n{target}\nall of it: modal volume get {NAME} {called}"))

@@ -14,14 +14,16 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from .. import onward
-from ..errors import ContextError, RLMError, UsageError
+from ..errors import ContextError, RecordError, RLMError, UsageError
 from ..events import Event, RunEnded, Usage
+from ..onward import Onward
 from ..record import journal, listing
 from ..record.metadata import ROOT_PAGE
 from ..record.recorder import JOURNAL
 from ..reopening import ended_before, left_out, reopen
 from ..session import Session
 from ..settings import LIMIT_NAMES, InForce
+from ..unforeseen import boundary
 from .folder import Folder
 from .plan import Plan, scored
 from .results import TaskResult, is_total
@@ -113,10 +115,10 @@ class Batch:
     async def carry_out(self) -> None:
         """Run what is left to run, and write a result for every task.
 
-        Cancelling it ends the live runs as ``stop`` does, leaves those that were not begun without
-        a result, and is raised again. Raises ``UsageError`` for a setting that proves to be wrong,
-        ``RecordError`` where results cannot be written, and whatever a score raises: the folder can
-        be gone on with.
+        Whatever a run or a score raises is a failed run. Cancelling it ends the live runs as
+        ``stop`` does, leaves those that were not begun without a result, and is raised again.
+        Raises ``UsageError`` for a setting that proves to be wrong and ``RecordError`` where
+        results cannot be written: the folder can be gone on with.
         """
         for result in self._folder.results.values():
             self.counts.take(result)
@@ -187,15 +189,19 @@ class Batch:
         assert worker is not None
         self._running.add(worker)
         try:
-            passing = await self._run(job, ends)
+            with boundary(self._folder.run(job.task)):
+                passing = await self._run(job, ends)
         except asyncio.CancelledError:
-            self._stop(INTERRUPTED, INTERRUPTED)
-            ends.last = ends.last or _ended(INTERRUPTED, INTERRUPTED)
+            if worker.cancelling():
+                self._stop(INTERRUPTED, INTERRUPTED)
+                ends.last = ends.last or _ended(INTERRUPTED, INTERRUPTED)
+            else:  # something in the run was cancelled that nobody stopped
+                ends.last = _failed(ends.last, "it was cancelled from within")
             passing = False
         except RLMError as error:
             if isinstance(error, UsageError) and not isinstance(error, ContextError):
                 raise  # a setting is wrong, for every task
-            ends.last = ends.last or _ended("failed", str(error))
+            ends.last = _failed(ends.last, str(error))
             passing = error.may_pass
         finally:
             self._running.discard(worker)
@@ -214,12 +220,18 @@ class Batch:
         ends.last = None if job.again else await self._load(_final, folder)
         if ends.last is not None:
             return False
+        if folder.is_symlink():
+            raise RecordError(f"{folder}: it is a link, which may lead out of the batch's folder")
         force = self._force(task, folder)
         if await self._load(reopen, folder):
-            run = await self._load(onward.resume, folder)
-            return (await self._session.go_on(run, [ends], force=force)).may_pass
-        source = await self._load(task.source)
-        return (await self._session.ask(source, task.question, [ends], force=force)).may_pass
+            run = await self._load(_resumed, folder)
+            result = await self._session.go_on(run, [ends], force=force)
+        else:
+            source = await self._load(task.source)
+            result = await self._session.ask(source, task.question, [ends], force=force)
+        if result.unrecorded is not None:
+            raise RecordError(result.unrecorded)
+        return result.may_pass
 
     def _force(self, task: Task, folder: Path) -> InForce:
         force = self._session.force
@@ -231,32 +243,32 @@ class Batch:
         )
 
     async def _told(self, task: Task, ended: RunEnded, began: float) -> TaskResult:
+        """The result, with its score. What it cannot be made of fails this task alone."""
+        result = _bare_result(task, ended, began)
+        try:
+            with boundary(self._folder.run(task)):
+                result = await self._load(self._looked_up, task, result, ended)
+                if result.unfinished:
+                    return result
+                correct = await self._load(scored, self._plan.score, task, ended.answer)
+                return dataclasses.replace(result, correct=correct)
+        except UsageError:
+            raise  # the score is none, for any task
+        except RLMError as error:
+            return dataclasses.replace(result, status="failed", reason=str(error))
+
+    def _looked_up(self, task: Task, result: TaskResult, ended: RunEnded) -> TaskResult:
+        """The result with what the run's folder says. Blocks."""
         folder = self._folder.run(task)
-        usage = ended.usage + await self._load(left_out, folder)
+        usage = ended.usage + left_out(folder)
         trajectory = folder / ROOT_PAGE
-        result = TaskResult(
-            id=task.id,
-            question=task.question,
-            status=ended.status,
-            answer=ended.answer,
-            confirmed=ended.confirmed,
-            expected=task.expected,
-            reason=ended.reason,
+        return dataclasses.replace(
+            result,
             cost=None if usage.unpriced else usage.cost,
             tokens=usage.tokens,
-            calls=ended.calls,
-            turns=ended.turns,
-            seconds=round(ended.seconds, 3),
             attempts=1 + len(ended_before(folder)),
-            began=min(began, ended.time),
-            ended=ended.time,
             trajectory=_relative(trajectory, self._folder.path) if trajectory.exists() else None,
-            task=task.rest,
         )
-        if result.unfinished:
-            return result
-        correct = await self._load(scored, self._plan.score, task, ended.answer)
-        return dataclasses.replace(result, correct=correct)
 
     def _skipped(self, task: Task) -> TaskResult:
         return TaskResult(
@@ -278,6 +290,41 @@ class _Ends:
     def __call__(self, event: Event) -> None:
         if isinstance(event, RunEnded):
             self.last = event
+
+
+def _bare_result(task: Task, ended: RunEnded, began: float) -> TaskResult:
+    return TaskResult(
+        id=task.id,
+        question=task.question,
+        status=ended.status,
+        answer=ended.answer,
+        confirmed=ended.confirmed,
+        expected=task.expected,
+        reason=ended.reason,
+        cost=None if ended.usage.unpriced else ended.usage.cost,
+        tokens=ended.usage.tokens,
+        calls=ended.calls,
+        turns=ended.turns,
+        seconds=round(ended.seconds, 3),
+        began=min(began, ended.time),
+        ended=ended.time,
+        task=task.rest,
+    )
+
+
+def _resumed(folder: Path) -> Onward:
+    """Blocks. Raises ``RecordError`` for whatever is wrong with the record: no setting is."""
+    try:
+        return onward.resume(folder)
+    except UsageError as error:
+        raise RecordError(str(error)) from error
+
+
+def _failed(last: RunEnded | None, reason: str) -> RunEnded:
+    """The end of a run that could not be carried out, or not be recorded; what was answered
+    stays."""
+    last = last or _ended("failed", reason)
+    return dataclasses.replace(last, status="failed", reason=reason)
 
 
 def _ended(status: Any, reason: str) -> RunEnded:

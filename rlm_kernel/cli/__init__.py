@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import argparse
+import logging
+import sys
 from collections.abc import Callable, Sequence
 
 from .. import __version__
 from ..descriptors import allow_many
-from ..errors import RLMError, UsageError
+from ..errors import RLMError, UsageError, one_line
 from ..privacy import hide_from_children
 from ..terminal import gated, standard_error
 from . import ask, batch, comparing, export, going_on, machine, records, why
 from .options import FAILED, INTERRUPTED, USAGE
+
+log = logging.getLogger(__name__)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -38,6 +42,13 @@ def _carried_out(arguments: Sequence[str] | None) -> int:
         errors.print("rlm: interrupted", style="yellow")
         return INTERRUPTED
     except BrokenPipeError:
+        return FAILED
+    except Exception as error:
+        if sys.flags.dev_mode:
+            raise
+        log.debug("an error that nobody foresaw", exc_info=True)
+        text = f"rlm: {one_line(error)} (an error of rlm itself; python -X dev shows where)"
+        errors.print(text, style="red", markup=False, highlight=False, soft_wrap=True)
         return FAILED
 
 

@@ -131,13 +131,17 @@ def _demo(options: argparse.Namespace) -> int:
         "the answer is right" if right else f"the answer is wrong: it is {made.answer}",
         style="green" if right else "red",
     )
-    return _STATUS[result.status] if right else FAILED
+    return _status(result) if right else FAILED
 
 
 def tell(result: Result, as_json: bool) -> int:
     """Print how it ended; returns the exit status."""
     _report(result, as_json)
-    return _STATUS[result.status]
+    return _status(result)
+
+
+def _status(result: Result) -> int:
+    return _STATUS[result.status] if result.unrecorded is None else FAILED
 
 
 def _report(result: Result, as_json: bool) -> None:
@@ -150,6 +154,11 @@ def _report(result: Result, as_json: bool) -> None:
         best = "no answer" if result.response is None else "the answer above is unconfirmed"
         standard_error(markup=False, highlight=False, soft_wrap=True).print(
             f"rlm: {best}: {result.reason}" + raising, style="yellow"
+        )
+
+    if result.unrecorded is not None:
+        standard_error(markup=False, highlight=False, soft_wrap=True).print(
+            f"rlm: the answer is not recorded: {result.unrecorded}", style="red"
         )
 
 

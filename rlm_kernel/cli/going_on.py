@@ -108,7 +108,7 @@ def go_on(run: Onward, options: argparse.Namespace) -> int:
     force = settle(options, *OWN, below=[run.spoken], last=[run.place])
     result = carry_out(force, options.quiet, lambda session, screen: session.go_on(run, [screen]))
     status = tell(result, options.json)
-    if not options.quiet:
+    if not options.quiet and result.unrecorded is None:
         made = journal.read(result.trajectory.parent / JOURNAL).events
         calls = [event for event in made if isinstance(event, CallEnded) and event.op != "tool"]
         asked = sum(call.usage.requests > 0 for call in calls)

@@ -136,13 +136,10 @@ def _is_export(path: Path) -> bool:
 
 
 def _replace(path: Path, data: bytes) -> None:
-    mask = os.umask(0)
-    os.umask(mask)
     descriptor, half = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with open(descriptor, "wb") as file:
             file.write(data)
-        os.chmod(half, 0o666 & ~mask)
         os.replace(half, path)
     except OSError:
         os.unlink(half)

@@ -20,6 +20,7 @@ from ..inner import Kernel, Message
 from ..outputs import Collector
 from ..repl import Ran, Repl
 from ..session import Result
+from ..unforeseen import boundary
 from . import words
 from .activity import Activity
 from .card import answer_bundle
@@ -128,7 +129,8 @@ class Workbench:
         self._task, self._interrupted = asyncio.current_task(), False
         try:
             async with self._lock:
-                return await self._execute(request)
+                with boundary():
+                    return await self._execute(request)
         except UsageError as error:
             return self.failed(request, "UsageError", str(error))
         except RLMError as error:
@@ -271,6 +273,8 @@ class Workbench:
             return self._unanswered(request, result)
         data = {"data": answer_bundle(result.response), "metadata": {}}
         self._front.send("execute_result", {**data, "execution_count": number}, request)
+        if result.unrecorded is not None:
+            self._tell(request, f"The answer is not recorded: {result.unrecorded}", "stderr")
         await self._bind(request, question.name, result.response)
         return done(number or self._count)
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from ..events import ContextSet, Event, NodeStarted
+from . import files
 
 
 def in_folder(event: Event, folder: Path) -> Event:
@@ -28,16 +27,5 @@ def owned(spec: dict[str, Any], folder: Path) -> dict[str, Any]:
         return spec
     own = folder / "blobs" / path.name
     if not own.exists() and path.exists():
-        own.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        _linked(path, own)
+        files.take(path, own)
     return {**spec, "path": None} if own.exists() else spec
-
-
-def _linked(path: Path, own: Path) -> None:
-    """Blobs never change, so a link will do; another file system wants a copy."""
-    try:
-        os.link(path, own)
-    except OSError:
-        part = own.with_name(f"{own.name}.{os.getpid()}.part")
-        shutil.copyfile(path, part)
-        part.replace(own)

@@ -9,11 +9,13 @@ import errno
 import os
 import shutil
 import stat
+from collections.abc import Iterable
 from pathlib import Path
 from typing import BinaryIO
 
 from ..errors import RecordError
 
+SUBFOLDERS = ("blobs", "calls")
 LARGEST_FILE = 1 << 29
 """Bytes of a notebook, or of a text beside a record, that are read."""
 
@@ -26,18 +28,18 @@ def make_folder(path: Path) -> None:
         path.mkdir(mode=0o700, exist_ok=True)
 
 
-def write(path: Path, data: bytes, *, sync: bool = False) -> None:
-    """Put ``data`` there whole or not at all, readable by its owner only; with ``sync`` on the disk
-    too. The folder may be a new one in a folder that is there.
+def write(path: Path, data: bytes | Iterable[bytes], *, sync: bool = False) -> None:
+    """Put ``data``, or all of its pieces, there whole or not at all, readable by its owner only;
+    with ``sync`` on the disk too. Of its folder only a run's ``SUBFOLDERS`` are made.
 
     Raises ``RecordError``.
     """
     try:
-        if not path.parent.is_dir():
+        if path.parent.name in SUBFOLDERS:  # a run's folder that was removed is not made again
             path.parent.mkdir(mode=0o700, exist_ok=True)
         half = _half(path)
         with open(_opened_new(half), "wb") as file:
-            file.write(data)
+            file.writelines([data] if isinstance(data, bytes) else data)
             if sync:
                 file.flush()
                 os.fsync(file.fileno())
@@ -49,7 +51,7 @@ def write(path: Path, data: bytes, *, sync: bool = False) -> None:
 def take(source: Path, path: Path) -> None:
     """Put the file ``source``, which never changes, there too. Raises ``RecordError``."""
     try:
-        make_folder(path.parent)
+        path.parent.mkdir(mode=0o700, exist_ok=True)
         with open_file(source) as file:
             try:  # a link will do; another file system wants a copy
                 os.link(source, path, follow_symlinks=False)
@@ -105,7 +107,8 @@ def read(path: Path, most: int = LARGEST_FILE) -> bytes:
 def check_own(folder: Path) -> None:
     """Raises ``RecordError`` where something in a run's folder leads out of it. What its cells
     wrote is not looked at: they write in a new folder."""
-    for path in [*folder.iterdir(), *(folder / "calls").glob("*"), *(folder / "blobs").glob("*")]:
+    below = (path for name in SUBFOLDERS for path in (folder / name).glob("*"))
+    for path in [*folder.iterdir(), *below]:
         if path.is_symlink():
             raise RecordError(
                 f"{path}: it is a link, which may lead out of the run's folder: nothing is written "

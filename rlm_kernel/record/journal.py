@@ -46,6 +46,10 @@ def _next_seal(before: str, event_json: str) -> str:
     return hashlib.sha256((before + event_json).encode("ascii")).hexdigest()[:32]
 
 
+def _no_event(event: Event) -> str:
+    return f"an event of the kind {event.kind} cannot be recorded"
+
+
 def _line(seal: str, event_json: str) -> bytes:
     return f'{{"seal": "{seal}", "event": {event_json}}}\n'.encode("ascii")
 
@@ -64,6 +68,8 @@ class Journal:
         self._seal = ""
         self._bytes = hashlib.sha256()
         self._kept: set[str] = set()
+        self._refused: RecordError | None = None
+        """What the disk refused first: the record lacks it, so it gets no seal."""
 
     @classmethod
     def create(cls, path: Path) -> Journal:
@@ -122,13 +128,28 @@ class Journal:
         """Append one event. Events of a transient kind are left out."""
         if isinstance(event, TRANSIENT):
             return
-        text = canonical(pack(to_dict(event), self._keep))
+        text = self._text(event)
         if len(text) > LONGEST_LINE - 100:
             raise RecordError(
                 f"{self.path}: a {event.kind} of {len(text):,} characters is too large for a record"
             )
         self._seal = _next_seal(self._seal, text)
         self._append(_line(self._seal, text))
+
+    def _text(self, event: Event) -> str:
+        """Of what can be read again only: one event that is not what it should be would spoil the
+        record of all others."""
+        try:
+            event_of(data := to_dict(event))
+        except RecordError as error:
+            raise RecordError(f"{self.path}: {_no_event(event)}: {error}") from error
+        try:
+            return canonical(pack(data, self._keep))
+        except (TypeError, ValueError) as error:
+            raise RecordError(f"{self.path}: {_no_event(event)}: {error}") from error
+        except RecursionError as error:
+            why = f"{_no_event(event)}: it is nested too deeply"
+            raise RecordError(f"{self.path}: {why}") from error
 
     def sync(self) -> None:
         """Wait until all that was written is on the disk."""
@@ -138,14 +159,32 @@ class Journal:
             raise files.refused(self.path, error) from error
 
     def seal(self) -> str:
-        """Append the seal, sync, close; gives the seal. Nothing can be written after it."""
+        """Append the seal, sync, close; gives the seal. Nothing can be written after it.
+
+        Raises ``RecordError`` too where the file was removed or replaced meanwhile.
+        """
         seal = self._bytes.hexdigest()
         try:
+            if self._refused is not None:
+                raise self._refused
             self._append(f'{{"sealed": "{seal}"}}\n'.encode("ascii"))
             self.sync()
+            self._check_place()
         finally:
             self.close()
         return seal
+
+    def _check_place(self) -> None:
+        """A file that has no name any more can be written as any other."""
+        try:
+            there = os.path.samestat(os.lstat(self.path), os.fstat(self._descriptor))
+        except OSError:
+            there = False
+        if not there:
+            raise RecordError(
+                f"{self.path}: the record of this run was removed, moved or replaced while it was "
+                "written: it is not there"
+            )
 
     def close(self) -> None:
         """Close without a seal, as after an error. Closing twice does nothing."""
@@ -173,14 +212,19 @@ class Journal:
             while rest:
                 rest = rest[os.write(self._descriptor, rest) :]
         except OSError as error:
-            raise files.refused(self.path, error) from error
+            self._refused = self._refused or files.refused(self.path, error)
+            raise self._refused from error
         self._bytes.update(line)
 
     def _keep(self, text: str) -> str:
         data = text.encode("utf-8", "surrogatepass")
         name = hashlib.sha256(data).hexdigest()
         if name not in self._kept:
-            files.write(self._blobs / name, data)
+            try:
+                files.write(self._blobs / name, data)
+            except RecordError as error:
+                self._refused = self._refused or error
+                raise
             self._kept.add(name)
         return name
 

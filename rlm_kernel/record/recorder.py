@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import errno
 import re
 import time
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
 from jupyter_core.paths import jupyter_data_dir
 
-from ..errors import RecordError
+from ..errors import RecordError, one_line
 from ..events import (
     CallEnded,
     CellRan,
@@ -39,6 +40,7 @@ from .summary import Fold
 T = TypeVar("T")
 JOURNAL = "journal.jsonl"
 INTERVAL_S = 1.0
+FULL = (errno.ENOSPC, errno.EDQUOT)
 LONGEST_PROMPT = 2000  # characters of a prompt that are kept in memory for the view
 _SHOWN = (
     NodeStarted,
@@ -102,9 +104,10 @@ class _Page:
 class Recorder:
     """Call it with each event, on the loop; ``close`` it when there are no more.
 
-    A disk that refuses raises ``RecordError``: at once where the record is concerned; where a
-    notebook is, at the next event, at ``close``, or in ``attended`` at once. Events of a child
-    that come after its end (a thread that outlived its cell) are in the record only.
+    A disk that refuses raises ``RecordError``: at once where the record is concerned, in
+    ``attended`` too where it is full. A notebook is only a view: that it cannot be written is
+    raised at ``close``, and the run need not end for it. Events of a child that come after its end
+    (a thread that outlived its cell) are in the record only.
     """
 
     def __init__(
@@ -125,6 +128,10 @@ class Recorder:
         self._closing = False
         self._writer: asyncio.Task[None] | None = None
         self._stopped = asyncio.Event()
+        self._lost: RecordError | None = None
+        """Why an event is not in the record."""
+        self._unwritten: RecordError | None = None
+        """Why a notebook could not be written."""
 
     @classmethod
     def reopen(cls, folder: Path) -> tuple[Recorder, list[Event]]:
@@ -145,7 +152,11 @@ class Recorder:
     def __call__(self, event: Event) -> None:
         if self._writer is not None and self._writer.done():
             self._writer.result()  # raises what stopped it
-        self._journal.write(event)
+        try:
+            self._journal.write(event)
+        except RecordError as error:
+            self._lost = self._lost or error
+            raise
         self._take(event)
         if self._writer is None:
             self._writer = asyncio.get_running_loop().create_task(self._write_as_needed())
@@ -182,7 +193,8 @@ class Recorder:
     async def close(self) -> None:
         """Write everything, seal the record and note its seal in each notebook.
 
-        Raises ``RecordError``; the record is then closed without a seal.
+        Raises ``RecordError`` where the record cannot be sealed, and after it is where an event is
+        not in it or a notebook cannot be written.
         """
         try:
             self._closing = True
@@ -190,13 +202,16 @@ class Recorder:
             if self._writer is not None:
                 await self._writer
             seal = await asyncio.to_thread(self._journal.seal)
+            self._unwritten = None
             for name, written in self._pages.items():
                 if written.events:
                     await self._write(name, written, seal)
                 else:
-                    await asyncio.to_thread(_add_seal, written, seal)
+                    await self._put(_add_seal, written, seal)
         finally:
             self._journal.close()
+        if (missing := self._lost or self._unwritten) is not None:
+            raise missing
 
     def _show(self, event: Event) -> None:
         if isinstance(event, NodeStarted):
@@ -270,12 +285,27 @@ class Recorder:
         due.dirty = False
         began = time.monotonic()
         whole = ended or seal is not None
-        await asyncio.to_thread(_write_page, due.path, list(due.events), place, check=whole)
+        put = await self._put(_write_page, due.path, list(due.events), place, whole)
         # A notebook that takes long to write is written less often: a tenth of a core at most.
         now = time.monotonic()
         due.not_before = now + max(self._interval_s, 10 * (now - began))
-        if ended and not due.root and not due.dirty:
+        if put and ended and not due.root and not due.dirty:
             due.events.clear()
+
+    async def _put(self, write: Callable[..., None], *given: Any) -> bool:
+        """Write a notebook in a thread; whether it could be. Why not is told at the end.
+
+        Raises ``RecordError`` where the disk is full: it takes no more of the record either.
+        """
+        try:
+            await asyncio.to_thread(write, *given)
+        except RecordError as error:
+            cause = error.__cause__
+            if not self._closing and isinstance(cause, OSError) and cause.errno in FULL:
+                raise
+            self._unwritten = self._unwritten or error
+            return False
+        return True
 
 
 def _slim(event: Event) -> Event:
@@ -287,11 +317,17 @@ def _slim(event: Event) -> Event:
     return event
 
 
-def _write_page(path: Path, events: list[Event], place: Place, *, check: bool) -> None:
-    made = build(events, place)
-    if check:
-        ipynb.check(made, path)
-    files.write(path, ipynb.dumps(made))
+def _write_page(path: Path, events: list[Event], place: Place, check: bool) -> None:
+    try:
+        made = build(events, place)
+        if check:
+            ipynb.check(made, path)
+        data = ipynb.dumps(made)
+    except RecordError:
+        raise
+    except Exception as error:
+        raise RecordError(f"{path}: the notebook cannot be made: {one_line(error)}") from error
+    files.write(path, data)
 
 
 def _add_seal(written: _Page, seal: str) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from .. import guest
-from ..errors import UsageError
+from ..errors import UsageError, one_line
 
 
 class OnHost:
@@ -47,15 +47,28 @@ async def call(name: str, function: Callable[..., Any], arguments: Mapping[str, 
             value = await function(*args, **kwargs)
         else:
             value = await asyncio.to_thread(function, *args, **kwargs)
-    except Exception as error:  # noqa: BLE001 - the tool is the user's: its error is its result
-        return refused(f"{name} raised {type(error).__name__}: {error}")
-    value = list(value) if isinstance(value, tuple) else value
-    if not guest.plain(value):
-        return refused(
-            f"{name} returned a {type(value).__name__}: tools that are called back return JSON "
-            "values"
-        )
-    return {"value": json.loads(json.dumps(value))}
+        value = list(value) if isinstance(value, tuple) else value
+        if guest.plain(value):
+            return {"value": json.loads(json.dumps(value))}
+    except asyncio.CancelledError as error:
+        if _is_cancelled():
+            raise
+        return _raised(name, error)
+    except BaseException as error:  # noqa: BLE001 - the tool is the user's: its error is its result
+        return _raised(name, error)
+    return refused(
+        f"{name} returned a {type(value).__name__}: tools that are called back return JSON values"
+    )
+
+
+def _is_cancelled() -> bool:
+    """Whether it is us who are cancelled, and not something that the tool waited for."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
+
+
+def _raised(name: str, error: BaseException) -> dict[str, Any]:
+    return refused(f"{name} raised {one_line(error)}")
 
 
 def refused(message: str) -> dict[str, Any]:
