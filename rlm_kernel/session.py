@@ -61,8 +61,8 @@ class Result:
     ``response`` is the answer; of a run whose ``status`` is not ``answered`` it is the best
     answer so far, unconfirmed, or None. ``reason`` says why there is no confirmed one. ``usage``
     sums the tree. ``trajectory`` is the root's notebook, in the run's folder. ``may_pass`` says of
-    a run that failed that its cause may be gone a little later. ``unrecorded`` says, of a run with
-    an answer, why its record or a notebook of it is not on the disk, if so.
+    a run that failed that its cause may be gone a little later. ``unrecorded`` says why
+    its record or a notebook of it is not on the disk, if so.
     """
 
     response: str | None
@@ -227,8 +227,8 @@ class Session:
     async def _ended(
         self, recorder: Recorder, outcome: Outcome | None, past: list[Event] | None
     ) -> str | None:
-        """Hand the kernel back, in which ``past`` had happened before, and seal the record; why
-        that of an answer cannot be sealed. Raises ``RecordError`` where there is no answer."""
+        """Hand the kernel back, in which ``past`` had happened before, and seal the record; why it
+        cannot be sealed. Raises that as ``RecordError`` where there is no outcome."""
         try:
             if past is not None:
                 await self._handed_back(past)
@@ -451,11 +451,11 @@ class Session:
 
 
 async def _seal(recorder: Recorder, outcome: Outcome | None) -> str | None:
-    """Seal the record; why that cannot be, which costs no answer that is there."""
+    """Seal the record; why that cannot be, which hides no outcome that is there."""
     try:
         await recorder.close()
     except RecordError as error:
-        if outcome is None or outcome.answer is None:
+        if outcome is None:
             raise
         return str(error)
     return None

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from asking import ask, script
+from resealed import resealed
 from stories import OUTPUTS, call, cell, lived_in, replied, run_started, started, story
 
 from rlm_kernel import cli
@@ -23,6 +24,7 @@ from rlm_kernel.events import (
     Replied,
     RunStarted,
     Usage,
+    to_dict,
 )
 from rlm_kernel.record import course, ipynb
 from rlm_kernel.record.celldiff import MAX_CELLS, MAX_CHARS, CellDiff
@@ -335,7 +337,9 @@ def test_what_is_no_run_ends_with_2(tmp_path: Path, diff: Diff) -> None:
     ],
 )
 def test_values_of_a_wrong_type_are_damage(tmp_path: Path, diff: Diff, wrong: list[Event]) -> None:
-    good, bad = write(tmp_path / "good", story()), write(tmp_path / "bad", wrong)
+    good, bad = write(tmp_path / "good", story()), tmp_path / "bad"
+    bad.mkdir()
+    (bad / "journal.jsonl").write_bytes(resealed([to_dict(event) for event in wrong]))
     status, out, err = diff(good, bad)
     assert (status, out) == (2, "")
     assert "the record is damaged" in err.replace("\n", " ")

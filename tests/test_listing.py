@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from resealed import resealed
 from rich.console import Console
 from stories import started, story
 
 from rlm_kernel import cli
-from rlm_kernel.events import Event, NodeEnded, RunEnded, RunStarted, Usage
+from rlm_kernel.events import Event, NodeEnded, RunEnded, RunStarted, Usage, to_dict
 from rlm_kernel.record import journal, listing, runtable
 from rlm_kernel.record.journal import Journal
 from rlm_kernel.record.listing import MAX_LEVELS
@@ -29,6 +30,12 @@ def write(folder: Path, events: list[Event], *, seal: bool = True) -> Path:
     else:
         record.close()
     return folder
+
+
+def write_anything(folder: Path, events: list[Event]) -> None:
+    """The same of events that a journal would not take."""
+    folder.mkdir(parents=True)
+    (folder / "journal.jsonl").write_bytes(resealed([to_dict(event) for event in events]))
 
 
 def run(name: str, time: float = 9.0, **ended: Any) -> list[Event]:
@@ -164,7 +171,7 @@ def test_the_end_of_a_record_without_a_last_line_break_is_read(tmp_path: Path) -
 )
 def test_values_of_a_wrong_type_are_damage(tmp_path: Path, wrong: dict[str, Any]) -> None:
     first, *events = run("run")
-    write(tmp_path / "bad", [dataclasses.replace(first, **wrong), *events])
+    write_anything(tmp_path / "bad", [dataclasses.replace(first, **wrong), *events])
     write(tmp_path / "good", run("good"))
     rows = listed(tmp_path)
     assert {row.path.name: row.status for row in rows} == {"bad": "damaged", "good": "answered"}
@@ -175,7 +182,7 @@ def test_values_of_a_wrong_type_are_damage(tmp_path: Path, wrong: dict[str, Any]
     [{"usage": Usage(1, cached_tokens="many")}, {"turns": -1}, {"seconds": 10**400}],  # type: ignore[arg-type]
 )
 def test_numbers_that_are_none_are_damage(tmp_path: Path, wrong: dict[str, Any]) -> None:
-    write(tmp_path / "bad", run("bad", **wrong))
+    write_anything(tmp_path / "bad", run("bad", **wrong))
     [row] = listed(tmp_path)
     assert row.status == "damaged"
     assert listing.totals([row]).runs == 1

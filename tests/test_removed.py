@@ -117,7 +117,7 @@ def test_the_command_gives_the_answer_and_another_exit_status(
         assert cli.main([*words, "--model", "fake", "--quiet"]) == 1
     told = capsys.readouterr()
     assert told.out == "some text\n"
-    assert "rlm: the answer is not recorded: " in told.err
+    assert "rlm: the run is not recorded: " in told.err
     assert "was removed, moved or replaced" in told.err
     assert not (tmp_path / "run").exists()
 

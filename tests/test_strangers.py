@@ -118,6 +118,13 @@ def test_what_is_no_file_or_too_large_is_not_read(
         told(capsys, command, folder)
 
 
+def test_a_damaged_record_of_an_answered_run_is_listed_as_damaged(tmp_path: Path) -> None:
+    events = [GOOD[0], {**GOOD[1], "depth": "x"}, *GOOD[2:]]
+    (tmp_path / "journal.jsonl").write_bytes(resealed(events))
+    row = listing.read(tmp_path)
+    assert (row.status, "its field `depth` is 'x'" in str(row.note)) == (listing.DAMAGED, True)
+
+
 def test_a_blob_that_is_a_pipe_keeps_nobody_waiting(tmp_path: Path) -> None:
     written = journal.Journal.create(tmp_path / "journal.jsonl")
     for event in (*story()[:1], started("0"), replied("0", 1, "x" * (LONGEST + 1))):

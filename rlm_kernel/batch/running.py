@@ -230,7 +230,8 @@ class Batch:
             source = await self._load(task.source)
             result = await self._session.ask(source, task.question, [ends], force=force)
         if result.unrecorded is not None:
-            raise RecordError(result.unrecorded)
+            why = [result.reason] if result.reason else []
+            raise RecordError("; ".join([*why, result.unrecorded]))
         return result.may_pass
 
     def _force(self, task: Task, folder: Path) -> InForce:

@@ -158,7 +158,7 @@ def _report(result: Result, as_json: bool) -> None:
 
     if result.unrecorded is not None:
         standard_error(markup=False, highlight=False, soft_wrap=True).print(
-            f"rlm: the answer is not recorded: {result.unrecorded}", style="red"
+            f"rlm: the run is not recorded: {result.unrecorded}", style="red"
         )
 
 

@@ -269,12 +269,12 @@ class Workbench:
                 result = await self._desk.ask(question, repl, readers)
         if repl.changed:
             self._tell(request, repl.changed, "stderr")
+        if result.unrecorded is not None:
+            self._tell(request, f"The run is not recorded: {result.unrecorded}", "stderr")
         if not result.confirmed or result.response is None:
             return self._unanswered(request, result)
         data = {"data": answer_bundle(result.response), "metadata": {}}
         self._front.send("execute_result", {**data, "execution_count": number}, request)
-        if result.unrecorded is not None:
-            self._tell(request, f"The answer is not recorded: {result.unrecorded}", "stderr")
         await self._bind(request, question.name, result.response)
         return done(number or self._count)
 

@@ -61,9 +61,9 @@ def load(path: Path) -> Course:
 
 def _load(path: Path) -> Course:
     loaded = show.load(path)
+    recorded = trajectory.load(path)
     if not loaded.tree.nodes:
         raise RecordError(f"{path}: there is no run to compare: {loaded.problems[0]}")
-    recorded = trajectory.load(path)
     record = loaded.sealed is not None
     events = journal.read(loaded.source).events if record else []
     return Course(

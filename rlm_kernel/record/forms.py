@@ -28,6 +28,7 @@ LATEST = 4 * 10**9
 _KINDS: dict[str, type] = {cls.kind: cls for cls in get_args(Event)}
 _SHOWN = reprlib.Repr()
 _SHOWN.maxstring = _SHOWN.maxother = _SHOWN.maxlong = 60
+_OBJECT = re.compile(r"a valid dictionary or instance of \w+")
 _SHOULD = re.compile(r"^\w+ should ")
 
 
@@ -79,7 +80,7 @@ def _sentence(error: ValidationError) -> str:
     elif wrong["type"] == "extra_forbidden":
         text = f"it has a field `{name}`, which is not known here"
     else:
-        should = _SHOULD.sub("it should ", wrong["msg"])
+        should = _OBJECT.sub("an object", _SHOULD.sub("it should ", wrong["msg"]))
         text = f"its field `{name}` is {_SHOWN.repr(wrong['input'])}: {should}"
     return f"{text} (and {len(others):,} more)" if others else text
 

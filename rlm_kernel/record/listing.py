@@ -122,6 +122,8 @@ def _quick(path: Path) -> Row | None:
     ended = ending.events[-1] if ending.events else None
     if started is None or not isinstance(ended, RunEnded) or not ending.sealed:
         return None
+    if node is None and ended.status == "answered":
+        return None  # its beginning is damaged
     return Row(
         path=path,
         run=started.run,

@@ -165,7 +165,7 @@ def render(loaded: Loaded, console: Console) -> None:
         console.print(drawn)
         if len(tree.nodes) > 1:
             console.print(f"[bold]all[/] · {_sizes(tree.turns, tree.calls, tree.usage)}")
-    elif tree.ended is not None:
+    elif tree.ended is not None and tree.ended.status != "answered":
         why = escape(tree.ended.reason or "")
         console.print(f"[bold]{tree.ended.status}[/] before its kernel was ready: {why}")
     state = {True: "sealed", False: "not sealed", None: "notebook only, no record"}[loaded.sealed]
