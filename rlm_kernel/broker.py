@@ -30,7 +30,7 @@ MAX_CONNECTIONS = 64
 BACKLOG = 256
 HELLO_S = 10.0
 """So long a connection has to show its token."""
-SILENT_S = 5.0
+SILENT_S = 1.0
 ACCEPT_S = 1.0
 """After a lack of descriptors, whose end the system does not tell."""
 
