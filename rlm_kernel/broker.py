@@ -30,6 +30,7 @@ MAX_CONNECTIONS = 64
 BACKLOG = 256
 HELLO_S = 10.0
 """So long a connection has to show its token."""
+SILENT_S = 1.0
 ACCEPT_S = 1.0
 """After a lack of descriptors, whose end the system does not tell."""
 
@@ -115,6 +116,7 @@ class _Connection:
             raise
         await self._wire.send(reply)
         self.answering = False
+        self._node.make_room()
 
     async def _answer_or_cancel(self, request: Request) -> dict[str, Any]:
         """The reply. Raises ``Ended`` when the caller hung up first."""
@@ -175,7 +177,7 @@ class _Node:
             return
         self._next = sock
         self._loop.remove_reader(self._listener)
-        self._silence_one()
+        self.make_room()
 
     def _serve(self, sock: socket.socket) -> None:
         connection = _Connection(self, sock)
@@ -192,11 +194,18 @@ class _Node:
             self._serve(sock)
             self._listen()
 
-    def _silence_one(self) -> None:
-        """End the connection that nothing has come from for longest, unless all wait for us."""
+    def make_room(self) -> None:
+        """Where another connection waits, end the one that has been silent longest, once that is
+        ``SILENT_S``: what it sent may be on its way. Those that wait for us are not silent."""
         silent = [(c.heard, task) for task, c in self._connections.items() if not c.answering]
-        if silent:
-            min(silent, key=lambda item: item[0])[1].cancel()
+        if self._next is None or not silent:
+            return
+        heard, task = min(silent, key=lambda item: item[0])
+        left = heard + SILENT_S - time.monotonic()
+        if left > 0:
+            self._loop.call_later(left, self.make_room)
+        else:
+            task.cancel()
 
     async def close(self) -> None:
         self._loop.remove_reader(self._listener)

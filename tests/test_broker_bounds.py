@@ -7,7 +7,7 @@ import resource
 import socket
 import struct
 from collections.abc import AsyncIterator
-from contextlib import ExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -158,7 +158,10 @@ async def test_a_frame_that_never_comes_whole_ends_its_connection(
         assert await _refused(reader)
 
 
-async def test_the_silent_give_way_to_those_who_call(tmp_path: Path) -> None:
+async def test_the_silent_give_way_to_those_who_call(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(broker, "SILENT_S", 0.02)
     async with served(tmp_path) as (_, address):
         with ExitStack() as stack:
             for _ in range(4 * broker.MAX_CONNECTIONS):
@@ -179,7 +182,21 @@ def _hold(stack: ExitStack, address: broker.Address) -> None:
         return  # as many wait as the system lets wait
 
 
-async def test_those_who_are_served_do_not_give_way(tmp_path: Path) -> None:
+async def test_those_who_were_served_give_way_when_all_places_are_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(broker, "SILENT_S", 0.02)
+    async with served(tmp_path) as (_, address), AsyncExitStack() as stack:
+        for _ in range(broker.MAX_CONNECTIONS + 8):
+            reader, writer = await stack.enter_async_context(connected(address))
+            writer.write(pack({"op": "x"}))
+            await _reply(reader)
+
+
+async def test_those_who_are_served_do_not_give_way(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(broker, "SILENT_S", 0.02)
     async with served(tmp_path) as (echo, address), connected(address) as (_, writer):
         writer.write(pack({"op": "never"}))
         await echo.began.wait()

@@ -52,7 +52,6 @@ class Line:
     """
 
     LIMIT = 60
-    KEPT = 8
 
     def __init__(self, address, token):
         self._address = address
@@ -92,7 +91,7 @@ class Line:
             except BaseException:
                 sock.close()
                 raise
-            if self._pid == self._home and len(self._idle) < self.KEPT:
+            if self._pid == self._home:
                 self._idle.append(sock)
             else:
                 sock.close()
@@ -122,12 +121,18 @@ class Line:
             return await self._ask_aio(header, payload)
 
     async def _ask_aio(self, header, payload):
-        if isinstance(self._address, str):
-            reader, writer = await asyncio.open_unix_connection(self._address)
+        self._reset()
+        kept, greeting = self._kept(), b""
+        if kept is not None:
+            reader, writer = await asyncio.open_connection(sock=kept)
         else:
-            reader, writer = await asyncio.open_connection(*self._address)
+            greeting = pack({"token": self._token})
+            if isinstance(self._address, str):
+                reader, writer = await asyncio.open_unix_connection(self._address)
+            else:
+                reader, writer = await asyncio.open_connection(*self._address)
         try:
-            writer.write(pack({"token": self._token}) + pack(header, payload))
+            writer.write(greeting + pack(header, payload))
             with contextlib.suppress(*REFUSED):
                 await writer.drain()
             size, extra = HEADER.unpack(await reader.readexactly(HEADER.size))

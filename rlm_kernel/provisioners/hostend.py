@@ -60,6 +60,8 @@ class Dialing(relay.Channel):
             sock = _dial(self._path)
         except BlockingIOError:
             self.end.stalled.add(self)
+        except (ConnectionRefusedError, FileNotFoundError):
+            self.end.reset(self.lane)  # it has ended, and soon the kernel will
         except OSError as error:
             self.end.complain(f"the broker at {self._path} cannot be reached: {error}")
             self.end.reset(self.lane)
