@@ -227,6 +227,7 @@ class Workbench:
         """Run a cell that is not the human's: it is in no record, and the LM is not told of it."""
         ran = await self._relay(repl, request, NOBODYS, {"commands": commands})
         if ran.restarted is not None:
+            self._news = death(ran.restarted, ran.lost)  # the human has not seen it
             await self._desk.session.restarted(ran.restarted, ran.lost)
         return self._replied(request, ran)
 

@@ -12,37 +12,6 @@ from records import check_equal, check_valid, events, runs
 from rlm_kernel.events import CellRan
 
 DONE = "FINAL_VAR('it is ' + 'done')"
-GUARDS_ANSWER = """
-shell = get_ipython()
-own = shell.run_cell
-def run_cell(source, *args, **kwargs):
-    if "size" in str(source)[:10]:
-        raise ValueError("not here")
-    return own(source, *args, **kwargs)
-"""
-SPOILS = {
-    "refuses the seed": "import rlm_guest\nrlm_guest.seed = None",
-    "dies at the seed": "import os, rlm_guest\nrlm_guest.seed = lambda number: os._exit(3)",
-    "refuses the answer": f"{GUARDS_ANSWER}\nshell.run_cell = run_cell",
-}
-
-
-@pytest.mark.parametrize("spoils", SPOILS.values(), ids=SPOILS)
-def test_the_answer_is_shown_and_bound_whatever_the_kernel_does(
-    lm: LM, front: Front, kernel: RunningKernel, spoils: str
-) -> None:
-    front.run("context = 'abc'\nmine = 1")
-    lm.say(block(f"print(context)\n{spoils}\n{DONE}"))
-    asked = front.run("%%rlm size\nHow long?")
-    assert (asked.status, asked.result) == ("ok", "it is done")
-    assert "A new kernel was started" in asked.stream("stderr")
-    assert "mine" in asked.stream("stderr")
-    check_valid(runs(kernel)[-1])
-    assert front.run("size").result == "'it is done'"
-    lm.say(block(f"print(context)\n{DONE}"))
-    assert front.run("%%rlm --context size\nHow long?").result == "it is done"
-
-
 SLEEPS = "import time\nkept = 1\nprint(context)\ntime.sleep(60)"
 
 
@@ -95,6 +64,36 @@ def test_what_a_front_end_runs_for_itself_is_not_the_humans(
     assert not any("probed" in source for source in recorded)
     assert recorded.count("2") >= 1
     check_equal(runs(kernel)[-1])
+
+
+GUARDS_ANSWER = """
+shell = get_ipython()
+own = shell.run_cell
+def run_cell(source, *args, **kwargs):
+    if "size" in str(source)[:10]:
+        raise ValueError("not here")
+    return own(source, *args, **kwargs)
+"""
+SPOILS = {
+    "refuses the seed": "import rlm_guest\nrlm_guest.seed = None",
+    "dies at the seed": "import os, rlm_guest\nrlm_guest.seed = lambda number: os._exit(3)",
+    "refuses the answer": f"{GUARDS_ANSWER}\nshell.run_cell = run_cell",
+}
+
+
+@pytest.mark.parametrize("spoils", SPOILS.values(), ids=SPOILS)
+def test_the_answer_is_shown_and_bound_whatever_the_kernel_does(
+    lm: LM, front: Front, kernel: RunningKernel, spoils: str
+) -> None:
+    front.run("context = 'abc'\nmine = 1")
+    lm.say(block(f"print(context)\n{spoils}\n{DONE}"))
+    asked = front.run("%%rlm size\nHow long?")
+    assert (asked.status, asked.result) == ("ok", "it is done")
+    assert "kernel" in asked.stream("stderr")  # it was mended or replaced, which is told
+    check_valid(runs(kernel)[-1])
+    assert front.run("size").result == "'it is done'"
+    lm.say(block(f"print(context)\n{DONE}"))
+    assert front.run("%%rlm --context size\nHow long?").result == "it is done"
 
 
 def test_the_death_of_a_kernel_is_told_to_the_human_and_not_to_a_probe(front: Front) -> None:
