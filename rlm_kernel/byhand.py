@@ -18,33 +18,33 @@ from .calls import LiveCalls
 from .endings import to_the_end
 from .errors import CallRefused, LimitReached, LMError, RLMError
 from .events import CallEnded, Event, NodeEnded, NodeStarted, RunEnded, Status, Usage
+from .lending import Lent
 from .limits import Ledger, Limits
 from .loop import solve_child
 from .models import Models
-from .opening import carried
+from .opening import carry
 from .outputs import cut
 from .prelude import Prelude
 from .protocol import MOST_REFUSED, REFUSED_CHARS, Call, Refused, Slot, identity, refusal
 from .record.recorder import Recorder
 from .run import Run
 
-Begin = Callable[[], Awaitable[tuple[Run, Recorder]]]
+Begin = Callable[[Models], Awaitable[tuple[Run, Recorder]]]
 
 
 class ByHand:
     """``repl.Calls`` of a persistent kernel between two questions.
 
-    ``begin`` makes the run and its record when they are first needed; ``models`` gives the LMs
-    that are set now.
+    ``begin`` makes the run and its record when they are first needed; ``lend`` gives the LMs that
+    are set now, which stay open as long as the record does or others are set.
     """
 
     QUESTION = "Cells by hand"
 
-    def __init__(
-        self, begin: Begin, models: Callable[[], Awaitable[Models]], prelude: Prelude
-    ) -> None:
+    def __init__(self, begin: Begin, lend: Callable[[], Awaitable[Lent]], prelude: Prelude) -> None:
         self._begin = begin
-        self._models = models
+        self._lend = lend
+        self._lent: Lent | None = None
         self._prelude = prelude
         self._run: Run | None = None
         self._recorder: Recorder | None = None
@@ -123,9 +123,7 @@ class ByHand:
     async def follow_all(self, events: Sequence[Event]) -> None:
         """The same for what a question did, whose contexts are in its own folder."""
         if self._recorder is not None:
-            folder = self._recorder.folder
-            for event in await asyncio.to_thread(carried, events, folder):
-                self._recorder(event)
+            await carry(events, self._recorder.folder, self._recorder)
 
     def relimit(self, limits: Limits) -> None:
         """Let other limits hold from now on."""
@@ -135,6 +133,8 @@ class ByHand:
 
     async def close(self) -> None:
         """Seal the record, if there is one."""
+        if self._lent is not None:
+            self._lent.give_back()
         if self._run is None or self._recorder is None:
             return
         run, recorder = self._run, self._recorder
@@ -164,21 +164,23 @@ class ByHand:
             await to_the_end(recorder.close())
 
     async def _ready(self) -> LiveCalls:
-        calls = self._calls or await self._open()
-        models = await self._models()
+        before, self._lent = self._lent, await self._lend()
+        if before is not None:
+            before.give_back()
+        models = self._lent.models
+        calls = self._calls or await self._open(models)
         assert self._run is not None
         self._run.root, self._run.sub = models.root, models.sub
         return calls
 
-    async def _open(self) -> LiveCalls:
-        run, recorder = await self._begin()
+    async def _open(self, models: Models) -> LiveCalls:
+        run, recorder = await self._begin(models)
         run.limits = _unhurried(run.limits)
         run.ledger = Ledger(run.limits)
         model, now = run.sub.name, time.time()
         try:
             recorder(NodeStarted("0", None, 0, None, self.QUESTION, model, None, now))
-            for event in await asyncio.to_thread(carried, self._prelude.events, run.folder):
-                recorder(event)
+            await carry(self._prelude.events, run.folder, recorder)
         except BaseException:
             await to_the_end(recorder.close())
             raise

@@ -27,7 +27,7 @@ from .protocol import (
     slot_of,
 )
 from .record.blobs import in_folder
-from .run import CallMeter, Run, inlined
+from .run import CALLED_BY, CallMeter, Run, inlined
 from .unforeseen import boundary
 
 Child = Callable[[str, int, str, str | None, tuple[str, Payload]], Awaitable[str]]
@@ -176,6 +176,7 @@ class LiveCalls:
         )
 
     async def _ask_tool(self, place: _Place, asked: _Asked) -> Slot:
+        CALLED_BY.set((*CALLED_BY.get(), self._run))  # each prompt's task has variables of its own
         return await self._run.tools.call(place.call.tool, place.call.arguments)
 
     async def _ask_sub(self, place: _Place, asked: _Asked) -> Slot:

@@ -141,7 +141,7 @@ def _overwritten_dropped(outputs: list[Output]) -> list[Output]:
     ]
 
 
-_OVERWRITTEN = re.compile(r"[^\n]*\r(?=[^\r\n])")
+_OVERWRITTEN = re.compile(r"(?<![^\n])[^\n]*\r(?=[^\r\n])")
 
 
 def _order_dropped(outputs: list[Output]) -> list[Output]:
@@ -159,6 +159,8 @@ def _order_dropped(outputs: list[Output]) -> list[Output]:
 
 
 def _replaced(sign: str, pattern: str, by: str, since: int = 1) -> Rule:
+    """A pattern that begins with a run of a kind looks behind for none of it: no match changes, and
+    it is not tried at each character of the run. (A picture of 1 MB took hours.)"""
     found = re.compile(pattern)
 
     def walk(value: Any) -> Any:
@@ -186,19 +188,27 @@ RULES: dict[str, Rule] = {
     "cell_numbers_replaced": _replaced("In", r"(?:\b|(?<=\dm))In ?\[\d+\]", "In[…]"),
     # a warning names the kernel's process: …/ipykernel_4711/1234.py
     "kernel_paths_replaced": _replaced(
-        "ipykernel_", r"[^\s'\"]*ipykernel_\d+[/\\]\d+\.py", "ipykernel.py"
+        "ipykernel_", r"(?<![^\s'\"])[^\s'\"]*ipykernel_\d+[/\\]\d+\.py", "ipykernel.py"
     ),
     # File …/lib/python3.11/json/decoder.py: where Python and packages are installed
     "library_paths_replaced": _replaced(
-        "python3", r"[^\s'\"\x1b]*/python3\.?\d*(?:/(?:site|dist)-packages)?/", "…/", since=2
+        "python3",
+        r"(?<![^\s'\"\x1b])[^\s'\"\x1b]*/python3\.?\d*(?:/(?:site|dist)-packages)?/",
+        "…/",
+        since=2,
     ),
     # /tmp/tmpab12_x9z of the module tempfile
-    "temporary_names_replaced": _replaced("tmp", r"[^\s'\"]*/tmp[a-z0-9_]{8}\b", "/tmp…", since=2),
+    "temporary_names_replaced": _replaced(
+        "tmp", r"(?<![^\s'\"])[^\s'\"]*/tmp[a-z0-9_]{8}\b", "/tmp…", since=2
+    ),
     # %time, %%time
     "cell_times_replaced": _replaced("time", r"(CPU times|Wall time): [^\n]*", r"\1: …", since=2),
     # %timeit
     "loop_times_replaced": _replaced(
-        " per loop ", r"[\d.]+ [mµun]?s ± [\d.]+ [mµun]?s per loop \([^)]*\)", "… per loop", since=2
+        " per loop ",
+        r"(?<![\d.])[\d.]+ [mµun]?s ± [\d.]+ [mµun]?s per loop \([^)]*\)",
+        "… per loop",
+        since=2,
     ),
     # tqdm: [00:01<00:00, 9.98it/s]
     "bar_times_replaced": _replaced("<", r"\[[\d:]+<[\d:?]+, [^\]]*\]", "[…]", since=2),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures
 import logging
 import os
 import threading
@@ -10,16 +11,19 @@ from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
 from typing import Any, TypeVar
 
+from .errors import UsageError
+
 T = TypeVar("T")
 log = logging.getLogger(__name__)
 CLEANUP_SECONDS = 30.0
 
 
 class Engine:
-    """A daemon thread with an event loop. ``run`` blocks, ``start`` does not."""
+    """A daemon thread with an event loop. ``run`` blocks, ``start`` and ``soon`` do not: a signal's
+    handler may use them, but make no engine, since what it interrupted may be making it."""
 
     def __init__(self) -> None:
-        self._pid = os.getpid()
+        self.pid = os.getpid()
         self._loop = asyncio.new_event_loop()
         ready = threading.Event()
         self._thread = threading.Thread(
@@ -52,24 +56,37 @@ class Engine:
             task.add_done_callback(lambda task: _settle(task, done))
             started.set_result(task)
 
-        def cancel() -> None:
-            self._loop.call_soon_threadsafe(started.result(CLEANUP_SECONDS).cancel)
+        def cancel() -> None:  # without waiting: it may be called on the loop itself
+            started.add_done_callback(
+                lambda started: self._loop.call_soon_threadsafe(started.result().cancel)
+            )
 
         self._loop.call_soon_threadsafe(begin)
         return done, cancel
 
     def soon(self, work: Callable[[], object]) -> None:
-        """Call ``work`` on the loop. May be used by a signal's handler."""
+        """Call ``work`` on the loop."""
         self._loop.call_soon_threadsafe(work)
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
-        """The result of ``work``. A ``KeyboardInterrupt`` cancels it and waits for its clean-up."""
+        """The result of ``work``. A ``KeyboardInterrupt`` cancels it and waits for its clean-up.
+
+        Raises ``UsageError`` on the loop's own thread, where an async tool runs: it would wait for
+        itself for ever.
+        """
+        if threading.current_thread() is self._thread:
+            work.close()
+            raise UsageError(
+                "this call would block the event loop that is to answer it, as in an async tool: "
+                "there use `await rlm.acompletion(...)`, or make the tool a plain function, which "
+                "runs in a thread of its own"
+            )
         done, cancel = self.start(work)
         try:
             return done.result()
         except KeyboardInterrupt:
             cancel()
-            done.exception(CLEANUP_SECONDS)
+            concurrent.futures.wait([done], CLEANUP_SECONDS)
             raise
 
     async def await_(self, work: Coroutine[Any, Any, T]) -> T:
@@ -98,10 +115,23 @@ _engine: Engine | None = None
 _lock = threading.Lock()
 
 
+def _unlock() -> None:
+    """In a forked process, where whoever held the lock is not."""
+    global _lock
+    _lock = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_unlock)
+
+
 def engine() -> Engine:
     """The process's engine; a forked process gets its own."""
     global _engine
+    there = _engine  # without the lock, which a signal's handler may have interrupted
+    if there is not None and there.pid == os.getpid():
+        return there
     with _lock:
-        if _engine is None or _engine._pid != os.getpid():
+        if _engine is None or _engine.pid != os.getpid():
             _engine = Engine()
         return _engine

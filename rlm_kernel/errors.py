@@ -101,9 +101,14 @@ class KernelDied(RLMError):
 
 
 class KernelStartError(RLMError):
-    """The inner kernel could not be started; the text carries the end of its log."""
+    """The inner kernel could not be started; the text carries the end of its log. ``died`` says
+    that it had begun to start, and ended."""
 
     may_pass = True
+
+    def __init__(self, message: str, *, died: bool = False) -> None:
+        super().__init__(message)
+        self.died = died
 
 
 class RecordError(RLMError):

@@ -73,6 +73,14 @@ class CellLimits:
     batch: int = 10_000
     """The most prompts in one call."""
 
+    def again(self, status: str, seconds: float) -> float:
+        """How long a cell may run again that ended so after so many seconds (0 where that is not
+        known). It may be another question's, held to another limit: one that was stopped is stopped
+        then, one that was not has twice its time."""
+        if status == "timeout" and seconds:
+            return min(self.seconds, seconds)
+        return max(self.seconds, 2 * seconds)
+
 
 @dataclass
 class Reservation:

@@ -35,7 +35,7 @@ from .frames import Payload
 from .history import Message
 from .limits import Ledger, Rent
 from .lm.client import Reply
-from .opening import carried, give, relive
+from .opening import carry, give, relive
 from .outputs import text_of
 from .past import Leave
 from .prelude import Numbers
@@ -271,8 +271,7 @@ class Node:
             )
         )
         if not fresh:  # a new kernel has no prelude
-            for event in await asyncio.to_thread(carried, task.prelude, run.folder):
-                run.emit(event)
+            await carry(task.prelude, run.folder, run.emit)
         await repl.seed(node_seed(run.seed, task.node))
         self._evidence.there(repl.names)
         return info

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from typing import TypeGuard
+from typing import Any, TypeGuard
 
 from . import embedded, prompts
 from .embedded.weights import AUTHOR, SUB
@@ -24,6 +25,21 @@ DEFAULT_WINDOW = 128_000
 EMBEDDED = (AUTHOR.name, SUB.name)
 EMBEDDED_IN_FLIGHT = 8
 EMBEDDED_BATCH = 200  # two minutes on two cores
+NAMED_BY = (
+    "model",
+    "sub_model",
+    "base_url",
+    "sub_base_url",
+    "api_key",
+    "sub_api_key",
+    "prompt",
+    "temperature",
+    "output_tokens",
+    "window",
+    "timeout_s",
+    "retries",
+)
+"""The settings that make LMs other ones. ``open_models`` reads no more than these."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +56,11 @@ def is_lm(model: object) -> TypeGuard[LM]:
     return hasattr(model, "stream") and hasattr(model, "complete")
 
 
+def what_they_are(settings: Settings, limits: Limits) -> object:
+    """A key for the LMs that ``open_models`` would open: equal for those that are the same."""
+    return tuple(getattr(settings, name) for name in NAMED_BY), limits.in_flight
+
+
 @asynccontextmanager
 async def open_models(
     settings: Settings, limits: Limits, root: LM | None = None, sub: LM | None = None
@@ -48,19 +69,20 @@ async def open_models(
     must be asked for its models and does not answer."""
     async with AsyncExitStack() as stack:
         if root is not None:
-            yield _scripted(settings, root, sub or root)
+            yield _scripted(settings, limits, root, sub or root)
         elif settings.embedded:
             yield await _embedded(settings, limits, stack)
         else:
             yield await _endpoint(settings, limits, stack)
 
 
-def _scripted(settings: Settings, root: LM, sub: LM) -> Models:
+def _scripted(settings: Settings, limits: Limits, root: LM, sub: LM) -> Models:
+    slots = asyncio.Semaphore(limits.in_flight)
     window = settings.window or DEFAULT_WINDOW
     sampling = Sampling(settings.temperature, settings.output_tokens)
     return Models(
-        Model(root, settings.model or "scripted", sampling, window),
-        Model(sub, settings.sub_model or "scripted-sub", Sampling(), window),
+        Model(_Bounded(root, slots), settings.model or "scripted", sampling, window),
+        Model(_Bounded(sub, slots), settings.sub_model or "scripted-sub", Sampling(), window),
         STYLES[settings.prompt or "strong"],
     )
 
@@ -121,11 +143,10 @@ async def _embedded(settings: Settings, limits: Limits, stack: AsyncExitStack) -
                 f"model {name!r}: no endpoint is set, and the embedded LM has only "
                 f"{' and '.join(EMBEDDED)}. Set OPENAI_API_KEY or --base-url for others."
             )
-    server = embedded.EmbeddedServer()
-    await server.start()
-    stack.push_async_callback(server.stop)
+    server = await stack.enter_async_context(embedded.shared_server())
+    most = min(EMBEDDED_IN_FLIGHT, limits.in_flight)
     author = await stack.enter_async_context(_local_client(server.author, settings, 1))
-    sub = await stack.enter_async_context(_local_client(server.sub, settings, EMBEDDED_IN_FLIGHT))
+    sub = await stack.enter_async_context(_local_client(server.sub, settings, most))
     # Greedy, and bounded: a small model repeats itself without end.
     warmth = 0.0 if settings.temperature is None else settings.temperature
     return Models(
@@ -149,6 +170,22 @@ def _local_client(endpoint: embedded.Endpoint, settings: Settings, in_flight: in
         retries=settings.retries,
         free=True,
     )
+
+
+class _Bounded:
+    """An LM handed in as an object, asked so many times at once at most."""
+
+    def __init__(self, lm: LM, slots: asyncio.Semaphore) -> None:
+        self._lm = lm
+        self._slots = slots
+
+    async def stream(self, *request: Any, **options: Any) -> Reply:
+        async with self._slots:
+            return await self._lm.stream(*request, **options)
+
+    async def complete(self, *request: Any, **options: Any) -> Reply:
+        async with self._slots:
+            return await self._lm.complete(*request, **options)
 
 
 class _Author:

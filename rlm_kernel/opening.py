@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -50,8 +49,13 @@ async def relive(repl: Repl, past: Past, folder: Path) -> None:
             if isinstance(event, ContextSet):
                 await _set_again(repl, event.context.spec, folder)
             elif isinstance(event, CellRan) and event.status != "interrupted":
-                cell, author = event.cell, event.author
-                await repl.run(event.source, cell=cell, author=author, inputs=event.inputs)
+                await repl.run(
+                    event.source,
+                    cell=event.cell,
+                    author=event.author,
+                    seconds=repl.held.again(event.status, event.seconds),
+                    inputs=event.inputs,
+                )
     finally:
         repl.calls = calls
 
@@ -87,17 +91,27 @@ async def _set_again(repl: Repl, spec: dict[str, Any], folder: Path) -> None:
     await repl.set_context(source)
 
 
-def carried(prelude: Sequence[Event], folder: Path) -> list[Event]:
-    """The events of a prelude for the record in ``folder``, which holds their contexts afterwards.
+async def carry(prelude: Sequence[Event], folder: Path, emit: Callable[[Event], None]) -> None:
+    """Emit the events of a prelude for the record in ``folder``, which holds their contexts
+    afterwards.
 
     A context that no cell could see, because another one came at once, is left out, and one that
-    changed nothing. Blocks: it may link or copy files.
+    changed nothing. One event after another: all outputs of a session may be much.
     """
-    return [
-        in_folder(event, folder)
-        for event, after in zip_longest(prelude, prelude[1:])
-        if not (isinstance(event, ContextSet) and (_replaces(after) or _stays(event)))
-    ]
+    for at in range(len(prelude)):
+        event = await asyncio.to_thread(_carried, prelude, at, folder)
+        if event is not None:
+            emit(event)
+
+
+def _carried(prelude: Sequence[Event], at: int, folder: Path) -> Event | None:
+    """Blocks: it may link or copy files."""
+    event = prelude[at]
+    if isinstance(event, ContextSet):
+        after = prelude[at + 1] if at + 1 < len(prelude) else None
+        if _replaces(after) or _stays(event):
+            return None
+    return in_folder(event, folder)
 
 
 def _replaces(event: Event | None) -> bool:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
+from dataclasses import dataclass
 from typing import Any
 
 from .events import Output
@@ -53,11 +55,25 @@ class _Text:
         return f"{self.head}\n… {gap:,} characters not kept …\n{self.tail[over:]}"
 
 
+@dataclass
+class _Kept:
+    """One output; of a stream ``text`` is the text. ``area`` is the widget whose it is."""
+
+    output: Output
+    text: _Text | None
+    area: str
+    display_id: object
+
+    def nbformat(self) -> Output:
+        return dict(self.output, text=self.text.text()) if self.text else self.output
+
+
 class Collector:
     """Builds a cell's outputs from the messages it caused, in bounded memory.
 
     At most ``max_chars`` of each stream block and text, ``max_outputs`` outputs and ``max_size``
-    characters of displays are kept; the rest is counted and said.
+    characters of displays are kept at a time; the rest is counted and said. What is cleared leaves
+    its room: a picture that is drawn again and again is there as it was last.
 
     Displays are made harmless as they come in. With ``trust_html`` HTML, SVG, Markdown and LaTeX
     stay as the cell made them and may run scripts where they are shown; JavaScript and widgets
@@ -75,18 +91,22 @@ class Collector:
         self._max_outputs = max_outputs
         self._room = max_size
         self._trust_html = trust_html
-        self._items: list[tuple[Output, _Text | None]] = []
-        self._displays: dict[str, list[Output]] = {}
-        self._clear_next = False
-        self._dropped = 0
+        self._items: list[_Kept] = []
+        self._dropped: Counter[str] = Counter()  # by area
+        self._areas = _Areas()
+        self._clear_next: set[str] = set()  # areas that are cleared when something comes for them
         self._errors = 0
 
     def add(self, kind: str, content: dict[str, Any]) -> Output | None:
         """Take an iopub message; returns the output it made, if it made a new one."""
+        area = self._areas.now
         if kind == "clear_output":
-            self._clear_next = bool(content.get("wait"))
-            if not self._clear_next:
-                self._clear()
+            self._clear_next.add(area)
+            if not content.get("wait"):
+                self._clear(area)
+            return None
+        if kind == "comm_msg":
+            self._areas.take(content)
             return None
         if kind == "update_display_data":
             self._update(content)
@@ -94,54 +114,98 @@ class Collector:
         output = _output(kind, content, self._max_chars, self._trust_html)
         if output is None:
             return None
-        if self._clear_next:
-            self._clear()
-        return self._keep(output, content.get("transient", {}).get("display_id"))
+        if area in self._clear_next:
+            self._clear(area)
+        return self._keep(output, area, content.get("transient", {}).get("display_id"))
 
-    def _clear(self) -> None:
-        self._items.clear()
-        self._displays.clear()
-        self._clear_next = False
+    def _clear(self, area: str) -> None:
+        self._clear_next.discard(area)
+        cleared = [kept.output for kept in self._items if kept.area == area]
+        self._room += sum(map(_size, cleared))
+        self._errors -= sum(output["output_type"] == "error" for output in cleared)
+        self._items = [kept for kept in self._items if kept.area != area]
+        del self._dropped[area]
 
-    def _keep(self, output: Output, display_id: str | None) -> Output | None:
+    def _keep(self, output: Output, area: str, display_id: object) -> Output | None:
+        text = None
+        full = len(self._items) >= self._max_outputs
         if output["output_type"] == "stream":
-            last, text = self._items[-1] if self._items else ({}, None)
-            if text is not None and last["name"] == output["name"]:
+            text = self._block(output["name"], area, anywhere=full)
+            if text is not None:
                 text.add(output["text"])
                 return output
             text = _Text(self._max_chars)
             text.add(output["text"])
-        else:
-            text = None
         # An error is the last thing a cell says; it must survive a flood of displays.
         room = self._room - _size(output)
-        full = len(self._items) >= self._max_outputs or room < 0
+        full = full or room < 0
         if full and (output["output_type"] != "error" or self._errors >= MAX_ERRORS):
-            self._dropped += 1
+            self._dropped[area] += 1
             return None
         self._errors += output["output_type"] == "error"
         self._room = room
-        self._items.append((output, text))
-        if display_id:
-            self._displays.setdefault(display_id, []).append(output)
+        self._items.append(_Kept(output, text, area, display_id))
         return output
+
+    def _block(self, name: str, area: str, *, anywhere: bool) -> _Text | None:
+        """The stream's block that goes on: the last output, or where there is no room for another
+        one the last of its kind, so that the end of the stream is kept."""
+        for kept in reversed(self._items if anywhere else self._items[-1:]):
+            if kept.text is not None and (kept.output["name"], kept.area) == (name, area):
+                return kept.text
+        return None
 
     def _update(self, content: dict[str, Any]) -> None:
         new = _output("display_data", content, self._max_chars, self._trust_html)
-        for output in self._displays.get(content.get("transient", {}).get("display_id", ""), []):
-            room = self._room + _size(output) - _size(new or {})
-            if new is not None and room >= 0:
-                output.update(data=new["data"], metadata=new["metadata"])
+        display_id = content.get("transient", {}).get("display_id")
+        for kept in self._items if new is not None and display_id else ():
+            if kept.display_id != display_id:
+                continue
+            assert new is not None
+            room = self._room + _size(kept.output) - _size(new)
+            if room < 0:
+                self._dropped[kept.area] += 1
+            else:
+                kept.output.update(data=new["data"], metadata=new["metadata"])
                 self._room = room
 
     @property
     def outputs(self) -> list[Output]:
         """The outputs so far, as nbformat wants them."""
-        kept = [dict(o, text=text.text()) if text else o for o, text in self._items]
-        if self._dropped:
-            note = f"… {self._dropped:,} more outputs not kept …\n"
+        kept = [item.nbformat() for item in self._items]
+        if dropped := self._dropped.total():
+            note = f"… {dropped:,} more outputs not kept …\n"
             kept.append({"output_type": "stream", "name": "stderr", "text": note})
         return kept
+
+
+class _Areas:
+    """Which output area takes what a cell puts out: a widget's, inside of ``with output:``, or the
+    cell's own, which has no name. A ``clear_output`` is for that area alone."""
+
+    MOST = 100
+    """Widgets that are told apart; the others' outputs count as the cell's own."""
+
+    def __init__(self) -> None:
+        self._known: set[str] = set()
+        self._entered: list[str] = []
+
+    @property
+    def now(self) -> str:
+        return self._entered[-1] if self._entered else ""
+
+    def take(self, content: dict[str, Any]) -> None:
+        """Take a widget's message: its output area has the message id of what it takes."""
+        data = content.get("data")
+        state = data.get("state") if isinstance(data, dict) else None
+        if not isinstance(state, dict) or "msg_id" not in state:
+            return
+        area = str(content.get("comm_id"))[:100]
+        if area in self._entered:
+            self._entered.remove(area)
+        if state["msg_id"] and (area in self._known or len(self._known) < self.MOST):
+            self._known.add(area)
+            self._entered.append(area)
 
 
 def _output(kind: str, content: dict[str, Any], most: int, trust_html: bool) -> Output | None:

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from .broker import Address
+from .endings import within
 from .errors import ContextError, KernelStartError
 from .inner import Kernel, check_kernelspec, open_kernel, open_sandbox
 from .limits import Rate
@@ -135,13 +136,9 @@ async def check_spot(spot: Spot) -> None:
     if spot.environment == "local":
         check_kernelspec(spot.kernel_name)
     else:
-        try:
-            async with asyncio.timeout(CHECK_SECONDS):
-                await apart(VENDORS[spot.environment].check)
-        except TimeoutError as error:
-            raise KernelStartError(
-                f"{spot.environment} gave no answer within {CHECK_SECONDS:g} s"
-            ) from error
+        silent = f"{spot.environment} gave no answer within {CHECK_SECONDS:g} s"
+        async with within(CHECK_SECONDS, lambda: KernelStartError(silent)):
+            await apart(VENDORS[spot.environment].check)
 
 
 @asynccontextmanager

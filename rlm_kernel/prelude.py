@@ -17,6 +17,7 @@ from .events import (
     NodeStarted,
     Usage,
 )
+from .shelf import Shelf
 
 ROOT = "0"
 
@@ -39,19 +40,19 @@ class Prelude:
 
     def __init__(self) -> None:
         self.numbers = Numbers()
-        self._events: list[Event] = []
+        self._events = Shelf()
         self._waiting: dict[int, list[CallEnded]] = {}  # calls of cells that still run
         self._cells: set[int] = set()
         self._contexts: set[tuple[float, str | None]] = set()
 
     @property
-    def events(self) -> list[Event]:
+    def events(self) -> Shelf:
         """``ContextSet``, ``CallEnded`` and ``CellRan`` of the kernel so far, in their order.
 
         Cells are of turn 0. Calls come before their cell and cost nothing: they were paid for
         where they were made.
         """
-        return list(self._events)
+        return self._events[:]
 
     def clear(self) -> None:
         """The kernel is a new one, with no context."""
@@ -72,7 +73,9 @@ class Prelude:
         elif isinstance(event, CellRan):
             if event.cell not in self._cells:
                 self._cells.add(event.cell)
-                self._events += [*self._waiting.pop(event.cell, []), replace(event, turn=0)]
+                for call in self._waiting.pop(event.cell, []):
+                    self._events.append(call)
+                self._events.append(replace(event, turn=0))
         elif isinstance(event, KernelRestarted):
             self._restarted()
 

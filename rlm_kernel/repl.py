@@ -269,6 +269,7 @@ class Repl:
         *,
         cell: int,
         author: Author = "lm",
+        seconds: float | None = None,
         collector: Collector | None = None,
         on_output: Callable[[Output], None] | None = None,
         inputs: Sequence[str | None] = (),
@@ -276,14 +277,16 @@ class Repl:
         """Run one cell under the clock. Errors of the cell are in the result, never raised; what
         ``on_output`` or a call's answerer raises is, at once, and the cell is stopped.
 
-        A human's cell has no clock; ``inputs`` are typed for it again. When cancelled, the cell is
+        An LM's cell may run for as many ``seconds``, by default for as many as it is held to; a
+        human's has no clock. ``inputs`` are typed for it again. When cancelled, the cell is
         interrupted and the caller finds in ``collector`` what it had put out; the kernel and its
         names stay unless it would not stop.
         """
         if self._broken:
             await self._reopen()
         collector = collector or self.collector()
-        self._begin(cell, self.held.seconds if author == "lm" else math.inf)
+        allowed = self.held.seconds if seconds is None else seconds
+        self._begin(cell, allowed if author == "lm" else math.inf)
         started = time.monotonic()
 
         def listen(message: Message) -> None:

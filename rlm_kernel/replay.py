@@ -105,6 +105,7 @@ class Replay:
             cell.source,
             cell=cell.cell if number is None else number,
             author=cell.author,  # type: ignore[arg-type]
+            seconds=repl.held.again(cell.status, cell.seconds),
             collector=collector or Collector(trust_html=trusted),
             inputs=cell.inputs,
         )

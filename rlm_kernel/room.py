@@ -7,7 +7,7 @@ import hashlib
 import json
 import secrets
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -15,7 +15,7 @@ from typing import Any
 from . import broker, guest
 from .contexts import Source
 from .endings import within
-from .errors import ContextError, KernelDied, UsageError
+from .errors import ContextError, KernelDied, KernelStartError, UsageError
 from .events import ContextInfo
 from .inner import Executed, Message
 from .places import Place, Spot, open_place
@@ -207,14 +207,33 @@ def _value(done: Executed) -> tuple[str, str | None]:
 
 @asynccontextmanager
 async def open_room(setup: Setup, answerer: broker.Answerer) -> AsyncIterator[Room]:
-    """A kernel with the guest in it, whose calls ``answerer`` answers. Raises what
-    ``open_place`` raises."""
+    """A kernel with the guest in it, whose calls ``answerer`` answers. One that ends while it
+    starts is tried once more. Raises what ``open_place`` raises."""
+    async with AsyncExitStack() as stack:
+        try:
+            room = await stack.enter_async_context(_room(setup, answerer))
+        except KernelStartError as first:
+            if not first.died:
+                raise
+            try:
+                room = await stack.enter_async_context(_room(setup, answerer))
+            except KernelStartError as second:
+                told = f"{first}\nIt was tried once more: {second}"
+                raise KernelStartError(told, died=second.died) from first
+        yield room
+
+
+@asynccontextmanager
+async def _room(setup: Setup, answerer: broker.Answerer) -> AsyncIterator[Room]:
     async with (
         open_place(setup.spot) as place,
         broker.serve(place.folder, answerer) as address,
     ):
         room = Room(place)
-        await room.boot(await place.reach(address), setup)
+        try:
+            await room.boot(await place.reach(address), setup)
+        except KernelDied as error:
+            raise KernelStartError(str(error), died=not room.kernel.alive) from error
         yield room
 
 

@@ -6,6 +6,7 @@ import asyncio
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -30,6 +31,10 @@ INLINE_BYTES = 32_768
 """Contexts up to this size stand in the record; larger ones go to ``blobs`` or stay by path."""
 COPIED_BYTES = 16 << 20
 """Files up to this size are copied into ``blobs``, so that a moved trajectory replays."""
+
+
+CALLED_BY: ContextVar[tuple[Run, ...]] = ContextVar("rlm_called_by", default=())
+"""The runs whose tools this code was called by, the outermost first."""
 
 
 class LM(Protocol):

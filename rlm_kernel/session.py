@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 import secrets
 import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ from .byhand import ByHand
 from .contexts import Source
 from .continuing import Before
 from .endings import at_no_cost, to_the_end
-from .errors import RecordError
+from .errors import RecordError, UsageError
 from .events import (
     ContextInfo,
     Event,
@@ -28,9 +27,10 @@ from .events import (
     Usage,
 )
 from .folders import drop_empty, run_folder
+from .lending import Lender
 from .limits import Budget
 from .loop import Outcome, Task, solve_tree
-from .models import Models, open_models
+from .models import Models
 from .onward import Onward
 from .places import check_spot
 from .prelude import Numbers, Prelude
@@ -40,7 +40,7 @@ from .record.recorder import Recorder
 from .record.summary import summarise
 from .repl import Repl, open_repl
 from .room import Setup
-from .run import LM, Run, kernels_of
+from .run import CALLED_BY, LM, Run, kernels_of
 from .settings import InForce
 from .tools import Tools
 from .unforeseen import boundary
@@ -105,7 +105,8 @@ class Session:
         """What holds for the next question; may be changed between two."""
         self.prelude = Prelude()
         """What has happened in the persistent kernel since it was started."""
-        self.by_hand = ByHand(self._begin_by_hand, lambda: self._open(self.force), self.prelude)
+        self._lms = Lender(root, sub)
+        self.by_hand = ByHand(self._begin_by_hand, lambda: self._lms.lend(self.force), self.prelude)
         self.trust_html = False
         """Whether HTML that the LM's cells show in the persistent kernel passes as it is."""
         self.trajectory: Path | None = None
@@ -115,21 +116,16 @@ class Session:
         self._cwd = cwd
         self.budget = budget or Budget()
         """What all questions together may use, and have used."""
-        self._given = root, sub
-        self._models: dict[object, Models] = {}
-        self._models_stack = AsyncExitStack()
         self._kernel_stack = AsyncExitStack()
         self._repl: Repl | None = None
-        self._opening = asyncio.Lock()
+        self._now: Run | None = None
         self._asking = asyncio.Lock()
 
     async def close(self) -> None:
         try:
             await self.close_kernel()
         finally:
-            self._models.clear()
-            with at_no_cost("a connection to an LM could not be closed"):
-                await self._models_stack.aclose()
+            await self._lms.close()
 
     async def close_kernel(self) -> None:
         """End the persistent kernel; the next question or ``repl`` starts a new one."""
@@ -146,7 +142,8 @@ class Session:
         """Find out that LMs and kernels can be had, before anything is asked; raises what ``ask``
         does."""
         await check_spot(kernels_of(self.force).spot(Path()))
-        await self._open(self.force)
+        async with self._lms.using(self.force):
+            pass
 
     async def ask(
         self,
@@ -170,21 +167,23 @@ class Session:
         force, text = force or self.force, question or QUESTION
         with boundary():
             await check_spot(kernels_of(force).spot(Path()))
-            models = await self._open(force)
-            if not self._persistent:
-                return await self._run(models, force, about, text, readers, asked, before)
-            async with self._asking:
+            async with self._lms.using(force) as models, self._turn():
                 return await self._run(models, force, about, text, readers, asked, before)
 
-    async def _open(self, force: InForce) -> Models:
-        """The LMs that the settings name. They stay open: another cell may name them again."""
-        wanted = dataclasses.replace(force.settings, out=None), force.limits.in_flight
-        async with self._opening:
-            if wanted not in self._models:
-                self._models[wanted] = await self._models_stack.enter_async_context(
-                    open_models(force.settings, force.limits, *self._given)
-                )
-            return self._models[wanted]
+    @asynccontextmanager
+    async def _turn(self) -> AsyncIterator[None]:
+        """With a persistent kernel a question is alone in it. Raises ``UsageError`` for one that
+        would wait for itself."""
+        if not self._persistent:
+            yield
+            return
+        if self._asking.locked() and self._now in CALLED_BY.get():
+            raise UsageError(
+                "this question is asked by a tool of the one that is being answered in the same "
+                "kernel, and would wait for it for ever: ask it of another RLM(...)"
+            )
+        async with self._asking:
+            yield
 
     def _folder(self, force: InForce | None = None) -> Path:
         return run_folder(force.settings.out if force else None, self._cwd or Path.cwd())
@@ -200,7 +199,8 @@ class Session:
         before: Before | None,
     ) -> Result:
         run, recorder = self._begin(models, force, Recorder(self._folder(force)), readers)
-        past: list[Event] = []
+        self._now = run
+        past: Sequence[Event] = ()
         outcome: Outcome | None = None
         unrecorded: str | None = None
         try:
@@ -225,7 +225,7 @@ class Session:
         return _result(outcome, run, recorder, question, unrecorded)
 
     async def _ended(
-        self, recorder: Recorder, outcome: Outcome | None, past: list[Event] | None
+        self, recorder: Recorder, outcome: Outcome | None, past: Sequence[Event] | None
     ) -> str | None:
         """Hand the kernel back, in which ``past`` had happened before, and seal the record; why it
         cannot be sealed. Raises that as ``RecordError`` where there is no outcome."""
@@ -238,7 +238,7 @@ class Session:
             unrecorded = await _seal(recorder, outcome)
         return unrecorded
 
-    async def _handed_back(self, past: list[Event]) -> None:
+    async def _handed_back(self, past: Sequence[Event]) -> None:
         if self._repl is not None:
             await self._repl.hand_back(self.by_hand)
             with at_no_cost("the record of the cells by hand lacks what the question did"):
@@ -256,17 +256,21 @@ class Session:
 
     async def _go_on(self, onward: Onward, readers: Sequence[Reader], force: InForce) -> Result:
         recorder = onward.recorder
-        try:
-            await check_spot(kernels_of(force).spot(Path()))
-            models = await self._open(force)
-            tools = await asyncio.to_thread(onward.tools, self._tools)
-            recorder = recorder or Recorder(self._folder(force))
-        except BaseException:
-            if recorder is not None:
-                recorder.abandon()
-            raise
-        run, recorder = self._begin(models, force, recorder, readers, onward)
-        run.tools = tools
+        async with AsyncExitStack() as lending:
+            try:
+                await check_spot(kernels_of(force).spot(Path()))
+                models = await lending.enter_async_context(self._lms.using(force))
+                tools = await asyncio.to_thread(onward.tools, self._tools)
+                recorder = recorder or Recorder(self._folder(force))
+            except BaseException:
+                if recorder is not None:
+                    recorder.abandon()
+                raise
+            run, recorder = self._begin(models, force, recorder, readers, onward)
+            run.tools = tools
+            return await self._run_on(run, recorder, force, onward)
+
+    async def _run_on(self, run: Run, recorder: Recorder, force: InForce, onward: Onward) -> Result:
         outcome: Outcome | None = None
         unrecorded: str | None = None
         try:
@@ -321,12 +325,12 @@ class Session:
                 await to_the_end(self._handed_back(past))
         return Result(answer, "answered", True, None, Usage(), self.trajectory, question)
 
-    async def _followed(self, past: list[Event]) -> None:
+    async def _followed(self, past: Sequence[Event]) -> None:
         """Tell the record of the human's cells what the question did in their kernel."""
         now = self.prelude.events
         if now[: len(past)] != past:  # the kernel was restarted
             await self.by_hand.close()
-            past = []
+            past = ()
         await self.by_hand.follow_all(now[len(past) :])
 
     def _numbers(self) -> Numbers:
@@ -377,10 +381,9 @@ class Session:
         )
         return run, recorder
 
-    async def _begin_by_hand(self) -> tuple[Run, Recorder]:
+    async def _begin_by_hand(self, models: Models) -> tuple[Run, Recorder]:
         """The record of the human's own cells and their calls."""
         force = self.force
-        models = await self._open(force)
         run, recorder = self._begin(models, force, Recorder(self._folder()), [])
         run.sandbox = lambda: self._repl.sandbox if self._repl is not None else ""
         try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -195,3 +196,84 @@ def test_a_cut_makes_no_beginning_of_a_line_that_was_not_made_harmless() -> None
         data = {"text/markdown": "a" * shift + definition * 40}
         [output] = _collected(("display_data", {"data": data, "metadata": {}}), max_chars=200)
         assert safe(output["data"], {})[0] == output["data"]
+
+
+# what is drawn again and again
+PICTURE = "x" * 1000
+
+
+def _picture(name: str, **more: Any) -> tuple[str, dict[str, Any]]:
+    return "display_data", {"data": {"image/png": PICTURE, "text/plain": name}, **more}
+
+
+def _clear(wait: bool = True) -> tuple[str, dict[str, Any]]:
+    return "clear_output", {"wait": wait}
+
+
+def _names(outputs: list[dict[str, Any]]) -> list[str]:
+    return [o["data"]["text/plain"] if "data" in o else o["text"] for o in outputs]
+
+
+@pytest.mark.parametrize("wait", [True, False])
+def test_a_redraw_loop_keeps_its_last_picture(wait: bool) -> None:
+    drawn = [message for i in range(100) for message in (_clear(wait), _picture(f"frame {i}"))]
+    assert _names(_collected(*drawn, max_size=5000)) == ["frame 99"]
+
+
+def test_what_was_dropped_before_it_was_cleared_is_not_told_of() -> None:
+    flood = [_picture(f"{i}") for i in range(20)]
+    assert _names(_collected(*flood, _clear(), _picture("last"), max_size=5000)) == ["last"]
+
+
+def test_a_picture_that_is_updated_again_and_again_is_there_as_it_was_last() -> None:
+    display = {"transient": {"display_id": "one"}}
+    updates = [("update_display_data", _picture(f"{i}", **display)[1]) for i in range(100)]
+    assert _names(_collected(_picture("first", **display), *updates, max_size=3000)) == ["99"]
+
+
+def test_an_update_that_has_no_room_is_told_of() -> None:
+    display = {"transient": {"display_id": "one"}}
+    larger = {"data": {"image/png": PICTURE * 9, "text/plain": "second"}, **display}
+    kept = _collected(_picture("first", **display), ("update_display_data", larger), max_size=3000)
+    assert _names(kept) == ["first", "… 1 more outputs not kept …\n"]
+
+
+def test_a_progress_bar_is_there_as_it_was_last() -> None:
+    bar = [_stream(f"\r{i:,} of 100,000", "stderr") for i in range(100_000)]
+    [kept] = _collected(*bar, max_chars=1000)
+    assert kept["text"].endswith("\r99,999 of 100,000")
+
+
+def test_the_end_of_a_stream_stays_where_there_is_no_room_for_another_block() -> None:
+    turns = [_stream(f"{i} {name}\n", name) for i in range(2000) for name in ("stdout", "stderr")]
+    kept = _collected(*turns, max_outputs=50)
+    assert len(kept) == 50
+    assert {o["text"].splitlines()[-1] for o in kept[-2:]} == {"1999 stdout", "1999 stderr"}
+
+
+def _entered(area: str, msg_id: str) -> tuple[str, dict[str, Any]]:
+    return "comm_msg", {"comm_id": area, "data": {"method": "update", "state": {"msg_id": msg_id}}}
+
+
+def test_a_widgets_output_area_is_cleared_alone() -> None:
+    frames = [
+        message
+        for i in range(100)
+        for message in (_entered("w", "m"), _clear(), _picture(f"frame {i}"), _entered("w", ""))
+    ]
+    kept = _collected(_shown("before"), *frames, _shown("after"), max_size=5000)
+    assert _names(kept) == ["before", "frame 99", "after"]
+    assert _names(_collected(_shown("before"), *frames, _clear(False))) == ["frame 99"]
+
+
+def test_widgets_messages_of_any_form_are_taken() -> None:
+    odd: list[Any] = [
+        None,
+        [],
+        {"state": None},
+        {"state": {"msg_id": []}},
+        {"state": {"msg_id": {}}},
+    ]
+    messages = [("comm_msg", {"comm_id": i, "data": data}) for i, data in enumerate(odd * 100)]
+    flood = [_entered(str(i), "m") for i in range(10_000)]
+    assert _names(_collected(*messages, *flood, _shown("it")))[-1] == "it"

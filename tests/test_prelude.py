@@ -8,7 +8,7 @@ import os
 import shutil
 import signal
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +33,7 @@ from rlm_kernel.events import (
 from rlm_kernel.execution import Written, execute
 from rlm_kernel.lm.client import Sampling
 from rlm_kernel.loop import Outcome, Task, solve_tree
-from rlm_kernel.opening import carried
+from rlm_kernel.opening import carry
 from rlm_kernel.places import Spot
 from rlm_kernel.prelude import Prelude
 from rlm_kernel.prompts import STYLES
@@ -116,31 +116,42 @@ def test_a_cleared_prelude_is_empty_and_numbers_go_on() -> None:
 
 
 # contexts in other runs' folders
-def test_a_context_in_the_blobs_of_one_run_comes_along_to_the_next(tmp_path: Path) -> None:
+async def carried(past: Sequence[Event], folder: Path) -> list[Event]:
+    events: list[Event] = []
+    await carry(past, folder, events.append)
+    return events
+
+
+async def test_a_context_in_the_blobs_of_one_run_comes_along_to_the_next(tmp_path: Path) -> None:
     digest = "a" * 64
     blob = tmp_path / "one" / "blobs" / digest
     blob.parent.mkdir(parents=True)
     blob.write_text("the bytes")
     past = heard(context_set(sha256=digest), cell("0", 1), folder=tmp_path / "one").events
-    [carried_over, _] = carried(past, tmp_path / "two")
+    (tmp_path / "two").mkdir()
+    [carried_over, _] = await carried(past, tmp_path / "two")
     assert carried_over == context_set(sha256=digest)  # without a path: runs may move
     shutil.rmtree(tmp_path / "one")
     assert (tmp_path / "two" / "blobs" / digest).read_text() == "the bytes"
 
 
-def test_a_context_at_a_path_of_the_user_stays_there(tmp_path: Path) -> None:
+async def test_a_context_at_a_path_of_the_user_stays_there(tmp_path: Path) -> None:
     past = [context_set(path=str(tmp_path / "notes.txt")), cell("0", 1)]
-    assert carried(past, tmp_path / "run") == past
+    assert await carried(past, tmp_path / "run") == past
 
 
-def test_a_context_that_no_cell_saw_is_left_out(tmp_path: Path) -> None:
+async def test_a_context_that_no_cell_saw_is_left_out(tmp_path: Path) -> None:
     first, second, rows = context_set(1.0), context_set(2.0), context_set(3.0, variable="rows")
-    assert carried([first, second, rows, cell("0", 1)], tmp_path) == [second, rows, cell("0", 1)]
+    assert await carried([first, second, rows, cell("0", 1)], tmp_path) == [
+        second,
+        rows,
+        cell("0", 1),
+    ]
 
 
-def test_a_question_about_the_context_as_it_was_sets_none(tmp_path: Path) -> None:
+async def test_a_question_about_the_context_as_it_was_sets_none(tmp_path: Path) -> None:
     first, same = context_set(1.0), context_set(2.0, variable="context")
-    assert carried([first, same, cell("0", 1)], tmp_path) == [first, cell("0", 1)]
+    assert await carried([first, same, cell("0", 1)], tmp_path) == [first, cell("0", 1)]
 
 
 # questions in a kernel that is lived in

@@ -10,6 +10,7 @@ import asyncio
 from pathlib import Path
 from typing import Any
 
+from ..endings import within
 from ..errors import KernelDied, KernelStartError, UsageError
 from ..inner import Kernel, Message, open_kernel
 from ..outputs import Collector
@@ -40,16 +41,18 @@ async def write(results: Results, sha256: str) -> str | None:
     be written."""
     cells = _cells(results, sha256)
     try:
-        async with asyncio.timeout(SECONDS), open_kernel(results.folder) as (kernel, _):
+        async with within(SECONDS, _slow), open_kernel(results.folder) as (kernel, _):
             problem = await _execute(kernel, [c for c in cells if c["cell_type"] == "code"])
     except (KernelStartError, KernelDied, UsageError) as error:
         problem = str(error)
-    except TimeoutError:
-        problem = f"it took longer than {SECONDS:g} s"
     path = results.folder / NAME
     made = _notebook(cells)
     await asyncio.to_thread(_check_and_write, made, path)
     return problem
+
+
+def _slow() -> KernelDied:
+    return KernelDied(f"it took longer than {SECONDS:g} s")
 
 
 def _check_and_write(made: ipynb.Notebook, path: Path) -> None:

@@ -227,7 +227,8 @@ async def _connected(manager: AsyncKernelManager, what: str, log: Path) -> Async
             async with within(START_SECONDS, _silent):
                 await kernel.ready()
         except KernelDied as error:
-            raise KernelStartError(f"{what} did not start: {error}\n{kernel.log_tail()}") from error
+            why = f"{what} did not start: {error}\n{kernel.log_tail()}"
+            raise KernelStartError(why, died=not kernel.alive) from error
         yield kernel
     finally:
         await to_the_end(_close(kernel))

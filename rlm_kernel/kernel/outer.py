@@ -114,7 +114,8 @@ class RLMKernel(Kernel):
         stdin = ZMQStream(self.stdin_socket, self.io_loop)
         stdin.on_recv(self._take_input, copy=False)
         self._stdin_stream = stdin
-        signal.signal(signal.SIGINT, lambda *_: self._interrupt())
+        running = engine()  # not in the handler: see ``Engine``
+        signal.signal(signal.SIGINT, lambda *_: running.soon(self._interrupt))
         _start(self._bench.start())
 
     def pre_handler_hook(self) -> None:

@@ -23,6 +23,7 @@ from ..session import Result
 from ..unforeseen import boundary
 from . import words
 from .activity import Activity
+from .asking import NOBODYS, is_nobodys
 from .card import answer_bundle
 from .commands import Commands, Shown
 from .desk import Desk
@@ -146,8 +147,8 @@ class Workbench:
                 self._kernel = self._hooked.kernel
 
     async def _execute(self, request: Message) -> Reply:
-        code, silent = request["content"]["code"], request["content"].get("silent", False)
-        if not silent and (place := self._revival.find(code)) is not None:
+        code, nobodys = request["content"]["code"], is_nobodys(request["content"])
+        if not nobodys and (place := self._revival.find(code)) is not None:
             return await self._again(request, place)
         cell = words.split(code, ask=self._desk.mode == "ask")
         if isinstance(cell, words.Question) and self._revival.on and not cell.goes_on:
@@ -166,11 +167,13 @@ class Workbench:
             self._front.send("execute_input", seen, request)
             return done(self._count)  # the new kernel is as the recorded one was, with no cell yet
         repl = await self._repl()
-        self._tell_news(request)
+        if not nobodys:
+            self._tell_news(request)
         if isinstance(cell, words.Question):
             return await self._answer(request, cell, repl)
-        if not silent:
-            self._revival.note(words.body(code))
+        if nobodys:
+            return await self._aside(request, len(cell.commands), repl)
+        self._revival.note(words.body(code))
         return await self._python(request, len(cell.commands), repl)
 
     async def _again(self, request: Message, place: int) -> Reply:
@@ -184,9 +187,7 @@ class Workbench:
             self._tell(request, "Not run again: the record has it as interrupted.", "stderr")
             return done(self._count)
         self._count = ran.execution_count or self._count
-        if ran.reply is None:
-            return self.failed(request, "KernelDied", death(ran.restarted or "", ran.lost))
-        return ran.reply["content"], ran.reply["metadata"]
+        return self._replied(request, ran)
 
     def _tell(self, request: Message, line: str, stream: str = "stdout") -> None:
         self._front.send("stream", {"name": stream, "text": f"{line}\n"}, request)
@@ -202,13 +203,11 @@ class Workbench:
             self._front.send("display_data", {"data": shown, "metadata": {}}, request)
 
     async def _python(self, request: Message, commands: int, repl: Repl) -> Reply:
-        code, silent = request["content"]["code"], request["content"].get("silent", False)
-        cell = 0 if silent else next(self._desk.session.prelude.numbers.cells)
+        code, cell = request["content"]["code"], next(self._desk.session.prelude.numbers.cells)
         ran = await self._relay(repl, request, cell, {"commands": commands})
         if self._interrupted and ename(ran) in INTERRUPTED:
             ran = replace(ran, status="interrupted")  # how far it came is chance: no replay of it
-        if not silent:
-            self._desk.session.remember(cell_ran(cell, code, ran))
+        self._desk.session.remember(cell_ran(cell, code, ran))
         if ran.restarted is not None:
             await self._desk.session.restarted(ran.restarted, ran.lost)
         if ran.answer is not None:
@@ -216,15 +215,27 @@ class Workbench:
             self._revival.answered(ran.answer)
             data = {"data": answer_bundle(ran.answer), "metadata": {}}
             self._front.send("display_data", data, request)
-        if ran.reply is None:
-            return self.failed(request, "KernelDied", death(ran.restarted or "", ran.lost))
-        content = ran.reply["content"]
+        content, metadata = self._replied(request, ran)
         hint = RAISE if ename(ran) == "LimitReached" else ""
         if ename(ran) == "SyntaxError" and words.looks_like_prose(code):
             hint = PROSE
         if hint:
             self._tell(request, hint, "stderr")
-        return content, ran.reply["metadata"]
+        return content, metadata
+
+    async def _aside(self, request: Message, commands: int, repl: Repl) -> Reply:
+        """Run a cell that is not the human's: it is in no record, and the LM is not told of it."""
+        ran = await self._relay(repl, request, NOBODYS, {"commands": commands})
+        if ran.restarted is not None:
+            self._news = death(ran.restarted, ran.lost)  # the human has not seen it
+            await self._desk.session.restarted(ran.restarted, ran.lost)
+        return self._replied(request, ran)
+
+    def _replied(self, request: Message, ran: Ran) -> Reply:
+        """What the kernel replied, or that it died."""
+        if ran.reply is None:
+            return self.failed(request, "KernelDied", death(ran.restarted or "", ran.lost))
+        return ran.reply["content"], ran.reply["metadata"]
 
     async def _relay(self, repl: Repl, request: Message, cell: int, about: dict[str, Any]) -> Ran:
         self._relaying = repl
@@ -253,11 +264,9 @@ class Workbench:
         # The inner kernel sees the question too, for its number and the history.
         content = {**request["content"], "code": f"%%rlm\n{question.text or 'continue'}"}
         seen = {**request, "content": content}
-        counted = await self._relay(repl, seen, 0, {"question": True})
-        if counted.reply is None:
-            return self.failed(request, "KernelDied", death(counted.restarted or "", counted.lost))
-        if counted.status == "error":  # an interrupt, which the inner kernel has shown
-            return counted.reply["content"], counted.reply["metadata"]
+        counted = await self._relay(repl, seen, NOBODYS, {"question": True})
+        if counted.reply is None or counted.status == "error":  # an interrupt, shown already
+            return self._replied(request, counted)
         if self._interrupted:
             raise asyncio.CancelledError
         number = counted.execution_count

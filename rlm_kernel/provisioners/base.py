@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import signal
 import struct
 import threading
@@ -46,10 +47,11 @@ module.main()
 
 
 async def apart(work: Callable[..., T], *given: Any) -> T:
-    """Call what blocks in a thread that nobody waits for at the end of the process: it may be long
-    after it was called off."""
+    """Call what blocks in a thread of its own, which nobody waits for at the end of the process: it
+    may be long after it was called off. Context variables are those of the caller."""
     loop = asyncio.get_running_loop()
     done: asyncio.Future[T] = loop.create_future()
+    context = contextvars.copy_context()
 
     def settle(result: Any, error: BaseException | None) -> None:
         if not done.done():
@@ -58,7 +60,7 @@ async def apart(work: Callable[..., T], *given: Any) -> T:
     def run() -> None:
         result, failed = None, None
         try:
-            result = work(*given)
+            result = context.run(work, *given)
         except BaseException as error:  # noqa: BLE001 (raised where the result is awaited)
             failed = error
         with suppress(RuntimeError):  # the loop that waited is closed

@@ -64,11 +64,12 @@ class Carrier:
             thread = threading.Thread(target=target, name=f"rlm-{target.__name__}", daemon=True)
             self._threads.append(thread)
             thread.start()
-        if not self._greeted.wait(timeout_s):
+        died = self._greeted.wait(timeout_s)
+        if not died:
             self._over(None, f"the relay said nothing in {timeout_s:g} s")
         if not self.broker:
             self.close()
-            raise KernelStartError(f"the kernel did not start: {self.reason}")
+            raise KernelStartError(f"the kernel did not start: {self.reason}", died=died)
 
     def _hello(self, broker: str) -> None:
         self.broker = broker

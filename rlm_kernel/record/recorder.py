@@ -32,6 +32,7 @@ from ..events import (
     RunEnded,
     RunStarted,
 )
+from ..shelf import Shelf
 from . import files, ipynb, journal
 from .metadata import Place, page, record
 from .notebook import build
@@ -95,7 +96,7 @@ class _Page:
 
     path: Path
     root: bool
-    events: list[Event] = field(default_factory=list)
+    events: Shelf = field(default_factory=Shelf)
     dirty: bool = True
     ended: bool = False
     not_before: float = 0.0
@@ -285,7 +286,7 @@ class Recorder:
         due.dirty = False
         began = time.monotonic()
         whole = ended or seal is not None
-        put = await self._put(_write_page, due.path, list(due.events), place, whole)
+        put = await self._put(_write_page, due.path, due.events[:], place, whole)
         # A notebook that takes long to write is written less often: a tenth of a core at most.
         now = time.monotonic()
         due.not_before = now + max(self._interval_s, 10 * (now - began))
@@ -317,9 +318,9 @@ def _slim(event: Event) -> Event:
     return event
 
 
-def _write_page(path: Path, events: list[Event], place: Place, check: bool) -> None:
+def _write_page(path: Path, events: Shelf, place: Place, check: bool) -> None:
     try:
-        made = build(events, place)
+        made = build(list(events), place)
         if check:
             ipynb.check(made, path)
         data = ipynb.dumps(made)

@@ -45,6 +45,8 @@ class RecordedCell:
     concurrent: bool = False
     version: int = VERSION
     shown: str | None = None
+    seconds: float = 0.0
+    """How long it ran; 0 where that was not kept."""
 
     def put_out(self, outputs: list[Output], *, concurrent: bool = False) -> bool:
         """Whether these are its outputs, but for what may differ (``digests.RULES``)."""
@@ -177,6 +179,7 @@ def _take(node: RecordedNode, event: CellRan | ContextSet | CallEnded | NodeEnde
                 event.outputs,
                 event.inputs,
                 event.concurrent,
+                seconds=event.seconds,
             )
         )
     elif isinstance(event, ContextSet):
@@ -299,6 +302,7 @@ def _cells_of(notebook: Any, rows: list[dict[str, Any]], version: int) -> Iterab
                 None
                 if own or not cell["outputs"]
                 else digest_as_kept(cell["outputs"], concurrent=concurrent),
+                row.get("seconds", 0.0),
             )
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from .. import guest
 from ..errors import UsageError, one_line
+from ..provisioners.base import apart
 
 
 class OnHost:
@@ -39,14 +40,15 @@ def on_host(function: Callable[..., Any]) -> OnHost:
 async def call(name: str, function: Callable[..., Any], arguments: Mapping[str, Any]) -> Any:
     """Run a tool; a slot with its value, or with its own error as the cell should see it.
 
-    A plain function runs in a thread, an ``async def`` on this loop.
+    A plain function runs in a thread of its own: one of the shared ones would be missing where the
+    tool asks an RLM and waits for it. An ``async def`` runs on this loop.
     """
     args, kwargs = arguments["args"], arguments["kwargs"]
     try:
         if inspect.iscoroutinefunction(function):
             value = await function(*args, **kwargs)
         else:
-            value = await asyncio.to_thread(function, *args, **kwargs)
+            value = await apart(functools.partial(function, *args, **kwargs))
         value = list(value) if isinstance(value, tuple) else value
         if guest.plain(value):
             return {"value": json.loads(json.dumps(value))}
