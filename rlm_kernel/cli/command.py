@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import argparse
 import logging
+import os
 import sys
 from collections.abc import Callable, Sequence
 
 from .. import __version__
-from ..descriptors import allow_many
+from ..descriptors import allow_many, check_enough
 from ..errors import RLMError, UsageError, one_line
 from ..terminal import gated, standard_error
 from ..watchdog import adopt_orphans
@@ -23,6 +24,7 @@ def run(arguments: Sequence[str] | None, *, own_process: bool) -> int:
     nothing else."""
     if own_process:
         adopt_orphans()
+        _fill_closed_streams()
     allow_many()
     with gated():
         return _carried_out(arguments)
@@ -33,6 +35,7 @@ def _carried_out(arguments: Sequence[str] | None) -> int:
     work: Callable[[argparse.Namespace], int] = options.work
     errors = standard_error()
     try:
+        check_enough()
         return work(options)
     except UsageError as error:
         errors.print(f"rlm: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
@@ -48,10 +51,32 @@ def _carried_out(arguments: Sequence[str] | None) -> int:
     except Exception as error:
         if sys.flags.dev_mode:
             raise
+        if not _has_working_folder():
+            errors.print(
+                "rlm: the working folder is gone: go to one that is there (cd)", style="red"
+            )
+            return USAGE
         log.debug("an error that nobody foresaw", exc_info=True)
         text = f"rlm: {one_line(error)} (an error of rlm itself; python -X dev shows where)"
         errors.print(text, style="red", markup=False, highlight=False, soft_wrap=True)
         return FAILED
+
+
+def _fill_closed_streams() -> None:
+    """Or the next file that is opened becomes a standard stream of what we start."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # which takes the lowest number that is free
+
+
+def _has_working_folder() -> bool:
+    try:
+        os.getcwd()
+    except FileNotFoundError:
+        return False
+    return True
 
 
 def _parser() -> argparse.ArgumentParser:
