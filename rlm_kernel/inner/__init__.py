@@ -201,7 +201,6 @@ async def open_sandbox(
             yield kernel, folder
 
 
-@asynccontextmanager
 def _silent() -> KernelDied:
     return KernelDied(f"no answer in {START_SECONDS:g} s")
 
