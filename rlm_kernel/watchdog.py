@@ -205,6 +205,7 @@ class WatchedProcess:
 
 _ORPHANAGE = threading.Event()
 _WATCHDOGS: set[int] = set()
+_STARTING = threading.Lock()
 
 
 def adopt_orphans() -> None:
@@ -221,16 +222,17 @@ def _end_orphans() -> None:
     """End what has become ours. What we start ourselves is a watchdog, or is in our session, which
     no process of a kernel can be in."""
     limit = time.monotonic() + END_S
-    while _ORPHANAGE.is_set() and time.monotonic() < limit:
-        ours = [pid for pid, parent in _parents().items() if parent == os.getpid()]
-        left = {pid for pid in ours if pid not in _WATCHDOGS and _session(pid) != os.getsid(0)}
-        if not left:
-            return
-        for pid in {*left, *_below(left)}:
-            _kill(pid)
-        for pid in left:
-            with contextlib.suppress(ChildProcessError):
-                os.waitpid(pid, 0)
+    with _STARTING:  # a watchdog that is just born looks like an orphan
+        while _ORPHANAGE.is_set() and time.monotonic() < limit:
+            ours = [pid for pid, parent in _parents().items() if parent == os.getpid()]
+            left = {pid for pid in ours if pid not in _WATCHDOGS and _session(pid) != os.getsid(0)}
+            if not left:
+                return
+            for pid in {*left, *_below(left)}:
+                _kill(pid)
+            for pid in left:
+                with contextlib.suppress(ChildProcessError):
+                    os.waitpid(pid, 0)
 
 
 def _session(pid: int) -> int:
@@ -250,14 +252,16 @@ class Watchdog:
         self._told: dict[str, Any] = {}
         self._answered = threading.Event()
         self._closing = threading.Lock()
-        self._process = subprocess.Popen(
-            [sys.executable, "-I", "-S", __file__, str(folder)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            env={},
-            start_new_session=True,
-        )
-        _WATCHDOGS.add(self._process.pid)
+        self._ending = False
+        with _STARTING:
+            self._process = subprocess.Popen(
+                [sys.executable, "-I", "-S", __file__, str(folder)],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                env={},
+                start_new_session=True,
+            )
+            _WATCHDOGS.add(self._process.pid)
         for work in (self._listen, self._look):
             threading.Thread(target=work, name="rlm-watchdog", daemon=True).start()
 
@@ -288,14 +292,20 @@ class Watchdog:
                 elif "code" in self._told and self._kernel is not None:
                     self._kernel.end(self._told["code"])
                 self._answered.set()
+        if not self._ending:
+            self._bury()
         if self._kernel is not None:
-            if self._kernel.returncode is None:  # as the system does, but where it does not
-                with contextlib.suppress(ProcessLookupError, PermissionError):
-                    os.killpg(self._kernel.pid, signal.SIGKILL)
             self._kernel.end(-signal.SIGKILL)
         self._answered.set()
-        if not self._closing.locked():
-            _end_orphans()
+
+    def _bury(self) -> None:
+        """End what it has left, since somebody killed it."""
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(END_S)  # only then what was below it is ours
+        if self._kernel is not None and self._kernel.returncode is None:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(self._kernel.pid, signal.SIGKILL)
+        _end_orphans()
 
     def _look(self) -> None:
         """See that somebody has stopped it, and end it."""
@@ -309,8 +319,9 @@ class Watchdog:
     def close(self) -> None:
         """Return when the kernel, what it started and the folder are gone."""
         with self._closing:
-            if self._process.returncode is not None:
+            if self._ending:
                 return
+            self._ending = True
             self._process.send_signal(signal.SIGCONT)
             assert self._process.stdin is not None
             with contextlib.suppress(OSError):
