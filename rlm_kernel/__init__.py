@@ -1,22 +1,28 @@
 """A Jupyter kernel and a library in which a language model is the notebook's author."""
 
-from .api import RLM
-from .contexts import Source
-from .errors import (
-    CallRefused,
-    ContextError,
-    KernelDied,
-    KernelStartError,
-    LimitReached,
-    LMError,
-    NoLM,
-    RecordError,
-    RLMError,
-    UsageError,
-)
-from .limits import Limits
-from .session import Result
-from .tools import on_host
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .api import RLM
+    from .contexts import Source
+    from .errors import (
+        CallRefused,
+        ContextError,
+        KernelDied,
+        KernelStartError,
+        LimitReached,
+        LMError,
+        NoLM,
+        RecordError,
+        RLMError,
+        UsageError,
+    )
+    from .limits import Limits
+    from .session import Result
+    from .tools import on_host
 
 __all__ = [
     "RLM",
@@ -36,3 +42,21 @@ __all__ = [
     "on_host",
 ]
 __version__ = "0.1.0"
+
+_HOMES = {
+    "RLM": "api", "Limits": "limits", "Result": "session", "Source": "contexts", "on_host": "tools",
+}  # fmt: skip
+"""Where the names are that are not in ``errors``."""
+
+
+def __getattr__(name: str) -> Any:
+    """Import a name when it is first used: a command must hide what it knows before that."""
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(f".{_HOMES.get(name, 'errors')}", __name__), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

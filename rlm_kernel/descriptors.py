@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import sys
 
+from .errors import UsageError
+
 WANTED = 8192
 """Each live kernel takes some 25, and up to 300 while its cells make all the calls that they can;
 few, so that kernels, which inherit the limit, do not loop over a million."""
+FEWEST = 64
+"""A run of one kernel gets along with so many."""
 
 if sys.platform != "win32":
     import resource
@@ -18,7 +22,18 @@ if sys.platform != "win32":
         if soft != resource.RLIM_INFINITY and soft < wanted:
             resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
+    def check_enough() -> None:
+        """Raises ``UsageError`` where not even one kernel can be reached."""
+        allowed = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+        if allowed != resource.RLIM_INFINITY and allowed < FEWEST:
+            raise UsageError(
+                f"this process may have {allowed} open files: allow {FEWEST} (ulimit -n)"
+            )
+
 else:
 
     def allow_many() -> None:
+        """Windows has no such limit."""
+
+    def check_enough() -> None:
         """Windows has no such limit."""

@@ -10,11 +10,11 @@ from .record import files
 from .record.recorder import JOURNAL, new_run_folder
 
 
-def run_folder(out: Path | None, base: Path) -> Path:
-    """The folder that was asked for, or a new one below ``base``. Raises ``UsageError`` where it
-    cannot be made or holds a run already."""
+def run_folder(out: Path | None, base: Path | None) -> Path:
+    """The folder that was asked for, or a new one below ``base``, by default the working folder.
+    Raises ``UsageError`` where it cannot be made or holds a run already."""
     if out is None:
-        return new_run_folder(base, time.strftime("%Y%m%d-%H%M%S"))
+        return new_run_folder(base or _working_folder(), time.strftime("%Y%m%d-%H%M%S"))
     try:
         files.make_folder(out)
     except OSError as error:
@@ -27,6 +27,13 @@ def run_folder(out: Path | None, base: Path) -> Path:
             f"out={str(out)!r}: the folder holds a run already; choose another one or remove it"
         )
     return out.resolve()  # kernels have another working folder
+
+
+def _working_folder() -> Path:
+    try:
+        return Path.cwd()
+    except FileNotFoundError:
+        raise UsageError("the working folder is gone: go to one that is there (cd)") from None
 
 
 def drop_empty(files: Path, in_use: str | None) -> None:

@@ -1,4 +1,7 @@
-"""Keeps what this process knows from code that runs as the same user."""
+"""Keeps what this process knows from code that runs as the same user.
+
+It is imported before all else, so it imports little.
+"""
 
 from __future__ import annotations
 
@@ -8,10 +11,10 @@ import sys
 PR_SET_DUMPABLE = 4
 
 
-def hide_from_children() -> None:
+def hide_from_others() -> None:
     """Keep an LM's code, which runs as the same user, out of our memory and environment.
 
-    On Linux; root can read them all the same.
+    On Linux; root can read them all the same, and before this is called everybody of this user.
     """
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_DUMPABLE, 0)

@@ -186,7 +186,7 @@ class Session:
             yield
 
     def _folder(self, force: InForce | None = None) -> Path:
-        return run_folder(force.settings.out if force else None, self._cwd or Path.cwd())
+        return run_folder(force.settings.out if force else None, self._cwd)
 
     async def _run(
         self,

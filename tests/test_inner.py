@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
+import os
 import threading
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +16,7 @@ import pytest
 
 from rlm_kernel.errors import KernelDied, KernelStartError, UsageError
 from rlm_kernel.inner import Kernel, exchange, open_kernel
+from rlm_kernel.inner.folders import private_folder
 
 pytestmark = pytest.mark.anyio
 
@@ -185,3 +190,37 @@ async def test_the_very_first_cell_can_ask_for_a_line(tmp_path: Path) -> None:
             await kernel.answer_input(f"line {number}")
             assert (await running).ok
             assert await value(kernel, "x") == f"'line {number}'"
+
+
+def _left(place: Path, name: str, age_s: float = 100) -> Path:
+    folder = place / name
+    folder.mkdir()
+    (folder / "k.json").write_text("{}")
+    then = time.time() - age_s
+    os.utime(folder, (then, then))
+    return folder
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[Path]:
+    """The folder as a host holds it that lives."""
+    lock = os.open(folder, os.O_RDONLY)
+    fcntl.flock(lock, fcntl.LOCK_SH)
+    yield folder
+    os.close(lock)
+
+
+async def test_a_start_removes_what_hosts_left_that_were_killed_and_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    left = _left(tmp_path, "rlm-0123abcd")
+    kept = [_left(tmp_path, "rlm-0123abce", 0), _left(tmp_path, "rlm-mine0000")]
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "rlm-0123abcf").symlink_to(tmp_path / "elsewhere")
+    with _locked(_left(tmp_path, "rlm-aaaaaaaa")) as living:
+        async with private_folder() as (folder, _):
+            assert not left.exists()
+            there = {path.name for path in tmp_path.iterdir()}
+            assert there == {*(path.name for path in [*kept, folder, living]),
+                             "elsewhere", "rlm-0123abcf"}  # fmt: skip

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -13,6 +14,7 @@ from pathlib import Path
 import pytest
 from hatchling.builders.wheel import WheelBuilder
 from jupyter_client.kernelspec import KernelSpecManager
+from jupyter_client.manager import KernelManager
 
 from rlm_kernel.errors import UsageError
 from rlm_kernel.kernel.install import install
@@ -59,7 +61,8 @@ def test_jupyter_starts_the_kernel_with_the_python_of_its_environment() -> None:
         "display_name": "RLM",
         "language": "python",
         "interrupt_mode": "message",
-        "metadata": {"debugger": False},
+        "metadata": {"debugger": False, "supported_encryption": ["curve"]},
+        "kernel_protocol_version": "5.3",
     }
 
 
@@ -151,3 +154,26 @@ def test_a_folder_that_cannot_be_written_to_is_named_with_what_to_say(tmp_path: 
 def test_two_places_are_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="give one of them"):
         install(user=True, prefix=tmp_path)
+
+
+def test_the_kernelspec_says_which_protocol_and_encryption_the_kernel_speaks(
+    tmp_path: Path,
+) -> None:
+    shutil.copytree(Path(__file__).parent.parent / "kernelspec", tmp_path / "rlm")
+    manager = KernelManager(
+        kernel_name="rlm",
+        kernel_spec_manager=KernelSpecManager(kernel_dirs=[str(tmp_path)]),
+        transport_encryption="required",
+    )
+    manager.start_kernel()
+    client = manager.client()
+    client.start_channels()
+    try:
+        client.wait_for_ready(60)
+        told = client.kernel_info(reply=True, timeout=60)["content"]
+    finally:
+        client.stop_channels()
+        manager.shutdown_kernel(now=True)
+    spec = json.loads((tmp_path / "rlm" / "kernel.json").read_text())
+    assert spec["kernel_protocol_version"] == told["protocol_version"]
+    assert manager.curve_publickey

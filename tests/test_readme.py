@@ -6,6 +6,7 @@ import dataclasses
 import json
 import re
 import runpy
+import tomllib
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
@@ -55,6 +56,18 @@ def test_every_rule_of_a_replay_is_in_the_table() -> None:
 def test_every_variable_that_is_named_is_a_setting() -> None:
     names = {name.lower() for name in re.findall(r"`RLM_(\w+)`", README)}
     assert names <= {field.name for field in dataclasses.fields(Settings)} | set(LIMIT_NAMES)
+
+
+def test_every_extra_that_is_installed_exists_and_start_installs_what_it_runs() -> None:
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"][
+        "optional-dependencies"
+    ]
+    named = re.findall(r"\"(?:rlm_kernel|\.)\[([\w,]+)\]", README)
+    assert {extra for names in named for extra in names.split(",")} == {*extras}
+    [start] = re.findall(r"## Start\n.*?```console\n(.*?)```", README, re.DOTALL)
+    [installed] = re.findall(r"\[([\w,]+)\]", start)
+    assert ("jupyter lab" in start) == ("lab" in installed.split(","))
+    assert any(name.startswith("jupyterlab") for name in extras["lab"])
 
 
 def test_the_python_sample_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -67,10 +67,10 @@ def _running(pid: int) -> bool:
     return state != "Z"
 
 
-def _gone_within_10_s(pids: list[int], folder: Path) -> None:
+def _gone_within_10_s(pids: list[int], folder: Path, but: int = 0) -> None:
     end = time.monotonic() + 10
     while time.monotonic() < end:
-        left = [pid for pid in pids if _running(pid)] + processes_with(folder)
+        left = {pid for pid in pids if _running(pid)} | {*processes_with(folder)} - {but}
         if not left and not list(folder.glob("rlm-*")):
             return
         os.sched_yield()
@@ -109,3 +109,105 @@ def test_nothing_is_left_of_a_host_killed_while_its_kernel_starts(
             host.kill()
         host.wait(10)
         _gone_within_10_s([], folder)
+
+
+HOSTILE = """
+import asyncio, sys
+from pathlib import Path
+from rlm_kernel.places import Spot
+from rlm_kernel.protocol import Nobody
+from rlm_kernel.repl import open_repl
+from rlm_kernel.room import Setup
+from rlm_kernel.watchdog import adopt_orphans
+
+STARTS = '''
+import os, signal, subprocess
+def daemon():
+    ours, theirs = os.pipe()
+    if not os.fork():
+        os.setsid()
+        if not os.fork():
+            os.write(theirs, str(os.getpid()).encode())
+            os.execve("/bin/sleep", ["sleep", "600"], {})
+        os._exit(0)
+    return int(os.read(ours, 20))
+alone = subprocess.Popen(["sleep", "600"], start_new_session=True, env={})
+script = "nohup setsid sleep 600 > /dev/null 2>&1 & echo $!"
+shell = subprocess.run(["/bin/sh", "-c", script], env={}, stdout=subprocess.PIPE)
+script = "sleep 600 & sleep 600"
+deep = subprocess.Popen(["/bin/sh", "-c", script], start_new_session=True, env={})
+pids = [os.getpid(), os.getppid(), alone.pid, daemon(), int(shell.stdout), deep.pid]
+with open(PIDS, "w") as file:
+    print(*pids, file=file)
+'''
+ATTACKS = {
+    "leaves": "1",
+    "kills": "os.kill(os.getppid(), signal.SIGKILL)\\nimport time; time.sleep(20)",
+    "stops": "os.kill(os.getppid(), signal.SIGSTOP)\\nimport time; time.sleep(20)",
+    "dies": "os._exit(3)",
+}
+
+async def main():
+    adopt_orphans()
+    pids = str(Path(sys.argv[1], "pids"))
+    async with open_repl(Nobody(), Setup(Spot(Path(sys.argv[1])))) as repl:
+        await repl.run(STARTS.replace("PIDS", repr(pids)), cell=1)
+        first = repl.pid
+        await repl.run(ATTACKS[sys.argv[2]], cell=2)
+        new = repl.pid != first
+    print(new, flush=True)
+    await asyncio.Event().wait()
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+@pytest.mark.parametrize("attack", ["leaves", "kills", "stops", "dies"])
+def test_what_cells_started_ends_with_its_kernel_whatever_they_did_about_it(
+    tmp_path: Path, attack: str
+) -> None:
+    folder = tmp_path / "t"
+    folder.mkdir()
+    with subprocess.Popen(
+        [sys.executable, "-c", HOSTILE, str(tmp_path), attack],
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "TMPDIR": str(folder)},
+    ) as host:
+        try:
+            assert host.stdout is not None
+            assert host.stdout.readline() == f"{attack != 'leaves'}\n"  # whether it is a new one
+            pids = [int(pid) for pid in (tmp_path / "pids").read_text().split()]
+            assert len(pids) == 6
+            _gone_within_10_s(pids, folder, but=host.pid)
+            assert host.poll() is None
+        finally:
+            host.kill()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="Linux hides it")
+@pytest.mark.skipif(hasattr(os, "geteuid") and os.geteuid() == 0, reason="root reads all")
+def test_a_cell_cannot_read_or_trace_its_watchdog(tmp_path: Path) -> None:
+    with _host(tmp_path, "early") as (_, [kernel]):
+        watchdog = int(Path(f"/proc/{kernel}/stat").read_text().rsplit(")", 1)[1].split()[1])
+        for name in ("environ", "mem", "maps", "fd/0"):
+            with pytest.raises(PermissionError):
+                Path(f"/proc/{watchdog}/{name}").read_bytes()
+
+
+@pytest.mark.parametrize("entry", ["rlm_kernel.cli", "rlm_kernel.kernel.__main__"])
+def test_an_entry_imports_nothing_of_weight_before_it_hides(entry: str) -> None:
+    code = (
+        f"import sys; before = set(sys.modules); import {entry}; "
+        "print(*(set(sys.modules) - before))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-S", "-c", f"import sys; sys.path[:0] = {sys.path!r}; {code}"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    heavy = {name for name in done.stdout.split() if "." not in name} - set(sys.stdlib_module_names)
+    assert heavy == {"rlm_kernel"}
+    assert not {"asyncio", "subprocess", "json"} & set(done.stdout.split())

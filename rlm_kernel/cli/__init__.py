@@ -2,64 +2,14 @@
 
 from __future__ import annotations
 
-import argparse
-import logging
-import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
-from .. import __version__
-from ..descriptors import allow_many
-from ..errors import RLMError, UsageError, one_line
-from ..privacy import hide_from_children
-from ..terminal import gated, standard_error
-from . import ask, batch, comparing, export, going_on, machine, records, why
-from .options import FAILED, INTERRUPTED, USAGE
-
-log = logging.getLogger(__name__)
+from ..privacy import hide_from_others
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns its exit status."""
-    hide_from_children()
-    allow_many()
-    with gated():
-        return _carried_out(arguments)
+    hide_from_others()
+    from .command import run  # after that: it takes half a second to import
 
-
-def _carried_out(arguments: Sequence[str] | None) -> int:
-    options = _parser().parse_args(arguments)
-    work: Callable[[argparse.Namespace], int] = options.work
-    errors = standard_error()
-    try:
-        return work(options)
-    except UsageError as error:
-        errors.print(f"rlm: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
-        return USAGE
-    except RLMError as error:
-        errors.print(f"rlm: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
-        return FAILED
-    except KeyboardInterrupt:
-        errors.print("rlm: interrupted", style="yellow")
-        return INTERRUPTED
-    except BrokenPipeError:
-        return FAILED
-    except Exception as error:
-        if sys.flags.dev_mode:
-            raise
-        log.debug("an error that nobody foresaw", exc_info=True)
-        text = f"rlm: {one_line(error)} (an error of rlm itself; python -X dev shows where)"
-        errors.print(text, style="red", markup=False, highlight=False, soft_wrap=True)
-        return FAILED
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="rlm",
-        description="Answer questions about inputs of any length: a language model writes a "
-        "notebook about them.",
-    )
-    parser.add_argument("--version", action="version", version=f"rlm {__version__}")
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for group in (ask, batch, records, going_on, comparing, why, export, machine):
-        group.add(commands)
-    return parser
+    return run(arguments, own_process=arguments is None)

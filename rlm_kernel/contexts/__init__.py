@@ -73,6 +73,8 @@ def from_path(path: str | Path, *, encoding: str | None = None) -> Source:
     ``encoding`` overrides what would be detected. Raises ``ContextError``.
     """
     if str(path) == "-":
+        if sys.stdin is None:
+            raise ContextError("standard input is closed: there is nothing to read from -")
         data = sys.stdin.buffer.read()
         return _from_bytes(None, data, encoding, name="<stdin>", suffix="")
     found = Path(path).expanduser() if str(path).startswith("~/") else Path(path)

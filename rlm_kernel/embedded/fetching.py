@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -36,6 +37,8 @@ def fetch_with_progress(console: Console, yes: bool) -> None:
 
 def _ask(console: Console) -> None:
     try:
+        if sys.stdin is None:
+            raise EOFError
         answer = console.input("Download? [y/N] ", markup=False)
     except EOFError:
         raise UsageError("nobody is there to ask: write `rlm local fetch --yes`") from None

@@ -94,7 +94,7 @@ class EmbeddedServer:
                 # By default OpenMP's threads spin while they wait for each other: with one other
                 # busy process on two cores a batch took 28 s instead of 17.
                 env={"OMP_WAIT_POLICY": "passive", **os.environ},
-                start_new_session=True,  # Ctrl-C is ours to answer
+                process_group=0,  # Ctrl-C is ours to answer
             )
         try:
             await self._read_ready(began)

@@ -1,7 +1,7 @@
 """The inner kernel: a real ipykernel that runs the cells, in a local process.
 
 It is started through jupyter_client with ipc sockets in a short private folder of its own, in its
-own process group, with an environment that is an allow-list, and under the watchdog. It knows
+own process group, with an environment that is an allow-list, as the child of a watchdog. It knows
 nothing of LMs; ``repl`` puts the guest into it.
 """
 
@@ -9,10 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-import secrets
-import shutil
 import sys
-import tempfile
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -20,11 +17,13 @@ from typing import Any
 
 from jupyter_client.kernelspec import KernelSpec, KernelSpecManager, NoSuchKernel
 from jupyter_client.manager import AsyncKernelManager
+from jupyter_client.provisioning.local_provisioner import LocalProvisioner
 
 from ..endings import to_the_end, within
 from ..errors import KernelDied, KernelStartError, RLMError, UsageError
-from ..watchdog import MARK, WATCHDOG, reap
+from ..watchdog import Watchdog
 from .exchange import OnMessage
+from .folders import private_folder
 from .kernel import Executed, Kernel
 from .messages import Message
 
@@ -59,6 +58,21 @@ def environment(extra: Mapping[str, str]) -> dict[str, str]:
     """The inner kernel's environment: what is allowed of ours, and ``extra``."""
     kept = {k: v for k, v in os.environ.items() if k in ALLOWED or k.startswith("LC_")}
     return {**kept, "PYTHONHASHSEED": "0", **extra}
+
+
+class _WatchedProvisioner(LocalProvisioner):
+    """Starts the kernel as a child of its watchdog."""
+
+    watchdog: Watchdog
+    log_file: Path
+
+    async def launch_kernel(self, cmd: list[str], **options: Any) -> Any:
+        argv = [os.path.expanduser(word) for word in cmd]
+        self.process: Any = await asyncio.to_thread(
+            self.watchdog.start, argv, options["env"], options.get("cwd"), self.log_file
+        )
+        self.pid = self.pgid = self.process.pid
+        return self.connection_info
 
 
 class _SandboxManager(AsyncKernelManager):
@@ -135,27 +149,23 @@ async def open_kernel(
     kernelspec.
     """
     check_kernelspec(kernel_name)
-    async with _private_folder() as (folder, mark):
+    async with private_folder() as (folder, watchdog):
         manager = AsyncKernelManager(kernel_name=kernel_name)
         _set_up(manager, folder)
         log = folder / "kernel.log"
-        pgid = None
-        try:
-            with log.open("wb") as sink:
-                await _start(
-                    manager,
-                    cwd=str(cwd),
-                    env=environment({**(env or {}), MARK: mark}),
-                    stdout=sink,
-                    stderr=sink,
-                    extra_arguments=[] if history else [NO_HISTORY],
-                )
-            pgid = manager.provisioner.pgid or manager.provisioner.pid  # type: ignore[union-attr]
-            WATCHDOG.watch(pgid, mark, str(folder))
-            async with _connected(manager, f"the inner kernel {kernel_name!r}", log) as kernel:
-                yield kernel, folder
-        finally:
-            await to_the_end(asyncio.to_thread(reap, pgid, mark))
+        spec = manager.kernel_spec
+        if spec is not None and "kernel_provisioner" not in spec.metadata:
+            ours = _WatchedProvisioner(kernel_spec=spec, parent=manager)
+            ours.watchdog, ours.log_file = watchdog, log
+            manager.provisioner = ours
+        await _start(
+            manager,
+            cwd=str(cwd),
+            env=environment(env or {}),
+            extra_arguments=[] if history else [NO_HISTORY],
+        )
+        async with _connected(manager, f"the inner kernel {kernel_name!r}", log) as kernel:
+            yield kernel, folder
 
 
 @asynccontextmanager
@@ -167,7 +177,7 @@ async def open_sandbox(
 
     Raises ``KernelStartError``, and ``UsageError`` where the settings or the engine are at fault.
     """
-    async with _private_folder() as (folder, _):
+    async with private_folder() as (folder, _):
         manager = _SandboxManager()
         ours = {"PYTHONHASHSEED": "0", "IPYTHONDIR": "/tmp/ipython"}
         given = {
@@ -189,20 +199,6 @@ async def open_sandbox(
         what = f"the inner kernel of {provisioner}"
         async with _connected(manager, what, folder / "kernel.log") as kernel:
             yield kernel, folder
-
-
-@asynccontextmanager
-async def _private_folder() -> AsyncIterator[tuple[Path, str]]:
-    """A short folder, since socket paths end at 108 bytes, and its mark for the watchdog."""
-    folder = Path(tempfile.gettempdir(), f"rlm-{secrets.token_hex(4)}")
-    mark = secrets.token_hex(8)
-    WATCHDOG.watch(None, mark, str(folder))  # before anything is there that could be left
-    try:
-        folder.mkdir(mode=0o700)
-        yield folder, mark
-    finally:
-        WATCHDOG.forget(mark)
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _silent() -> KernelDied:

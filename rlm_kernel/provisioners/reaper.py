@@ -1,7 +1,7 @@
 """Removes a process's containers and sandboxes once it is gone, however it ended.
 
 Their own pipes end them too, but for one that was made and not yet started, or whose first
-process hangs. ``Reaper`` starts this same file as a small process of a session of its own; end of
+process hangs. ``Reaper`` starts this same file as a small process of a group of its own; end of
 file on its standard input means that the host died, kill -9 included. An SDK, which takes 30 MB
 and more, is loaded only then.
 """
@@ -119,7 +119,7 @@ class Reaper:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
-                start_new_session=True,
+                process_group=0,  # Ctrl-C is ours to answer
             )
 
     def gone(self, selector: str) -> None:

@@ -49,7 +49,7 @@ __all__ = [
     "unknown_variables",
 ]
 
-_OTHER_VARIABLES = {"RLM_CACHE", "RLM_NODE"}
+_OTHER_VARIABLES = {"RLM_CACHE"}
 
 
 class Wrote(enum.Enum):

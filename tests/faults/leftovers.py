@@ -44,9 +44,7 @@ def marked(temp: Path) -> set[int]:
     for pid in _pids():
         with contextlib.suppress(OSError):
             environ = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
-            if f"TMPDIR={temp}".encode() in environ and any(
-                item.startswith(b"RLM_NODE=") for item in environ
-            ):
+            if f"TMPDIR={temp}".encode() in environ:
                 found.add(pid)
     return found
 
