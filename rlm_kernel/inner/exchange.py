@@ -14,7 +14,7 @@ from typing import Any
 from jupyter_client.asynchronous.client import AsyncKernelClient
 
 from ..errors import UsageError
-from .messages import Channel, Message, NotSigned, failure, plain, receive
+from .messages import Channel, Message, NotSigned, failure, pack_any_text, plain, receive
 
 log = logging.getLogger("rlm_kernel")
 
@@ -59,6 +59,7 @@ class Exchange:
 
     def __init__(self, client: AsyncKernelClient) -> None:
         self._client = client
+        pack_any_text(client.session)
         self._requests: dict[str, _Request] = {}
         self._warned = False
         self.heard = asyncio.Event()
@@ -199,6 +200,7 @@ class Exchange:
         await asyncio.wait(ends, timeout=QUIET_SECONDS, return_when=asyncio.FIRST_COMPLETED)
         if not _any(ends):
             await self.round_trip(channel, subshell, ends)
+            await asyncio.wait(ends, timeout=REPLY_SECONDS, return_when=asyncio.FIRST_COMPLETED)
         if not _any(ends):
             return  # the kernel has left it out
         while not request.idle.done():
