@@ -173,11 +173,23 @@ async def test_a_pump_that_fails_is_told_as_the_kernel_s_death(
         assert not kernel.alive
 
 
-async def test_a_kernel_that_answers_nothing_any_more_is_ended(tmp_path: Path) -> None:
+async def test_a_kernel_that_answers_nothing_any_more_is_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(exchange, "SILENCE_SECONDS", 1.0)
     async with asyncio.timeout(60), open_kernel(tmp_path) as (kernel, _):
         await kernel.execute("get_ipython().kernel.shell_handlers.clear()")
         with pytest.raises(KernelDied, match="answers no requests any more"):
             await kernel.execute("1")
+
+
+async def test_a_kernel_that_shows_nothing_any_more_is_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(exchange, "SILENCE_SECONDS", 1.0)
+    async with asyncio.timeout(60), open_kernel(tmp_path) as (kernel, _):
+        with pytest.raises(KernelDied, match="said nothing"):
+            await kernel.execute("get_ipython().kernel.iopub_thread.stop()")
 
 
 async def test_the_very_first_cell_can_ask_for_a_line(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from faults.odd import MESSAGES, Odd
 from hypothesis import given, settings
 from jupyter_client.session import Session
 
-from rlm_kernel.inner.messages import MAX_DEPTH, NotSigned, receive
+from rlm_kernel.inner.messages import MAX_DEPTH, NotSigned, pack_any_text, receive
 from rlm_kernel.outputs import Collector
 
 PARENT = {"msg_id": "the-cell", "session": "s", "msg_type": "execute_request"}
@@ -52,6 +52,7 @@ def test_what_comes_through_the_gate_can_be_sent_on_and_shown(odd: Odd) -> None:
     message = receive(Session(key=b"key"), frames(session, *parts), odd.channel)  # type: ignore[arg-type]
     assert message["parent_header"]["msg_id"] == "the-cell"
     json.dumps(message["content"], allow_nan=False).encode()
+    pack_any_text(session)
     session.serialize(message)
     collector = Collector()
     if odd.channel == "iopub":
@@ -65,7 +66,6 @@ def test_what_comes_through_the_gate_can_be_sent_on_and_shown(odd: Odd) -> None:
     [
         ("stream", {"name": "stdout", "text": 5}, "text", "5"),
         ("stream", {"name": ["x"], "text": "a"}, "name", "stdout"),
-        ("stream", {"name": "stderr", "text": "a\ud800b"}, "text", "a\ufffdb"),
         ("error", {"evalue": {"a": 1}}, "evalue", '{"a": 1}'),
         ("error", {"traceback": "one"}, "traceback", ["one"]),
         ("display_data", {"data": ["x"]}, "data", {"text/plain": '["x"]'}),

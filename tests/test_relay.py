@@ -198,3 +198,17 @@ def test_the_relay_needs_python_3_9_and_pyzmq_alone() -> None:
             assert node.level == 0
             imported.add(str(node.module).partition(".")[0])
     assert imported - set(sys.stdlib_module_names) == {"zmq"}
+
+
+def test_a_message_that_the_pipe_cannot_carry_costs_no_relay() -> None:
+    class Kernel:
+        key, scheme = "key", "hmac-sha256"
+
+    checked = relay.Substitute(Kernel(), 1000, relay.IOPUB)  # type: ignore[arg-type]
+    assert checked([b"x" * 2000]) == [b"no message"]
+    assert checked([b"<IDS|MSG>", b"x" * 2000]) == [b"no message"]
+    assert checked([b"<IDS|MSG>", b"", b"[" * 2000, b"{}", b"{}", b"{}"]) == [b"no message"]
+    header, buffers = b'{"msg_type": "display_data"}', [b""] * relay.MAX_PARTS
+    many = checked([b"topic", b"<IDS|MSG>", b"", header, b"{}", b"{}", b"{}", *buffers])
+    assert len(many) == 7
+    assert b"65,543 parts was left out" in many[-1]

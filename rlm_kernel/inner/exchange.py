@@ -14,7 +14,7 @@ from typing import Any
 from jupyter_client.asynchronous.client import AsyncKernelClient
 
 from ..errors import UsageError
-from .messages import Channel, Message, NotSigned, failure, plain, receive
+from .messages import Channel, Message, NotSigned, failure, pack_any_text, plain, receive
 
 log = logging.getLogger("rlm_kernel")
 
@@ -25,8 +25,9 @@ QUIET_SECONDS = 2.0
 what runs; where it is answered, the one before it was left out."""
 REPLY_SECONDS = 1.0
 """How long after ``idle`` a reply may come: it was sent before, on another socket."""
-SILENCE_SECONDS = 60.0
-"""How long nothing at all may come between a reply and its ``idle``."""
+SILENCE_SECONDS = 120.0
+"""How long a kernel that has handled a request may be silent: a message may have a gigabyte, and
+come through a pipe."""
 
 
 class Mute(Exception):
@@ -59,6 +60,7 @@ class Exchange:
 
     def __init__(self, client: AsyncKernelClient) -> None:
         self._client = client
+        pack_any_text(client.session)
         self._requests: dict[str, _Request] = {}
         self._warned = False
         self.heard = asyncio.Event()
@@ -199,6 +201,7 @@ class Exchange:
         await asyncio.wait(ends, timeout=QUIET_SECONDS, return_when=asyncio.FIRST_COMPLETED)
         if not _any(ends):
             await self.round_trip(channel, subshell, ends)
+            await asyncio.wait(ends, timeout=REPLY_SECONDS, return_when=asyncio.FIRST_COMPLETED)
         if not _any(ends):
             return  # the kernel has left it out
         while not request.idle.done():
@@ -228,7 +231,7 @@ class Exchange:
             await asyncio.wait(replies | {sent.idle}, return_when=asyncio.FIRST_COMPLETED)
             if not _any(replies):
                 await asyncio.wait(
-                    replies, timeout=REPLY_SECONDS, return_when=asyncio.FIRST_COMPLETED
+                    replies, timeout=SILENCE_SECONDS, return_when=asyncio.FIRST_COMPLETED
                 )
             if not _any(replies):
                 raise Mute("it answers no requests any more")

@@ -88,21 +88,37 @@ def failure(name: str, text: str) -> dict[str, Any]:
 
 # -- values ---------------------------------------------------------------------------------------
 def plain(value: Any, depth: int = 0) -> Any:
-    """The value as JSON that can be written: texts without lone surrogates, no NaN, and a note in
-    place of what nests too deep. Dates, which jupyter_client makes of texts, stay."""
-    if isinstance(value, str):
-        return _encodable(value)
+    """The value as JSON that can be written: no NaN, and a note in place of what nests too deep.
+    Dates, which jupyter_client makes of texts, stay."""
     if isinstance(value, (dict, list)) and depth >= MAX_DEPTH:
         return f"[nested deeper than {MAX_DEPTH} levels: left out]"
     if isinstance(value, dict):
-        return {_encodable(key): plain(item, depth + 1) for key, item in value.items()}
+        return {key: plain(item, depth + 1) for key, item in value.items()}
     if isinstance(value, list):
         return [plain(item, depth + 1) for item in value]
     return repr(value) if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def _encodable(text: str) -> str:
-    return text if text.isascii() else _SURROGATE.sub("\ufffd", text)
+def pack_any_text(session: Session) -> None:
+    """Let the session send lone surrogates too, as U+FFFD: they have no bytes in UTF-8."""
+    pack = session.pack
+
+    def packed(value: Any) -> bytes:
+        try:
+            made: bytes = pack(value)
+        except UnicodeEncodeError:
+            made = pack(_encodable(value))
+        return made
+
+    session.pack = packed
+
+
+def _encodable(value: Any) -> Any:
+    if isinstance(value, str):
+        return _SURROGATE.sub("\ufffd", value)
+    if isinstance(value, dict):
+        return {_encodable(key): _encodable(item) for key, item in value.items()}
+    return [_encodable(item) for item in value] if isinstance(value, list) else value
 
 
 def _text(value: Any) -> str:
@@ -204,8 +220,9 @@ def _mended(message: Message, channel: Channel) -> Message:
     """The message as its kind must be. Raises one of ``REFUSED`` where that cannot be."""
     header, content = plain(message["header"]), plain(message["content"])
     for name in ("msg_type", "msg_id"):
-        if not isinstance(header[name], str) or not 0 < len(header[name]) <= MAX_NAME:
-            raise ValueError(f"its {name} is {header[name]!r:.80}")
+        said = header[name]
+        if not (isinstance(said, str) and 0 < len(said) <= MAX_NAME and said.isprintable()):
+            raise ValueError(f"its {name} is {said!r:.80}")
     if not isinstance(content, dict):
         raise ValueError(f"its content is no object but {content!r:.80}")
     kind, replies = header["msg_type"], channel in ("shell", "control")

@@ -28,7 +28,7 @@ from ..engine import engine
 from ..errors import RLMError, UsageError
 from ..filters import for_terminal
 from ..inner import Message
-from ..inner.messages import REFUSED, failure
+from ..inner.messages import REFUSED, failure, pack_any_text
 from .requests import COMMS, faulty
 from .workbench import Workbench
 
@@ -83,6 +83,7 @@ class RLMKernel(Kernel):
         for handlers in (self.shell_handlers, self.control_handlers):
             for kind, handler in handlers.items():
                 handlers[kind] = partial(self._answered, handler)
+        pack_any_text(self._wire)
         self._front_session = self._wire.clone()  # for the engine's thread
         self._requesters: dict[str, Any] = {}
         self._running: Message = {}

@@ -20,10 +20,16 @@ _NEEDED: dict[str, dict[str, tuple[type, str]]] = {
 def faulty(session: Session, frames: Any) -> tuple[Any, Message, str] | None:
     """Identities, request and fault of a request that ipykernel would leave without an answer.
     None for others, and for what is no message at all."""
+    rest: Any
     try:
         ident, rest = session.feed_identities(frames, copy=False)
         request = session.deserialize(rest, content=False, copy=False)
         kind = str(request["header"]["msg_type"])
+    except RecursionError:  # it is signed: that was looked at first
+        header = session.unpack(bytes(rest[1]))
+        empty: Message = {"parent_header": {}, "metadata": {}, "content": {}, "buffers": []}
+        names = {name: header[name] for name in ("msg_id", "msg_type")}
+        return ident, {"header": header, **names, **empty}, "it nests too deep"
     except REFUSED:  # also for ipykernel's own signs
         return None
     try:

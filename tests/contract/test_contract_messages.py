@@ -96,7 +96,7 @@ async def test_a_cell_that_awaits_ends_when_it_is_interrupted_and_its_names_stay
 async def test_a_cell_that_awaits_beyond_its_time_keeps_its_kernel(
     environment: str, tmp_path: Path
 ) -> None:
-    async with bench(environment, tmp_path, cell_seconds=1.0) as kernel:
+    async with bench(environment, tmp_path, seconds=1.0) as kernel:
         ran = await kernel.run("import asyncio\nkept = 'here'\nawait asyncio.sleep(60)")
         assert (ran.status, ran.restarted) == ("timeout", None)
         assert await kernel.said("kept") == "'here'"

@@ -21,6 +21,7 @@ from typing import Any
 
 import nbformat
 
+from rlm_kernel.limits import CellLimits
 from rlm_kernel.places import Spot
 from rlm_kernel.protocol import Call, Slot
 from rlm_kernel.repl import Repl, open_repl
@@ -59,7 +60,8 @@ def spot(environment: str, cwd: Path) -> Spot:
 # the face of rlm run
 @asynccontextmanager
 async def opened(environment: str, cwd: Path) -> AsyncIterator[Repl]:
-    async with open_repl(_Nobody(), Setup(spot(environment, cwd), cell_seconds=SECONDS)) as repl:
+    held = CellLimits(seconds=SECONDS)
+    async with open_repl(_Nobody(), Setup(spot(environment, cwd)), held) as repl:
         await repl.run("kept = 40", cell=0)
         yield repl
 
