@@ -18,6 +18,7 @@ if TYPE_CHECKING:
         NoLM,
         RecordError,
         RLMError,
+        RunFailed,
         UsageError,
     )
     from .limits import Limits
@@ -37,6 +38,7 @@ __all__ = [
     "RLMError",
     "RecordError",
     "Result",
+    "RunFailed",
     "Source",
     "UsageError",
     "on_host",

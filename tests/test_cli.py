@@ -181,6 +181,28 @@ def test_an_interrupt_exits_with_130_and_a_sealed_record(
     assert json.loads(shown.stdout)["status"] == "interrupted"
 
 
+STRUCK = """
+import atexit, os, signal, sys
+
+class Finder:
+    def find_spec(self, name, *rest):
+        if name == "rlm_kernel.cli.command":
+            os.kill(os.getpid(), signal.SIGINT)
+
+sys.meta_path.insert(0, Finder())
+atexit.register(os.kill, os.getpid(), signal.SIGINT)
+from rlm_kernel.cli import main
+sys.exit(main())
+"""
+
+
+def test_an_interrupt_before_and_after_the_command_is_told_like_any_other() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", STRUCK], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (done.returncode, done.stderr) == (130, "rlm: interrupted\n")
+
+
 def test_show_and_replay_of_a_finished_run(endpoint: FakeEndpoint, tmp_path: Path) -> None:
     assert _run(endpoint, tmp_path).returncode == 0
     (tmp_path / "run").rename(tmp_path / "moved")

@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+import signal
+import sys
 from collections.abc import Sequence
 
 from ..privacy import hide_from_others
+from .statuses import INTERRUPTED
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns its exit status."""
     hide_from_others()
-    from .command import run  # after that: it takes half a second to import
+    try:
+        from .command import run  # after that: it takes half a second to import
 
-    return run(arguments, own_process=arguments is None)
+        return run(arguments, own_process=arguments is None)
+    except KeyboardInterrupt:  # meanwhile
+        print("rlm: interrupted", file=sys.stderr)
+        return INTERRUPTED
+    finally:
+        if arguments is None:  # all is done: an interrupt would only spoil the status
+            signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -18,7 +18,8 @@ from ..session import Result, Session
 from ..settings import InForce
 from ..terminal import standard_error
 from ..tools import Tools
-from .options import ANSWERED, FAILED, INTERRUPTED, LIMIT, place_options, settle
+from .options import place_options, settle
+from .statuses import ANSWERED, FAILED, INTERRUPTED, LIMIT
 from .terminal import write_answer
 
 _STATUS = {"answered": ANSWERED, "failed": FAILED, "limit": LIMIT, "interrupted": INTERRUPTED}

@@ -16,7 +16,8 @@ from ..engine import engine
 from ..errors import UsageError
 from ..terminal import standard_error
 from .ask import answer_options
-from .options import ANSWERED, FAILED, INTERRUPTED, LIMIT, settle
+from .options import settle
+from .statuses import ANSWERED, FAILED, INTERRUPTED, LIMIT
 from .terminal import write_line
 
 if TYPE_CHECKING:

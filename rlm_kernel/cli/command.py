@@ -14,7 +14,7 @@ from ..errors import RLMError, UsageError, one_line
 from ..terminal import gated, standard_error
 from ..watchdog import adopt_orphans
 from . import ask, batch, comparing, export, going_on, machine, records, why
-from .options import FAILED, INTERRUPTED, USAGE
+from .statuses import FAILED, INTERRUPTED, USAGE
 
 log = logging.getLogger(__name__)
 

@@ -17,7 +17,7 @@ from ..record.celldiff import CellDiff
 from ..record.compare import Comparison, compare
 from ..record.course import Course
 from ..terminal import standard_output
-from .options import ANSWERED, FAILED
+from .statuses import ANSWERED, FAILED
 from .terminal import write_line
 
 

@@ -11,7 +11,7 @@ from rich import filesize
 from .. import origins
 from ..record import reading
 from ..terminal import standard_error
-from .options import ANSWERED
+from .statuses import ANSWERED
 
 
 def add(commands: Any) -> None:

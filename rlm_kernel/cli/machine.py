@@ -8,7 +8,8 @@ from typing import Any
 from ..engine import engine
 from ..settings import MEANINGS
 from ..terminal import standard_error, standard_output
-from .options import ANSWERED, FAILED, place_options, settle
+from .options import place_options, settle
+from .statuses import ANSWERED, FAILED
 from .terminal import write_line
 
 

@@ -8,8 +8,6 @@ from collections.abc import Sequence
 from .. import config
 from ..settings import ENVIRONMENTS, MEANINGS, InForce, Layer, in_force
 
-ANSWERED, FAILED, USAGE, LIMIT, INTERRUPTED = 0, 1, 2, 3, 130
-"""Exit statuses. The first also means: done, equal, good."""
 PLACE_OPTIONS = {
     "kernel": "NAME", "image": "NAME", "packages": "NAMES", "network": "MODE", "memory": "SIZE",
     "cpus": "N", "pids": "N", "tmpfs": "SIZE", "mounts": "PATHS", "children": "HOW",

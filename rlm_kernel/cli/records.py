@@ -18,7 +18,8 @@ from ..run import Kernels, kernels_of
 from ..terminal import live, standard_error, standard_output
 from .ask import answer_options, out_option
 from .going_on import OWN, go_on
-from .options import ANSWERED, FAILED, PLACE_OPTIONS, settle
+from .options import PLACE_OPTIONS, settle
+from .statuses import ANSWERED, FAILED
 from .terminal import write_line
 
 LIVE_ONLY = ("model", "sub_model", "base_url", "prompt", "out")

@@ -19,7 +19,7 @@ from ..record import reading
 from ..record.figures import counted
 from ..record.markdown import one_line, shorten
 from ..terminal import standard_output
-from .options import ANSWERED
+from .statuses import ANSWERED
 from .terminal import write_line
 
 MOST = 8

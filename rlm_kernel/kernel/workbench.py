@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import importlib
+import logging
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -14,7 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
-from ..errors import KernelDied, RLMError, UsageError
+from ..errors import KernelDied, RLMError, RunFailed, UsageError
 from ..filters import for_terminal
 from ..inner import Kernel, Message
 from ..outputs import Collector
@@ -31,6 +32,7 @@ from .display import Display
 from .replies import Reply, cell_ran, completion, death, done, ename
 from .revival import Revival
 
+log = logging.getLogger("rlm_kernel")
 RAISE = "%rlm limits raises limits."
 PROSE = "This is no Python. To ask the LM, begin the cell with %%rlm and write the question below."
 INTERRUPTED = ("KeyboardInterrupt", "CancelledError")
@@ -134,6 +136,10 @@ class Workbench:
                     return await self._execute(request)
         except UsageError as error:
             return self.failed(request, "UsageError", str(error))
+        except RunFailed as error:
+            log.error("a fault of rlm_kernel ended the cell", exc_info=error)
+            text = f"{error}; this is a fault of rlm_kernel, its log says more"
+            return self.failed(request, "RunFailed", text)
         except RLMError as error:
             return self.failed(request, type(error).__name__, str(error))
         except asyncio.CancelledError:
