@@ -49,7 +49,7 @@ async def test_a_header_that_is_too_large_is_refused_before_any_of_it_comes(
 ) -> None:
     async with open_call(tmp_path) as (_, reader, writer):
         writer.write(struct.pack(">IQ", MAX_HEADER + 1, 0))
-        assert "one may carry 33,554,432" in (await _reply(reader))["error"]["message"]
+        assert "one may carry 67,108,864" in (await _reply(reader))["error"]["message"]
         assert await _refused(reader)
 
 

@@ -18,7 +18,7 @@ import weakref
 from .errors import CallRefused
 
 HEADER = struct.Struct(">IQ")
-MAX_HEADER = 1 << 25
+MAX_HEADER = 1 << 26
 MAX_PAYLOAD = 1 << 28
 REFUSED = (BrokenPipeError, ConnectionResetError)
 """The host takes no more of a call; its reply, which can still be read, says why."""
