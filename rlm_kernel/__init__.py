@@ -48,11 +48,13 @@ __version__ = "0.1.0"
 _HOMES = {
     "RLM": "api", "Limits": "limits", "Result": "session", "Source": "contexts", "on_host": "tools",
 }  # fmt: skip
-"""Where the names are that are not in ``errors``."""
+"""The modules of the names that are not in ``errors``."""
 
 
 def __getattr__(name: str) -> Any:
     """Import a name when it is first used: a command must hide what it knows before that."""
+    if name in {"errors", *_HOMES.values()}:
+        return importlib.import_module(f".{name}", __name__)
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     value = getattr(importlib.import_module(f".{_HOMES.get(name, 'errors')}", __name__), name)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -141,6 +143,14 @@ def test_a_kernelspec_that_is_not_there_is_refused_with_those_there_are() -> Non
 def test_what_is_exported_is_what_is_documented() -> None:
     assert {"RLM", "Limits", "Result", "LMError"} <= set(rlm_kernel.__all__)
     assert all(hasattr(rlm_kernel, name) for name in rlm_kernel.__all__)
+
+
+def test_its_modules_are_there_without_an_import_of_their_own() -> None:
+    source = "import rlm_kernel as r; print(r.errors.LMError is r.LMError, r.limits.Limits())"
+    done = subprocess.run(
+        [sys.executable, "-c", source], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert done.stdout.startswith("True Limits(")
 
 
 @pytest.mark.anyio
