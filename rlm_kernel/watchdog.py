@@ -23,7 +23,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -178,12 +178,26 @@ class WatchedProcess:
         self.pid = pid
         self.returncode: int | None = None
         self._ended = threading.Event()
+        self._waiting: list[Callable[[], object]] = []
+        self._lock = threading.Lock()
 
     def end(self, code: int) -> None:
         """Take that it has ended."""
-        if self.returncode is None:
+        with self._lock:
+            if self.returncode is not None:
+                return
             self.returncode = code
-            self._ended.set()
+        self._ended.set()
+        for tell in self._waiting:
+            tell()
+
+    def when_ended(self, tell: Callable[[], object]) -> None:
+        """Call ``tell`` at its end, on whatever thread; at once if it has ended."""
+        with self._lock:
+            if self.returncode is None:
+                self._waiting.append(tell)
+                return
+        tell()
 
     def poll(self) -> int | None:
         return self.returncode

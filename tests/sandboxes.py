@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import tempfile
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -90,18 +91,21 @@ def sandbox(
     specs = KernelSpecManager(kernel_dirs=[str(folder)])
     manager = KernelManager(kernel_name=name, kernel_spec_manager=specs)
     client = None
-    try:
-        manager.start_kernel()
-        client = manager.client()
-        client.start_channels()
-        client.wait_for_ready(timeout=SECONDS)
-        yield Sandbox(manager, client)
-    finally:
-        if client is not None:
-            client.stop_channels()
-        if manager.has_kernel:
-            manager.shutdown_kernel(now=True)
-        manager.context.destroy(linger=0)
+    with tempfile.TemporaryDirectory(prefix="sb-", dir="/tmp") as sockets:
+        # Not ports: jupyter_client chooses them before they are bound, and another may be first.
+        manager.transport, manager.ip = "ipc", f"{sockets}/k"
+        try:
+            manager.start_kernel()
+            client = manager.client()
+            client.start_channels()
+            client.wait_for_ready(timeout=SECONDS)
+            yield Sandbox(manager, client)
+        finally:
+            if client is not None:
+                client.stop_channels()
+            if manager.has_kernel:
+                manager.shutdown_kernel(now=True)
+            manager.context.destroy(linger=0)
 
 
 Opener = Callable[..., AbstractContextManager[Sandbox]]

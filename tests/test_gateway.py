@@ -304,8 +304,10 @@ def test_a_body_over_the_limit_is_refused_before_it_comes(
 
 def test_a_body_of_unknown_length_is_refused(shared: Sandbox) -> None:
     connection = http.client.HTTPConnection("127.0.0.1", shared.port, timeout=WAIT_S)
-    headers = {"Authorization": f"Bearer {shared.token}", "Transfer-Encoding": "chunked"}
-    connection.request("POST", "/pipes/a?at=0&wait=1", iter([b"x"]), headers, encode_chunked=True)
+    connection.putrequest("POST", "/pipes/a?at=0&wait=1")
+    connection.putheader("Authorization", f"Bearer {shared.token}")
+    connection.putheader("Transfer-Encoding", "chunked")
+    connection.endheaders()  # no body: the gateway does not wait for it
     assert connection.getresponse().status == 411
     connection.close()
 

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from rlm_kernel.errors import KernelDied, KernelStartError, UsageError
-from rlm_kernel.inner import Kernel, exchange, open_kernel
+from rlm_kernel.inner import Kernel, exchange, folders, open_kernel
 from rlm_kernel.inner.folders import private_folder
 
 pytestmark = pytest.mark.anyio
@@ -226,6 +226,7 @@ async def test_a_start_removes_what_hosts_left_that_were_killed_and_nothing_else
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    monkeypatch.setattr(folders, "MAX_PLACE", 200)  # no socket is made here
     left = _left(tmp_path, "rlm-0123abcd")
     kept = [_left(tmp_path, "rlm-0123abce", 0), _left(tmp_path, "rlm-mine0000")]
     (tmp_path / "elsewhere").mkdir()

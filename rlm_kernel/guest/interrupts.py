@@ -24,7 +24,8 @@ def reach_what_awaits(shell):
             def interrupted(number, frame):
                 task = asyncio.current_task()
                 if task is None or not _in_cell(frame, shell.user_ns):
-                    loop.call_soon_threadsafe(cell.cancel)  # wakes it, too
+                    cell.cancel()  # at once: its next step may be one that does not return
+                    loop.call_soon_threadsafe(lambda: None)  # wakes it
                 elif task is cell:
                     raise KeyboardInterrupt
                 else:  # a KeyboardInterrupt in a task that the cell made would end the kernel

@@ -8,6 +8,7 @@ nothing of LMs; ``repl`` puts the guest into it.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import sys
 from collections.abc import AsyncIterator, Mapping
@@ -73,6 +74,20 @@ class _WatchedProvisioner(LocalProvisioner):
         )
         self.pid = self.pgid = self.process.pid
         return self.connection_info
+
+    async def wait(self) -> int | None:
+        """Return the exit code at once: jupyter_client's own looks every 0.1 s, and a cell that
+        came in between was lost with the kernel."""
+        loop, ended = asyncio.get_running_loop(), asyncio.Event()
+
+        def tell() -> None:
+            with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits
+                loop.call_soon_threadsafe(ended.set)
+
+        if self.process is not None:
+            self.process.when_ended(tell)
+            await ended.wait()
+        return await super().wait()
 
 
 class _SandboxManager(AsyncKernelManager):

@@ -60,13 +60,13 @@ class ExecPipe:
                     pause.reset()
                     if self._closed.is_set():
                         return
+                how = ""
             except self._lost as error:
-                reason = self._find_reason()
-                if reason is None and pause.wait(self._closed):
-                    continue
-                self.reason = reason or f"the connection to the sandbox was lost ({error})"
-            else:
-                self.reason = self._find_reason() or ""
+                how = f"the connection to the sandbox was lost ({error})"
+            reason = self._find_reason()  # an end of the output may be told before its cause
+            if reason is None and pause.wait(self._closed):
+                continue
+            self.reason = reason or how
             break
         self._came.put(END)
 

@@ -198,7 +198,10 @@ class TunnelPipe:
         if query:
             query = f"?{query}&wait={self._patience.poll_s}"
             wait_s += self._patience.poll_s
-        return line.ask(method, self._path + query, body, timeout_s=wait_s)
+        answer = line.ask(method, self._path + query, body, timeout_s=wait_s)
+        if query and answer.status == 200 and answer.at is None and not answer.body:
+            raise Lost("the head of an answer was cut")
+        return answer
 
     def _ask(
         self,
