@@ -96,6 +96,13 @@ class Live:
             while True:
                 file.write(bytes(1 << 12))
 
+    def remove(self, folder: Path) -> None:
+        """Remove a folder once the record of the run is in it."""
+        until = time.monotonic() + END_S
+        while not (self.out / "journal.jsonl").exists() and time.monotonic() < until:
+            time.sleep(0.01)
+        shutil.rmtree(folder, ignore_errors=True)
+
     def containers(self, do: str) -> None:
         """Do this to the oldest of the run's containers: kill, pause, remove."""
         names = sorted(self.where.sandboxes(self.process.pid))[:1]
@@ -169,9 +176,9 @@ STROKES = (
     Stroke("64 descriptors", lambda live: live.limit(resource.RLIMIT_NOFILE, 64), (0, 1)),
     Stroke("24 descriptors", lambda live: live.limit(resource.RLIMIT_NOFILE, 24), (0, 1)),
     Stroke("no larger files", lambda live: live.limit(resource.RLIMIT_FSIZE, 4096), (0, 1)),
-    Stroke("remove the run's folder", lambda live: shutil.rmtree(live.out, True), (1,), "run"),
+    Stroke("remove the run's folder", lambda live: live.remove(live.out), (1,), "run"),
     Stroke("empty TMPDIR", lambda live: _emptied(live.base / "t"), (0, 1)),
-    Stroke("remove the folder", lambda live: shutil.rmtree(live.base / "work", True), (1,)),
+    Stroke("remove the folder", lambda live: live.remove(live.base / "work"), (1,)),
     Stroke("kill a container", _container("kill"), environment="docker"),
     Stroke("pause a container", _container("pause"), (0, 1), environment="docker"),
     Stroke("remove a container", _container("remove"), environment="docker"),
