@@ -1,4 +1,4 @@
-"""How many files this process may have open."""
+"""Raises the number of files that this process may have open."""
 
 from __future__ import annotations
 

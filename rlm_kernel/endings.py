@@ -1,4 +1,4 @@
-"""How work ends: in time, to its very end, and at no cost to what was done before."""
+"""Ends of work: in time, to its very end, and at no cost to what was done before."""
 
 from __future__ import annotations
 

@@ -151,7 +151,7 @@ def slot_of(event: CallEnded) -> Slot:
 
 
 def is_refused(slot: Slot) -> bool:
-    """Whether nobody was asked: a limit was reached, or the call cannot be served."""
+    """Return whether nobody was asked: a limit was reached, or the call cannot be served."""
     return slot.get("error", {}).get("type") in ("LimitReached", "CallRefused")
 
 

@@ -187,13 +187,13 @@ def _quoted(reply: str, mark: re.Match[str]) -> bool:
 
 
 def _ends_sentence(reply: str, mark: re.Match[str]) -> bool:
-    """Whether a mark is talked about as the last word of a sentence, or quoted."""
+    """Return whether a mark is talked about as the last word of a sentence, or quoted."""
     before, after = _around(reply, mark)
     return _quoted(reply, mark) or (before[-1:].isspace() and after[:1] in tuple(".,;:!?)"))
 
 
 def _is_alone(reply: str, mark: re.Match[str]) -> bool:
-    """Whether a mark has a line to itself."""
+    """Return whether a mark has a line to itself."""
     return not any(map(str.strip, _around(reply, mark)))
 
 

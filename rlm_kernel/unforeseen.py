@@ -1,4 +1,4 @@
-"""What becomes of an error that nobody foresaw: a line for people, its traceback in a file."""
+"""The boundary for errors that nobody foresaw: a line for people, a traceback in a file."""
 
 from __future__ import annotations
 

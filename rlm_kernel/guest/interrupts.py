@@ -39,7 +39,7 @@ def reach_what_awaits(shell):
 
 
 def _in_cell(frame, names):
-    """Whether code that a cell defined runs, or was called from there."""
+    """Return whether code that a cell defined runs, or was called from there."""
     while frame is not None and frame.f_globals is not names:
         frame = frame.f_back
     return frame is not None

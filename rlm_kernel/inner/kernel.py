@@ -200,7 +200,7 @@ class Kernel:
         self._exchange.fail(error)
 
     async def answers(self, seconds: float) -> bool:
-        """Whether the kernel answers in that time: it does once nothing runs in it."""
+        """Return whether the kernel answers in that time: it does once nothing runs in it."""
         with contextlib.suppress(TimeoutError, KernelDied, Mute):
             async with asyncio.timeout(seconds):
                 await self._unless_dead(self._exchange.round_trip("shell"))

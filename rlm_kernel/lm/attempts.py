@@ -76,7 +76,7 @@ class Reply:
 
     @property
     def cut_short(self) -> bool:
-        """Whether the provider cut it before its end."""
+        """Return whether the provider cut it before its end."""
         return cut_short(self.finish)
 
     @property

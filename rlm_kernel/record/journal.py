@@ -238,7 +238,7 @@ class Problem:
     cut: bool = False
     """Whether it is only that the writer was stopped in the midst of the last line."""
     unfit: bool = False
-    """Whether an event is left out because it is not what it should be."""
+    """Return whether an event is left out because it is not what it should be."""
 
     def __str__(self) -> str:
         return self.text
@@ -361,7 +361,7 @@ class _Reader:
         )
 
     full = False
-    """Whether enough was read to know that the rest is not worth it."""
+    """Return whether enough was read to know that the rest is not worth it."""
 
     def take(self, number: int, line: bytes) -> None:
         self.lines = number

@@ -64,7 +64,7 @@ async def call(name: str, function: Callable[..., Any], arguments: Mapping[str, 
 
 
 def _is_cancelled() -> bool:
-    """Whether it is us who are cancelled, and not something that the tool waited for."""
+    """Return whether it is us who are cancelled, and not something that the tool waited for."""
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0
 
