@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from pathlib import Path
 
 import nbformat
@@ -63,8 +62,8 @@ async def _never(call: Call) -> list[Slot]:
     return []
 
 
-async def _interrupted(kernel: Bench, source: str) -> tuple[Ran, float]:
-    """A cell that was interrupted while it awaits, and the seconds that its end took."""
+async def _interrupted(kernel: Bench, source: str) -> Ran:
+    """A cell that was interrupted while it awaits; without the interrupt it never ends."""
     began = asyncio.Event()
     running = asyncio.ensure_future(
         kernel.repl.run(
@@ -77,9 +76,8 @@ async def _interrupted(kernel: Bench, source: str) -> tuple[Ran, float]:
         await began.wait()
         if "llm_query" in source:
             await kernel.calls.asked.wait()
-        since = time.monotonic()
         await kernel.repl.interrupt()
-        return await running, time.monotonic() - since
+        return await running
 
 
 @pytest.mark.parametrize("source", AWAITS.values(), ids=AWAITS)
@@ -87,9 +85,8 @@ async def test_a_cell_that_awaits_ends_when_it_is_interrupted_and_its_names_stay
     kernel: Bench, source: str
 ) -> None:
     kernel.calls.serving = _never
-    ran, seconds = await _interrupted(kernel, source)
+    ran = await _interrupted(kernel, source)
     assert (ran.status, ran.restarted) == ("error", None)
-    assert seconds < 3  # one, on a quiet machine
     assert await kernel.said("kept") == "'here'"
 
 

@@ -70,7 +70,6 @@ CELLS = {
     "a fork": "import os\npid = os.fork()\nif not pid:\n    os._exit(0)\nos.waitpid(pid, 0)[1]",
     "a subprocess": "import subprocess, sys\n"
     "subprocess.run([sys.executable, '-c', 'print(1)'], check=True, capture_output=True).stdout",
-    "a write to the descriptor": "import os\nos.write(1, b'low level\\n');",
     "a thread": "import threading\nt = threading.Thread(target=print, args=('from a thread',))\n"
     "t.start(); t.join()",
     "exit that keeps the kernel": "exit(keep_kernel=True)",
@@ -161,6 +160,18 @@ def everything(outcome: Outcome) -> tuple[Any, ...]:
 @pytest.mark.parametrize("name", CELLS)
 def test_a_cell_gives_the_same_messages(pair: Pair, name: str) -> None:
     pair.same(lambda front: everything(front.run(CELLS[name])))
+
+
+def test_what_is_written_to_the_descriptor_is_shown(pair: Pair) -> None:
+    def act(front: Front) -> Any:
+        # The cell waits: a thread of the kernel reads the descriptor in its own time.
+        identity = front.start("import os\nos.write(1, b'low level\\n')\ninput();")
+        front.hear(identity, "low level")
+        front.asked_input()
+        front.type("")
+        return everything(front.finish(identity))
+
+    pair.same(act)
 
 
 @pytest.mark.parametrize(
