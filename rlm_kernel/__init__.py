@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .api import RLM
-    from .contexts import Source
     from .errors import (
         CallRefused,
         ContextError,
@@ -21,9 +20,10 @@ if TYPE_CHECKING:
         RunFailed,
         UsageError,
     )
-    from .limits import Limits
-    from .session import Result
-    from .tools import on_host
+    from .inputs.contexts import Source
+    from .inputs.tools import on_host
+    from .session.session import Result
+    from .settings.limits import Limits
 
 __all__ = [
     "RLM",
@@ -46,14 +46,15 @@ __all__ = [
 __version__ = "0.1.0"
 
 _HOMES = {
-    "RLM": "api", "Limits": "limits", "Result": "session", "Source": "contexts", "on_host": "tools",
+    "RLM": "api", "Limits": "settings.limits", "Result": "session.session",
+    "Source": "inputs.contexts", "on_host": "inputs.tools",
 }  # fmt: skip
 """The modules of the names that are not in ``errors``."""
 
 
 def __getattr__(name: str) -> Any:
     """Import a name when it is first used: a command must hide what it knows before that."""
-    if name in {"errors", *_HOMES.values()}:
+    if name in {"api", "errors", "events"}:
         return importlib.import_module(f".{name}", __name__)
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

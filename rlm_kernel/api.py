@@ -8,18 +8,19 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Self
 
-from . import contexts, onward
-from .contexts import Source
-from .engine import engine
 from .errors import UsageError
 from .events import Event
-from .limits import Limits
-from .models import is_lm
-from .onward import Onward
-from .run import LM
-from .session import Reader, Result, Session
-from .settings import in_force
-from .tools import Tools
+from .inputs import contexts
+from .inputs.contexts import Source
+from .inputs.tools import Tools
+from .lm.models import is_lm
+from .replay import continuation
+from .replay.continuation import Onward
+from .rlm.run import LM
+from .session.event_loop import engine
+from .session.session import Reader, Result, Session
+from .settings.limits import Limits
+from .settings.resolved import in_force
 
 
 class RLM:
@@ -84,7 +85,7 @@ class RLM:
     def resume(self, run_dir: str | Path) -> Result:
         """Go on with a run that was killed, in its own folder; see ``onward.resume``. What its
         record answers is not asked again."""
-        return engine().run(self._go_on(lambda: onward.resume(Path(run_dir))))
+        return engine().run(self._go_on(lambda: continuation.resume(Path(run_dir))))
 
     def fork(
         self,
@@ -96,13 +97,15 @@ class RLM:
     ) -> Result:
         """Go on from the run at ``path``, before its cell ``at`` or after its last one, in a new
         run. ``edit`` is a source that runs in place of the cell, ``note`` a word to the LM."""
-        return engine().run(self._go_on(lambda: onward.fork(Path(path), at, edit=edit, note=note)))
+        return engine().run(
+            self._go_on(lambda: continuation.fork(Path(path), at, edit=edit, note=note))
+        )
 
     def rerun(self, path: str | Path, prompt: object) -> Result:
         """Run the cells of the run at ``path`` on another input. Sub-calls are asked anew; the LM
         that wrote the cells is not."""
         source = _source(prompt)
-        return engine().run(self._go_on(lambda: onward.rerun(Path(path), source)))
+        return engine().run(self._go_on(lambda: continuation.rerun(Path(path), source)))
 
     async def _go_on(self, found: Callable[[], Onward]) -> Result:
         run = await asyncio.to_thread(found)

@@ -8,7 +8,8 @@ from typing import Any, TypeVar
 
 from rlm_kernel import RLM, Result
 from rlm_kernel.events import CallEnded, CellRan, Event
-from rlm_kernel.record import journal, show
+from rlm_kernel.record import journal
+from rlm_kernel.reports import show
 from rlm_kernel.testing import ScriptedLM
 
 E = TypeVar("E")

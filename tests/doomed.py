@@ -19,9 +19,9 @@ from docker.api.client import APIClient
 from jupyter_client.kernelspec import KernelSpecManager
 from jupyter_client.manager import KernelManager
 
-from rlm_kernel.provisioners.carrier import Carrier
-from rlm_kernel.provisioners.reaper import REAPERS
-from rlm_kernel.provisioners.sandbox import Place
+from rlm_kernel.environments.modal.sandbox import Place
+from rlm_kernel.environments.pipe.carrier import Carrier
+from rlm_kernel.remote.reaper import REAPERS
 
 STEPS: dict[tuple[str, str], tuple[type, str]] = {
     ("docker", "created"): (APIClient, "attach_socket"),

@@ -12,7 +12,7 @@ import os
 from contextlib import closing
 from functools import cache
 
-from rlm_kernel.provisioners.engine import connect
+from rlm_kernel.environments.docker.client import connect
 from tests.hostimage import host_image
 from tests.plane import ControlPlane
 

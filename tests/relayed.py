@@ -17,10 +17,10 @@ from jupyter_client.kernelspec import KernelSpec
 from jupyter_client.manager import AsyncKernelManager, KernelManager
 from traitlets import Bool, List, Unicode
 
-from rlm_kernel import relay
+from rlm_kernel.environments.pipe import provisioner
+from rlm_kernel.environments.pipe.carrier import Pipe
 from rlm_kernel.errors import KernelStartError
-from rlm_kernel.provisioners import base
-from rlm_kernel.provisioners.carrier import Pipe
+from rlm_kernel.remote import relay
 
 IPYKERNEL = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
 
@@ -65,7 +65,7 @@ class ProcessPipe:
             self.process.wait(3)
 
 
-class Relayed(base.RelayProvisioner):
+class Relayed(provisioner.RelayProvisioner):
     """``command`` stands for the relay, if a test wants another one."""
 
     command = List(Unicode(), config=True)
@@ -78,7 +78,7 @@ class Relayed(base.RelayProvisioner):
     async def open_pipe(self) -> Pipe:
         argv = [sys.executable, relay.__file__]
         if self.bootstrapped:
-            argv = [sys.executable, "-c", base.BOOTSTRAP]
+            argv = [sys.executable, "-c", provisioner.BOOTSTRAP]
         try:
             self.pipe = ProcessPipe(self.command or argv)
         except OSError as error:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from typing import Any
 
-from rlm_kernel.digests import canonical
+from rlm_kernel.record.equality import canonical
 
 
 def resealed(events: list[Any]) -> bytes:

@@ -39,8 +39,8 @@ def chromium() -> str | None:
 
 def engine() -> str | None:
     """Where a Docker engine answers, if it does and the SDK is here."""
+    from rlm_kernel.environments.docker.client import DEFAULT_ADDRESS, connect
     from rlm_kernel.errors import RLMError
-    from rlm_kernel.provisioners.engine import DEFAULT_ADDRESS, connect
 
     try:
         connect().close()

@@ -9,14 +9,16 @@ from pathlib import Path
 import pytest
 from asking import ask, check_whole, events, of, script
 
-from rlm_kernel import RLM, Result, inner, room
-from rlm_kernel.contexts import from_value
-from rlm_kernel.engine import engine
+from rlm_kernel import RLM, Result
+from rlm_kernel.environments import kernels
+from rlm_kernel.environments.kernels import Kernel
 from rlm_kernel.events import NodeEnded, RunEnded
-from rlm_kernel.inner import Kernel
-from rlm_kernel.session import Session
-from rlm_kernel.settings import in_force
-from rlm_kernel.tools import Tools
+from rlm_kernel.inputs.contexts import from_value
+from rlm_kernel.inputs.tools import Tools
+from rlm_kernel.repl import guest_client
+from rlm_kernel.session.event_loop import engine
+from rlm_kernel.session.session import Session
+from rlm_kernel.settings.resolved import in_force
 
 AFTER = {
     "refuses the seed": "guest.seed = None",
@@ -36,7 +38,7 @@ def _in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 @pytest.fixture(autouse=True)
 def _little_patience(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(room, "SMALL_SECONDS", 1.0, raising=False)
+    monkeypatch.setattr(guest_client, "SMALL_SECONDS", 1.0, raising=False)
 
 
 def _tasks() -> set[str]:
@@ -97,7 +99,7 @@ def test_a_kernel_whose_end_hangs_does_not_take_the_answer_with_it(
         await asyncio.Event().wait()
 
     monkeypatch.setattr(Kernel, "close", hang)
-    monkeypatch.setattr(inner, "CLOSE_SECONDS", 1.0, raising=False)
+    monkeypatch.setattr(kernels, "CLOSE_SECONDS", 1.0, raising=False)
     _answered(ask(script(FINISH), tmp_path / "run"))
     assert "could not be ended" in caplog.text
 
@@ -146,13 +148,13 @@ def test_an_interrupt_at_the_seed_leaves_a_sealed_record_and_no_task(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     seeding = asyncio.Event()
-    end = room.Room.end
+    end = guest_client.Room.end
 
-    async def told(self: room.Room) -> list[str] | None:
+    async def told(self: guest_client.Room) -> list[str] | None:
         seeding.set()
         return await end(self)
 
-    monkeypatch.setattr(room.Room, "end", told)
+    monkeypatch.setattr(guest_client.Room, "end", told)
     before = _tasks()
 
     async def interrupted() -> Path:

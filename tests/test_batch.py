@@ -15,14 +15,15 @@ import pytest
 from asking import check_whole
 from batching import COST, Counted, number, results_of, tasks, turn
 
-from rlm_kernel import KernelStartError, LMError, RecordError, Result, UsageError, batch, room
+from rlm_kernel import KernelStartError, LMError, RecordError, Result, UsageError, batch
 from rlm_kernel.batch import Batch, Counts, Plan, Summary, make_tasks, open_session, run_batch
 from rlm_kernel.batch import plan as plans
 from rlm_kernel.batch.folder import Folder
-from rlm_kernel.engine import engine
 from rlm_kernel.events import Usage
-from rlm_kernel.record import listing
-from rlm_kernel.settings import in_force
+from rlm_kernel.repl import guest_client
+from rlm_kernel.reports import listing
+from rlm_kernel.session.event_loop import engine
+from rlm_kernel.settings.resolved import in_force
 from rlm_kernel.testing import FakeEndpoint, Hang, ScriptedLM
 
 
@@ -153,7 +154,7 @@ def test_a_failure_that_does_not_pass_is_tried_as_often_as_was_said(tmp_path: Pa
 def test_a_kernel_that_could_not_start_is_tried_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real, starts = room.open_place, iter([True, False, False])
+    real, starts = guest_client.open_place, iter([True, False, False])
 
     @asynccontextmanager
     async def flaky(spot: Any) -> AsyncIterator[Any]:
@@ -162,7 +163,7 @@ def test_a_kernel_that_could_not_start_is_tried_again(
         async with real(spot) as place:
             yield place
 
-    monkeypatch.setattr(room, "open_place", flaky)
+    monkeypatch.setattr(guest_client, "open_place", flaky)
     assert _answered(_lm(), tmp_path / "results", tasks(2)).answered
     assert sorted(r.attempts for r in results_of(tmp_path / "results").values()) == [1, 2]
 
@@ -174,7 +175,7 @@ def test_a_setting_that_proves_to_be_wrong_ends_the_batch_and_fails_no_task(
         raise UsageError("there is no such image")
 
     with monkeypatch.context() as patched:
-        patched.setattr(room, "open_place", without_image)
+        patched.setattr(guest_client, "open_place", without_image)
         with pytest.raises(UsageError, match="no such image"):
             _answered(_lm(), tmp_path / "results", tasks(3), concurrency=1)
     assert results_of(tmp_path / "results") == {}

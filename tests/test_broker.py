@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from rlm_kernel import broker, frames
-from rlm_kernel.guest import HEADER, MAX_HEADER, pack, unpack_header
+from rlm_kernel.remote.guest import HEADER, MAX_HEADER, pack, unpack_header
+from rlm_kernel.repl import broker, frames
 
 pytestmark = pytest.mark.anyio
 

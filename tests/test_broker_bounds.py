@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 from test_broker import Echo, _refused, _reply, connected, served
 
-from rlm_kernel import broker, frames
-from rlm_kernel.guest import MAX_HEADER, pack
+from rlm_kernel.remote.guest import MAX_HEADER, pack
+from rlm_kernel.repl import broker, frames
 
 pytestmark = pytest.mark.anyio
 MIB = 1 << 20

@@ -28,9 +28,9 @@ from jupyter_client.manager import KernelManager
 from jupyter_client.provisioning.factory import KernelProvisionerFactory
 from relayed import CALL, Echo, Provided, Relayed, Server, async_manager, install, managed, spec
 
+from rlm_kernel.environments.pipe import host_end
+from rlm_kernel.environments.pipe.carrier import Carrier
 from rlm_kernel.errors import ContextError, KernelDied, KernelStartError, UsageError
-from rlm_kernel.provisioners import hostend
-from rlm_kernel.provisioners.carrier import Carrier
 
 WAIT_S = 30.0
 
@@ -254,7 +254,7 @@ def read_displays(sock: zmq.Socket[bytes], count: int) -> list[str]:
 def test_a_client_that_never_reads_does_not_stop_the_others(
     own: Live, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(hostend, "SLOW_CLIENT_S", 0.3)
+    monkeypatch.setattr(host_end, "SLOW_CLIENT_S", 0.3)
     with zmq.Context() as context, slow_client(own, context):
         ran = own.run("for i in range(4000): display('x' * 10_000)")
         assert ran.kinds.count("display_data") == 4000

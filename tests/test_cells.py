@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rlm_kernel import cells
+from rlm_kernel.lm import cells
 
 FENCE = "```"
 

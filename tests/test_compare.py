@@ -26,15 +26,16 @@ from rlm_kernel.events import (
     Usage,
     to_dict,
 )
-from rlm_kernel.record import course, ipynb
-from rlm_kernel.record.celldiff import MAX_CELLS, MAX_CHARS, CellDiff
-from rlm_kernel.record.compare import Comparison, compare
 from rlm_kernel.record.journal import Journal
-from rlm_kernel.record.metadata import Place
-from rlm_kernel.record.notebook import build
-from rlm_kernel.record.parting import Parting
+from rlm_kernel.record.notebooks import ipynb
+from rlm_kernel.record.notebooks.metadata import Place
+from rlm_kernel.record.notebooks.notebook import build
 from rlm_kernel.record.summary import summarise
 from rlm_kernel.record.trajectory import RecordedCell
+from rlm_kernel.reports import comparable_run
+from rlm_kernel.reports.cell_diff import MAX_CELLS, MAX_CHARS, CellDiff
+from rlm_kernel.reports.compare import Comparison, compare
+from rlm_kernel.reports.first_difference import Parting
 
 
 def write(folder: Path, events: list[Event], *, seal: bool = True) -> Path:
@@ -50,7 +51,9 @@ def write(folder: Path, events: list[Event], *, seal: bool = True) -> Path:
 
 
 def between(tmp_path: Path, a: list[Event], b: list[Event]) -> Comparison:
-    return compare(course.load(write(tmp_path / "a", a)), course.load(write(tmp_path / "b", b)))
+    return compare(
+        comparable_run.load(write(tmp_path / "a", a)), comparable_run.load(write(tmp_path / "b", b))
+    )
 
 
 def changed(events: list[Event], kind: type[Event], at: int, **fields: Any) -> list[Event]:

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from traitlets import TraitType
 
-from rlm_kernel.config import RLM, load
 from rlm_kernel.errors import UsageError
-from rlm_kernel.limits import Limits
-from rlm_kernel.settings import MEANINGS, Layer, in_force
+from rlm_kernel.settings.config import RLM, load
+from rlm_kernel.settings.limits import Limits
+from rlm_kernel.settings.resolved import MEANINGS, Layer, in_force
 
 
 def _py(folder: Path, text: str) -> Path:

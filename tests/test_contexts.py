@@ -11,9 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rlm_kernel import contexts, guest
-from rlm_kernel.contexts import detect, folders
 from rlm_kernel.errors import ContextError, RecordError
+from rlm_kernel.inputs import contexts
+from rlm_kernel.inputs.contexts import detect, folders
+from rlm_kernel.remote import guest
 
 FRENCH = "Le café est fermé à côté de l’hôtel. Voilà où ça mène, garçon.\n"
 CZECH = "Příliš žluťoučký kůň úpěl ďábelské ódy. Dnes je hezké počasí.\n"

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from rlm_kernel.errors import UsageError
-from rlm_kernel.kernel.course import Course
-from rlm_kernel.kernel.parameters import Parameters
-from rlm_kernel.record.sources import same
+from rlm_kernel.kernel.replaying.parameters import Parameters
+from rlm_kernel.kernel.replaying.progress import Course
+from rlm_kernel.record.notebooks.sources import same
 from rlm_kernel.record.trajectory import RecordedCell, RecordedContext
 
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rlm_kernel.digests import RULES, digest
+from rlm_kernel.record.equality import RULES, digest
 
 RUNS = {
     "kernel_paths_replaced": (r"[^\s'\"]*ipykernel_\d+[/\\]\d+\.py", "ipykernel.py"),

@@ -29,6 +29,7 @@ from stories import (
     story,
 )
 
+from rlm_kernel.cli.screen import Screen
 from rlm_kernel.events import (
     CallStarted,
     CellRan,
@@ -41,10 +42,9 @@ from rlm_kernel.events import (
     RunEnded,
     Usage,
 )
-from rlm_kernel.kernel import display
-from rlm_kernel.kernel.card import MAX_RICH, answer_bundle
-from rlm_kernel.kernel.display import Display
-from rlm_kernel.screen import Screen
+from rlm_kernel.kernel.display import display
+from rlm_kernel.kernel.display.card import MAX_RICH, answer_bundle
+from rlm_kernel.kernel.display.display import Display
 
 pytestmark = pytest.mark.anyio
 LIMITS = {"turns": 20, "cost": 5.0, "seconds": 3600.0}

@@ -13,14 +13,14 @@ from asking import block, calls, cells, events, of
 from test_lending import Serving, serving
 
 from rlm_kernel import RLM, Limits, Result
-from rlm_kernel.contexts import from_value
-from rlm_kernel.engine import engine
 from rlm_kernel.events import NodeEnded, NodeStarted, Usage
-from rlm_kernel.outputs import text_of
-from rlm_kernel.session import Session
-from rlm_kernel.settings import in_force
+from rlm_kernel.inputs.contexts import from_value
+from rlm_kernel.inputs.tools import Tools
+from rlm_kernel.record.outputs import text_of
+from rlm_kernel.session.event_loop import engine
+from rlm_kernel.session.session import Session
+from rlm_kernel.settings.resolved import in_force
 from rlm_kernel.testing import ScriptedLM
-from rlm_kernel.tools import Tools
 
 assert serving  # a fixture
 LONG = "import time\nkept = 1\ntime.sleep(60)"

@@ -14,8 +14,8 @@ import openai
 import pytest
 
 import rlm_kernel
-from rlm_kernel.embedded import EmbeddedServer, available, process
 from rlm_kernel.errors import LMError, NoLM
+from rlm_kernel.lm.embedded import EmbeddedServer, available, process
 
 pytestmark = pytest.mark.anyio
 missing = available()
@@ -104,7 +104,7 @@ async def test_a_warmed_prefix_is_on_disk_for_the_next_server_and_made_again_whe
 
 PARENT = """
     import asyncio, sys
-    from rlm_kernel.embedded import EmbeddedServer
+    from rlm_kernel.lm.embedded import EmbeddedServer
 
     async def main():
         server = EmbeddedServer()

@@ -18,14 +18,15 @@ from longruns import LAST, journal_of, long_run, record
 from stories import HOSTILE as ODD
 from stories import cell, context_set, replied, run_started, started, story
 
-from rlm_kernel import cli, export, origins
-from rlm_kernel.digests import canonical
+from rlm_kernel import cli
 from rlm_kernel.errors import RecordError, UsageError
 from rlm_kernel.events import CallEnded, Event, NodeEnded, to_dict
-from rlm_kernel.export.markup import visible
-from rlm_kernel.export.texts import folded, prose, terminal
-from rlm_kernel.export.timeline import timeline
 from rlm_kernel.record import reading
+from rlm_kernel.record.equality import canonical
+from rlm_kernel.reports import export, provenance_of
+from rlm_kernel.reports.export.markup import visible
+from rlm_kernel.reports.export.texts import folded, prose, terminal
+from rlm_kernel.reports.export.timeline import timeline
 
 KEY = "sk-canary-of-the-export"
 
@@ -72,7 +73,7 @@ class Page(HTMLParser):
 
 def exported(path: Path) -> Page:
     read = reading.load(path)
-    return Page(export.page(read, origins.find(read)))
+    return Page(export.page(read, provenance_of.find(read)))
 
 
 def of(events: list[Event], folder: Path) -> Page:
@@ -371,7 +372,7 @@ def test_why_gives_everything_to_programs(
 def test_parts_of_lists_and_dicts_are_named(context: Any, where: str, tmp_path: Path) -> None:
     prompt = "The second item tells of a whale."
     lm = script(f"n = len(context)\nx = llm_query({prompt!r})\nFINAL_VAR(x)")
-    found = origins.find(reading.load(ask(lm, tmp_path / "run", context).trajectory))
+    found = provenance_of.find(reading.load(ask(lm, tmp_path / "run", context).trajectory))
     assert found.covered is not None
     assert [span.where for span in found.covered.spans] == [where]
 
@@ -383,14 +384,16 @@ def test_a_part_of_a_folder_is_named_by_its_path(tmp_path: Path) -> None:
     )
     ask_it = "x = llm_query('Say: A note about the blue whale and its song.')"
     lm = script(f"n = len(context)\n{ask_it}\nFINAL_VAR(x)")
-    found = origins.find(reading.load(ask(lm, tmp_path / "run", tmp_path / "notes").trajectory))
+    found = provenance_of.find(
+        reading.load(ask(lm, tmp_path / "run", tmp_path / "notes").trajectory)
+    )
     assert found.covered is not None
     assert [(s.where, s.first_line) for s in found.covered.spans] == [("b/c.txt", 2)]
 
 
 def test_a_context_that_would_have_to_be_unpickled_is_not_opened(tmp_path: Path) -> None:
     lm = script("n = len(context)\nx = llm_query('hello')\nFINAL_VAR(x)")
-    found = origins.find(reading.load(ask(lm, tmp_path / "run", {1, 2}).trajectory))
+    found = provenance_of.find(reading.load(ask(lm, tmp_path / "run", {1, 2}).trajectory))
     assert found.covered is None
     assert "not opened" in str(found.unknown)
 

@@ -18,7 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from rlm_kernel.filters import safe
+from rlm_kernel.record.filters import safe
 
 
 def _names(text: str) -> list[str]:

@@ -9,8 +9,8 @@ import pytest
 from revived import edit, of_first_version, small
 
 from rlm_kernel.errors import RecordError, UsageError
-from rlm_kernel.kernel import parent
-from rlm_kernel.kernel.finding import Found, Wanted, find
+from rlm_kernel.kernel import launcher_process
+from rlm_kernel.kernel.replaying.locate import Found, Wanted, find
 
 ROOT = Wanted(run="first", node="0")
 
@@ -25,7 +25,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def run(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.delenv("JPY_SESSION_NAME", raising=False)
-    monkeypatch.setattr(parent, "notebooks", list)
+    monkeypatch.setattr(launcher_process, "notebooks", list)
     return Path(shutil.copytree(made, tmp_path / "moved"))
 
 
@@ -55,7 +55,7 @@ def test_the_notebook_that_a_front_end_tells_of_is_looked_at(
     monkeypatch.setenv("JPY_SESSION_NAME", str(mailed))
     assert _source(find(ROOT, tmp_path / "empty")) == mailed
     monkeypatch.delenv("JPY_SESSION_NAME")
-    monkeypatch.setattr(parent, "notebooks", lambda: [mailed])
+    monkeypatch.setattr(launcher_process, "notebooks", lambda: [mailed])
     assert _source(find(ROOT, tmp_path / "empty")) == mailed
 
 

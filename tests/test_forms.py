@@ -16,13 +16,16 @@ from rich.console import Console
 from stories import context_set, lived_in, story
 from test_notebook import view
 
-from rlm_kernel import onward, origins, recall, reopening
 from rlm_kernel.errors import RecordError, RLMError
 from rlm_kernel.events import TRANSIENT, Event, to_dict
-from rlm_kernel.record import course, ipynb, listing, reading, show, trajectory
+from rlm_kernel.record import reading, trajectory
 from rlm_kernel.record.forms import event_of
+from rlm_kernel.record.notebooks import ipynb
 from rlm_kernel.record.packing import blob_named, pack, unpack
-from rlm_kernel.replay import recorded_kernels
+from rlm_kernel.replay import continuation, reopen
+from rlm_kernel.replay.replay import recorded_kernels
+from rlm_kernel.reports import comparable_run, listing, provenance_of, show
+from rlm_kernel.session import answer_cache
 
 ODD: tuple[Any, ...] = (
     5, -1, 1.5, True, None, "x", "../../x", "\x00", "\ud800", "x" * 5000, [], [5], [[]], ["x"], {},
@@ -51,23 +54,23 @@ def replayed(path: Path) -> None:
 
 
 def explained(path: Path) -> None:
-    origins.find(reading.load(path))
+    provenance_of.find(reading.load(path))
 
 
 def forked(path: Path) -> None:
-    run = onward.fork(path, None)
+    run = continuation.fork(path, None)
     assert run.place.values
     assert run.spoken is not None
 
 
 def recalled(path: Path) -> None:
-    wanted = recall.Wanted("How many of the reviews are positive?", None, {})
-    recall.find(wanted, [path.parent])
+    wanted = answer_cache.Wanted("How many of the reviews are positive?", None, {})
+    answer_cache.find(wanted, [path.parent])
 
 
 READERS: tuple[Callable[[Path], object], ...] = (
-    shown, listed, replayed, explained, course.load, forked, recalled, reopening.left_out,
-    reopening.reopen,
+    shown, listed, replayed, explained, comparable_run.load, forked, recalled, reopen.left_out,
+    reopen.reopen,
 )  # fmt: skip
 
 
@@ -147,7 +150,7 @@ def test_a_field_of_another_type_ends_no_reader_in_a_traceback(tmp_path: Path, k
     assert refused
 
 
-NOTEBOOK_READERS = (shown, listed, replayed, explained, course.load)
+NOTEBOOK_READERS = (shown, listed, replayed, explained, comparable_run.load)
 
 
 def test_a_notebook_alone_with_a_value_of_another_type_ends_no_reader_in_a_traceback(

@@ -19,9 +19,9 @@ import psutil
 import pytest
 from tunnelled import ECHO, Sandbox, eventually
 
-from rlm_kernel import gateway
-from rlm_kernel.gateway import KEPT, MAX_INPUT, MAX_PIPES, MAX_PROGRAM
-from rlm_kernel.provisioners.tunnel import gateway_command
+from rlm_kernel.environments.pipe.tunnel import gateway_command
+from rlm_kernel.remote import gateway
+from rlm_kernel.remote.gateway import KEPT, MAX_INPUT, MAX_PIPES, MAX_PROGRAM
 
 WAIT_S = 30.0
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rlm_kernel import guest
+from rlm_kernel.remote import guest
 
 LOG = "".join(f"2024-01-{d:02} 10:00:0{d % 10},123 INFO worker, step {d}\n" for d in range(1, 29))
 CSV = "name,city,n\n" + 'Zoé,"Paris, 5e",1\n' * 9

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from rlm_kernel import relay
+from rlm_kernel.environments.pipe.carrier import Carrier, Order
 from rlm_kernel.errors import ContextError
-from rlm_kernel.provisioners.carrier import Carrier, Order
+from rlm_kernel.remote import relay
 
 WAIT_S = 30.0
 

@@ -14,9 +14,11 @@ from typing import Any
 
 import pytest
 
+from rlm_kernel.environments import exchange
+from rlm_kernel.environments.kernels import Kernel, open_kernel
+from rlm_kernel.environments.local import folders
+from rlm_kernel.environments.local.folders import private_folder
 from rlm_kernel.errors import KernelDied, KernelStartError, UsageError
-from rlm_kernel.inner import Kernel, exchange, folders, open_kernel
-from rlm_kernel.inner.folders import private_folder
 
 pytestmark = pytest.mark.anyio
 

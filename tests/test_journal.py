@@ -13,10 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from stories import HOSTILE, call, lived_in, replied, started, story
 
-from rlm_kernel.digests import call_key, digest
 from rlm_kernel.errors import RecordError
 from rlm_kernel.events import Event, ReplyDelta
 from rlm_kernel.record import journal
+from rlm_kernel.record.equality import call_key, digest
 from rlm_kernel.record.journal import Journal
 from rlm_kernel.record.packing import LONGEST, pack, unpack
 

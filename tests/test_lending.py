@@ -11,14 +11,15 @@ from typing import Any
 import pytest
 from asking import block
 
-from rlm_kernel import RLM, Result, embedded
-from rlm_kernel.contexts import from_value
-from rlm_kernel.embedded import Endpoint, sharing
-from rlm_kernel.engine import engine
-from rlm_kernel.session import Session
-from rlm_kernel.settings import LIMIT_NAMES, Settings, in_force
+from rlm_kernel import RLM, Result
+from rlm_kernel.inputs.contexts import from_value
+from rlm_kernel.inputs.tools import Tools
+from rlm_kernel.lm import embedded
+from rlm_kernel.lm.embedded import Endpoint, sharing
+from rlm_kernel.session.event_loop import engine
+from rlm_kernel.session.session import Session
+from rlm_kernel.settings.resolved import LIMIT_NAMES, Settings, in_force
 from rlm_kernel.testing import FakeEndpoint
-from rlm_kernel.tools import Tools
 
 FINISH = block("print(context)\nFINAL_VAR(context.upper())")
 

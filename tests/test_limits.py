@@ -11,8 +11,8 @@ from asking import ask, block, calls, check_whole, events, script
 from rlm_kernel import Limits, UsageError
 from rlm_kernel.errors import LimitReached
 from rlm_kernel.events import RunEnded, Usage
-from rlm_kernel.limits import Budget, Ledger
-from rlm_kernel.record import show
+from rlm_kernel.reports import show
+from rlm_kernel.settings.limits import Budget, Ledger
 from rlm_kernel.testing import ScriptedLM
 
 MANY = (

@@ -15,9 +15,10 @@ from stories import started, story
 
 from rlm_kernel import cli
 from rlm_kernel.events import Event, NodeEnded, RunEnded, RunStarted, Usage, to_dict
-from rlm_kernel.record import journal, listing, runtable
+from rlm_kernel.record import journal
 from rlm_kernel.record.journal import Journal
-from rlm_kernel.record.listing import MAX_LEVELS
+from rlm_kernel.reports import listing, run_table
+from rlm_kernel.reports.listing import MAX_LEVELS
 
 
 def write(folder: Path, events: list[Event], *, seal: bool = True) -> Path:
@@ -90,10 +91,10 @@ def test_each_row_says_how_its_run_ended(folder: Path) -> None:
     new = rows["new"]
     assert (new.run, new.answer, new.turns, new.tokens, new.began) == ("new", "17", 9, 2, 300.0)
     assert new.model == "qwen2.5-coder-1.5b"
-    assert "cut" in runtable.note(rows["cut"])
-    assert "the run was stopped before it began" in runtable.note(rows["empty"])
-    assert runtable.note(rows["goes-on"]).startswith("goes on or was killed; last written 20")
-    assert runtable.note(rows["failed"]) == "the endpoint said 500"
+    assert "cut" in run_table.note(rows["cut"])
+    assert "the run was stopped before it began" in run_table.note(rows["empty"])
+    assert run_table.note(rows["goes-on"]).startswith("goes on or was killed; last written 20")
+    assert run_table.note(rows["failed"]) == "the endpoint said 500"
 
 
 def test_a_running_run_is_counted_as_far_as_it_goes(folder: Path) -> None:
@@ -192,7 +193,7 @@ def test_numbers_that_are_none_are_damage(tmp_path: Path, wrong: dict[str, Any])
 def table(folder: Path, width: int) -> list[str]:
     console = Console(file=io.StringIO(), width=width)
     rows = listed(folder)
-    runtable.render(rows, listing.totals(rows), console)
+    run_table.render(rows, listing.totals(rows), console)
     return console.file.getvalue().splitlines()  # type: ignore[attr-defined,no-any-return]
 
 

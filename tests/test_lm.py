@@ -11,14 +11,7 @@ from callers import ASK, USED, Books, Says, client, completed, streamed, until, 
 
 from rlm_kernel.events import Usage
 from rlm_kernel.lm.client import Sampling
-from rlm_kernel.testing import (
-    CutStream,
-    FakeEndpoint,
-    Garbage,
-    Hang,
-    Say,
-    Status,
-)
+from rlm_kernel.testing import CutStream, FakeEndpoint, Garbage, Hang, Say, Status
 
 pytestmark = pytest.mark.anyio
 

@@ -7,10 +7,10 @@ import sys
 
 import pytest
 
-from rlm_kernel.provisioners import marks
-from rlm_kernel.provisioners.marks import host_mark, is_gone
+from rlm_kernel.environments import owner_tag
+from rlm_kernel.environments.owner_tag import host_mark, is_gone
 
-ANOTHER = "from rlm_kernel.provisioners.marks import host_mark; print(host_mark())"
+ANOTHER = "from rlm_kernel.environments.owner_tag import host_mark; print(host_mark())"
 
 
 def _changed(at: int, text: str = "0" * 12) -> str:
@@ -43,7 +43,7 @@ def test_of_another_machine_and_of_another_pid_namespace_nothing_is_known() -> N
 def test_before_the_last_start_of_a_machine_is_gone_where_it_is_surely_this_one(
     monkeypatch: pytest.MonkeyPatch, known: str, gone: bool
 ) -> None:
-    monkeypatch.setattr(marks, "_identity", lambda: known)
+    monkeypatch.setattr(owner_tag, "_identity", lambda: known)
     assert is_gone(_changed(1)) is gone
 
 

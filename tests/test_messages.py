@@ -12,8 +12,8 @@ from faults.odd import MESSAGES, Odd
 from hypothesis import given, settings
 from jupyter_client.session import Session
 
-from rlm_kernel.inner.messages import MAX_DEPTH, NotSigned, pack_any_text, receive
-from rlm_kernel.outputs import Collector
+from rlm_kernel.environments.messages import MAX_DEPTH, NotSigned, pack_any_text, receive
+from rlm_kernel.record.outputs import Collector
 
 PARENT = {"msg_id": "the-cell", "session": "s", "msg_type": "execute_request"}
 

@@ -28,15 +28,15 @@ from stories import (
     story,
 )
 
-from rlm_kernel.digests import digest
 from rlm_kernel.errors import RecordError
 from rlm_kernel.events import CellRan, Event, NodeEnded
-from rlm_kernel.record import ipynb
+from rlm_kernel.record.equality import digest
 from rlm_kernel.record.markdown import details, fenced, inert, literal, quote, shorten, table
-from rlm_kernel.record.metadata import Place
-from rlm_kernel.record.notebook import build
+from rlm_kernel.record.notebooks import ipynb
+from rlm_kernel.record.notebooks.metadata import Place
+from rlm_kernel.record.notebooks.notebook import build
+from rlm_kernel.record.notebooks.prose import reminders, without_blocks
 from rlm_kernel.record.packing import LONGEST, unpack
-from rlm_kernel.record.prose import reminders, without_blocks
 from rlm_kernel.record.summary import summarise
 
 SCHEMA = json.loads(

@@ -12,12 +12,13 @@ import nbformat
 import pytest
 from asking import ask, block, calls, cells, check_whole, events, of, script, told
 
-from rlm_kernel import RLM, Limits, RecordError, Result, UsageError, onward
-from rlm_kernel.engine import engine
+from rlm_kernel import RLM, Limits, RecordError, Result, UsageError
 from rlm_kernel.events import CallEnded, CellRan, KernelRestarted, Replied, RunEnded, RunStarted
 from rlm_kernel.record import journal, trajectory
-from rlm_kernel.replay import replay
-from rlm_kernel.settings import in_force
+from rlm_kernel.replay import continuation
+from rlm_kernel.replay.replay import replay
+from rlm_kernel.session.event_loop import engine
+from rlm_kernel.settings.resolved import in_force
 from rlm_kernel.testing import ScriptedLM
 
 SNAPSHOT = """\
@@ -332,7 +333,7 @@ def test_cells_that_give_no_answer_on_another_input_say_so(tmp_path: Path) -> No
 def test_a_strangers_record_lifts_no_limit_and_decides_no_place(
     run: Result, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    past = onward.fork(run.trajectory, 3)
+    past = continuation.fork(run.trajectory, 3)
     past.started.settings["limits"] |= {"cost": None, "depth": 3}
     past.started.settings["sandbox"] = {"network": "bridge", "mounts": {"/": "/mnt/root"}}
     monkeypatch.setenv("RLM_ENVIRONMENT", "docker")

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rlm_kernel.filters import safe
-from rlm_kernel.outputs import Collector, cut, text_of
+from rlm_kernel.record.filters import safe
+from rlm_kernel.record.outputs import Collector, cut, text_of
 
 
 def _stream(text: str, name: str = "stdout") -> tuple[str, dict[str, Any]]:

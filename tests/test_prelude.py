@@ -16,8 +16,8 @@ import pytest
 from asking import block, of, script, told
 from stories import call, cell, context_set, lived_in, started
 
-from rlm_kernel import Limits, contexts
-from rlm_kernel.contexts import Source
+from rlm_kernel import Limits
+from rlm_kernel.environments.places import Spot
 from rlm_kernel.errors import ContextError
 from rlm_kernel.events import (
     CallEnded,
@@ -30,23 +30,25 @@ from rlm_kernel.events import (
     RunStarted,
     Usage,
 )
-from rlm_kernel.execution import Written, execute
+from rlm_kernel.inputs import contexts
+from rlm_kernel.inputs.contexts import Source
+from rlm_kernel.inputs.tools import Tools
 from rlm_kernel.lm.client import Sampling
-from rlm_kernel.loop import Outcome, Task, solve_tree
-from rlm_kernel.opening import carry
-from rlm_kernel.places import Spot
-from rlm_kernel.prelude import Prelude
-from rlm_kernel.prompts import STYLES
-from rlm_kernel.protocol import Nobody
-from rlm_kernel.record import journal, show, trajectory
+from rlm_kernel.record import journal, trajectory
 from rlm_kernel.record.recorder import Recorder
-from rlm_kernel.repl import Repl, open_repl
-from rlm_kernel.replay import replay
-from rlm_kernel.room import Setup
-from rlm_kernel.run import Kernels, Model, Run
+from rlm_kernel.repl.execution import Written, execute
+from rlm_kernel.repl.guest_client import Setup
+from rlm_kernel.repl.protocol import Nobody
+from rlm_kernel.repl.repl import Repl, open_repl
+from rlm_kernel.replay.prelude import Prelude
+from rlm_kernel.replay.replay import replay
+from rlm_kernel.replay.verdict import Verdict
+from rlm_kernel.reports import show
+from rlm_kernel.rlm.kernel_setup import carry
+from rlm_kernel.rlm.loop import Outcome, Task, solve_tree
+from rlm_kernel.rlm.prompts import STYLES
+from rlm_kernel.rlm.run import Kernels, Model, Run
 from rlm_kernel.testing import ScriptedLM
-from rlm_kernel.tools import Tools
-from rlm_kernel.verdict import Verdict
 
 pytestmark = pytest.mark.anyio
 SECONDS = 120.0

@@ -11,10 +11,12 @@ import pytest
 from asking import ask, block, script
 from batching import tasks, turn
 
-from rlm_kernel import RLM, RecordError, UsageError, batch, cli, onward
+from rlm_kernel import RLM, RecordError, UsageError, batch, cli
 from rlm_kernel.batch import Plan, run_batch
-from rlm_kernel.record import files, listing
-from rlm_kernel.reopening import reopen
+from rlm_kernel.record import files
+from rlm_kernel.replay import continuation
+from rlm_kernel.replay.reopen import reopen
+from rlm_kernel.reports import listing
 from rlm_kernel.testing import ScriptedLM
 
 
@@ -101,7 +103,7 @@ def test_what_an_older_run_left_open_is_closed_when_it_is_gone_on_with(tmp_path:
     (folder / "files" / "0" / "old.txt").write_text("old")
     (folder / ".trajectory.ipynb.part").touch(mode=0o666)
     assert reopen(folder)
-    recorder = onward.resume(folder).recorder
+    recorder = continuation.resume(folder).recorder
     assert recorder is not None
     recorder.abandon()
     assert _mode(folder / "files-1") == 0o700

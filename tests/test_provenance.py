@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from stories import call, cell, run_started, started, story
 
 from rlm_kernel.events import Event, KernelRestarted, NodeEnded
-from rlm_kernel.provenance import Origin, Texts, cover, trace
-from rlm_kernel.provenance.names import statements
-from rlm_kernel.provenance.spans import SHORTEST, Index, merged
+from rlm_kernel.record.provenance import Origin, Texts, cover, trace
+from rlm_kernel.record.provenance.names import statements
+from rlm_kernel.record.provenance.spans import SHORTEST, Index, merged
 
 
 def ran(number: int, source: str, shown: str = "", **changed: Any) -> Event:

@@ -15,12 +15,12 @@ import nbformat
 import pytest
 
 from rlm_kernel import RLM, Limits, cli
-from rlm_kernel.digests import RULES
+from rlm_kernel.environments.docker.provisioner import DockerProvisioner
 from rlm_kernel.kernel import grammar
-from rlm_kernel.provisioners.docker import DockerProvisioner
 from rlm_kernel.record import trajectory
-from rlm_kernel.replay import replay
-from rlm_kernel.settings import LIMIT_NAMES, Settings
+from rlm_kernel.record.equality import RULES
+from rlm_kernel.replay.replay import replay
+from rlm_kernel.settings.resolved import LIMIT_NAMES, Settings
 from rlm_kernel.testing import ScriptedLM
 
 ROOT = Path(__file__).parent.parent

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rlm_kernel import relay
-from rlm_kernel.relay import (
+from rlm_kernel.remote import relay
+from rlm_kernel.remote.relay import (
     CHUNK,
     CONTROL,
     CREDIT,

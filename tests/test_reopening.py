@@ -8,11 +8,11 @@ import pytest
 from asking import ask, block, calls, cells, check_whole, events, of, script
 
 from rlm_kernel import RLM, LMError, RecordError, Result
-from rlm_kernel.engine import engine
 from rlm_kernel.events import Event, RunEnded, RunStarted, Usage
 from rlm_kernel.record import journal, trajectory
-from rlm_kernel.reopening import ended_before, kept, left_out, reopen
-from rlm_kernel.replay import replay
+from rlm_kernel.replay.reopen import ended_before, kept, left_out, reopen
+from rlm_kernel.replay.replay import replay
+from rlm_kernel.session.event_loop import engine
 from rlm_kernel.testing import ScriptedLM
 
 

@@ -13,12 +13,12 @@ import pytest
 from asking import ask, block, script
 
 from rlm_kernel import Limits, RecordError, Result, on_host
-from rlm_kernel.engine import engine
 from rlm_kernel.record import trajectory
-from rlm_kernel.replay import replay
+from rlm_kernel.record.versions import versions
+from rlm_kernel.replay.replay import replay
+from rlm_kernel.replay.verdict import Verdict
+from rlm_kernel.session.event_loop import engine
 from rlm_kernel.testing import ScriptedLM
-from rlm_kernel.verdict import Verdict
-from rlm_kernel.versions import versions
 
 
 def _replay(path: Path) -> Verdict:

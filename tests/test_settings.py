@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from rlm_kernel import Limits, UsageError
-from rlm_kernel.settings import (
+from rlm_kernel.settings.resolved import (
     LIMIT_NAMES,
     MEANINGS,
     Layer,

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rlm_kernel import shelf
 from rlm_kernel.events import CellRan, Event
-from rlm_kernel.shelf import Shelf
+from rlm_kernel.record import shelf
+from rlm_kernel.record.shelf import Shelf
 
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),

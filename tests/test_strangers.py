@@ -12,11 +12,13 @@ import pytest
 from resealed import resealed
 from stories import replied, started, story
 
-from rlm_kernel import RecordError, cli, onward
+from rlm_kernel import RecordError, cli
 from rlm_kernel.events import to_dict
-from rlm_kernel.record import journal, listing
+from rlm_kernel.record import journal
 from rlm_kernel.record.packing import LONGEST
-from rlm_kernel.reopening import reopen
+from rlm_kernel.replay import continuation
+from rlm_kernel.replay.reopen import reopen
+from rlm_kernel.reports import listing
 
 GOOD = [to_dict(event) for event in story(1)]
 LINE = resealed(GOOD[:1]).splitlines(keepends=True)[0]
@@ -156,7 +158,7 @@ def context() -> dict[str, Any]:
 def test_a_run_in_whose_folder_nothing_leads_out_can_be_gone_on_with(tmp_path: Path) -> None:
     folder = unfinished(tmp_path / "run")
     (folder / "files").mkdir(mode=0o755)
-    recorder = onward.resume(folder).recorder
+    recorder = continuation.resume(folder).recorder
     assert recorder is not None
     recorder.abandon()
     assert (folder / "files-1").is_dir()

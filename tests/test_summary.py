@@ -14,12 +14,13 @@ from stories import call, cell, lived_in, replied, run_started, started, story
 
 from rlm_kernel.errors import RecordError
 from rlm_kernel.events import CallEnded, Event, NodeEnded, Replied, Usage
-from rlm_kernel.record import ipynb, show
-from rlm_kernel.record.figures import price
 from rlm_kernel.record.journal import Journal
-from rlm_kernel.record.metadata import Place
-from rlm_kernel.record.notebook import build
+from rlm_kernel.record.notebooks import ipynb
+from rlm_kernel.record.notebooks.metadata import Place
+from rlm_kernel.record.notebooks.notebook import build
+from rlm_kernel.record.numbers import price
 from rlm_kernel.record.summary import RUNNING, summarise
+from rlm_kernel.reports import show
 
 
 def test_a_tree_adds_up_to_what_its_turns_and_calls_used() -> None:

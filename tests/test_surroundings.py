@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 from asking import block
 
+from rlm_kernel.environments.local.folders import MAX_PLACE, private_folder, short_place
 from rlm_kernel.errors import KernelStartError
-from rlm_kernel.inner.folders import MAX_PLACE, private_folder, short_place
 from rlm_kernel.testing import FakeEndpoint
 
 RLM = f"{shlex.quote(sys.executable)} -m rlm_kernel"
@@ -88,7 +88,7 @@ async def test_a_private_folder_is_ours_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    monkeypatch.setattr("rlm_kernel.inner.folders._holds_sockets", lambda place: True)
+    monkeypatch.setattr("rlm_kernel.environments.local.folders._holds_sockets", lambda place: True)
     async with private_folder() as (folder, _):
         assert folder.parent == tmp_path
         assert folder.stat().st_mode & 0o777 == 0o700

@@ -14,9 +14,9 @@ import pytest
 from asking import ask, block, script
 
 import rlm_kernel
-from rlm_kernel.filters import for_terminal
-from rlm_kernel.kernel.card import answer_bundle
-from rlm_kernel.outputs import text_of
+from rlm_kernel.kernel.display.card import answer_bundle
+from rlm_kernel.record.filters import for_terminal
+from rlm_kernel.record.outputs import text_of
 from rlm_kernel.testing import FakeEndpoint, Status
 
 SEQUENCES = {
@@ -236,7 +236,7 @@ def say():
 thread = threading.Thread(target=say)
 thread.start()
 thread.join()
-from rlm_kernel.screen import Screen
+from rlm_kernel.cli.screen import Screen
 usual = Screen.__call__
 def called(self, event):
     usual(self, event)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rlm_kernel import cells, thoughts
+from rlm_kernel.lm import cells, thoughts
 
 F = "```"
 DRAFT = f"{F}python\nFINAL_VAR('a draft')\n{F}"

@@ -17,13 +17,13 @@ from asking import ask, calls, script
 from handed import words as handed_words
 
 from rlm_kernel import RecordError, UsageError, on_host
-from rlm_kernel.guest.tools import define
-from rlm_kernel.places import Spot
-from rlm_kernel.protocol import Nobody
-from rlm_kernel.record.tools import called, modules, tools
-from rlm_kernel.repl import open_repl
-from rlm_kernel.room import Setup
-from rlm_kernel.tools import Tools
+from rlm_kernel.environments.places import Spot
+from rlm_kernel.inputs.tools import Tools
+from rlm_kernel.record.notebooks.tools import called, modules, tools
+from rlm_kernel.remote.guest.tools import define
+from rlm_kernel.repl.guest_client import Setup
+from rlm_kernel.repl.protocol import Nobody
+from rlm_kernel.repl.repl import open_repl
 
 MADE = {"rlm_tools", "ring_one", "ring_two", "2much"}
 
@@ -256,7 +256,8 @@ async def test_functions_and_classes_of_a_notebook_are_sent(tmp_path: Path) -> N
         "class Pair:\n    def __init__(self, *sides):\n        self.left, self.right = sides",
         "joined = twice(len) if False else joined\n@twice\ndef both(pair):\n"
         "    return joined(pair.left, pair.right)",
-        "from rlm_kernel.tools import Tools\nfrom rlm_kernel.guest.tools import define\n"
+        "from rlm_kernel.inputs.tools import Tools\n"
+        "from rlm_kernel.remote.guest.tools import define\n"
         "made = define(Tools({'both': both, 'Pair': Pair}).modules, {})\n"
         "made['both'](made['Pair']('a', 'b'))",
     ]

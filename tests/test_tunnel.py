@@ -19,8 +19,8 @@ import pytest
 import trustme
 from tunnelled import ECHO, Proxy, Sandbox, eventually
 
+from rlm_kernel.environments.pipe.tunnel import Patience, TunnelPipe
 from rlm_kernel.errors import KernelStartError, UsageError
-from rlm_kernel.provisioners.tunnel import Patience, TunnelPipe
 
 WAIT_S = 30.0
 HASTY = Patience(start_s=1.5, lost_s=1.5, poll_s=1, answer_s=0.5)

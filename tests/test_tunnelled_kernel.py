@@ -20,7 +20,7 @@ from jupyter_client.provisioning.factory import KernelProvisionerFactory
 from relayed import CALL, Echo, Server
 from tunnelled import Provided, Proxy, Tunnelled
 
-from rlm_kernel.provisioners.carrier import Carrier
+from rlm_kernel.environments.pipe.carrier import Carrier
 
 WAIT_S = 30.0
 IPYKERNEL = ["python3", "-m", "ipykernel_launcher", "-f", "{connection_file}"]

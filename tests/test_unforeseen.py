@@ -13,17 +13,20 @@ import pytest
 from asking import ask, block, check_whole, script
 from batching import number, results_of, tasks, turn
 
-from rlm_kernel import RLM, cli, contexts, places
+from rlm_kernel import RLM, cli
 from rlm_kernel.batch import Plan, run_batch
-from rlm_kernel.engine import engine
+from rlm_kernel.environments import places
 from rlm_kernel.errors import RunFailed, one_line
 from rlm_kernel.events import Event, Usage
-from rlm_kernel.kernel.workbench import Workbench
-from rlm_kernel.record import journal, show
-from rlm_kernel.session import Session
-from rlm_kernel.settings import in_force
+from rlm_kernel.inputs import contexts
+from rlm_kernel.inputs.tools import Tools, on_host
+from rlm_kernel.kernel.request_handler import Workbench
+from rlm_kernel.record import journal
+from rlm_kernel.reports import show
+from rlm_kernel.session.event_loop import engine
+from rlm_kernel.session.session import Session
+from rlm_kernel.settings.resolved import in_force
 from rlm_kernel.testing import ScriptedLM
-from rlm_kernel.tools import Tools, on_host
 
 
 class Odd(BaseException):

@@ -11,8 +11,8 @@ from callers import Books, Says, client, completed, streamed, ways
 
 from rlm_kernel.errors import LimitReached, LMError
 from rlm_kernel.events import Usage
-from rlm_kernel.limits import Ledger, Limits
 from rlm_kernel.lm import usage
+from rlm_kernel.settings.limits import Ledger, Limits
 from rlm_kernel.testing import FakeEndpoint, Garbage, Say
 
 pytestmark = pytest.mark.anyio
@@ -184,7 +184,7 @@ async def test_a_cost_is_a_sum_that_can_be_or_unknown(
 
 
 def _ledger(**limits: Any) -> Any:
-    from rlm_kernel.run import CallMeter
+    from rlm_kernel.rlm.run import CallMeter
 
     return CallMeter(Ledger(Limits(**limits)))
 

@@ -11,10 +11,11 @@ import nbformat
 import pytest
 
 from rlm_kernel import RecordError
-from rlm_kernel.digests import VERSION
-from rlm_kernel.engine import engine
-from rlm_kernel.record import show, trajectory
-from rlm_kernel.replay import replay
+from rlm_kernel.record import trajectory
+from rlm_kernel.record.equality import VERSION
+from rlm_kernel.replay.replay import replay
+from rlm_kernel.reports import show
+from rlm_kernel.session.event_loop import engine
 
 FIXTURES = Path(__file__).parent / "fixtures"
 SCHEMAS = Path(trajectory.__file__).parent / "schema"

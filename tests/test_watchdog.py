@@ -17,10 +17,10 @@ from processes import processes_with
 HOST = """
 import asyncio, sys
 from pathlib import Path
-from rlm_kernel.protocol import Nobody
-from rlm_kernel.repl import open_repl
-from rlm_kernel.places import Spot
-from rlm_kernel.room import Setup
+from rlm_kernel.repl.protocol import Nobody
+from rlm_kernel.repl.repl import open_repl
+from rlm_kernel.environments.places import Spot
+from rlm_kernel.repl.guest_client import Setup
 
 STARTS = '''
 import os, subprocess
@@ -114,11 +114,11 @@ def test_nothing_is_left_of_a_host_killed_while_its_kernel_starts(
 HOSTILE = """
 import asyncio, sys
 from pathlib import Path
-from rlm_kernel.places import Spot
-from rlm_kernel.protocol import Nobody
-from rlm_kernel.repl import open_repl
-from rlm_kernel.room import Setup
-from rlm_kernel.watchdog import adopt_orphans
+from rlm_kernel.environments.places import Spot
+from rlm_kernel.repl.protocol import Nobody
+from rlm_kernel.repl.repl import open_repl
+from rlm_kernel.repl.guest_client import Setup
+from rlm_kernel.remote.watchdog import adopt_orphans
 
 STARTS = '''
 import os, signal, subprocess

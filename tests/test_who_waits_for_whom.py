@@ -13,12 +13,13 @@ from typing import Any
 import pytest
 from asking import ask, block, cells, check_whole, events, of, script
 
-from rlm_kernel import RLM, Result, UsageError, on_host, room
-from rlm_kernel import engine as engines
+from rlm_kernel import RLM, Result, UsageError, on_host
 from rlm_kernel.endings import within
-from rlm_kernel.engine import engine
 from rlm_kernel.events import RunEnded
-from rlm_kernel.outputs import text_of
+from rlm_kernel.record.outputs import text_of
+from rlm_kernel.repl import guest_client
+from rlm_kernel.session import event_loop as engines
+from rlm_kernel.session.event_loop import engine
 from rlm_kernel.testing import ScriptedLM
 
 SECONDS = 20.0
@@ -61,8 +62,10 @@ def test_a_tools_timeout_is_the_tools_own(tmp_path: Path) -> None:
 def test_a_guest_that_does_not_load_in_time_is_told_as_that(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(room, "LOAD_SECONDS", 0.0)
-    monkeypatch.setattr(room.Room._run, "__kwdefaults__", {"may_refuse": False, "seconds": 0.0})
+    monkeypatch.setattr(guest_client, "LOAD_SECONDS", 0.0)
+    monkeypatch.setattr(
+        guest_client.Room._run, "__kwdefaults__", {"may_refuse": False, "seconds": 0.0}
+    )
     result = ask(script(FINISH), tmp_path)
     assert (result.status, "within 0 s" in str(result.reason)) == ("failed", True)
 

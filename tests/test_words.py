@@ -10,8 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rlm_kernel.errors import UsageError
-from rlm_kernel.kernel.grammar import OPTIONS, VERBS, Command, help_text
-from rlm_kernel.kernel.words import (
+from rlm_kernel.kernel.cell_parser import (
     Completion,
     Python,
     Question,
@@ -19,7 +18,8 @@ from rlm_kernel.kernel.words import (
     looks_like_prose,
     split,
 )
-from rlm_kernel.settings import LIMIT_NAMES, option_name
+from rlm_kernel.kernel.grammar import OPTIONS, VERBS, Command, help_text
+from rlm_kernel.settings.resolved import LIMIT_NAMES, option_name
 
 
 def _command(line: str) -> Command:

@@ -20,9 +20,9 @@ from typing import Any
 import tornado
 from traitlets import Unicode
 
-from rlm_kernel.provisioners import base
-from rlm_kernel.provisioners.carrier import Pipe
-from rlm_kernel.provisioners.tunnel import TunnelPipe, gateway_command
+from rlm_kernel.environments.pipe import provisioner
+from rlm_kernel.environments.pipe.carrier import Pipe
+from rlm_kernel.environments.pipe.tunnel import TunnelPipe, gateway_command
 
 WAIT_S = 30.0
 ECHO = """
@@ -159,7 +159,7 @@ class Proxy:
         self.cut_all()
 
 
-class Tunnelled(base.RelayProvisioner):
+class Tunnelled(provisioner.RelayProvisioner):
     """Its sandbox is a process here; ``folder`` is where it works."""
 
     folder = Unicode(config=True)
@@ -174,7 +174,7 @@ class Tunnelled(base.RelayProvisioner):
             self.proxy.url,
             self.sandbox.token,
             "kernel",
-            base.BOOTSTRAP,
+            provisioner.BOOTSTRAP,
             find_reason=self.sandbox.fate,
         )
         await asyncio.to_thread(self.pipe.start)

@@ -11,15 +11,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..engine import engine
 from ..errors import RunFailed, UsageError
-from ..limits import Budget
-from ..models import is_lm
-from ..run import LM
-from ..session import Session
-from ..settings import InForce, in_force
-from ..tools import Tools
-from ..unforeseen import boundary
+from ..inputs.tools import Tools
+from ..lm.models import is_lm
+from ..rlm.boundary import boundary
+from ..rlm.run import LM
+from ..session.event_loop import engine
+from ..session.session import Session
+from ..settings.limits import Budget
+from ..settings.resolved import InForce, in_force
 from . import summary
 from .figures import course_figure, distributions_figure, outcomes_figure
 from .folder import Folder

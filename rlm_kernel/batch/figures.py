@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ..record.figures import duration, money
+from ..record.numbers import duration, money
 from .summing import Results, live_on_average, median, percentile_90, spans
 from .tables import Markdown
 

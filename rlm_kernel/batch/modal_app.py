@@ -25,10 +25,10 @@ from typing import Any
 import modal
 
 from .. import __version__
-from ..contexts import folders
 from ..errors import UsageError
-from ..filters import for_terminal
+from ..inputs.contexts import folders
 from ..record import files
+from ..record.filters import for_terminal
 from . import Plan, read_tasks, run_batch, totals
 from .results import RESULTS
 from .tasks import Task, Tasks

@@ -13,17 +13,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
-from .. import onward
 from ..errors import ContextError, RecordError, RLMError, UsageError
 from ..events import Event, RunEnded, Usage
-from ..onward import Onward
-from ..record import journal, listing
-from ..record.metadata import ROOT_PAGE
+from ..record import journal
+from ..record.notebooks.metadata import ROOT_PAGE
 from ..record.recorder import JOURNAL
-from ..reopening import ended_before, left_out, reopen
-from ..session import Session
-from ..settings import LIMIT_NAMES, InForce
-from ..unforeseen import boundary
+from ..replay import continuation
+from ..replay.continuation import Onward
+from ..replay.reopen import ended_before, left_out, reopen
+from ..reports import listing
+from ..rlm.boundary import boundary
+from ..session.session import Session
+from ..settings.resolved import LIMIT_NAMES, InForce
 from .folder import Folder
 from .plan import Plan, scored
 from .results import TaskResult, is_total
@@ -316,7 +317,7 @@ def _bare_result(task: Task, ended: RunEnded, began: float) -> TaskResult:
 def _resumed(folder: Path) -> Onward:
     """Blocks. Raises ``RecordError`` for whatever is wrong with the record: no setting is."""
     try:
-        return onward.resume(folder)
+        return continuation.resume(folder)
     except UsageError as error:
         raise RecordError(str(error)) from error
 

@@ -11,12 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from ..endings import within
+from ..environments.kernels import Kernel, Message, open_kernel
 from ..errors import KernelDied, KernelStartError, UsageError
-from ..inner import Kernel, Message, open_kernel
-from ..outputs import Collector
-from ..record import files, ipynb
+from ..record import files
 from ..record.markdown import literal
-from ..versions import versions
+from ..record.notebooks import ipynb
+from ..record.outputs import Collector
+from ..record.versions import versions
 from .results import RESULTS
 from .summing import Results
 from .tables import totals

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from ..record.figures import counted, duration, money
 from ..record.markdown import literal, shorten, table
+from ..record.numbers import counted, duration, money
 from .results import TaskResult
 from .summing import Results, median, percentile_90
 

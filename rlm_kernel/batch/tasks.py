@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from .. import contexts
-from ..contexts import Source
 from ..errors import UsageError
-from ..settings import LIMIT_NAMES, checked, did_you_mean
+from ..inputs import contexts
+from ..inputs.contexts import Source
+from ..settings.resolved import LIMIT_NAMES, checked, did_you_mean
 
 FIELDS = ("question", "context", "context_path", "expected", "id")
 LIMITS = tuple(name for name in LIMIT_NAMES if name not in ("max_in_flight", "max_kernels"))

@@ -6,7 +6,7 @@ import signal
 import sys
 from collections.abc import Sequence
 
-from ..privacy import hide_from_others
+from ..environments.local.privacy import hide_from_others
 from .statuses import INTERRUPTED
 
 

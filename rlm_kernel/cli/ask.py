@@ -10,15 +10,16 @@ import secrets
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from .. import contexts, demo
-from ..contexts import Source
-from ..engine import engine
-from ..screen import Screen
-from ..session import Result, Session
-from ..settings import InForce
-from ..terminal import standard_error
-from ..tools import Tools
+from ..inputs import contexts
+from ..inputs.contexts import Source
+from ..inputs.tools import Tools
+from ..reports.terminal import standard_error
+from ..session.event_loop import engine
+from ..session.session import Result, Session
+from ..settings.resolved import InForce
+from . import demo
 from .options import place_options, settle
+from .screen import Screen
 from .statuses import ANSWERED, FAILED, INTERRUPTED, LIMIT
 from .terminal import write_answer
 

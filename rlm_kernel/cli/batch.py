@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
-from ..engine import engine
 from ..errors import UsageError
-from ..terminal import standard_error
+from ..reports.terminal import standard_error
+from ..session.event_loop import engine
 from .ask import answer_options
 from .options import settle
 from .statuses import ANSWERED, FAILED, INTERRUPTED, LIMIT
@@ -69,7 +69,7 @@ def add(commands: Any) -> None:
 
 def _batch(options: argparse.Namespace) -> int:
     from .. import batch
-    from .batchscreen import BatchScreen
+    from .batch_screen import BatchScreen
 
     plan = _plan(options)
     force = settle(options, *OWN)
@@ -126,7 +126,7 @@ def _first_interrupt() -> Iterator[list[Batch]]:
 def _tell(summary: Summary, as_json: bool, console: Console) -> int:
     """Where the results are on standard output; what they come to on standard error."""
     from ..batch.results import RESULTS
-    from .batchscreen import outcomes, sentence
+    from .batch_screen import outcomes, sentence
 
     if as_json:
         write_line(json.dumps(_as_json(summary)))

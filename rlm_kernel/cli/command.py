@@ -9,11 +9,11 @@ import sys
 from collections.abc import Callable, Sequence
 
 from .. import __version__
-from ..descriptors import allow_many, check_enough
+from ..environments.descriptors import allow_many, check_enough
 from ..errors import RLMError, UsageError, one_line
-from ..terminal import gated, standard_error
-from ..watchdog import adopt_orphans
-from . import ask, batch, comparing, export, going_on, machine, records, why
+from ..remote.watchdog import adopt_orphans
+from ..reports.terminal import gated, standard_error
+from . import ask, batch, diff, export, machine, records, resume, why
 from .statuses import FAILED, INTERRUPTED, USAGE
 
 log = logging.getLogger(__name__)
@@ -87,6 +87,6 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"rlm {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for group in (ask, batch, records, going_on, comparing, why, export, machine):
+    for group in (ask, batch, records, resume, diff, why, export, machine):
         group.add(commands)
     return parser

@@ -8,9 +8,9 @@ from typing import Any
 
 from rich import filesize
 
-from .. import origins
 from ..record import reading
-from ..terminal import standard_error
+from ..reports import provenance_of
+from ..reports.terminal import standard_error
 from .statuses import ANSWERED
 
 
@@ -31,10 +31,10 @@ def add(commands: Any) -> None:
 
 
 def _export(options: argparse.Namespace) -> int:
-    from .. import export
+    from ..reports import export
 
     read = reading.load(options.path)
-    text = export.page(read, origins.find(read))
+    text = export.page(read, provenance_of.find(read))
     target = options.output or Path(f"{read.folder.resolve().name}.html")
     export.write(text, target, force=options.force)
     size = filesize.decimal(len(text.encode()))

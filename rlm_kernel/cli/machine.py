@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from ..engine import engine
-from ..settings import MEANINGS
-from ..terminal import standard_error, standard_output
+from ..reports.terminal import standard_error, standard_output
+from ..session.event_loop import engine
+from ..settings.resolved import MEANINGS
 from .options import place_options, settle
 from .statuses import ANSWERED, FAILED
 from .terminal import write_line
@@ -68,21 +68,21 @@ def _clean_parser(commands: Any) -> None:
 
 
 def _doctor(options: argparse.Namespace) -> int:
-    from .. import doctor
+    from . import doctor
 
     good = engine().run(doctor.examine(settle(options), standard_output()))
     return ANSWERED if good else FAILED
 
 
 def _fetch(options: argparse.Namespace) -> int:
-    from ..embedded.fetching import fetch_with_progress
+    from .fetching import fetch_with_progress
 
     fetch_with_progress(standard_error(), options.yes)
     return ANSWERED
 
 
 def _clean(options: argparse.Namespace) -> int:
-    from ..provisioners.vendors import VENDORS
+    from ..environments.registry import VENDORS
 
     settings = settle(options).settings
     removed = VENDORS[settings.environment].remove_strays(settings.sandbox)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
-from .. import config
-from ..settings import ENVIRONMENTS, MEANINGS, InForce, Layer, in_force
+from ..settings import config
+from ..settings.resolved import ENVIRONMENTS, MEANINGS, InForce, Layer, in_force
 
 PLACE_OPTIONS = {
     "kernel": "NAME", "image": "NAME", "packages": "NAMES", "network": "MODE", "memory": "SIZE",

@@ -10,15 +10,16 @@ from typing import Any
 
 from rich.progress import Progress
 
-from .. import contexts, onward, replay
-from ..engine import engine
 from ..errors import RecordError, UsageError
-from ..record import listing, runtable, show
-from ..run import Kernels, kernels_of
-from ..terminal import live, standard_error, standard_output
+from ..inputs import contexts
+from ..replay import continuation, replay
+from ..reports import listing, run_table, show
+from ..reports.terminal import live, standard_error, standard_output
+from ..rlm.run import Kernels, kernels_of
+from ..session.event_loop import engine
 from .ask import answer_options, out_option
-from .going_on import OWN, go_on
 from .options import PLACE_OPTIONS, settle
+from .resume import OWN, go_on
 from .statuses import ANSWERED, FAILED
 from .terminal import write_line
 
@@ -99,11 +100,11 @@ def _show_many(options: argparse.Namespace) -> int:
         rows = listing.ordered(read, options.sort, reverse=options.reverse)
     console = standard_output()
     if options.json:
-        write_line(json.dumps(runtable.as_json(rows), indent=1))
+        write_line(json.dumps(run_table.as_json(rows), indent=1))
     elif console.is_terminal:
-        runtable.render(rows, listing.totals(rows), console)
+        run_table.render(rows, listing.totals(rows), console)
     else:
-        for line in runtable.lines(rows, listing.totals(rows)):
+        for line in run_table.lines(rows, listing.totals(rows)):
             write_line(line)
     return ANSWERED
 
@@ -159,4 +160,4 @@ def _check_not_live(options: argparse.Namespace) -> None:
 
 def _replay_live(options: argparse.Namespace) -> int:
     source = None if options.context is None else contexts.from_path(options.context)
-    return go_on(onward.rerun(options.path, source, recall=True), options)
+    return go_on(continuation.rerun(options.path, source, recall=True), options)

@@ -6,8 +6,8 @@ import os
 import sys
 
 from ..errors import RLMError
-from ..filters import for_terminal
-from ..terminal import ungated
+from ..record.filters import for_terminal
+from ..reports.terminal import ungated
 
 
 def write_answer(text: str, where: str) -> None:

@@ -11,14 +11,14 @@ from typing import Any
 from rich.markup import escape
 from rich.tree import Tree
 
-from .. import origins
 from ..events import CallEnded
-from ..origins import Origins
-from ..provenance import Origin, Range, Span, Step
 from ..record import reading
-from ..record.figures import counted
 from ..record.markdown import one_line, shorten
-from ..terminal import standard_output
+from ..record.numbers import counted
+from ..record.provenance import Origin, Range, Span, Step
+from ..reports import provenance_of
+from ..reports.provenance_of import Origins
+from ..reports.terminal import standard_output
 from .statuses import ANSWERED
 from .terminal import write_line
 
@@ -40,7 +40,7 @@ def add(commands: Any) -> None:
 
 
 def _why(options: argparse.Namespace) -> int:
-    found = origins.find(reading.load(options.path))
+    found = provenance_of.find(reading.load(options.path))
     if options.json:
         write_line(json.dumps(as_json(found), indent=1))
     else:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..privacy import hide_from_others
+from ..environments.local.privacy import hide_from_others
 
 
 def main() -> None:

@@ -8,9 +8,9 @@ from typing import Any
 
 from ipykernel.kernelapp import IPKernelApp
 
-from ..descriptors import allow_many
-from ..terminal import gated
-from ..watchdog import adopt_orphans
+from ..environments.descriptors import allow_many
+from ..remote.watchdog import adopt_orphans
+from ..reports.terminal import gated
 from .outer import RLMKernel
 
 HELD_MESSAGES = 100_000

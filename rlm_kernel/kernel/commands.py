@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 
+from ..environments.kernels import check_kernelspec
 from ..errors import UsageError
 from ..events import ContextInfo
-from ..inner import check_kernelspec
-from ..limits import Limits
-from ..record.figures import spent
 from ..record.markdown import code, fenced, literal, one_line, shorten, table
-from ..repl import Repl
-from ..session import Result
-from ..settings import LIMIT_NAMES, SECRETS, InForce, option_name, unknown_variables
-from .desk import URLS, Desk, kept_keys
+from ..record.numbers import spent
+from ..repl.repl import Repl
+from ..session.session import Result
+from ..settings.limits import Limits
+from ..settings.resolved import LIMIT_NAMES, SECRETS, InForce, option_name, unknown_variables
 from .grammar import Command, help_text
-from .revival import Revival
+from .notebook_session import URLS, Desk, kept_keys
+from .replaying.session import Revival
 
 Shown = dict[str, str]
 """A MIME bundle."""

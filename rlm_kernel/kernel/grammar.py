@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..errors import UsageError
-from ..settings import CHOICES, LIMIT_NAMES, MEANINGS, checked, did_you_mean, option_name
+from ..settings.resolved import CHOICES, LIMIT_NAMES, MEANINGS, checked, did_you_mean, option_name
 
 ANSWER = "answer_"
 """The variable that holds an answer where a question names none."""

@@ -24,13 +24,13 @@ from jupyter_client.session import Session
 from zmq.eventloop.zmqstream import ZMQStream
 
 from .. import __version__
-from ..engine import engine
+from ..environments.kernels import Message
+from ..environments.messages import REFUSED, failure, pack_any_text
 from ..errors import RLMError, UsageError
-from ..filters import for_terminal
-from ..inner import Message
-from ..inner.messages import REFUSED, failure, pack_any_text
+from ..record.filters import for_terminal
+from ..session.event_loop import engine
+from .request_handler import Workbench
 from .requests import COMMS, faulty
-from .workbench import Workbench
 
 T = TypeVar("T")
 ASKED_ASIDE = (

@@ -6,7 +6,7 @@ from typing import Any
 
 from jupyter_client.session import Session
 
-from ..inner.messages import REFUSED, Message
+from ..environments.messages import REFUSED, Message
 
 COMMS = ("comm_open", "comm_msg", "comm_close")
 _NEEDED: dict[str, dict[str, tuple[type, str]]] = {

@@ -11,10 +11,9 @@ from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol, TypeAlias
 
-from .. import thoughts
 from ..errors import LMError
 from ..events import Usage
-from . import chat
+from . import chat, thoughts
 from .chat import Failure
 from .usage import Reported
 

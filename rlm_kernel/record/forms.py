@@ -19,7 +19,7 @@ from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, Validatio
 from .. import events as words
 from ..errors import RecordError
 from ..events import FORMAT, ContextInfo, Event, Usage
-from ..settings import ENVIRONMENTS
+from ..settings.resolved import ENVIRONMENTS
 
 LARGEST = 10**15
 """No count, size, sum or time of a run is larger, and none is below zero."""

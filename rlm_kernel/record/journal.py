@@ -18,10 +18,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from ..digests import canonical, sha256
 from ..errors import RecordError
 from ..events import TRANSIENT, Event, to_dict
 from . import files
+from .equality import canonical, sha256
 from .forms import NewerRecord, event_of
 from .packing import blob_named, pack, unpack
 

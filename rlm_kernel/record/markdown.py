@@ -10,7 +10,7 @@ import html
 import re
 import unicodedata
 
-from .. import filters
+from . import filters
 
 # Nothing in here can begin any structure of Markdown, HTML or TeX.
 _PLAIN = frozenset(" ,.;'\"?/%-")

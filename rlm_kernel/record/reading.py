@@ -22,10 +22,12 @@ from ..events import (
     Usage,
     to_dict,
 )
-from . import journal, pages, show
+from ..reports import show
+from ..reports.show import Loaded
+from . import journal
 from .forms import event_of
+from .notebooks import pages
 from .packing import unpack
-from .show import Loaded
 from .summary import RUNNING
 
 _TURN = re.compile(r"###### Turn (\d{1,9})(?:\n\n|\Z)")

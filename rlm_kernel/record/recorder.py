@@ -32,10 +32,11 @@ from ..events import (
     RunEnded,
     RunStarted,
 )
-from ..shelf import Shelf
-from . import files, ipynb, journal
-from .metadata import Place, page, record
-from .notebook import build
+from . import files, journal
+from .notebooks import ipynb
+from .notebooks.metadata import Place, page, record
+from .notebooks.notebook import build
+from .shelf import Shelf
 from .summary import Fold
 
 T = TypeVar("T")

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from ..digests import VERSION, digest, digest_as_kept, node_seed, sha256
 from ..errors import RecordError
 from ..events import (
     CallEnded,
@@ -20,11 +19,14 @@ from ..events import (
     Output,
     RunStarted,
 )
-from ..versions import versions
-from . import journal, pages, show
-from .metadata import page
+from ..reports import show
+from . import journal
+from .equality import VERSION, digest, digest_as_kept, node_seed, sha256
+from .notebooks import pages
+from .notebooks.metadata import page
+from .notebooks.sources import same
 from .packing import unpack
-from .sources import same
+from .versions import versions
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, get_args, get_origin, get_type_hints
 
 from ..errors import UsageError
-from ..limits import Limits
+from .limits import Limits
 from .values import CHOICES, LIMIT_NAMES, SECRETS, Settings, mounted
 
 _LEAST = {

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ..prompts import STYLES
+from ..rlm.prompts import STYLES
 
 LIMIT_NAMES = {
     "max_turns": "turns",

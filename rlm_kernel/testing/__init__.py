@@ -3,17 +3,7 @@
 from __future__ import annotations
 
 from .endpoint import Exchange, FakeEndpoint
-from .faults import (
-    CutStream,
-    EmptyChoice,
-    Fault,
-    Garbage,
-    Hang,
-    Refusal,
-    Say,
-    Slow,
-    Status,
-)
+from .faults import CutStream, EmptyChoice, Fault, Garbage, Hang, Refusal, Say, Slow, Status
 from .scripted import ScriptedLM
 
 __all__ = [

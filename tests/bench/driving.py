@@ -27,8 +27,8 @@ from pathlib import Path
 from typing import Any
 
 from rlm_kernel.batch import Plan, run_batch
-from rlm_kernel.engine import engine
-from rlm_kernel.provisioners import cloud
+from rlm_kernel.environments.modal import sdk
+from rlm_kernel.session.event_loop import engine
 from rlm_kernel.testing import FakeEndpoint, Slow
 
 TURNS, SUB_CALLS = 4, 50
@@ -231,7 +231,7 @@ def main(arguments: list[str]) -> int:
         os.sched_setaffinity(0, {cores[0]})
         os.environ.update(environment, RLM_API_KEY="none")
         _work_in(Path(folder))
-        cloud.check()  # the SDK's import is paid once
+        sdk.check()  # the SDK's import is paid once
         for count in options.counts:
             levels.append(drive(count, options.rounds, Path(folder)))
             print(json.dumps(levels[-1]), flush=True)
@@ -244,7 +244,7 @@ def main(arguments: list[str]) -> int:
 def _work_in(folder: Path) -> None:
     """The sandboxes are processes of this machine: they get no folder at its top, and no other
     user."""
-    from rlm_kernel.provisioners.modal import ModalProvisioner
+    from rlm_kernel.environments.modal.provisioner import ModalProvisioner
 
     changes = {"work": str(folder / "work"), "user": (os.getuid(), os.getgid())}
     shape = ModalProvisioner._shape

@@ -65,11 +65,11 @@ async def _repl(
 ) -> tuple[float, list[float]]:
     """The seconds until a REPL has its context, and of each trivial cell in it, the warm-up left
     out."""
-    from rlm_kernel import contexts
-    from rlm_kernel.places import Spot
-    from rlm_kernel.protocol import Nobody
-    from rlm_kernel.repl import open_repl
-    from rlm_kernel.room import Setup
+    from rlm_kernel.environments.places import Spot
+    from rlm_kernel.inputs import contexts
+    from rlm_kernel.repl.guest_client import Setup
+    from rlm_kernel.repl.protocol import Nobody
+    from rlm_kernel.repl.repl import open_repl
 
     spot = Spot(Path.cwd(), environment, sandbox=sandbox)
     began = time.perf_counter()

@@ -15,8 +15,8 @@ from longruns import LAST, journal_of, long_run
 from playwright.async_api import Browser, Page, expect
 from stories import story
 
-from rlm_kernel import export, origins
 from rlm_kernel.record import reading
+from rlm_kernel.reports import export, provenance_of
 
 pytestmark = [pytest.mark.anyio, pytest.mark.needs("browser")]
 
@@ -63,7 +63,7 @@ async def reader(browser: Browser) -> AsyncIterator[Reader]:
 
 def written(folder: Path, target: Path) -> Path:
     read = reading.load(folder)
-    export.write(export.page(read, origins.find(read)), target)
+    export.write(export.page(read, provenance_of.find(read)), target)
     return target
 
 

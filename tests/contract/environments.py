@@ -12,15 +12,15 @@ from typing import Any
 
 import pytest
 
-from rlm_kernel import contexts
+from rlm_kernel.environments.places import Spot
 from rlm_kernel.events import ContextInfo
-from rlm_kernel.limits import CellLimits
-from rlm_kernel.outputs import text_of
-from rlm_kernel.places import Spot
-from rlm_kernel.protocol import Call, Slot
-from rlm_kernel.repl import Author, Ran, Repl, open_repl
-from rlm_kernel.room import Setup
-from rlm_kernel.tools import Tools
+from rlm_kernel.inputs import contexts
+from rlm_kernel.inputs.tools import Tools
+from rlm_kernel.record.outputs import text_of
+from rlm_kernel.repl.guest_client import Setup
+from rlm_kernel.repl.protocol import Call, Slot
+from rlm_kernel.repl.repl import Author, Ran, Repl, open_repl
+from rlm_kernel.settings.limits import CellLimits
 from tests.modals import SERVICE, TRANSPORTS, image, use_plane
 
 SANDBOXES = [

@@ -8,7 +8,7 @@ import pytest
 from environments import Bench, Opener, shown
 
 from rlm_kernel.errors import CallRefused, LimitReached
-from rlm_kernel.protocol import Call, Slot, refusal
+from rlm_kernel.repl.protocol import Call, Slot, refusal
 
 pytestmark = pytest.mark.anyio
 

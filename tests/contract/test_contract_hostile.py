@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 from environments import Bench, Opener, bench, shown
 
-from rlm_kernel import contexts
-from rlm_kernel.outputs import Collector
-from rlm_kernel.protocol import Call, Slot
+from rlm_kernel.inputs import contexts
+from rlm_kernel.record.outputs import Collector
+from rlm_kernel.repl.protocol import Call, Slot
 
 pytestmark = pytest.mark.anyio
 

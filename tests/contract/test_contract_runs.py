@@ -10,13 +10,13 @@ from asking import ask, block, calls, cells, check_whole, events, of, script, to
 from environments import SANDBOXES, sandbox
 
 from rlm_kernel import RLM, Limits, Result, on_host
-from rlm_kernel.engine import engine as core
 from rlm_kernel.events import KernelRestarted, NodeStarted
 from rlm_kernel.record import trajectory
-from rlm_kernel.replay import replay
-from rlm_kernel.run import Kernels
+from rlm_kernel.replay.replay import replay
+from rlm_kernel.replay.verdict import Verdict
+from rlm_kernel.rlm.run import Kernels
+from rlm_kernel.session.event_loop import engine as core
 from rlm_kernel.testing import ScriptedLM
-from rlm_kernel.verdict import Verdict
 
 TALKATIVE = (
     "n = llm_query_batched([f'how many in {i}?' for i in range(5)])\nprint(len(context), n)",

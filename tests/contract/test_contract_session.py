@@ -8,10 +8,10 @@ import pytest
 from environments import SECONDS, Bench, shown
 from jupyter_client.session import Session
 
+from rlm_kernel.environments.kernels import Message
 from rlm_kernel.errors import ContextError
-from rlm_kernel.inner import Message
-from rlm_kernel.outputs import Collector
-from rlm_kernel.repl import Ran
+from rlm_kernel.record.outputs import Collector
+from rlm_kernel.repl.repl import Ran
 
 pytestmark = pytest.mark.anyio
 FRONT = Session(key=b"front")

@@ -10,7 +10,7 @@ import pytest
 from hostimage import host_image
 from sandboxes import Opener, Sandbox, sandbox
 
-from rlm_kernel.provisioners.engine import connect
+from rlm_kernel.environments.docker.client import connect
 
 
 @pytest.fixture(scope="session")

@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 from sandboxes import Opener, comes_true
 
+from rlm_kernel.environments.docker.client import connect
 from rlm_kernel.errors import UsageError
-from rlm_kernel.provisioners.engine import connect
 
 pytestmark = pytest.mark.needs("docker")
 
@@ -89,7 +89,7 @@ def test_without_the_sdk_the_extra_is_named(tmp_path: Path) -> None:
     (tmp_path / "docker").mkdir()  # a project's own folder of that name is no SDK
     program = (
         "import sys; sys.modules['docker.client'] = None\n"
-        "from rlm_kernel.provisioners.engine import connect\n"
+        "from rlm_kernel.environments.docker.client import connect\n"
         "connect()"
     )
     done = subprocess.run(

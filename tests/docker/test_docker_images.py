@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from sandboxes import Opener
 
+from rlm_kernel.environments.docker.images import Recipe, ready_image
 from rlm_kernel.errors import UsageError
-from rlm_kernel.provisioners.images import Recipe, ready_image
 
 pytestmark = pytest.mark.needs("docker")
 SITE = "/usr/local/lib/python3.11/site-packages"

@@ -10,7 +10,7 @@ import pytest
 from doomed import Doomed, hosts
 from sandboxes import Opener, comes_true, write_spec
 
-from rlm_kernel.provisioners import strays
+from rlm_kernel.environments.docker import strays
 
 pytestmark = pytest.mark.needs("docker")
 GONE_SECONDS = 10

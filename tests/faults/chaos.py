@@ -24,8 +24,8 @@ from typing import Any
 
 import psutil
 
+from rlm_kernel.environments.docker.client import connect
 from rlm_kernel.events import CallEnded, Replied
-from rlm_kernel.provisioners.engine import connect
 from rlm_kernel.testing import FakeEndpoint, Slow
 from rlm_kernel.testing.endpoint import Said
 

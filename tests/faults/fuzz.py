@@ -21,11 +21,11 @@ from typing import Any
 
 import nbformat
 
-from rlm_kernel.limits import CellLimits
-from rlm_kernel.places import Spot
-from rlm_kernel.protocol import Call, Slot
-from rlm_kernel.repl import Repl, open_repl
-from rlm_kernel.room import Setup
+from rlm_kernel.environments.places import Spot
+from rlm_kernel.repl.guest_client import Setup
+from rlm_kernel.repl.protocol import Call, Slot
+from rlm_kernel.repl.repl import Repl, open_repl
+from rlm_kernel.settings.limits import CellLimits
 
 from . import sending
 from .odd import ASKED, MESSAGES, Odd, made

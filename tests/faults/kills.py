@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rlm_kernel.provisioners.engine import connect
-from rlm_kernel.provisioners.strays import HOST_LABEL, labelled
+from rlm_kernel.environments.docker.client import connect
+from rlm_kernel.environments.docker.strays import HOST_LABEL, labelled
 from rlm_kernel.testing import FakeEndpoint, Slow
 from rlm_kernel.testing.endpoint import Said
 from tests.modals import image, use_plane

@@ -18,8 +18,8 @@ from typing import Any, Literal
 import nbformat
 
 from rlm_kernel.events import CallEnded, CellRan, Event, Replied, RunEnded, RunStarted
-from rlm_kernel.outputs import text_of
 from rlm_kernel.record import journal
+from rlm_kernel.record.outputs import text_of
 from rlm_kernel.testing import Exchange, FakeEndpoint
 from rlm_kernel.testing.endpoint import Said
 

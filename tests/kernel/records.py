@@ -9,9 +9,10 @@ import nbformat
 from harness import RunningKernel
 
 from rlm_kernel.events import Event
-from rlm_kernel.record import journal, show, trajectory
-from rlm_kernel.replay import replay
-from rlm_kernel.verdict import Verdict
+from rlm_kernel.record import journal, trajectory
+from rlm_kernel.replay.replay import replay
+from rlm_kernel.replay.verdict import Verdict
+from rlm_kernel.reports import show
 
 
 def runs(kernel: RunningKernel) -> list[Path]:

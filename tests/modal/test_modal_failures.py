@@ -12,10 +12,10 @@ import pytest
 from grpclib import Status
 from sandboxes import Opener, comes_true
 
-from rlm_kernel import places
+from rlm_kernel.environments import places
+from rlm_kernel.environments.modal import sdk
+from rlm_kernel.environments.places import Spot, open_place
 from rlm_kernel.errors import KernelStartError, UsageError
-from rlm_kernel.places import Spot, open_place
-from rlm_kernel.provisioners import cloud
 from tests.modals import TRANSPORTS
 from tests.plane import ControlPlane
 
@@ -24,7 +24,7 @@ pytestmark = [pytest.mark.needs("plane"), pytest.mark.anyio]
 
 def _checked(plane: ControlPlane, **changes: str) -> str:
     """What a process of its own says when it tries Modal with these variables."""
-    program = "from rlm_kernel.provisioners.cloud import check\ncheck()"
+    program = "from rlm_kernel.environments.modal.sdk import check\ncheck()"
     env = {**plane.environment, **changes}
     done = subprocess.run(
         [sys.executable, "-c", program],
@@ -69,7 +69,7 @@ async def test_a_service_that_does_not_answer_is_said(
 def test_without_the_sdk_the_extra_is_named(there: str) -> None:
     program = (
         f"import sys, types; {there}\n"
-        "from rlm_kernel.provisioners.cloud import sdk\n"
+        "from rlm_kernel.environments.modal.sdk import sdk\n"
         "sys.modules['modal.exception'] = None\n"
         "sdk()"
     )
@@ -86,7 +86,7 @@ def test_another_sdk_is_named_with_those_that_are_right(
     monkeypatch.setattr("modal.__version__", found)
     said = rf'Modal SDK {found} is {age} than what this works with: pip install "modal>=1.5.5,<2"'
     with pytest.raises(UsageError, match=said.replace("(", r"\(")):
-        cloud.sdk()
+        sdk.sdk()
 
 
 @pytest.mark.parametrize(
@@ -102,9 +102,9 @@ def test_another_sdk_is_named_with_those_that_are_right(
 def test_what_modal_refuses_is_said_in_its_words(
     plane: ControlPlane, opened: Opener, rpc: str, status: Status, kind: type[Exception]
 ) -> None:
-    from rlm_kernel.provisioners import recipes
+    from rlm_kernel.environments.modal import image
 
-    recipes.forget()
+    image.forget()
     plane.refuse(rpc, status, "not for you, says the test")
     with pytest.raises(kind, match="not for you, says the test"), opened():
         pass

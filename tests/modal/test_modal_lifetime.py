@@ -10,7 +10,7 @@ import pytest
 from doomed import Doomed, hosts
 from sandboxes import Opener, comes_true, write_spec
 
-from rlm_kernel.provisioners import cloud
+from rlm_kernel.environments.modal import sdk
 from tests.modals import TRANSPORTS
 from tests.plane import ControlPlane
 
@@ -63,12 +63,12 @@ def test_strays_are_listed_and_terminated(
 ) -> None:
     host = doomed("created")
     (name,) = plane.running()
-    assert cloud.strays(APP) == []  # its host lives
+    assert sdk.strays(APP) == []  # its host lives
     host.kill(reaper_too=True)
-    (stray,) = cloud.strays(APP)
+    (stray,) = sdk.strays(APP)
     assert (stray.id, str(host.process.pid) in stray.host) == (name, True)
     with opened() as living:
-        assert cloud.remove_strays(APP) == [stray]
+        assert sdk.remove_strays(APP) == [stray]
         assert plane.running() == [living.name]
         assert living.run("print('alive')") == "alive"
 
@@ -79,8 +79,8 @@ def test_of_other_machines_nothing_is_a_stray(
     doomed("created").kill(reaper_too=True)
     with monkeypatch.context() as elsewhere:
         elsewhere.setattr("platform.node", lambda: "another-machine")
-        assert cloud.strays(APP) == []
-    assert len(cloud.remove_strays(APP)) == 1
+        assert sdk.strays(APP) == []
+    assert len(sdk.remove_strays(APP)) == 1
 
 
 def test_a_sandbox_in_which_no_relay_is_started_ends_by_itself(

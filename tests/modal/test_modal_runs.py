@@ -11,9 +11,9 @@ from asking import ask, block, calls, cells, check_whole, events, of, script, to
 
 from rlm_kernel import Limits, cli
 from rlm_kernel.batch import Plan, run_batch
+from rlm_kernel.environments.modal.prices import per_second
 from rlm_kernel.events import KernelRestarted, NodeEnded
-from rlm_kernel.provisioners.rates import per_second
-from rlm_kernel.record import show
+from rlm_kernel.reports import show
 from rlm_kernel.testing import FakeEndpoint, ScriptedLM
 from tests.modals import TRANSPORTS
 from tests.plane import ControlPlane

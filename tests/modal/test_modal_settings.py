@@ -6,11 +6,11 @@ import pytest
 from modal_proto import api_pb2
 from sandboxes import Opener
 
+from rlm_kernel.environments.modal import image
+from rlm_kernel.environments.modal.prices import CORE, GIB, GPUS, per_second
+from rlm_kernel.environments.modal.provisioner import size
+from rlm_kernel.environments.owner_tag import host_mark
 from rlm_kernel.errors import UsageError
-from rlm_kernel.provisioners import recipes
-from rlm_kernel.provisioners.marks import host_mark
-from rlm_kernel.provisioners.modal import size
-from rlm_kernel.provisioners.rates import CORE, GIB, GPUS, per_second
 from tests.plane import ControlPlane
 
 pytestmark = pytest.mark.needs("plane")
@@ -61,7 +61,7 @@ def test_over_http_nothing_outside_is_allowed(plane: ControlPlane, opened: Opene
 def test_the_image_has_our_python_ipykernel_and_the_packages(
     plane: ControlPlane, opened: Opener
 ) -> None:
-    recipes.forget()
+    image.forget()
     before = set(plane.images)
     with opened(packages=["polars", "httpx"]):
         pass

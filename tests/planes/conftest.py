@@ -10,7 +10,7 @@ from hostimage import host_image
 from plane import ControlPlane
 from sandboxed import DOCKER, Create
 
-from rlm_kernel.provisioners.engine import connect
+from rlm_kernel.environments.docker.client import connect
 
 
 @pytest.fixture(scope="module")

@@ -20,7 +20,7 @@ from plane import ControlPlane
 from plane.reaper import LABEL
 from sandboxed import DOCKER, SECONDS, Create, Echo, printed, python
 
-from rlm_kernel.provisioners.engine import connect
+from rlm_kernel.environments.docker.client import connect
 
 
 def test_a_process_has_its_two_streams_and_its_status(shared: Any) -> None:

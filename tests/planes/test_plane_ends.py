@@ -28,7 +28,7 @@ from processes import processes_with
 from sandboxed import DOCKER, SECONDS, Create, Echo, python
 from setup import engine
 
-from rlm_kernel.provisioners.engine import connect
+from rlm_kernel.environments.docker.client import connect
 
 ROOT = Path(__file__).parent.parent.parent
 

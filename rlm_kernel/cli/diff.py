@@ -1,0 +1,86 @@
+"""``rlm diff``: two runs side by side."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.text import Text
+
+from ..errors import RecordError, UsageError
+from ..reports import comparable_run, side_by_side
+from ..reports.cell_diff import CellDiff
+from ..reports.comparable_run import Course
+from ..reports.compare import Comparison, compare
+from ..reports.terminal import standard_output
+from .statuses import ANSWERED, FAILED
+from .terminal import write_line
+
+
+def add(commands: Any) -> None:
+    diff = commands.add_parser(
+        "diff",
+        help="compare two runs",
+        description="Compare two runs: what was asked, what came of it, what it used, and the "
+        "first place where they part. They are the same if the question, the context, the status, "
+        "the answer and the course are: node by node the LM's replies, the cells with their "
+        "outputs, and the calls with their replies. Names, ids, times, tokens, costs, settings and "
+        "versions are shown, and make no two runs different; outputs are compared as a replay "
+        "does. Of an unfinished or damaged record what is there is compared. Exit status: 0 the "
+        "same, 1 different, 2 wrong usage or no run.",
+    )
+    diff.set_defaults(work=_diff)
+    for name in ("a", "b"):
+        diff.add_argument(
+            name, metavar=name.upper(), type=Path, help="a run's folder, record or notebook"
+        )
+    diff.add_argument("--json", action="store_true", help="one JSON object on standard output")
+    diff.add_argument(
+        "--cells",
+        action="store_true",
+        help="the cells that differ too, by nbdime (pip install 'rlm_kernel[diff]')",
+    )
+
+
+def _diff(options: argparse.Namespace) -> int:
+    try:
+        a, b = comparable_run.load(options.a), comparable_run.load(options.b)
+    except RecordError as error:  # its own exit status, 1, would say that the runs differ
+        raise UsageError(str(error)) from error
+    found = compare(a, b)
+    if options.json:
+        data = side_by_side.as_json(a, b, found)
+        if options.cells:
+            data["cells"] = [
+                {"a": x, "b": y, "diff": cells.data(), "left_out": cells.left_out}
+                for x, y, cells in _cells(a, b, found)
+            ]
+        write_line(json.dumps(data, indent=1))
+    else:
+        side_by_side.render(a, b, found, console := standard_output())
+        if options.cells:
+            _print_cells(a, b, found, console)
+    return ANSWERED if found.same else FAILED
+
+
+def _cells(a: Course, b: Course, found: Comparison) -> Iterator[tuple[str, str, CellDiff]]:
+    """Of each node of both runs whose cells differ."""
+    for pair in found.nodes:
+        if pair.a in a.nodes and pair.b in b.nodes and pair.a and pair.b:
+            ours, theirs = a.nodes[pair.a].cells, b.nodes[pair.b].cells
+            if (len(ours), len(theirs)) != (pair.same, pair.same):
+                yield pair.a, pair.b, CellDiff(ours, theirs)
+
+
+def _print_cells(a: Course, b: Course, found: Comparison, console: Console) -> None:
+    color = console.is_terminal and not console.no_color
+    for x, y, cells in _cells(a, b, found):
+        name = x if x == y else f"{x} (in B {y})"
+        said = f"\nthe cells of node {name}, from A (-) to B (+):\n{cells.text(color=color)}"
+        if cells.left_out:
+            said += f"({cells.left_out:,} cells behind these are not compared)\n"
+        console.print(Text.from_ansi(said.removesuffix("\n")), soft_wrap=True)

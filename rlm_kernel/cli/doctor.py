@@ -1,0 +1,105 @@
+"""``rlm doctor``: what is in force, where it comes from, and whether it answers."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import tempfile
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from ..environments.places import open_place
+from ..environments.registry import VENDORS, Vendor
+from ..errors import RLMError
+from ..lm.models import Models, open_models
+from ..rlm import prompts
+from ..rlm.run import CallMeter, Model, kernels_of
+from ..settings.limits import Ledger, Limits
+from ..settings.resolved import LIMIT_NAMES, SECRETS, InForce, unknown_variables
+
+
+async def examine(force: InForce, console: Console) -> bool:
+    """Print the settings and try the kernel and both LMs; whether all of them answered."""
+    console.print(_table(force))
+    for sentence in unknown_variables():
+        console.print(sentence, style="yellow", markup=False)
+
+    async def kernel() -> str:
+        with tempfile.TemporaryDirectory() as cwd:
+            async with open_place(kernels_of(force).spot(Path(cwd))) as place:
+                await place.kernel.execute("1 + 1")
+        return "starts and runs a cell"
+
+    where = force.settings.environment
+    what = f"kernel {force.settings.kernel}" if where == "local" else f"kernel in {where}"
+    good = await _tried(console, what, kernel)
+
+    if where in VENDORS:
+        vendor = VENDORS[where]
+        good &= await _tried(
+            console, vendor.things, lambda: _strays(vendor, where, force.settings.sandbox)
+        )
+
+    async def models() -> str:
+        nonlocal good
+        async with open_models(force.settings, force.limits) as opened:
+            good &= await _try_both(console, opened)
+        return f"author {opened.root.name}, sub-LM {opened.sub.name}, prompt {opened.style.name}"
+
+    return await _tried(console, "LM", models) and good
+
+
+async def _strays(vendor: Vendor, name: str, config: Mapping[str, Any]) -> str:
+    found = await asyncio.to_thread(vendor.strays, config)
+    remedy = f"`rlm clean --env {name}` removes them"
+    return f"left behind: {', '.join(found)}; {remedy}" if found else "none left behind"
+
+
+async def _try_both(console: Console, models: Models) -> bool:
+    async def author() -> str:
+        return await _ask(models.root)
+
+    async def sub() -> str:
+        return await _ask(models.sub)
+
+    good = await _tried(console, f"author {models.root.name}", author)
+    return await _tried(console, f"sub-LM {models.sub.name}", sub) and good
+
+
+async def _ask(model: Model) -> str:
+    messages = [prompts.message("user", "Reply with the word: ready")]
+    meter = CallMeter(Ledger(Limits(calls=1, cost=0.1)))
+    reply = await model.client.complete(model.name, messages, meter, sampling=model.sampling)
+    usage = meter.usage
+    cost = "price unknown" if usage.unpriced else f"${usage.cost:.6f}"
+    return f"answers {reply.text.strip()[:40]!r} ({usage.tokens} tokens, {cost})"
+
+
+async def _tried(console: Console, what: str, attempt: Callable[[], Awaitable[str]]) -> bool:
+    started = time.monotonic()
+    try:
+        said, good = await attempt(), True
+    except RLMError as error:
+        said, good = str(error), False
+    seconds = time.monotonic() - started
+    mark = "[green]ok[/]  " if good else "[red]bad[/] "
+    console.print(mark, end="")
+    console.print(f"{what}: {said} ({seconds:.1f} s)", markup=False, highlight=False)
+    return good
+
+
+def _table(force: InForce) -> Table:
+    table = Table("setting", "value", "from", box=None, pad_edge=False)
+    for field in dataclasses.fields(force.settings):
+        value = getattr(force.settings, field.name)
+        shown = "(set)" if field.name in SECRETS and value else value
+        table.add_row(field.name, str(shown), force.origins.get(field.name, "default"))
+    for name, limit in LIMIT_NAMES.items():
+        value = getattr(force.limits, limit)
+        table.add_row(name, str(value), force.origins.get(name, "default"))
+    return table

@@ -1,0 +1,142 @@
+"""A run as a person at a terminal sees it: live where there is one, plain lines otherwise."""
+
+from __future__ import annotations
+
+import time
+from contextlib import AbstractContextManager, nullcontext
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.syntax import Syntax
+from rich.text import Text
+
+from ..events import (
+    CallEnded,
+    CallStarted,
+    CellRan,
+    CellStarted,
+    Event,
+    KernelRestarted,
+    NodeEnded,
+    NodeStarted,
+    OutputMade,
+    Prompted,
+    Replied,
+    ReplyDelta,
+    RunEnded,
+    RunStarted,
+    Usage,
+)
+from ..record.numbers import unheld
+from ..record.outputs import cut, text_of
+from ..reports.terminal import live
+
+SHOWN_CHARS = 1200
+CODE_LINES = 16
+
+
+class Screen:
+    """Reads a run's events and writes progress to ``console`` (standard error)."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._started = time.monotonic()
+        self._usage = Usage()
+        self._cost_limit: float | None = None
+        self._turn = 0
+        self._calls = 0
+        self._asked = 0
+        self._done = 0
+        self._nodes = 0
+        self._reply = ""
+        self._doing = "starting"
+        self._live: Live | None = None
+
+    def showing(self) -> AbstractContextManager[object]:
+        """The display's life: a ``with`` block around the run."""
+        if not self._console.is_terminal:
+            return nullcontext()
+        self._live = Live(
+            get_renderable=self._now, console=self._console, refresh_per_second=4, transient=True
+        )
+        return live(self._live)
+
+    def __call__(self, event: Event) -> None:
+        """Take one event; anything it says stands above the live lines."""
+        match event:
+            case RunStarted():
+                self._cost_limit = (event.settings.get("limits") or {}).get("cost")
+                self._say(Text(f"rlm · {event.settings['model']} · {event.question}", "bold"))
+            case NodeStarted():
+                self._nodes += 1
+                if event.depth:
+                    self._say(Text(f"  child {event.node}: {cut(event.question, 200)}", "dim"))
+            case ReplyDelta():
+                self._reply = "" if event.text == "\f" else self._reply + event.text
+                self._doing = f"turn {event.turn}: writing"
+            case Replied():
+                self._turn = max(self._turn, event.turn)
+                self._add(event.usage)
+                self._reply = ""
+            case CellStarted():
+                self._doing = f"turn {event.turn}: running the cell"
+                self._say(Text(f"[{event.node}] cell {event.cell}", "bold cyan"))
+                self._say_code(event.source)
+            case CallStarted():
+                self._asked += event.count
+            case CallEnded():
+                self._done += 1
+                self._calls += event.op != "tool"
+                self._add(event.usage)
+                self._doing = f"turn {self._turn}: sub-calls {self._done} of {self._asked}"
+            case CellRan():
+                self._ran(event)
+            case KernelRestarted():
+                self._say(Text(f"  kernel restarted: {event.reason}", "yellow"))
+            case RunEnded():
+                self._say(Text(f"{event.status} · {self._totals()}", "bold"))
+            case Prompted() | OutputMade() | NodeEnded():
+                pass
+
+    def _add(self, usage: Usage) -> None:
+        """Count it, and say once where a limit on cost is not one any more."""
+        held_before = not unheld(self._usage, self._cost_limit)
+        self._usage += usage
+        if held_before and (said := unheld(self._usage, self._cost_limit)):
+            self._say(Text(f"  note: {said}", "yellow"))
+
+    def _ran(self, event: CellRan) -> None:
+        text = text_of(event.outputs, SHOWN_CHARS)
+        if text:
+            self._say(Text(text, "" if event.status == "ok" else "red"))
+        for notice in event.notices:
+            self._say(Text(f"  note: {cut(notice, 300)}", "yellow"))
+        if not self._console.is_terminal:
+            self._say(Text(f"  {event.status} in {event.seconds:.1f} s · {self._totals()}", "dim"))
+
+    def _say(self, what: RenderableType) -> None:
+        self._console.print(what, soft_wrap=True)
+
+    def _say_code(self, source: str) -> None:
+        if self._console.is_terminal:
+            code = Syntax(source, "python", background_color="default", word_wrap=True)
+            self._console.print(code)
+        else:
+            self._say(Text(source))
+
+    def _totals(self) -> str:
+        usage = self._usage
+        cost = f"${usage.cost:.4f}" + (" + unpriced" if usage.unpriced else "")
+        seconds = time.monotonic() - self._started
+        return (
+            f"{self._turn} turns · {self._calls} sub-calls · {usage.tokens:,} tokens · {cost} · "
+            f"{seconds:.1f} s"
+        )
+
+    def _now(self) -> RenderableType:
+        """The live lines: what is being written, what is being done, what it has cost."""
+        status = Text(f"⏵ {self._doing} · {self._totals()}", "green")
+        if not self._reply:
+            return status
+        tail = "\n".join(self._reply.splitlines()[-CODE_LINES:])
+        return Group(Text(tail, "dim"), status)

@@ -1,0 +1,1 @@
+"""Kernels in containers of a Docker engine."""

@@ -1,0 +1,96 @@
+"""The kernel provisioner ``rlm-docker``: a kernel in a container with no network."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from contextlib import closing
+from typing import Any
+
+from traitlets import Bool, Float, Unicode
+
+from ..owner_tag import host_mark
+from ..pipe.carrier import Pipe
+from ..pipe.sandboxed import SandboxProvisioner
+from . import images, strays
+from .client import connect
+from .container import Box, Place, SharedPlace
+
+
+class DockerProvisioner(SandboxProvisioner):
+    """For any Jupyter client, from a kernelspec whose ``kernel_provisioner`` names it.
+
+    The container's first process is the relay: it ends with its pipe, and the engine removes the
+    container then. What this process leaves behind when it is killed, ``reaper`` removes.
+    """
+
+    image = Unicode(
+        "", config=True, help="Image to use as it is; by default one is built on first use."
+    )
+    base = Unicode(images.BASE, config=True, help="Image that the default one is built on.")
+    cpus = Float(1.0, config=True, help="Limit of processor time, in processors.")
+    tmpfs = Unicode(
+        "1g", config=True, help="Size of /work and of /tmp; what lies there counts as memory."
+    )
+    user = Unicode("65534:65534", config=True, help="User and group, as numbers.")
+    read_only = Bool(True, config=True, help="Whether all but /work and /tmp is read-only.")
+    runtime = Unicode("", config=True, help="Runtime of the engine, such as runsc.")
+    vendor = "docker"
+    clean_up = "rlm clean"
+    place: Place | None = None
+    _client: Any = None
+    _image = ""
+
+    async def open_pipe(self) -> Pipe:
+        await asyncio.to_thread(self._prepare)
+        assert self.place is not None
+        return await asyncio.to_thread(self.place.open, ["python3", "-c", self._program], {})
+
+    def _prepare(self) -> None:
+        """The engine, the image, and the one who removes containers if we cannot."""
+        self._client = connect()
+        if self.join:
+            self.place = SharedPlace(self._client, self._box(), self.join)
+            return
+        recipe = images.Recipe(self.image, self.base, tuple(self.packages))
+        self._image = images.ready_image(self._client, recipe, self.log.info)
+        self._watch()
+        self.place = Place(self._client, self._box(), f"rlm-{uuid.uuid4().hex[:12]}")
+
+    @property
+    def _selector(self) -> str:
+        return f"{strays.HOST_LABEL}={host_mark()}"
+
+    def _box(self) -> Box:
+        return Box(
+            image=self._image,
+            network=self.network,
+            memory=self.memory,
+            cpus=self.cpus,
+            pids=self.pids,
+            tmpfs=self.tmpfs,
+            user=self.user,
+            read_only=self.read_only,
+            runtime=self.runtime,
+            mounts=self.mounts,
+            labels=self.labels,
+        )
+
+    def _fault(self) -> str:
+        if not self._image:
+            return ""
+        with closing(connect()) as client:
+            return images.fault(client, self._image)
+
+    async def close_place(self) -> None:
+        await super().close_place()
+        client, self._client = self._client, None
+        if client is not None:
+            client.close()
+
+    async def reason(self) -> str:
+        said, place = await super().reason(), self.place
+        if not said or place is None or (place.pipe is not None and place.pipe.reason):
+            return said
+        state = await asyncio.to_thread(place.state)
+        return f"the container is paused: {said}" if state.get("Paused") else said

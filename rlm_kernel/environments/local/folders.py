@@ -1,0 +1,112 @@
+"""A kernel's private folder: for this user only, short enough for sockets, gone with its host."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import fcntl
+import os
+import re
+import secrets
+import shutil
+import tempfile
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from functools import cache
+from pathlib import Path
+
+from ...endings import to_the_end
+from ...errors import KernelStartError
+from ...remote.watchdog import Watchdog
+
+MAX_PLACE = 70
+"""Bytes of the folder that the private ones are in. A socket's path ends at 107, on macOS at 103,
+and some 25 come behind."""
+NAME = re.compile(r"rlm-[0-9a-f]{8}")
+NEW_S = 60.0
+"""So young, a folder may be one that its host is about to lock."""
+
+
+@asynccontextmanager
+async def private_folder() -> AsyncIterator[tuple[Path, Watchdog]]:
+    """A folder and the watchdog that deletes it. Raises ``KernelStartError``."""
+    place = short_place()
+    await asyncio.to_thread(_sweep_once, place)
+    folder = Path(place, f"rlm-{secrets.token_hex(4)}")
+    try:
+        watchdog = Watchdog(folder)  # before anything is there that could be left
+    except OSError as error:
+        raise KernelStartError(f"no process can be started: {error}") from error
+    try:
+        with _made(folder):
+            yield folder, watchdog
+    finally:
+        await to_the_end(asyncio.to_thread(watchdog.close))
+
+
+@contextmanager
+def _made(folder: Path) -> Iterator[None]:
+    """The folder, locked for as long as its host lives."""
+    try:
+        folder.mkdir(mode=0o700)
+        lock = os.open(folder, os.O_RDONLY)
+    except OSError as error:
+        raise KernelStartError(
+            f"no folder for a kernel can be made in {folder.parent} ({error.strerror}): TMPDIR "
+            "may name another"
+        ) from error
+    try:
+        with contextlib.suppress(OSError):  # a file system without locks: it is never swept
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        yield
+    finally:
+        os.close(lock)
+
+
+def short_place() -> str:
+    """Return the folder for temporary files, or another one where sockets could not be in it.
+
+    Raises ``KernelStartError`` where there is none.
+    """
+    with contextlib.suppress(FileNotFoundError):
+        if _holds_sockets(usual := tempfile.gettempdir()):
+            return usual
+    for place in (os.environ.get("XDG_RUNTIME_DIR", ""), "/tmp", "/var/tmp"):
+        if _holds_sockets(place):
+            return place
+    raise KernelStartError(
+        f"no folder can hold the sockets of a kernel: let TMPDIR name one of at most {MAX_PLACE} "
+        "plain characters, on a disk that is not full, in which you may write"
+    )
+
+
+def _holds_sockets(place: str) -> bool:
+    short = len(os.fsencode(place)) <= MAX_PLACE and place.isprintable()
+    return short and os.path.isabs(place) and os.access(place, os.W_OK | os.X_OK)
+
+
+@cache
+def _sweep_once(place: str) -> None:
+    """Remove the folders of hosts that were killed with their watchdogs: keys are in them."""
+    with contextlib.suppress(OSError), os.scandir(place) as entries:
+        for entry in entries:
+            if NAME.fullmatch(entry.name) and _is_left(entry):
+                shutil.rmtree(entry.path, ignore_errors=True)
+
+
+def _is_left(entry: os.DirEntry[str]) -> bool:
+    try:
+        info = entry.stat(follow_symlinks=False)
+        if info.st_uid != os.getuid() or time.time() - info.st_mtime < NEW_S:
+            return False
+        lock = os.open(entry.path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    finally:
+        os.close(lock)
+    return True

@@ -1,0 +1,1 @@
+"""Kernels in sandboxes at Modal."""

@@ -1,0 +1,74 @@
+"""A Modal sandbox that is reached over an HTTPS tunnel to a port inside, as any vendor's can be."""
+
+from __future__ import annotations
+
+import secrets
+from typing import Any
+from weakref import WeakValueDictionary
+
+from ...errors import KernelStartError
+from ..pipe.tunnel import Patience, TunnelPipe, gateway_command
+from .sandbox import Place, Shape
+from .sdk import plain_errors
+
+PORT = 8888
+TUNNEL_SECONDS = 50
+_LIVE: WeakValueDictionary[str, TunnelPlace] = WeakValueDictionary()
+"""Those of this process by the sandbox's id, for others to join: what opens them, the token, stays
+here."""
+
+
+class TunnelPlace(Place):
+    """A sandbox whose first process is the gateway to the relays in it. The way out is blocked by
+    an empty allowlist: blocking all of the network would block the tunnel."""
+
+    def __init__(self, shape: Shape, joined: str = "") -> None:
+        super().__init__(shape, joined)
+        self.url = ""
+        self.token = secrets.token_urlsafe(32)
+
+    def _make(self) -> None:
+        shape = self.shape
+        command = gateway_command(
+            self.token,
+            port=PORT,
+            patience_s=shape.patience_s,
+            folder=shape.work,
+            user=shape.user,
+            pids=shape.pids,
+        )
+        allowed: list[str] | None = None if shape.network else []
+        self._sandbox = shape.create(
+            *command, encrypted_ports=[PORT], outbound_cidr_allowlist=allowed
+        )
+        with plain_errors(f"the sandbox {self.name} has no tunnel", KernelStartError):
+            self.url = self._sandbox.tunnels(timeout=TUNNEL_SECONDS)[PORT].url
+        _LIVE[self.name] = self
+
+    def _start(self, program: str) -> Any:
+        self.pipe = TunnelPipe(
+            self.url,
+            self.token,
+            f"kernel-{secrets.token_hex(4)}",
+            program,
+            find_reason=lambda: self.how_it_ended() or "",
+            patience=Patience(lost_s=self.shape.patience_s),
+        )
+        self.pipe.start()
+        return self.pipe
+
+    def _look(self, sandbox: Any) -> str | None:
+        return self._verdict(sandbox) if sandbox.poll() is not None else None
+
+
+class SharedTunnelPlace(TunnelPlace):
+    """A further kernel in a sandbox of this process that runs; see ``sandbox.SharedPlace``."""
+
+    def _make(self) -> None:
+        place = _LIVE.get(self.joined)
+        if place is None or not place.name:
+            raise KernelStartError(f"there is no sandbox {self.joined} of this process to join")
+        self._sandbox, self.url, self.token = place._sandbox, place.url, place.token
+
+    def _end(self) -> None:
+        """The sandbox is another kernel's; closing the pipe has ended this one's relay."""

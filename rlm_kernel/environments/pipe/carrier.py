@@ -1,0 +1,141 @@
+"""The host's end of the pipe to a relay, with threads of its own.
+
+It uses no event loop of its caller, who may be a blocking kernel manager whose loop stands still.
+``hostend`` has what runs on the threads.
+"""
+
+from __future__ import annotations
+
+import concurrent.futures
+import threading
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import zmq
+
+from ...errors import ContextError, KernelDied, KernelStartError, UsageError
+from ...remote import relay
+from .host_end import HostEnd
+from .pipe import Order, Pipe
+from .transfer import Files, Transfer, Upload, files_of
+
+__all__ = ["Carrier", "Order", "Pipe"]
+
+CLOSE_S = 1.0
+
+
+class Carrier:
+    """One kernel elsewhere. Its methods may be called on any thread; those that wait say so."""
+
+    def __init__(
+        self, pipe: Pipe, connection_info: Mapping[str, Any], order: Order, preamble: bytes = b""
+    ) -> None:
+        """``preamble`` goes into the pipe before all else: the relay's source, where it is not
+        there yet."""
+        self.exited: concurrent.futures.Future[int | None] = concurrent.futures.Future()
+        """The kernel's exit code; None when the pipe broke first. ``reason`` has the words."""
+        self.exited.set_running_or_notify_cancel()  # one waiter cannot cancel it for others
+        self.reason = ""
+        self.broker = ""
+        """Where code inside finds the host's broker; known after ``start``."""
+        self._pipe = pipe
+        self._info = connection_info
+        self._order = order
+        self._preamble = preamble
+        self._greeted = threading.Event()
+        self._end: HostEnd | None = None
+        self._threads: list[threading.Thread] = []
+        self._lock = threading.Lock()
+
+    def start(self, timeout_s: float = 60.0) -> None:
+        """Bind the sockets and wait for the relay. Raises ``KernelStartError``."""
+        try:
+            self._end = HostEnd(self._pipe, self._order, self._hello, self._over)
+            self._end.bind(self._info)
+            self._end.order_start(self._info)
+        except (zmq.ZMQError, relay.PipeError) as error:
+            self.close()
+            raise KernelStartError(f"the kernel cannot be started: {error}") from error
+        if self._preamble:
+            self._end.write_first(self._preamble)
+        for target in (self._end.run, self._end.read_pipe, self._end.write_pipe):
+            thread = threading.Thread(target=target, name=f"rlm-{target.__name__}", daemon=True)
+            self._threads.append(thread)
+            thread.start()
+        died = self._greeted.wait(timeout_s)
+        if not died:
+            self._over(None, f"the relay said nothing in {timeout_s:g} s")
+        if not self.broker:
+            self.close()
+            raise KernelStartError(f"the kernel did not start: {self.reason}", died=died)
+
+    def _hello(self, broker: str) -> None:
+        self.broker = broker
+        self._greeted.set()
+
+    def _over(self, code: int | None, reason: str) -> None:
+        """The kernel is gone; the first to say so is believed."""
+        with self._lock:
+            if not self.exited.done():
+                self.reason = reason
+                self.exited.set_result(code)
+        self._greeted.set()
+
+    def signal(self, number: int) -> None:
+        """Send a signal to the kernel and what it started; does not wait."""
+        self._do(lambda end: end.outbox.order(do="signal", number=int(number)))
+
+    def serve_broker(self, path: str) -> str:
+        """From now on, connect what connects inside to this unix socket. Returns the path there."""
+        self._do(lambda end: end.serve_broker(path))
+        return self.broker
+
+    def put(self, name: str, source: Path | bytes) -> str:
+        """Copy a file or bytes to where the kernel can read it; waits. Returns the path there.
+
+        Raises ``ContextError`` if it cannot be read here or stored there, ``KernelDied``.
+        """
+        return self._transfer(name, [("", source)], tree=False)
+
+    def put_tree(self, name: str, folder: Path) -> str:
+        """Copy the regular files of a folder, links left out; waits. Raises as ``put``."""
+        return self._transfer(name, files_of(folder), tree=True)
+
+    def _transfer(self, name: str, files: Files, *, tree: bool) -> str:
+        if not relay.plain(name):
+            raise UsageError(f"{name!r} is no plain file name: leave out separators")
+        transfer = Transfer(name, files, tree=tree, limit=self._order.max_put)
+        uploads: list[Upload] = []  # made on the carrier's thread
+        self._do(lambda end: uploads.append(end.begin(transfer)))
+        try:
+            return transfer.run(lambda: self._do(lambda end: uploads[0].drained()), self._check)
+        except ContextError:
+            self._do(lambda end: uploads[0].cancel())
+            raise
+
+    def _check(self) -> None:
+        if self.exited.done():
+            raise KernelDied(self.reason, exit_code=self.exited.result())
+
+    def _do(self, what: Callable[[HostEnd], None]) -> None:
+        if self._end is not None:
+            self._end.do(what)
+
+    @property
+    def closed(self) -> bool:
+        return self._end is None or self._end.over
+
+    def close(self) -> None:
+        """End the pipe, and with it relay and kernel; waits about a second at most."""
+        self._over(None, "it was ended from here")
+        if self._end is None or not self._threads:
+            self._pipe.close()
+            if self._end is not None:
+                self._end.release()
+            return
+        self._end.stop()
+        limit = time.monotonic() + CLOSE_S
+        for thread in self._threads:
+            thread.join(max(0.0, limit - time.monotonic()))

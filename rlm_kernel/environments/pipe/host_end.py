@@ -1,0 +1,358 @@
+"""What runs on the carrier's threads: the host's sockets, and what comes from the relay.
+
+The sockets are bound as the kernel itself would bind them, and messages pass unread: they stay
+signed from the client to the kernel. What comes out of the pipe was perhaps written by an LM's
+code: ``relay.End`` bounds and checks it, and nothing of it is a path or a program on this side.
+"""
+
+from __future__ import annotations
+
+import logging
+import queue
+import re
+import socket
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from functools import partial
+from typing import Any
+
+import zmq
+
+from ...remote import relay
+from ...remote.relay import Fields, PipeError
+from .pipe import Order, Pipe
+from .transfer import Transfer, Upload
+
+log = logging.getLogger(__name__)
+PING_S = 10.0
+LINGER_MS = 1000
+READS = 16
+SLOW_CLIENT_S = 10.0
+"""So long a client may stand still and hold up the outputs of all; then it loses some."""
+GREETING = re.compile(r"^NOTE: When using the `ipython kernel`.*?--existing \S+\n", re.M | re.S)
+"""What ipykernel writes first when it was started by hand, as it seems to it here."""
+
+
+class Dialing(relay.Channel):
+    """A connection from inside while the broker's backlog is full; turns into a ``Stream``."""
+
+    to_broker = True
+    end: HostEnd
+
+    def __init__(self, end: HostEnd, lane: relay.Lane, path: str) -> None:
+        super().__init__(end, lane)
+        self._path = path
+        self._early: list[bytes] = []
+        self._ended = False
+
+    def receive(self, data: bytes) -> None:
+        self._early.append(data)
+
+    def ended(self) -> None:
+        self._ended = True
+
+    def retry(self) -> None:
+        self.end.stalled.discard(self)
+        try:
+            sock = _dial(self._path)
+        except BlockingIOError:
+            self.end.stalled.add(self)
+        except (ConnectionRefusedError, FileNotFoundError):
+            self.end.reset(self.lane)  # it has ended, and soon the kernel will
+        except OSError as error:
+            self.end.complain(f"the broker at {self._path} cannot be reached: {error}")
+            self.end.reset(self.lane)
+        else:
+            self._become(relay.Stream(self.end, self.lane, sock))
+
+    def _become(self, stream: relay.Stream) -> None:
+        self.end.add(stream)
+        if self._early:
+            stream.receive(b"".join(self._early))
+        if self._ended and self.end.behind(self.lane.number) is stream:
+            stream.ended()
+
+
+def _dial(path: str) -> socket.socket:
+    sock = socket.socket(socket.AF_UNIX)
+    sock.setblocking(False)
+    try:
+        sock.connect(path)
+    except OSError:
+        sock.close()
+        raise
+    return sock
+
+
+class HostEnd(relay.End):
+    """The host's end. ``do`` and ``stop`` may be called on any thread."""
+
+    def __init__(
+        self,
+        pipe: Pipe,
+        order: Order,
+        on_hello: Callable[[str], None],
+        on_over: Callable[[int | None, str], None],
+    ) -> None:
+        super().__init__()
+        self.over = False
+        self._pipe = pipe
+        self._order = order
+        self._on_hello = on_hello
+        self._on_over = on_over
+        self._broker: str | None = None
+        self._stopped = False
+        self._complained = False
+        self._greeted = False
+        self._tasks: queue.SimpleQueue[Callable[[HostEnd], None]] = queue.SimpleQueue()
+        self._came: deque[bytes] = deque()
+        self._room = threading.Semaphore(READS)
+        self._going: queue.SimpleQueue[bytes] = queue.SimpleQueue()
+        self._writing = False
+        self._pinged = time.monotonic()
+        self._moved = (self._pinged, 0)
+        self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+        self._woken, self._bell = socket.socketpair()
+        self._woken.setblocking(False)
+        self._bell.setblocking(False)
+        self.watch(self._woken, zmq.POLLIN, self._wake)
+
+    # before the threads run
+    def bind(self, info: Mapping[str, Any]) -> None:
+        """Bind what a client connects to. Raises ``zmq.ZMQError``."""
+        self._heartbeat = self._bound(zmq.REP, info, "hb")
+        self.watch(self._heartbeat, zmq.POLLIN, self._beat)
+        for number, name in relay.CHANNELS.items():
+            sock = self._bound(zmq.PUB if number == relay.IOPUB else zmq.ROUTER, info, name)
+            channel = relay.Messages(self, relay.Lane(number), sock, self._order.max_message)
+            self.add(channel)
+            if number == relay.IOPUB:
+                self._iopub = channel
+
+    def _bound(self, kind: int, info: Mapping[str, Any], name: str) -> zmq.Socket[bytes]:
+        sock = self._context.socket(kind)
+        sock.linger = LINGER_MS
+        if kind == zmq.ROUTER:
+            sock.router_handover = True
+        elif kind == zmq.PUB:
+            sock.sndhwm = self._order.unread or sock.sndhwm
+            sock.setsockopt(zmq.XPUB_NODROP, 1)  # all wait for a slow client, which misses nothing
+        ipc = info["transport"] == "ipc"
+        sock.bind(f"{info['transport']}://{info['ip']}{'-' if ipc else ':'}{info[name + '_port']}")
+        return sock
+
+    def order_start(self, info: Mapping[str, Any]) -> None:
+        key = info["key"]
+        self.outbox.order(
+            do="start",
+            argv=self._order.argv,
+            env=dict(self._order.env),
+            cwd=self._order.cwd,
+            key=key.decode() if isinstance(key, bytes) else key,
+            signature_scheme=info.get("signature_scheme", "hmac-sha256"),
+            max_message=self._order.max_message,
+            max_put=self._order.max_put,
+            unread=self._order.unread,
+            patience_s=self._order.patience_s,
+        )
+
+    def write_first(self, data: bytes) -> None:
+        self._going.put(data)
+
+    # other threads
+    def do(self, what: Callable[[HostEnd], None]) -> None:
+        """Run ``what`` on the carrier's thread, soon; never, once the pipe has ended."""
+        self._tasks.put(what)
+        self._ring()
+
+    def stop(self) -> None:
+        self._stopped = True
+        self._ring()
+
+    def _ring(self) -> None:
+        with suppress(OSError):  # it rings already, or nobody listens any more
+            self._bell.send(b"\0")
+
+    def read_pipe(self) -> None:
+        """The reading thread. It waits while what it read was not looked at yet; what comes once
+        all is over is read and forgotten, so that the pipe can end."""
+        data = b"-"
+        while data:
+            try:
+                data = self._pipe.read()
+            except OSError as error:
+                log.debug("reading from the relay: %s", error)
+                data = b""
+            except Exception:
+                log.exception("reading from the relay failed")
+                data = b""
+            if not self.over:
+                self._room.acquire()
+                self._came.append(data)
+                self._ring()
+
+    def write_pipe(self) -> None:
+        """The writing thread."""
+        while data := self._going.get():
+            try:
+                self._pipe.write(data)
+            except OSError as error:
+                log.debug("writing to the relay: %s", error)
+                return  # the reading thread sees the end, after what the relay still said
+            except Exception as error:
+                log.exception("writing to the relay failed")
+                self.do(partial(_broken, why=f"writing to the relay failed: {error!r}"))
+                return
+            self._writing = False
+            self._ring()
+
+    # the carrier's thread
+    def run(self) -> None:
+        reason = "the carrier failed"
+        try:
+            while not self._stopped:
+                if self.outbox and not self._writing:
+                    self._writing = True
+                    self._going.put(self.take_batch())
+                self.turn(int(min(500, 1000 * self._order.silence_s / 6)))
+                self._look_at_the_clock()
+        except (PipeError, zmq.ZMQError) as error:
+            reason = f"the pipe to the kernel broke: {error}"
+        except Exception as error:
+            log.exception("the carrier failed")
+            reason = f"the carrier failed: {error!r}"
+        finally:
+            self._on_over(None, reason)
+            self.over = True
+            self._going.put(b"")
+            self._room.release(READS)
+            self._pipe.close()
+            self.release()
+
+    def release(self) -> None:
+        self.over = True
+        self.close_lanes()
+        self._context.destroy(LINGER_MS)
+        self._woken.close()
+        self._bell.close()
+
+    def _look_at_the_clock(self) -> None:
+        now = time.monotonic()
+        # Until it greets, its start has a limit of its own.
+        if self._greeted and now - self.heard > self._order.silence_s:
+            raise PipeError(f"the relay gave no sign of life for {self._order.silence_s:g} s")
+        if now - self._pinged > min(PING_S, self._order.silence_s / 3):
+            self._pinged = now
+            self.outbox.order(do="ping")
+        if self._iopub not in self.stalled or self._iopub.sent != self._moved[1]:
+            self._moved = (now, self._iopub.sent)
+        elif now - self._moved[0] > SLOW_CLIENT_S:
+            log.warning("a client reads no outputs: it loses some until it reads again")
+            # What is full when one message is sent so is passed over from then on, until it
+            # takes something; the other clients still miss nothing.
+            self._iopub.sock.setsockopt(zmq.XPUB_NODROP, 0)
+            self._iopub.send_first()
+            self._iopub.sock.setsockopt(zmq.XPUB_NODROP, 1)
+
+    def _wake(self, flags: int) -> None:
+        with suppress(BlockingIOError):
+            self._woken.recv(4096)
+        while not self._tasks.empty():
+            self._tasks.get()(self)
+        while self._came:
+            data = self._came.popleft()
+            self._room.release()
+            if not data:
+                raise PipeError("the relay is gone")
+            self.feed(data)
+
+    def _beat(self, flags: int) -> None:
+        with suppress(zmq.Again):
+            self._heartbeat.send(self._heartbeat.recv(zmq.NOBLOCK), zmq.NOBLOCK)
+
+    def complain(self, what: str) -> None:
+        """Log what goes wrong with connections from inside, the first time."""
+        if not self._complained:
+            self._complained = True
+            log.warning("%s", what)
+
+    # what others ask for
+    def serve_broker(self, path: str) -> None:
+        self._broker = path
+
+    def begin(self, transfer: Transfer) -> Upload:
+        """Open the lane of a transfer."""
+        lane = self.new_lane(1, relay.WINDOW, name=transfer.name, tree=transfer.tree)
+        upload = Upload(self, lane, transfer)
+        self.add(upload)
+        return upload
+
+    # what the relay says
+    def opened(self, number: int, fields: Fields) -> None:
+        if number % 2 or len(self.streams) >= relay.MAX_STREAMS:
+            raise PipeError(f"lane {number} is one connection to the broker too many")
+        lane = relay.Lane(number, relay.STREAM_WINDOW)
+        if self._broker is None:
+            self.outbox.send(relay.RESET, number)
+            return
+        dialing = Dialing(self, lane, self._broker)
+        self.add(dialing)
+        dialing.retry()
+
+    def ordered(self, fields: Fields) -> None:
+        what = fields.get("do")
+        if what == "hello":
+            self._greeted = True
+            self._on_hello(_text(fields, "broker"))
+        elif what == "exit":
+            self._on_over(_number(fields, "code"), _epitaph(fields))
+        elif what == "failed":
+            self._on_over(None, _text(fields, "why"))
+        elif what in ("stored", "refused"):
+            self._settle(fields)
+        elif what != "pong":
+            raise PipeError(f"the relay said {what!r:.80}, which means nothing")
+
+    def _settle(self, fields: Fields) -> None:
+        upload = self.behind(_number(fields, "lane"))
+        if not isinstance(upload, Upload):
+            raise PipeError("the relay spoke of a file that was not sent")
+        if fields["do"] == "stored":
+            upload.settle(_text(fields, "path"), _text(fields, "sha256"))
+        else:
+            upload.refuse(_text(fields, "why"))
+
+
+def _broken(end: HostEnd, why: str) -> None:
+    raise PipeError(why)
+
+
+def _text(fields: Fields, name: str) -> str:
+    value = fields.get(name)
+    if not isinstance(value, str) or not value:
+        raise PipeError(f"the relay said {fields.get('do')!r} without a text {name!r}")
+    return printable(value)
+
+
+def printable(text: str) -> str:
+    """Without what a terminal would obey."""
+    return "".join(c for c in text if c.isprintable() or c in "\n\t")
+
+
+def _number(fields: Fields, name: str) -> int:
+    value = fields.get(name)
+    if not isinstance(value, int) or isinstance(value, bool) or abs(value) > 1 << 40:
+        raise PipeError(f"the relay said {fields.get('do')!r} without a number {name!r}")
+    return value
+
+
+def _epitaph(fields: Fields) -> str:
+    code = _number(fields, "code")
+    how = f"exit code {code}" if code >= 0 else f"signal {-code}"
+    if fields.get("oom") is True:
+        how += ", out of memory"
+    tail = printable(GREETING.sub("", str(fields.get("log", "")))[-2000:]).strip()
+    return f"the kernel ended ({how})" + (f"\n{tail}" if tail else "")

@@ -1,0 +1,247 @@
+"""A kernel provisioner for any place that a byte pipe leads to."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import signal
+import struct
+import threading
+from abc import abstractmethod
+from collections.abc import Callable
+from concurrent.futures import Future
+from contextlib import suppress
+from pathlib import Path
+from string import Template
+from typing import Any, TypeVar
+
+from jupyter_client.connect import KernelConnectionInfo, LocalPortCache
+from jupyter_client.provisioning.provisioner_base import KernelProvisionerBase
+from traitlets import Dict, Float, Int, List, Unicode
+
+from ...remote import relay
+from ...settings.limits import Rate
+from .carrier import Carrier, Order, Pipe
+
+T = TypeVar("T")
+UNKNOWN = 255
+"""What ``poll`` gives for a kernel that is gone and left no exit code."""
+
+BOOTSTRAP = """\
+import os, struct, sys, types
+def take(size):
+    data = b""
+    while len(data) < size:
+        more = os.read(0, size - len(data))
+        if not more:
+            sys.exit("the pipe ended before the relay had come")
+        data += more
+    return data
+sys.path[:] = [place for place in sys.path if place]
+source = take(*struct.unpack(">I", take(4)))
+module = sys.modules["relay"] = types.ModuleType("relay")
+exec(compile(source, "relay.py", "exec"), module.__dict__)
+module.main()
+"""
+"""For ``python -c`` in the place: takes the relay's source from the pipe and becomes it."""
+
+
+async def apart(work: Callable[..., T], *given: Any) -> T:
+    """Call what blocks in a thread of its own, which nobody waits for at the end of the process: it
+    may be long after it was called off. Context variables are those of the caller."""
+    loop = asyncio.get_running_loop()
+    done: asyncio.Future[T] = loop.create_future()
+    context = contextvars.copy_context()
+
+    def settle(result: Any, error: BaseException | None) -> None:
+        if not done.done():
+            done.set_result(result) if error is None else done.set_exception(error)
+
+    def run() -> None:
+        result, failed = None, None
+        try:
+            result = context.run(work, *given)
+        except BaseException as error:  # noqa: BLE001 (raised where the result is awaited)
+            failed = error
+        with suppress(RuntimeError):  # the loop that waited is closed
+            loop.call_soon_threadsafe(settle, result, failed)
+
+    threading.Thread(target=run, name="rlm-apart", daemon=True).start()
+    return await done
+
+
+def relay_source() -> bytes:
+    return Path(relay.__file__).read_bytes()
+
+
+def preamble() -> bytes:
+    """What ``BOOTSTRAP`` reads from the pipe first."""
+    source = relay_source()
+    return struct.pack(">I", len(source)) + source
+
+
+class RelayProvisioner(KernelProvisionerBase):
+    """Starts a kernel through a relay. A subclass makes the place and opens the pipe.
+
+    Of this process's environment the kernel gets only what ``pass_env`` names: a Jupyter client
+    hands over all of it, keys included.
+    """
+
+    env: Dict[str, str] = Dict(
+        value_trait=Unicode(),
+        key_trait=Unicode(),
+        config=True,
+        help="Environment variables for the kernel, besides those of its kernelspec.",
+    )
+    pass_env: List[str] = List(
+        Unicode(),
+        default_value=["PYTHONHASHSEED"],
+        config=True,
+        help="Names of variables that the kernel gets from those that its client hands over.",
+    )
+    kernel_cwd = Unicode(
+        None, allow_none=True, config=True, help="The kernel's working folder, in its place."
+    )
+    start_timeout = Float(60.0, config=True, help="Seconds until the relay must have answered.")
+    max_message = Int(1 << 30, config=True, help="Bytes of one message from the kernel.")
+    max_put = Int(1 << 34, config=True, help="Bytes of one file or folder put into the place.")
+    unread = Int(
+        0,
+        config=True,
+        help="Outputs that wait for a reader at each step of their way, if the kernel waits too; "
+        "0 for any number.",
+    )
+    silence = Float(
+        60.0, config=True, help="Seconds without a sign of life after which the place is given up."
+    )
+    patience = Float(
+        600.0, config=True, help="Seconds after which a relay that hears nothing from here ends."
+    )
+
+    carrier: Carrier | None = None
+    ports_cached = False
+
+    @abstractmethod
+    async def open_pipe(self) -> Pipe:
+        """Make the place and start the relay in it. Raises ``KernelStartError``."""
+
+    @abstractmethod
+    async def close_place(self) -> None:
+        """Remove what ``open_pipe`` made, finished or not. May be called again."""
+
+    def preamble(self) -> bytes:
+        """What the carrier sends first. The relay's source, for ``BOOTSTRAP``; override it with
+        nothing where the relay is already there."""
+        return preamble()
+
+    # starting
+    async def pre_launch(self, **kwargs: Any) -> dict[str, Any]:
+        manager: Any = self.parent
+        extra = kwargs.pop("extra_arguments", [])
+        kwargs.pop("transport_encryption", None)
+        if manager.cache_ports and not self.ports_cached:
+            cache = LocalPortCache.instance()
+            for name in ("shell", "iopub", "stdin", "hb", "control"):
+                setattr(manager, f"{name}_port", cache.find_available_port(manager.ip))
+            self.ports_cached = True
+        manager.write_connection_file()
+        self.connection_info = manager.get_connection_info()
+        kwargs = await super().pre_launch(**kwargs)
+        return {**kwargs, "cmd": [*self.kernel_spec.argv, *extra]}
+
+    def _environment(self, given: dict[str, str]) -> dict[str, str]:
+        """Of what was handed over, with the kernelspec's own merged in, what the kernel gets."""
+        spec = {k: Template(v).safe_substitute(given) for k, v in self.kernel_spec.env.items()}
+        passed = {name: given[name] for name in self.pass_env if name in given}
+        return {**passed, **spec, **self.env}
+
+    async def launch_kernel(self, cmd: list[str], **kwargs: Any) -> KernelConnectionInfo:
+        """Raises ``KernelStartError``; nothing is left then, nor after a cancellation."""
+        order = Order(
+            argv=cmd,
+            env=self._environment(kwargs["env"]),
+            cwd=self.kernel_cwd,
+            max_message=self.max_message,
+            max_put=self.max_put,
+            unread=self.unread,
+            silence_s=self.silence,
+            patience_s=self.patience,
+        )
+        try:
+            pipe = await self.open_pipe()
+            self.carrier = Carrier(pipe, self.connection_info, order, self.preamble())
+            await asyncio.to_thread(self.carrier.start, self.start_timeout)
+        except BaseException:
+            await asyncio.shield(self._release())
+            raise
+        return self.connection_info
+
+    @property
+    def sandbox(self) -> str:
+        """The place's name, for another kernel to join it; empty before the start, after the end,
+        and where there is none."""
+        return ""
+
+    @property
+    def rate(self) -> Rate:
+        """What the place costs."""
+        return Rate()
+
+    async def reason(self) -> str:
+        """Why the kernel is gone, in the words of whoever runs the place where it knows more than
+        the relay could say; empty while it runs and after ``cleanup``."""
+        if self.carrier is None or not self.carrier.exited.done():
+            return ""
+        return self.carrier.reason
+
+    # the kernel's life
+    @property
+    def has_process(self) -> bool:
+        return self.carrier is not None
+
+    async def poll(self) -> int | None:
+        if self.carrier is None:
+            return 0
+        if not self.carrier.exited.done():
+            return None
+        code = self.carrier.exited.result()
+        return UNKNOWN if code is None else code
+
+    async def wait(self) -> int | None:
+        """The exit code as soon as the kernel is gone; None when only the pipe broke."""
+        if self.carrier is None:
+            return 0
+        loop, gone = asyncio.get_running_loop(), asyncio.Event()
+
+        def tell(exited: Future[int | None]) -> None:
+            with suppress(RuntimeError):  # the loop that waited is closed
+                loop.call_soon_threadsafe(gone.set)
+
+        # Not asyncio.wrap_future: it would cancel the future for all when one waiter is cancelled.
+        self.carrier.exited.add_done_callback(tell)
+        await gone.wait()
+        return self.carrier.exited.result()
+
+    async def send_signal(self, signum: int) -> None:
+        if self.carrier is not None:
+            self.carrier.signal(signum)
+
+    async def kill(self, restart: bool = False) -> None:
+        await self.send_signal(signal.SIGKILL)
+
+    async def terminate(self, restart: bool = False) -> None:
+        await self.send_signal(signal.SIGTERM)
+
+    async def cleanup(self, restart: bool = False) -> None:
+        await self._release()
+        if self.ports_cached and not restart:
+            cache = LocalPortCache.instance()
+            for name in ("shell", "iopub", "stdin", "hb", "control"):
+                cache.return_port(self.connection_info[f"{name}_port"])  # type: ignore[literal-required]
+            self.ports_cached = False
+
+    async def _release(self) -> None:
+        carrier, self.carrier = self.carrier, None
+        if carrier is not None:
+            await asyncio.to_thread(carrier.close)
+        await self.close_place()

@@ -1,0 +1,214 @@
+"""What a cell is: Python with ``%rlm`` lines above it, or a question. Completion of our own words.
+
+The grammar of those words is in ``grammar``. Nothing here looks at files, variables or what is in
+force.
+"""
+
+from __future__ import annotations
+
+import keyword
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..errors import UsageError
+from ..settings.resolved import checked
+from .grammar import (
+    ANSWER,
+    OPTIONS,
+    REPLAY,
+    SETTING_OPTIONS,
+    VERBS,
+    Command,
+    check_one_of,
+    command,
+    read_options,
+    shell_words,
+)
+
+_LMS = (
+    "answer",
+    "llm_query",
+    "llm_query_batched",
+    "rlm_query",
+    "rlm_query_batched",
+    "FINAL_VAR",
+    "SHOW_VARS",
+)
+_STATEMENTS = {*keyword.kwlist, "print", "exec", "match", "case", "type"} - {"is"}
+_CODE = re.compile(r"[=\[\]{}_<>|&\\@#$%^*+/~`]|\w\(|\w\.\w|:\s*$")
+
+
+@dataclass(frozen=True)
+class Question:
+    """A cell that asks. ``settings`` are its options by the names of ``in_force``, checked."""
+
+    name: str
+    text: str
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    context: str | None = None
+    encoding: str | None = None
+    replay: str | None = None
+    commands: tuple[Command, ...] = ()
+    """``%rlm`` lines above the question, to be done before it."""
+    goes_on: bool = False
+    """Whether the last question goes on, by ``%rlm continue``; ``text`` is a word to the LM."""
+
+
+@dataclass(frozen=True)
+class Python:
+    """A cell for the inner kernel, as it is, after ``commands`` are done."""
+
+    commands: tuple[Command, ...] = ()
+
+
+Cell = Question | Python
+
+
+@dataclass(frozen=True)
+class Completion:
+    """What may stand in ``code[start:end]`` instead."""
+
+    matches: list[str]
+    start: int
+    end: int
+
+
+def split(code: str, *, ask: bool = False) -> Cell:
+    """What a cell is. ``ask`` is the mode in which plain text is a question.
+
+    ``%rlm`` lines count above the first line of anything else, blank lines and comments aside; a
+    ``%%rlm`` line may follow them. Raises ``UsageError``; then nothing of the cell is to be done.
+    """
+    lines = code.split("\n")
+    top = _top(lines)
+    commands = tuple(command(line.strip()[4:]) for line in lines[:top] if _is_command(line))
+    if top < len(lines) and (first := _first_line(lines[top])) is not None:
+        return _question(first, "\n".join(lines[top + 1 :]).strip(), commands)
+    if any(c.verb == "continue" for c in commands):
+        others = tuple(c for c in commands if c.verb != "continue")
+        return Question(ANSWER, body(code).strip(), commands=others, goes_on=True)
+    modes = [c.value == "ask" for c in commands if c.verb == "mode" and c.value is not None]
+    if [ask, *modes][-1]:
+        last = max((n for n in range(top) if _is_command(lines[n])), default=-1)
+        text = "\n".join(lines[last + 1 :]).strip()
+        if text and text[0] not in "%!?":  # IPython's own words stay what they are
+            return Question(ANSWER, text, commands=commands)
+    return Python(commands)
+
+
+def body(code: str) -> str:
+    """What stands below the ``%rlm`` lines of a cell of Python; empty if nothing does."""
+    lines = code.split("\n")
+    return "\n".join(lines[_top(lines) :])
+
+
+def _top(lines: list[str]) -> int:
+    """How many lines there are above the first that is not blank, a comment or a command."""
+    for number, line in enumerate(lines):
+        text = line.strip()
+        if text and not text.startswith("#") and not _is_command(line):
+            return number
+    return len(lines)
+
+
+def _is_command(line: str) -> bool:
+    return line.split()[:1] == ["%rlm"]
+
+
+def _first_line(line: str) -> str | None:
+    """What stands after ``%%rlm``; None where a line is no such line."""
+    return line.strip()[5:] if line.split()[:1] == ["%%rlm"] else None
+
+
+def _question(line: str, text: str, commands: tuple[Command, ...]) -> Question:
+    only = "the %%rlm line has a name and options only; write the question below it"
+    plain, given = read_options(shell_words(line, only), OPTIONS)
+    if len(plain) > 1:
+        raise UsageError(f"{plain[1]!r} is one word too many: {only}")
+    name = plain[0] if plain else ANSWER
+    if not name.isidentifier() or keyword.iskeyword(name):
+        raise UsageError(f"{name!r} cannot be the name of a variable for the answer: {only}")
+    if name in _LMS:
+        raise UsageError(f"the LM's cells have a {name!r} of their own: choose another name")
+    if not text:
+        raise UsageError("write the question below the %%rlm line")
+    settings = {
+        setting: checked(setting, given[option], f"--{option}")
+        for option, setting in SETTING_OPTIONS.items()
+        if option in given
+    }
+    replay = given.get("replay")
+    if replay is not None:
+        check_one_of(replay, REPLAY, f"--replay={replay!r}")
+    context, encoding = given.get("context"), given.get("encoding")
+    return Question(name, text, settings, context, encoding, replay, commands)
+
+
+def complete(code: str, cursor_pos: int) -> Completion | None:
+    """Candidates on a ``%%rlm`` line or a ``%rlm`` line at the top of a cell.
+
+    None where the cursor is elsewhere, and where anything may stand (a path, a variable).
+    """
+    *above, line = code[:cursor_pos].split("\n")
+    if _top(above) < len(above):
+        return None
+    fragment = re.findall(r"\S*$", line)[0]
+    first, *words = line[: len(line) - len(fragment)].split() or [""]
+    if first == "%%rlm":
+        found = _on_question(words, fragment)
+    elif first == "%rlm":
+        found = _on_command(words, fragment)
+    else:
+        return None
+    if found is None:
+        return None
+    matches = [word for word in found if word.startswith(fragment)]
+    return Completion(matches, cursor_pos - len(fragment), cursor_pos)
+
+
+def _on_question(words: list[str], fragment: str) -> Iterable[str] | None:
+    option, equals, _ = fragment.partition("=")
+    if option.startswith("--") and equals:
+        return _values(option[2:], f"{option}=")
+    if words and words[-1].startswith("--") and "=" not in words[-1]:
+        return _values(words[-1][2:], "")
+    if fragment and not fragment.startswith("-"):
+        return None
+    used = {word.partition("=")[0] for word in words}
+    return [f"--{name}" for name in OPTIONS if f"--{name}" not in used]
+
+
+def _values(option: str, before: str) -> list[str] | None:
+    closed = OPTIONS[option].values if option in OPTIONS else ()
+    return [before + value for value in closed] if closed else None
+
+
+def _on_command(words: list[str], fragment: str) -> Iterable[str] | None:
+    if not words:
+        return VERBS
+    verb = VERBS.get(words[0])
+    if verb is None or not verb.words:
+        return None
+    if words[0] == "limits":
+        used = {word.partition("=")[0] for word in words}
+        return [word for word in verb.words if word.rstrip("=") not in used]
+    if words[0] == "context":
+        return verb.words if fragment.startswith("-") else None
+    return verb.words if len(words) == 1 else None
+
+
+def looks_like_prose(code: str) -> bool:
+    """Whether a cell that Python could not parse reads like a question to us rather than Python.
+
+    For a hint under Python's own error only. In doubt it says no.
+    """
+    lines = [line.strip() for line in code.strip().split("\n") if line.strip()]
+    words = " ".join(lines).split()
+    if len(words) < 3 or any(_CODE.search(line) for line in lines):
+        return False
+    if words[0] in _STATEMENTS or words[0][0] in "!?":
+        return False
+    plain = [re.sub(r"\W+", "", word).isalpha() for word in words]
+    return sum(plain) >= 0.7 * len(words)

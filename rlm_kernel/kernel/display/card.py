@@ -1,0 +1,219 @@
+"""A finished turn, and an answer, as a notebook's output shows them: MIME bundles.
+
+Whatever an LM, a context or a cell wrote goes through ``record.markdown``, so that it can end
+neither its fence nor the block it stands in. ``text/plain`` is for terminals.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import html
+import json
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeAlias
+from urllib.parse import quote as percent
+
+from ...events import CallEnded, CellRan, KernelRestarted, NodeEnded, NodeStarted, Output, Replied
+from ...record.filters import for_terminal
+from ...record.markdown import code, fenced, literal, one_line, printable, quote, shorten
+from ...record.notebooks.metadata import page
+from ...record.notebooks.prose import thoughts, without_blocks
+from ...record.notebooks.subcalls import MAX_ROWS, sub_calls
+from ...record.numbers import counted, duration
+from ...record.outputs import cut, text_of
+from .prose import amounts, inside, words
+
+Bundle: TypeAlias = dict[str, Any]  # MIME type to data
+Link: TypeAlias = Callable[[Path], str]
+"""From a notebook's path in the run's folder to its path as seen from the human's notebook."""
+
+OUTPUT_CHARS = 4_000
+PROSE_CHARS = 20_000
+SOURCE_CHARS = 100_000
+TITLE_CHARS = 80
+MAX_RICH = 8
+MAX_CHILDREN = 8
+_KEPT_CHARS = 2_000
+_RICH = ("text/html", "text/latex", "text/markdown", "application/json")
+_FENCE = re.compile(r"\s*(?:```|~~~)")
+_MARKS = re.compile(r"^[#>*\s-]+(?=\s\S)|\*\*|`")  # of Markdown, which a title has no use for
+
+
+@dataclass
+class Child:
+    """A node that the turn started. ``ended`` is None while it runs, or where it was left."""
+
+    started: NodeStarted
+    ended: NodeEnded | None = None
+
+
+@dataclass
+class Turn:
+    """What is kept of a turn until it is shown: long prompts and replies only in part."""
+
+    replied: Replied
+    cells: list[CellRan] = field(default_factory=list)
+    calls: dict[int, list[CallEnded]] = field(default_factory=dict)
+    restarts: dict[int, KernelRestarted] = field(default_factory=dict)
+    children: dict[str, Child] = field(default_factory=dict)
+
+    def add_call(self, event: CallEnded) -> None:
+        made = self.calls.setdefault(event.cell, [])
+        keep = _KEPT_CHARS if len(made) < MAX_ROWS else 0
+        reply = None if event.reply is None else str(event.reply)[:keep]
+        made.append(dataclasses.replace(event, prompt=event.prompt[:keep], reply=reply))
+
+    @property
+    def call_count(self) -> int:
+        return sum(call.op != "tool" for made in self.calls.values() for call in made)
+
+    @property
+    def seconds(self) -> float:
+        return self.replied.seconds + sum(cell.seconds for cell in self.cells)
+
+    @property
+    def status(self) -> str:
+        """Of its last cell, where a turn stops."""
+        return self.cells[-1].status if self.cells else "no cell"
+
+    @property
+    def prose(self) -> str:
+        return without_blocks(self.replied.text, [cell.source for cell in self.cells])
+
+    @property
+    def title(self) -> str:
+        """The first line of what the LM says, or else of its code."""
+        said = [_MARKS.sub("", line) for line in self.prose.splitlines() if not _FENCE.match(line)]
+        written = [line for cell in self.cells for line in cell.source.splitlines()]
+        texts = (one_line(line) for line in [*said, *written])
+        title = next(filter(None, texts), "")
+        return title if len(title) <= TITLE_CHARS else f"{title[: TITLE_CHARS - 1].rstrip()}…"
+
+
+def turn_bundle(turn: Turn, link: Link) -> Bundle:
+    """The turn as one block that opens on a click."""
+    title = amounts(html.escape(turn.title, quote=False))
+    status = turn.status if turn.status == "ok" else f"<b>{turn.status}</b>"
+    facts = [f"Turn {turn.replied.turn}", title, _calls(turn), duration(turn.seconds), status]
+    body = [_said(turn.prose), thoughts(turn.replied.thoughts), *_children(turn, link)]
+    shown = rich(turn)
+    for cell in turn.cells:
+        body += _cell(turn, cell, shown, link)
+    more = sum(map(_is_rich, _outputs(turn))) - len(shown)
+    if more:
+        body.append(f"*and {more:,} more displays, in the trajectory*")
+    markdown = "\n\n".join(filter(None, body))
+    summary = " · ".join(filter(None, facts))
+    # Not ``markdown.details``: a title may hold dollar signs, and those must not make a formula.
+    block = f"<details><summary>{summary}</summary>\n\n{markdown}\n\n</details>"
+    return {"text/plain": _plain(turn, shown), "text/markdown": block}
+
+
+def rich(turn: Turn) -> list[Output]:
+    """The outputs that are more than text, the first few of them: shown below the turn."""
+    return [output for output in _outputs(turn) if _is_rich(output)][:MAX_RICH]
+
+
+def answer_bundle(text: str) -> Bundle:
+    """An answer: as it is, and as Markdown that can do nothing; data in a fence."""
+    shown = printable(text)
+    markdown = fenced(shown, "json") if _is_data(shown) else words(shown).replace("\n", "  \n")
+    return {"text/plain": for_terminal(text), "text/markdown": markdown}
+
+
+def page_link(text: str, path: str, link: Link) -> str:
+    """A Markdown link to a notebook of the run, or its path where no link can lead there."""
+    target = link(Path(path))
+    # An absolute path in a link is taken as one from the server's root.
+    return code(target) if target.startswith("/") else f"[{literal(text)}]({percent(target)})"
+
+
+def child_link(node: str, link: Link) -> str:
+    return page_link(f"child {node}", page(node, root=False), link)
+
+
+def _outputs(turn: Turn) -> list[Output]:
+    return [output for cell in turn.cells for output in cell.outputs]
+
+
+def _is_rich(output: Output) -> bool:
+    data = output.get("data") or {}
+    return any(mime in _RICH or mime.startswith("image/") for mime in data)
+
+
+def _is_data(text: str) -> bool:
+    try:
+        return isinstance(json.loads(text), dict | list)
+    except (ValueError, RecursionError):
+        return False
+
+
+def _said(prose: str) -> str:
+    """In a quote: it ends whatever was left open in it, a fence for one."""
+    return inside(words(cut(prose, PROSE_CHARS))) if prose else ""
+
+
+def _calls(turn: Turn) -> str:
+    return counted(turn.call_count, "sub-call") if turn.call_count else ""
+
+
+def _children(turn: Turn, link: Link) -> list[str]:
+    lines = []
+    for node, child in list(turn.children.items())[:MAX_CHILDREN]:
+        place = child_link(node, link)
+        status = child.ended.status if child.ended else "not ended"
+        lines.append(f"- {place} · {literal(_question(child))} · {status}")
+    more = len(turn.children) - len(lines)
+    if more:
+        lines.append(f"- and {more:,} more children, in the trajectory")
+    return ["\n".join(lines)] if lines else []
+
+
+def _question(child: Child) -> str:
+    return shorten(one_line(child.started.question[:_KEPT_CHARS]), 160)
+
+
+def _cell(turn: Turn, cell: CellRan, shown: list[Output], link: Link) -> list[str]:
+    parts = [fenced(cut(cell.source, SOURCE_CHARS), "python")]
+    if len(turn.cells) > 1:
+        parts.insert(0, f"*cell {cell.cell} · {cell.status} · {duration(cell.seconds)}*")
+    if output := _text(cell, shown):
+        parts.append(inside(fenced(output, "")))
+    if calls := turn.calls.get(cell.cell):
+        parts.append(sub_calls(calls, lambda node: child_link(node, link)))
+    if notices := _notices(turn, cell):
+        parts.append(quote("\n".join(notices)))
+    return parts
+
+
+def _notices(turn: Turn, cell: CellRan) -> list[str]:
+    restart = turn.restarts.get(cell.cell)
+    again = [f"The kernel was started again: {restart.reason}"] if restart else []
+    return [shorten(notice, 800) for notice in [*cell.notices, *again]]
+
+
+def _text(cell: CellRan, shown: list[Output]) -> str:
+    """The outputs as text; of one that is shown below the turn only its type."""
+    outputs = [_below(output) if output in shown else output for output in cell.outputs]
+    return text_of(outputs, OUTPUT_CHARS).strip("\n")
+
+
+def _below(output: Output) -> Output:
+    types = ", ".join(mime for mime in output["data"] if mime != "text/plain")
+    return {"output_type": "display_data", "data": {"text/plain": f"[shown below: {types}]"}}
+
+
+def _plain(turn: Turn, shown: list[Output]) -> str:
+    """The turn as a terminal shows it."""
+    facts = [_calls(turn), duration(turn.seconds), "" if turn.status == "ok" else turn.status]
+    parts = [f"[turn {turn.replied.turn}] " + " · ".join(filter(None, facts))]
+    if turn.prose:
+        parts.append(cut(turn.prose, OUTPUT_CHARS))
+    for cell in turn.cells:
+        parts.append("\n".join(f"  {line}" for line in cell.source[:SOURCE_CHARS].split("\n")))
+        parts += filter(None, [_text(cell, shown)])
+        parts += [f"note: {notice}" for notice in _notices(turn, cell)]
+    return for_terminal("\n".join(parts))

@@ -1,0 +1,140 @@
+"""What is happening in a run just now: the lines below its progress."""
+
+from __future__ import annotations
+
+from ...events import (
+    CallEnded,
+    CallStarted,
+    CellRan,
+    CellStarted,
+    Event,
+    NodeEnded,
+    NodeStarted,
+    OutputMade,
+    Prompted,
+    Replied,
+    ReplyDelta,
+)
+from ...lm import cells, thoughts
+from ...record.markdown import fenced, literal, one_line, quote, shorten
+from ...record.outputs import text_of
+from . import progress
+from .card import Link, child_link
+from .prose import inside
+
+CODE_LINES = 30
+PROSE_LINES = 6
+OUTPUT_LINES = 15
+LINE_CHARS = 300
+KEPT_CHARS = 30_000
+HEAD_CHARS = 1_000
+OUTPUT_CHARS = 4_000
+CHILDREN = 8
+
+
+class Live:
+    """Takes events; ``view`` may be asked at any moment. Holds the tail of long texts only."""
+
+    def __init__(self, link: Link) -> None:
+        self._link = link
+        self._doing = "starting the kernel"
+        self._reply = ""
+        self._source = ""
+        self._output = ""
+        self._asked = 0
+        self._done = 0
+        self._children: dict[str, str] = {}
+
+    def add(self, event: Event) -> None:
+        match event:
+            case NodeStarted(depth=depth) if depth:
+                self._children[event.node] = shorten(one_line(event.question[:2000]), 120)
+            case NodeEnded():
+                self._children.pop(event.node, None)
+            case Prompted(node=progress.ROOT):
+                self._begin("waiting for the LM" if event.turn else "sorting the question")
+            case ReplyDelta(node=progress.ROOT):
+                self._write(event.text)
+            case Replied(node=progress.ROOT):
+                self._doing = "reading the reply"
+            case CellStarted(node=progress.ROOT):
+                self._begin(f"running cell {event.cell}")
+                self._source = event.source
+            case OutputMade(node=progress.ROOT):
+                self._put_out(event)
+            case CellRan(node=progress.ROOT) if event.turn:
+                self._doing = f"cell {event.cell}: {event.status}"
+            case CallStarted(node=progress.ROOT):
+                self._asked += event.count
+            case CallEnded(node=progress.ROOT):
+                self._done += 1
+
+    def _begin(self, doing: str) -> None:
+        self._doing = doing
+        self._reply = self._source = self._output = ""
+        self._asked = self._done = 0
+
+    def _write(self, text: str) -> None:
+        self._doing = "writing"
+        # A form feed says that the reply begins anew.
+        self._reply = "" if text == "\f" else _shorter(self._reply + text)
+
+    def _put_out(self, event: OutputMade) -> None:
+        output = event.output
+        stream = output.get("output_type") == "stream"
+        text = str(output["text"]) if stream else text_of([output], OUTPUT_CHARS) + "\n"
+        self._output = (self._output + text)[-OUTPUT_CHARS:]
+
+    def doing(self) -> str:
+        """In a few words, as Markdown."""
+        if not self._asked:
+            return f"*{self._doing}*"
+        done = min(self._done, self._asked)
+        bar = f'<progress max="{self._asked}" value="{done}"></progress>'
+        return f"*{self._doing}* · {bar} {done:,} of {self._asked:,} calls answered"
+
+    def view(self) -> str:
+        """Markdown for a display that is replaced with each update."""
+        parts = [self.doing(), *self._written(), *self._below()]
+        if self._source:
+            parts.append(_code(self._source))
+        stream = {"output_type": "stream", "name": "stdout", "text": self._output}
+        output = text_of([stream], OUTPUT_CHARS)
+        if output.strip():
+            parts.append(inside(fenced(_tail(output, OUTPUT_LINES), "")))
+        return "\n\n".join(parts)
+
+    def _written(self) -> list[str]:
+        """The reply as far as it is written: its newest block, or the prose before it."""
+        said = thoughts.split(self._reply)
+        blocks = cells.blocks(said.text)
+        if blocks:
+            return [_code(blocks[-1].source)]
+        shown = said.text if said.text.strip() else said.thoughts
+        return [quote(_tail(shown, PROSE_LINES))] if shown.strip() else []
+
+    def _below(self) -> list[str]:
+        shown = list(self._children.items())[:CHILDREN]
+        lines = [f"- {child_link(node, self._link)} · {literal(text)}" for node, text in shown]
+        more = len(self._children) - len(shown)
+        if more:
+            lines.append(f"- and {more:,} more children")
+        return ["\n".join(lines)] if lines else []
+
+
+def _shorter(reply: str) -> str:
+    """With its beginning, which tells whether what is written now is a thought."""
+    over = len(reply) - KEPT_CHARS
+    return reply if over <= 0 else reply[:HEAD_CHARS] + reply[HEAD_CHARS + over :]
+
+
+def _code(source: str) -> str:
+    return fenced(_tail(source, CODE_LINES, mark="# "), "python")
+
+
+def _tail(text: str, lines: int, mark: str = "") -> str:
+    """The last lines, none of them very long; what is above is counted after ``mark``."""
+    every = text.rstrip("\n").splitlines()
+    kept = [shorten(line, LINE_CHARS) for line in every[-lines:]]
+    above = len(every) - len(kept)
+    return "\n".join([f"{mark}… {above:,} lines above …"] * (above > 0) + kept)

@@ -1,0 +1,96 @@
+"""What a run has used so far, in one line."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from ...events import (
+    CallEnded,
+    CallStarted,
+    CellRan,
+    Event,
+    Prompted,
+    Replied,
+    RunEnded,
+    RunStarted,
+    Usage,
+)
+from ...record.numbers import counted, duration, money, spent, unheld
+
+ROOT = "0"
+
+
+class Progress:
+    """The totals over the whole tree, and how far the root is. ``now`` gives seconds."""
+
+    def __init__(self, now: Callable[[], float]) -> None:
+        self.model = ""
+        self.turn = 0
+        self.turns = 0
+        self.calls = 0
+        self.usage = Usage()
+        self._limits: dict[str, Any] = {}
+        self._prompted = False  # before it is the prelude, paid for in another run
+        self._asked = 0
+        self._done = 0
+        self._now = now
+        self._started = now()
+
+    def add(self, event: Event) -> None:
+        match event:
+            case RunStarted():
+                self.model = str(event.settings.get("model") or "")
+                self._limits = event.settings.get("limits") or {}
+                self._started = self._now()
+            case Prompted():
+                self._prompted = True
+                self.turn = event.turn if event.node == ROOT else self.turn
+            case Replied():
+                self.usage += event.usage
+                self.turns += event.node == ROOT and event.turn > 0
+            case CallStarted():
+                self._asked += event.count
+            case CallEnded() if self._prompted:
+                self._done += 1
+                self.calls += event.op != "tool"
+                self.usage += event.usage
+
+    def line(self) -> str:
+        """While the run goes on."""
+        # A call that a limit refused ended without having started.
+        under_way = max(0, self._asked - self._done)
+        calls = counted(self.calls, "sub-call")
+        parts = [self._turn()] if self.turn else []
+        parts.append(f"{calls} ({under_way:,} under way)" if under_way else calls)
+        parts.append(spent(self.usage) + self._of_cost())
+        parts.append(f"{self._now() - self._started:,.0f} s" + self._of("seconds"))
+        parts.append(unheld(self.usage, self._limits.get("cost")))
+        return " · ".join(filter(None, parts))
+
+    def ended(self, event: RunEnded) -> str:
+        """The totals of a run that is over."""
+        calls, seconds = counted(event.calls, "sub-call"), duration(event.seconds)
+        return " · ".join([counted(self.turns, "turn"), calls, spent(event.usage), seconds])
+
+    def stopped(self) -> str:
+        """The totals of a run that broke off without an end of its own."""
+        seconds = duration(self._now() - self._started)
+        calls = counted(self.calls, "sub-call")
+        return " · ".join([counted(self.turns, "turn"), calls, spent(self.usage), seconds])
+
+    def ran(self, event: CellRan) -> str:
+        """One line for a log: a cell of the root that ended."""
+        return f"cell {event.cell} {event.status} in {duration(event.seconds)} · {self.line()}"
+
+    def _turn(self) -> str:
+        most = self._limits.get("turns")
+        return f"turn {self.turn:,}" + (f" of {most:,}" if most else "")
+
+    def _of(self, limit: str) -> str:
+        most = self._limits.get(limit)
+        return "" if most is None else f" of {most:,.0f} s"
+
+    def _of_cost(self) -> str:
+        most = self._limits.get("cost")
+        return "" if most is None or self.usage.unpriced else f" of {money(most)}"

@@ -1,0 +1,263 @@
+"""What the human has set in a notebook, and how a question is put together from it."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from ..errors import ContextError, NoLM, UsageError
+from ..events import CellRan, ContextInfo, ContextSet
+from ..inputs import contexts
+from ..inputs.contexts import Source
+from ..inputs.tools import Tools
+from ..repl.repl import Repl
+from ..rlm.run import small_text
+from ..session import answer_cache, handover
+from ..session.session import Reader, Result, Session
+from ..settings import config
+from ..settings.resolved import InForce, Layer, Wrote, in_force
+from .cell_parser import Question
+
+URLS = ("base_url", "sub_base_url")
+NOT_ASKED = ("base_url", "sub_base_url", "out", "kernel", "environment", "pass_env")
+"""Settings that say where things are and not what is asked."""
+NO_CONTEXT = (
+    "there is no context yet: write `%rlm context PATH` above the question, or --context PATH, or "
+    "bind the variable `context` in a cell"
+)
+
+
+@dataclass(frozen=True)
+class Left:
+    """Where an LM left off, which may go on: its run's folder, its last cell there (None for the
+    last of all), and how much had happened in the kernel until then."""
+
+    folder: Path
+    cell: int | None
+    mark: int
+
+
+class Desk:
+    """One notebook's session and the settings that hold in it.
+
+    Raises ``UsageError`` where the environment or a config file is wrong.
+    """
+
+    def __init__(self, cwd: Path) -> None:
+        self.cwd = cwd
+        self.config = config.load()
+        self.set: dict[str, Any] = {}
+        """Settings by ``%rlm`` lines."""
+        self.mode = "python"
+        self.replay = "off"
+        self.replay_folder: Path | None = None
+        self.context: ContextInfo | None = None
+        """What ``%rlm context`` gave last."""
+        self.results: list[Result] = []
+        self._left: Left | None = None
+        self.session = Session(self.force(), Tools(), persistent=True, cwd=cwd)
+
+    def force(self, options: Mapping[str, Any] | None = None) -> InForce:
+        """What holds for a cell with these options."""
+        written = {"--{option}": options or {}, "%rlm": self.set}
+        layers = [Layer(origin, values, Wrote.NOTEBOOK) for origin, values in written.items()]
+        return in_force(layers=layers, config=self.config)
+
+    def change(self, settings: Mapping[str, Any], reset: Sequence[str]) -> None:
+        """Let other settings hold from now on. Raises ``UsageError``; then nothing changed."""
+        before = dict(self.set)
+        self.set.update(settings)
+        for name in reset:
+            self.set.pop(name, None)
+        try:
+            force = self.force()
+        except UsageError:
+            self.set = before
+            raise
+        self.session.force = force
+        self.session.by_hand.relimit(force.limits)
+
+    async def repl(self) -> Repl:
+        """The kernel of the notebook's cells."""
+        return await self.session.repl()
+
+    @property
+    def run_folder(self) -> Path | None:
+        """The folder of the run that started last."""
+        trajectory = self.session.trajectory
+        return trajectory.parent if trajectory else None
+
+    # contexts
+    async def give(self, repl: Repl, named: str, encoding: str | None) -> ContextInfo:
+        """Give the kernel a context for the cells to come, the human's too."""
+        about = await self._about(repl, named, encoding)
+        if isinstance(about, str):
+            await self._found(repl, about)
+            info, source = await repl.adopt(about)
+        else:
+            info, source = await repl.set_context(about), about
+        return await self.given(info, source)
+
+    async def given(self, info: ContextInfo, source: Source | None) -> ContextInfo:
+        """Note what the kernel has as its context now, with a copy of it if there is one."""
+        if source is not None:
+            text = await asyncio.to_thread(small_text, source)
+            info = replace(info, spec=info.spec if text is None else {**info.spec, "text": text})
+        self.context = info
+        self.session.remember(ContextSet("0", info, time.time()))
+        return info
+
+    async def renew_kernel(self, settings: Mapping[str, Any], reset: Sequence[str]) -> bool:
+        """Start another kernel, by other settings, for the cells to come; whether ``context`` could
+        be carried over to it. Where it does not start, all stays as it is."""
+        source = await self._carried(await self.repl())
+        before = dict(self.set)
+        self.change(settings, reset)
+        try:
+            repl = await self.session.renew_kernel()
+        except BaseException:
+            self.set = before
+            self.session.force = self.force()
+            raise
+        self.context = None
+        if source is None:
+            return False
+        await self.given(await repl.set_context(source), source)
+        return True
+
+    async def _carried(self, repl: Repl) -> Source | None:
+        """A copy of what ``context`` is now; None where there is none, or no copy of it."""
+        try:
+            _, source = await repl.adopt("context")
+        except ContextError:
+            return None
+        return source
+
+    async def _about(self, repl: Repl, named: str | None, encoding: str | None) -> Source | str:
+        """The source that a path names, or the name of a variable."""
+        if named is None:
+            return "context"
+        is_name = named.isidentifier() and encoding is None
+        if is_name and (named in repl.names or not Path(named).exists()):
+            return named
+        return await asyncio.to_thread(contexts.from_path, named, encoding=encoding)
+
+    # questions
+    async def ask(self, question: Question, repl: Repl, readers: Sequence[Reader]) -> Result:
+        """The answer of the LM, or of a recorded run where replay is on."""
+        about = await self._about(repl, question.context, question.encoding)
+        if isinstance(about, str):
+            await self._found(repl, about)
+        force = self.force(question.settings)
+        asked = {
+            name: value
+            for name, value in {**self.set, **question.settings}.items()
+            if name not in NOT_ASKED
+        }
+        mode = question.replay or self.replay
+        out = question.settings.get("out")
+        found = await self._recorded(
+            mode, about, answer_cache.Wanted(question.text, None, asked), out, repl
+        )
+        try:
+            if found.folder is not None:
+                result = await self.session.recall(
+                    found.folder, about, question.text, readers, force=force
+                )
+            else:
+                result = await self.session.ask(
+                    about, question.text, readers, force=force, asked=asked
+                )
+        except NoLM as error:
+            raise NoLM(f"{error}{found.sentence}") from error
+        finally:
+            self._leave()
+        if not result.confirmed:
+            result = replace(result, reason=f"{result.reason}{found.sentence}")
+        return self._took(result)
+
+    def _took(self, result: Result) -> Result:
+        self.results.append(result)
+        return result
+
+    def _leave(self) -> None:
+        """Note that a question has ended, answered or not."""
+        if self.run_folder is not None:
+            mark = len(self.session.prelude.events)
+            self._left = Left(self.run_folder, None, mark)
+
+    async def go_on(
+        self, note: str, left: Left | None, repl: Repl, readers: Sequence[Reader]
+    ) -> Result:
+        """Let the LM go on from where it left off: in a replay, or else with the last question."""
+        left = left or self._left
+        if left is None:
+            raise UsageError(
+                "no question was asked here that could go on: ask one with %%rlm, or begin with "
+                "%rlm replay in a trajectory"
+            )
+        began = await asyncio.to_thread(handover.before, left.folder, left.cell)
+        events = self.session.prelude.events
+        lost = len(events) < left.mark
+        since = events if lost else events[left.mark :]
+        cells = [e for e in since if isinstance(e, CellRan) and e.author == "human"]
+        opening = handover.opened(began, cells, note, lost=lost)
+        await self._found(repl, "context")
+        before = replace(began, opening=opening)
+        wanted = answer_cache.Wanted(began.question, None, {}, before)
+        found = await self._recorded(self.replay, "context", wanted, None, repl)
+        try:
+            if found.folder is not None:
+                result = await self.session.recall(found.folder, "context", began.question, readers)
+            else:
+                result = await self.session.ask(
+                    "context", began.question, readers, force=self.force(), before=before
+                )
+        finally:
+            self._leave()
+        return self._took(result)
+
+    async def _found(self, repl: Repl, variable: str) -> None:
+        """Before anything is recorded: raises ``ContextError`` if there is no such variable."""
+        try:
+            await repl.find(variable)
+        except ContextError as error:
+            if variable == "context":
+                raise ContextError(NO_CONTEXT) from error
+            raise ContextError(f"{error}; nor is there a file {variable!r}") from error
+
+    async def _recorded(
+        self, mode: str, about: Source | str, wanted: answer_cache.Wanted, out: Any, repl: Repl
+    ) -> answer_cache.Found:
+        """The recorded run that answers; the digest of the context is found here. Raises
+        ``UsageError`` if none does and the LM may not be asked."""
+        if mode == "off":
+            return answer_cache.Found(None, "")
+        wanted = replace(wanted, context=await answer_cache.digest_of(about, repl))
+        folders = [self.cwd / "rlm-runs", self.replay_folder, out]
+        found = await asyncio.to_thread(answer_cache.find, wanted, [f for f in folders if f])
+        if found.folder is None and mode == "only":
+            raise UsageError(found.sentence.strip())
+        return found
+
+    async def bind(self, repl: Repl, name: str, answer: str) -> None:
+        """Bind the answer in the kernel, and let later questions know."""
+        source = await repl.assign(name, answer)
+        cell = next(self.session.prelude.numbers.cells)
+        now = time.time()
+        self.session.remember(
+            CellRan("0", cell, 0, source, "human", "ok", [], [], None, None, 0.0, now)
+        )
+        self._leave()
+
+
+def kept_keys(force: InForce) -> str | None:
+    """A sentence on the keys that are set and not sent; None if there are none."""
+    if not force.withheld:
+        return None
+    why = "; ".join(force.withheld.values())
+    return f"No key is sent: {why}. Where Jupyter is started, set RLM_BASE_URL to it."

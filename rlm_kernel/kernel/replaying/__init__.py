@@ -1,0 +1,1 @@
+"""A trajectory that runs again in the notebook that it is."""

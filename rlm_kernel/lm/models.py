@@ -1,0 +1,229 @@
+"""Which LMs a run talks to: an endpoint's or the embedded ones."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from typing import Any, TypeGuard
+
+from ..errors import NoLM, UsageError
+from ..rlm import prompts
+from ..rlm.history import Message
+from ..rlm.prompts import STYLES, Style
+from ..rlm.run import LM, Model
+from ..settings.limits import Limits
+from ..settings.resolved import Settings
+from . import embedded, prices
+from .client import Client, Meter, Reply, Sampling
+from .embedded.weights import AUTHOR, SUB
+
+DEFAULT_MODEL = "gpt-5"
+DEFAULT_SUB_MODEL = "gpt-5-mini"
+DEFAULT_WINDOW = 128_000
+EMBEDDED = (AUTHOR.name, SUB.name)
+EMBEDDED_IN_FLIGHT = 8
+EMBEDDED_BATCH = 200  # two minutes on two cores
+NAMED_BY = (
+    "model",
+    "sub_model",
+    "base_url",
+    "sub_base_url",
+    "api_key",
+    "sub_api_key",
+    "prompt",
+    "temperature",
+    "output_tokens",
+    "window",
+    "timeout_s",
+    "retries",
+)
+"""The settings that make LMs other ones. ``open_models`` reads no more than these."""
+
+
+@dataclass(frozen=True)
+class Models:
+    """The LMs of both roles, and how the author is spoken to."""
+
+    root: Model
+    sub: Model
+    style: Style
+
+
+def is_lm(model: object) -> TypeGuard[LM]:
+    """Whether a model was handed in as an object, such as ``testing.ScriptedLM``."""
+    return hasattr(model, "stream") and hasattr(model, "complete")
+
+
+def what_they_are(settings: Settings, limits: Limits) -> object:
+    """A key for the LMs that ``open_models`` would open: equal for those that are the same."""
+    return tuple(getattr(settings, name) for name in NAMED_BY), limits.in_flight
+
+
+@asynccontextmanager
+async def open_models(
+    settings: Settings, limits: Limits, root: LM | None = None, sub: LM | None = None
+) -> AsyncIterator[Models]:
+    """Connect to both LMs. Raises ``NoLM``, ``UsageError``, and ``LMError`` where the endpoint
+    must be asked for its models and does not answer."""
+    async with AsyncExitStack() as stack:
+        if root is not None:
+            yield _scripted(settings, limits, root, sub or root)
+        elif settings.embedded:
+            yield await _embedded(settings, limits, stack)
+        else:
+            yield await _endpoint(settings, limits, stack)
+
+
+def _scripted(settings: Settings, limits: Limits, root: LM, sub: LM) -> Models:
+    slots = asyncio.Semaphore(limits.in_flight)
+    window = settings.window or DEFAULT_WINDOW
+    sampling = Sampling(settings.temperature, settings.output_tokens)
+    return Models(
+        Model(_Bounded(root, slots), settings.model or "scripted", sampling, window),
+        Model(_Bounded(sub, slots), settings.sub_model or "scripted-sub", Sampling(), window),
+        STYLES[settings.prompt or "strong"],
+    )
+
+
+async def _endpoint(settings: Settings, limits: Limits, stack: AsyncExitStack) -> Models:
+    def client(base_url: str | None, api_key: str | None) -> Client:
+        return Client(
+            base_url=base_url,
+            api_key=api_key,
+            in_flight=limits.in_flight,
+            timeout_s=settings.timeout_s,
+            retries=settings.retries,
+        )
+
+    root = await stack.enter_async_context(client(settings.base_url, settings.api_key))
+    sub = root
+    if settings.sub_base_url:
+        sub = await stack.enter_async_context(client(settings.sub_base_url, settings.sub_api_key))
+    name, sub_name = settings.model, settings.sub_model
+    if name is None:
+        name = DEFAULT_MODEL if settings.base_url is None else await _only_model(root)
+        sub_name = sub_name or (DEFAULT_SUB_MODEL if settings.base_url is None else None)
+    if sub_name is None:
+        sub_name = name if sub is root else await _only_model(sub)
+    sampling = Sampling(settings.temperature, settings.output_tokens)
+    return Models(
+        Model(root, name, sampling, _window(settings, name, settings.base_url)),
+        Model(sub, sub_name, Sampling(), _window(settings, sub_name, settings.base_url)),
+        STYLES[settings.prompt or "strong"],
+    )
+
+
+def _window(settings: Settings, model: str, base_url: str | None) -> int:
+    return settings.window or prices.window(model, base_url) or DEFAULT_WINDOW
+
+
+async def _only_model(client: Client) -> str:
+    names = await client.models()
+    if len(names) == 1:
+        return names[0]
+    shown = ", ".join(names[:8]) or "none"
+    raise UsageError(
+        f"no model is set and {client.url} has {len(names)}: {shown}. "
+        "Name one by --model or RLM_MODEL."
+    )
+
+
+async def _embedded(settings: Settings, limits: Limits, stack: AsyncExitStack) -> Models:
+    missing = embedded.available()
+    if missing is not None:
+        raise NoLM(
+            "no LM is set. Either name an endpoint (OPENAI_API_KEY, or OPENAI_BASE_URL and "
+            f"RLM_MODEL for any OpenAI-compatible server), or use the embedded one: {missing}"
+        )
+    for name in (settings.model, settings.sub_model):
+        if name is not None and name not in EMBEDDED:
+            raise UsageError(
+                f"model {name!r}: no endpoint is set, and the embedded LM has only "
+                f"{' and '.join(EMBEDDED)}. Set OPENAI_API_KEY or --base-url for others."
+            )
+    server = await stack.enter_async_context(embedded.shared_server())
+    most = min(EMBEDDED_IN_FLIGHT, limits.in_flight)
+    author = await stack.enter_async_context(_local_client(server.author, settings, 1))
+    sub = await stack.enter_async_context(_local_client(server.sub, settings, most))
+    # Greedy, and bounded: a small model repeats itself without end.
+    warmth = 0.0 if settings.temperature is None else settings.temperature
+    return Models(
+        Model(
+            _Author(author, server),
+            server.author.model,
+            Sampling(warmth, settings.output_tokens or 700),
+            server.author.window,
+        ),
+        Model(sub, server.sub.model, Sampling(0.0, 200), server.sub.window, EMBEDDED_BATCH),
+        STYLES[settings.prompt or "small"],
+    )
+
+
+def _local_client(endpoint: embedded.Endpoint, settings: Settings, in_flight: int) -> Client:
+    return Client(
+        base_url=endpoint.base_url,
+        api_key=endpoint.api_key,
+        in_flight=in_flight,
+        timeout_s=settings.timeout_s,
+        retries=settings.retries,
+        free=True,
+    )
+
+
+class _Bounded:
+    """An LM handed in as an object, asked so many times at once at most."""
+
+    def __init__(self, lm: LM, slots: asyncio.Semaphore) -> None:
+        self._lm = lm
+        self._slots = slots
+
+    async def stream(self, *request: Any, **options: Any) -> Reply:
+        async with self._slots:
+            return await self._lm.stream(*request, **options)
+
+    async def complete(self, *request: Any, **options: Any) -> Reply:
+        async with self._slots:
+            return await self._lm.complete(*request, **options)
+
+
+class _Author:
+    """The embedded author: its prefix is read from disk, and a slot that is still reading for
+    somebody who hung up is waited for."""
+
+    def __init__(self, client: Client, server: embedded.EmbeddedServer) -> None:
+        self._client = client
+        self._server = server
+        self._warm: list[Message] = []
+
+    async def stream(
+        self,
+        model: str,
+        messages: list[Message],
+        meter: Meter,
+        *,
+        sampling: Sampling,
+        on_delta: Callable[[str], None],
+        on_restart: Callable[[], None],
+        cut: Callable[[str], int | None] | None,
+    ) -> Reply:
+        await self._server.idle(self._server.author)
+        prefix = messages[:-1] if messages[0]["content"] == prompts.SORT else messages[:1]
+        if prefix != self._warm:
+            await self._server.warm(prefix)
+            self._warm = prefix
+        return await self._client.stream(
+            model,
+            messages,
+            meter,
+            sampling=sampling,
+            on_delta=on_delta,
+            on_restart=on_restart,
+            cut=cut,
+        )
+
+    async def complete(
+        self, model: str, messages: list[Message], meter: Meter, *, sampling: Sampling
+    ) -> Reply:
+        return await self._client.complete(model, messages, meter, sampling=sampling)

@@ -1,0 +1,33 @@
+"""What a kernel was given as ``context``, as Markdown."""
+
+from __future__ import annotations
+
+from ...events import ContextInfo
+from ..markdown import (code, fenced, literal, quote, shorten)
+
+
+def context(info: ContextInfo) -> str:
+    """The node's own: what it is, where it can be found, how it begins and ends."""
+    parts = [f"**Context** · {_sizes(info)}"]
+    shown = {k: v for k, v in info.spec.items() if v is not None and k != "text"}
+    known = [f"{literal(str(k))} {code(str(v))}" for k, v in shown.items()]
+    if known:
+        parts.append(" · ".join(known))
+    if info.notice:
+        parts.append(quote(info.notice))
+    text = info.head + ("\n[…]\n" + info.tail if info.tail else "")
+    return "\n\n".join([*parts, fenced(shorten(text, 4000))])
+
+
+def _sizes(info: ContextInfo) -> str:
+    sizes = [info.type, f"length {info.length:,}" if info.length is not None else ""]
+    sizes += [f"{info.lines:,} lines" if info.lines is not None else "", info.format or ""]
+    return " · ".join(literal(size) for size in sizes if size)
+
+
+def context_set(info: ContextInfo) -> str:
+    """One that was set between two cells, in one line."""
+    spec = info.spec
+    variable = f"variable {code(str(spec['variable']))}" if "variable" in spec else ""
+    parts = ["**Context** was set here", _sizes(info), variable or code(str(spec.get("name", "")))]
+    return " · ".join(filter(None, parts))

@@ -1,0 +1,129 @@
+"""``metadata.rlm`` of a notebook: what is needed to replay its node alone, and to add it up.
+
+Its form is ``schema/trajectory-2.json``. Nothing here looks at cell ids: tools renumber them.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any
+
+from ..equality import (VERSION, digest, sha256)
+from ...events import (CallEnded, CellRan, ContextSet, Event, KernelRestarted, RunStarted)
+from ..markdown import shorten
+from ..packing import pack
+from ..summary import Node
+
+SCHEMA = VERSION
+ROOT_PAGE = "trajectory.ipynb"
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a node stands. ``nodes`` are the node and all below it, as ``Tree.below`` gives them.
+
+    ``folder`` says that a ``blobs`` folder goes with the notebook, so that long texts may be
+    referred to instead of copied. ``seal`` is the record's, once it has one.
+    """
+
+    run: RunStarted | None = None
+    nodes: tuple[Node, ...] = ()
+    folder: bool = False
+    seal: str | None = None
+
+
+def page(node: str, *, root: bool) -> str:
+    """The notebook of a node, relative to its run folder."""
+    return ROOT_PAGE if root else f"calls/{node}.ipynb"
+
+
+def describe(events: list[Event], node: Node, place: Place) -> dict[str, Any]:
+    """The whole of ``metadata.rlm`` as plain JSON data."""
+    run = place.run
+    data = {
+        "schema": SCHEMA,
+        "run": run.run if run else "",
+        "settings": run.settings if run else {},
+        "versions": run.versions if run else {},
+        **row(node),
+        "question": node.question,
+        "context": dataclasses.asdict(node.context) if node.context else None,
+        "answer": node.answer,
+        "cells": [cell_row(event) for event in events if isinstance(event, CellRan)],
+        "calls": [_call_row(event) for event in events if isinstance(event, CallEnded)],
+        "restarts": [
+            {"cell": event.cell, "reason": event.reason, "lost": event.lost}
+            for event in events
+            if isinstance(event, KernelRestarted)
+        ],
+        **_contexts(events),
+        "tree": [row(below) for below in place.nodes[1:]],
+        "record": record(node.parent is None, place.seal),
+    }
+    packed: dict[str, Any] = pack(data, sha256 if place.folder else None)
+    return packed
+
+
+def _contexts(events: list[Event]) -> dict[str, Any]:
+    """The contexts beside the node's own, each with the number of the cell before which it was
+    set, if any came; nothing where there are none."""
+    rows: list[dict[str, Any]] = []
+    for event in events:
+        if isinstance(event, ContextSet):
+            rows.append({"before": None, "context": dataclasses.asdict(event.context)})
+        elif isinstance(event, CellRan):
+            for waiting in rows:
+                if waiting["before"] is None:
+                    waiting["before"] = event.cell
+    return {"contexts": rows} if rows else {}
+
+
+def record(root: bool, seal: str | None) -> dict[str, str] | None:
+    if seal is None:
+        return None
+    return {"path": "journal.jsonl" if root else "../journal.jsonl", "seal": seal}
+
+
+def row(node: Node) -> dict[str, Any]:
+    """What a node used, without its long texts."""
+    return {
+        "question": shorten(node.question, 200),
+        "node": node.id,
+        "parent": node.parent,
+        "depth": node.depth,
+        "model": node.model,
+        "status": node.status,
+        "confirmed": node.confirmed,
+        "reason": node.reason,
+        "answer": shorten(node.answer, 200) if node.answer is not None else None,
+        "turns": node.turns,
+        "cell_count": node.cells,
+        "sub_calls": node.calls,
+        "usage": dataclasses.asdict(node.own),
+        "total": dataclasses.asdict(node.total),
+        "seconds": node.seconds,
+    }
+
+
+def cell_row(event: CellRan) -> dict[str, Any]:
+    return {
+        "cell": event.cell,
+        "turn": event.turn,
+        "author": event.author,
+        "status": event.status,
+        "source": sha256(event.source),
+        "outputs": digest(event.outputs, concurrent=event.concurrent),
+        **({"concurrent": True} if event.concurrent else {}),
+        "answer": event.answer,
+        "seconds": event.seconds,
+        "inputs": event.inputs,
+    }
+
+
+def _call_row(event: CallEnded) -> dict[str, Any]:
+    made = {
+        name: getattr(event, name)
+        for name in ("cell", "call", "op", "key", "occurrence", "index", "count", "asked", "child")
+    }
+    return made | ({"reply": event.reply} if event.error is None else {"error": event.error})

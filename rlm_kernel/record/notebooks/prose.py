@@ -1,0 +1,82 @@
+"""The words between the cells: an LM's without its code, ours to it without the output.
+
+Code and output are in cells of their own.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from ...events import (CellRan, Output)
+from ..outputs import ANSI
+from ..markdown import (details, fenced, shorten)
+
+THOUGHT_CHARS = 20_000
+_OPENING = r"(?:^|(?<=\n))[ \t]*(?:`{3,}|~{3,})[^\n]*\n\s*"
+_CLOSING = r"[ \t]*(?:\n\s*(?:`{3,}|~{3,})[ \t]*)?(?=\n|\Z)"
+_GAP = re.compile(r"\n{3,}")
+
+
+def without_blocks(reply: str, sources: list[str]) -> str:
+    """``reply`` with each source and the fence around it taken out, in their order.
+
+    A source that does not stand there as it was run, in a fence or as the whole reply, is left.
+    """
+    kept: list[str] = []
+    rest = reply
+    for source in filter(None, map(str.strip, sources)):
+        if rest.strip() == source:
+            rest = ""
+            break
+        block = re.search(_OPENING + re.escape(source) + _CLOSING, rest)
+        if block:
+            kept.append(rest[: block.start()])
+            rest = rest[block.end() :]
+    return _GAP.sub("\n\n", "".join([*kept, rest])).strip()
+
+
+def thoughts(text: str) -> str:
+    """Return a reply's thoughts as a block that opens on a click; empty where there are none."""
+    if not text:
+        return ""
+    return details(f"Thoughts · {len(text):,} characters", fenced(shorten(text, THOUGHT_CHARS)))
+
+
+def reminders(messages: list[dict[str, Any]], ran: list[CellRan]) -> list[str]:
+    """The paragraphs of ``messages`` that stand after the outputs of the cells in ``ran``.
+
+    What is a notice of a cell is left out too: it is shown below its cell.
+    """
+    printed = "\n".join(_printed(output) for cell in ran for output in cell.outputs)
+    notices = [notice for cell in ran for notice in cell.notices]
+    found: list[str] = []
+    for message in messages:
+        text = content(message).strip()
+        found += _after_output(text, printed) if ran else [text]
+    return [text for text in found if text and not any(text in notice for notice in notices)]
+
+
+def _after_output(text: str, printed: str) -> list[str]:
+    """From the end of ``text`` back to the first paragraph that was printed."""
+    paragraphs = [part.strip() for part in text.split("\n\n")]
+    kept: list[str] = []
+    for part in reversed(paragraphs):
+        if part.startswith("Output:") or (part and part in printed):
+            break
+        kept.insert(0, part)
+    return kept
+
+
+def content(message: dict[str, Any]) -> str:
+    """The text of a message, also of one that has images between its texts."""
+    parts = message.get("content")
+    if isinstance(parts, list):
+        return "\n".join(str(part.get("text", "")) for part in parts if isinstance(part, dict))
+    return str(parts or "")
+
+
+def _printed(output: Output) -> str:
+    shown = [str(output.get("text", "")), str((output.get("data") or {}).get("text/plain", ""))]
+    shown += map(str, output.get("traceback") or [])
+    return ANSI.sub("", "\n".join(shown))

@@ -1,0 +1,1 @@
+"""Programs that run elsewhere, each alone: they import nothing of ours."""

@@ -1,0 +1,1 @@
+"""One live kernel with our globals in it."""

@@ -1,0 +1,278 @@
+"""A live kernel with the guest in it: how values get into it, and what the guest tells of them."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import secrets
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from ..endings import within
+from ..environments.kernels import Executed, Message
+from ..environments.places import Place, Spot, open_place
+from ..errors import ContextError, KernelDied, KernelStartError, UsageError
+from ..events import ContextInfo
+from ..inputs.contexts import Source
+from ..remote import guest
+from . import broker
+from .protocol import MAX_NOTICE, as_text, as_texts
+
+SEED = "__import__('rlm_guest').seed"
+HOOKS = Path(guest.__file__).with_name("hooks.py").read_text("utf-8")
+LOAD_SECONDS = 600.0
+"""How long the guest or a context may take to load; a context may have gigabytes."""
+SMALL_SECONDS = 20.0
+"""How long a seed or an answer may take, and what the guest tells of a context it has loaded."""
+
+
+@dataclass(frozen=True)
+class Setup:
+    """Where a kernel runs and what it is given besides its context. ``tools`` holds name,
+    signature and doc of each function that is called back; ``modules`` are those that are sent,
+    as in ``guest.tools.define``; ``data`` the sources of values under their names."""
+
+    spot: Spot
+    tools: list[dict[str, str]] = field(default_factory=list)
+    modules: list[dict[str, Any]] = field(default_factory=list)
+    data: dict[str, Source] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class _Told:
+    """What the guest said of a context or a variable, with a copy of its value if it sent one."""
+
+    header: dict[str, Any]
+    copy: bytes
+
+
+class Room:
+    """Made by ``open_room``. Its methods run code of ours in the kernel, between two cells.
+
+    They raise ``KernelDied`` where the kernel ends, or the code cannot be run, meanwhile.
+    """
+
+    def __init__(self, place: Place) -> None:
+        self.kernel = place.kernel
+        self._place = place
+        self.sandbox = place.sandbox
+        self.rate = place.rate
+        self._begun = False
+        self._told: asyncio.Future[_Told] | None = None
+
+    def takes(self) -> int:
+        """The most bytes of a copy that the guest may send: of a variable that it was asked for."""
+        return guest.SNAPSHOT_BYTES if self._told is not None and not self._told.done() else 0
+
+    def told(self, request: broker.Request) -> None:
+        """Take what the guest tells of a context or a variable."""
+        if self._told is not None and not self._told.done():
+            self._told.set_result(_Told(request.header, request.payload.read()))
+
+    async def boot(self, address: broker.Address, setup: Setup) -> None:
+        """Load the guest, which defines the REPL globals. Raises ``UsageError`` where a tool
+        cannot be defined there."""
+        data = {name: await self._placed(source, name) for name, source in setup.data.items()}
+        config = {
+            "address": address.where,
+            "token": address.token,
+            "tools": setup.tools,
+            "modules": setup.modules,
+            "data": {name: {**spec, "file": path} for name, (spec, path) in data.items()},
+        }
+        boot = await self._place.put("boot.json", json.dumps(config).encode())
+        package = await self._place.copy("rlm_guest", Path(guest.__file__).parent)
+        folder = str(PurePosixPath(package).parent)
+        await self._run(
+            f"__import__('sys').path.insert(0, {folder!r}); "
+            f"__import__('rlm_guest').boot({boot!r}); "
+            f"__import__('sys').path.remove({folder!r})",
+            "the guest",
+            may_refuse=True,
+        )
+
+    async def give(self, source: Source) -> ContextInfo:
+        """Bind ``context`` to the source's value."""
+        spec, path = await self._placed(source, "context")
+        report = await self._ask(f"set_context({spec!r}, {path!r})")
+        return _info(report.header.get("info"), source.spec(), source.notice)
+
+    async def find(self, name: str) -> None:
+        """Raises ``ContextError`` if the kernel has no such variable."""
+        report = await self._ask(f"find({name!r})")
+        if "missing" in report.header:
+            near = ", ".join(as_texts(report.header.get("names"))) or "none"
+            raise ContextError(f"there is no variable {name!r}; there are: {near}")
+
+    async def adopt(self, name: str, given: Source | None) -> tuple[ContextInfo, Source | None]:
+        """Bind ``context`` to the value of a variable. The source is a copy of the value;
+        ``given`` if the value still is what that made; None where it cannot be copied."""
+        await self.find(name)
+        report = await self._ask(f"adopt({name!r})")
+        source = given if report.header.get("same") else _copied(report, name)
+        spec = _unknown(name) if source is None else source.spec()
+        notice = None if source is None else source.notice
+        return _info(report.header.get("info"), {**spec, "variable": name}, notice), source
+
+    async def begin(self, seed: int) -> None:
+        """A question begins: note how the kernel runs cells, and seed what they draw from."""
+        await self._evaluate(_with_hooks(f"{SEED}({seed}), h['begin']()"), "the seed")
+        self._begun = True
+
+    async def end(self) -> list[str] | None:
+        """The question has ended: take back what its cells changed in how the kernel runs cells,
+        and let what they draw go on from where it was before. Returns names of what was taken
+        back; None where the kernel does not do what it is told."""
+        if not self._begun:
+            await self._evaluate(f"{SEED}(None)", "the seed")
+            return []
+        self._begun, nonce = False, secrets.token_hex(8)
+        told = f"'|'.join([{nonce!r}] + h['end']() + [{SEED}(None) or ''])"
+        what = "the end of the question"
+        done = await self._execute("", what, SMALL_SECONDS, expression=_with_hooks(told))
+        value, _ = _value(done)
+        names = value.strip("'\"").split("|")
+        return as_texts(names[1:-1]) if names[0] == nonce else None
+
+    async def assign(self, name: str, value: str) -> str:
+        """Bind a variable, and the source that does it."""
+        source = f"{name} = {value!r}"
+        await self._run(source, f"the variable {name}", seconds=SMALL_SECONDS)
+        return source
+
+    async def _placed(self, source: Source, name: str) -> tuple[dict[str, Any], str]:
+        """How the kernel must read the source's bytes, and where it finds them. A copy made for it
+        takes room in the sandbox's memory: it goes once it is read."""
+        data = source.path if source.path is not None else source.data or b""
+        path = await self._place.put(f"value-{name}", data)
+        return {**source.spec(), "remove": self._place.carries and source.kind != "folder"}, path
+
+    async def _ask(self, call: str) -> _Told:
+        """What the guest tells when this call of its module is made."""
+        self._told = asyncio.get_running_loop().create_future()
+        await self._evaluate(f"__import__('rlm_guest').{call}", "the context", LOAD_SECONDS)
+        async with within(SMALL_SECONDS, lambda: _late("the context", SMALL_SECONDS)):
+            return await self._told
+
+    async def _run(
+        self, source: str, what: str, *, may_refuse: bool = False, seconds: float = LOAD_SECONDS
+    ) -> None:
+        """Run code of ours, unseen by the guest's hooks; ``what`` names it. Where no cell has run
+        yet it may refuse what the user handed in: that is raised as ``UsageError``."""
+        said: list[tuple[str, str]] = []
+
+        def listen(message: Message) -> None:
+            if message["msg_type"] == "error":
+                content = message["content"]
+                said.append((str(content["ename"]), str(content["evalue"])))
+
+        done = await self._execute(source, what, seconds, on_message=listen)
+        if may_refuse and said and said[0][0] == "UsageError":
+            raise UsageError(said[0][1][:MAX_NOTICE])
+        if not done.ok:
+            told = " ".join(f"{name}: {text}" for name, text in said)
+            raise KernelDied(f"{what} could not be loaded in the kernel: {told}")
+
+    async def _evaluate(self, expression: str, what: str, seconds: float = SMALL_SECONDS) -> None:
+        """Evaluate an expression of ours past all that cells, and humans, hang into the shell."""
+        _, error = _value(await self._execute("", what, seconds, expression=expression))
+        if error is not None:
+            raise KernelDied(f"{what} could not be loaded in the kernel: {error}")
+
+    async def _execute(self, source: str, what: str, seconds: float, **options: Any) -> Executed:
+        async with within(seconds, lambda: _late(what, seconds)):
+            return await self.kernel.execute(source, silent=True, **options)
+
+
+def _with_hooks(then: str) -> str:
+    """An expression that runs our file of hooks, sent along, whatever became of it in there."""
+    names = "{'__name__': 'rlm_hooks'}"
+    return f"(lambda h: (__import__('builtins').exec({HOOKS!r}, h), {then})[-1])({names})"
+
+
+def _value(done: Executed) -> tuple[str, str | None]:
+    """The text of the value that an expression had, or what went wrong, checked."""
+    told = done.reply["content"].get("user_expressions")
+    told = told.get("rlm") if isinstance(told, dict) else None
+    data = told.get("data") if isinstance(told, dict) else None
+    value = as_text(data.get("text/plain")) if isinstance(data, dict) else None
+    if value is not None:
+        return value, None
+    error = told if isinstance(told, dict) else {}
+    return "", f"{as_text(error.get('ename'), 100)}: {as_text(error.get('evalue'), MAX_NOTICE)}"
+
+
+@asynccontextmanager
+async def open_room(setup: Setup, answerer: broker.Answerer) -> AsyncIterator[Room]:
+    """A kernel with the guest in it, whose calls ``answerer`` answers. One that ends while it
+    starts is tried once more. Raises what ``open_place`` raises."""
+    async with AsyncExitStack() as stack:
+        try:
+            room = await stack.enter_async_context(_room(setup, answerer))
+        except KernelStartError as first:
+            if not first.died:
+                raise
+            try:
+                room = await stack.enter_async_context(_room(setup, answerer))
+            except KernelStartError as second:
+                told = f"{first}\nIt was tried once more: {second}"
+                raise KernelStartError(told, died=second.died) from first
+        yield room
+
+
+@asynccontextmanager
+async def _room(setup: Setup, answerer: broker.Answerer) -> AsyncIterator[Room]:
+    async with (
+        open_place(setup.spot) as place,
+        broker.serve(place.folder, answerer) as address,
+    ):
+        room = Room(place)
+        try:
+            await room.boot(await place.reach(address), setup)
+        except KernelDied as error:
+            raise KernelStartError(str(error), died=not room.kernel.alive) from error
+        yield room
+
+
+def _late(what: str, seconds: float) -> KernelDied:
+    return KernelDied(f"{what} could not be loaded in the kernel within {seconds:g} s")
+
+
+def _copied(report: _Told, name: str) -> Source | None:
+    """The copy of a variable's value, as the guest sent it with its report."""
+    kind = report.header.get("kind")
+    if kind not in ("text", "bytes", "json", "pickle"):
+        return None
+    return Source(
+        kind=kind,
+        path=None,
+        data=report.copy,
+        sha256=hashlib.sha256(report.copy).hexdigest(),
+        size=len(report.copy),
+        name=name,
+    )
+
+
+def _unknown(name: str) -> dict[str, Any]:
+    """The spec of a value of which there is no copy."""
+    return {"kind": "variable", "name": name, "sha256": None, "size": None, "path": None}
+
+
+def _info(told: object, spec: dict[str, Any], notice: str | None) -> ContextInfo:
+    """What the guest says its context is, checked, with where it came from."""
+    info = told if isinstance(told, dict) else {}
+    number = {k: v if isinstance(v := info.get(k), int) else None for k in ("length", "lines")}
+    return ContextInfo(
+        type=as_text(info.get("type"), 100) or "unknown",
+        length=number["length"],
+        lines=number["lines"],
+        format=as_text(info.get("format"), 500),
+        head=as_text(info.get("head"), 2000) or "",
+        tail=as_text(info.get("tail"), 2000) or "",
+        spec=spec,
+        notice=notice,
+    )

@@ -1,0 +1,160 @@
+"""What a cell may ask of the host and what it is answered: ``Call`` in, ``Slot`` out.
+
+What comes from a guest is untrusted; ``check`` makes a ``Call`` of it or refuses.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from ..errors import CallRefused
+from ..events import CallEnded
+from ..record.equality import call_key
+from ..remote import guest
+from . import broker
+from .frames import Payload
+
+MAX_NOTICE = 2000
+REFUSED_CHARS = 2000
+"""Of a prompt that nobody was asked, in the record; its key is that of all of it."""
+MOST_REFUSED = 1000
+"""Refused prompts of a cell that are recorded; what is refused after them a replay refuses too."""
+
+
+@dataclass(frozen=True)
+class Call:
+    """A call from a cell, checked. ``contexts`` are kind and bytes for each child's context, which
+    last as long as the call; ``given`` says which were written and not taken from the prompt."""
+
+    op: str
+    cell: int
+    prompts: list[str]
+    model: str | None
+    contexts: list[tuple[str, Payload]] = field(default_factory=list)
+    given: list[bool] = field(default_factory=list)
+    tool: str = ""
+    arguments: dict[str, Any] = field(default_factory=dict)
+
+
+Slot = dict[str, Any]
+"""``{"value": ...}`` or ``{"error": {"type", "message", ...}}``."""
+
+
+class Calls(Protocol):
+    """Answers the calls of one node's cells."""
+
+    async def serve(self, call: Call) -> list[Slot]:
+        """One slot a prompt (one for a tool). Cancelled when the cell stops waiting.
+
+        Raises ``LimitReached``, ``CallRefused`` or ``Refused`` where the whole call is refused.
+        """
+        ...
+
+
+class Refused(Exception):
+    """Raised by ``Calls.serve`` with the one error of a whole call."""
+
+    def __init__(self, slot: Slot) -> None:
+        super().__init__(slot["error"]["message"])
+        self.slot = slot
+
+
+class Nobody:
+    """``repl.Calls`` between two questions of a session."""
+
+    async def serve(self, call: Call) -> list[Slot]:
+        raise CallRefused("no question is being answered: nobody pays for this call")
+
+
+def identity(call: Call) -> str:
+    """The key of a call: what was written, so that replay finds it again."""
+    if call.op == "tool":
+        return call_key("tool", [call.tool, call.arguments])
+    contexts = [[kind, data.sha256] for kind, data in call.contexts]
+    return call_key(call.op, [call.prompts, call.model, contexts])
+
+
+def as_text(value: object, most: int = 1 << 26) -> str | None:
+    return value[:most] if isinstance(value, str) else None
+
+
+def as_texts(value: object) -> list[str]:
+    items = value if isinstance(value, list) else []
+    return [item[:MAX_NOTICE] for item in items[:100] if isinstance(item, str)]
+
+
+def check(request: broker.Request, prompt_chars: int, max_batch: int) -> Call | None:
+    """Return the call in a request; None if the guest did not write it as ours does.
+
+    Raises ``CallRefused`` for a prompt that a sub-LM does not take and for too many of them, which
+    our guest sends neither, by the same numbers.
+    """
+    call = _written(request)
+    if call is not None and len(call.prompts) > max_batch:
+        raise CallRefused(f"a batch of {len(call.prompts):,} prompts; {max_batch:,} is the most")
+    longest = max(map(len, call.prompts), default=0) if call is not None else 0
+    if call is not None and call.op.startswith("llm") and longest > prompt_chars:
+        raise CallRefused(
+            f"a prompt of {longest:,} characters; the sub-LM takes {prompt_chars:,} at most"
+        )
+    return call
+
+
+def _written(request: broker.Request) -> Call | None:
+    header, payload = request.header, request.payload
+    cell, model = header.get("cell"), header.get("model")
+    prompts = header.get("prompts", [])
+    if not isinstance(cell, int) or not isinstance(model, str | None):
+        return None
+    if model is not None and len(model) > guest.LONGEST_MODEL:
+        return None
+    if request.op == "tool":
+        arguments = {"args": header.get("args"), "kwargs": header.get("kwargs")}
+        right = isinstance(arguments["args"], list) and isinstance(arguments["kwargs"], dict)
+        name = header.get("name")
+        if not right or not isinstance(name, str) or not 0 < len(name) <= guest.LONGEST_MODEL:
+            return None
+        return Call("tool", cell, [], None, [], [], name, arguments)
+    if not isinstance(prompts, list) or not all(isinstance(p, str) for p in prompts):
+        return None
+    if not prompts or (len(prompts) > 1 and not request.op.endswith("_batched")):
+        return None
+    if request.op in ("llm_query", "llm_query_batched"):
+        return Call(request.op, cell, prompts, model)
+    if request.op not in ("rlm_query", "rlm_query_batched"):
+        return None
+    contexts, given = _contexts(header.get("contexts"), payload), header.get("given")
+    if contexts is None or len(contexts) != len(prompts):
+        return None
+    if not isinstance(given, list) or len(given) != len(prompts):
+        return None
+    return Call(request.op, cell, prompts, model, contexts, [bool(g) for g in given])
+
+
+def _contexts(sizes: object, payload: Payload) -> list[tuple[str, Payload]] | None:
+    """Cut the payload into the children's contexts, as the header says."""
+    found, position = [], 0
+    for item in sizes if isinstance(sizes, list) else []:
+        kind, size = (item.get("kind"), item.get("size")) if isinstance(item, dict) else (None, 0)
+        if kind not in ("text", "bytes", "json", "pickle") or not isinstance(size, int):
+            return None
+        if not 0 <= size <= payload.size - position:
+            return None
+        found.append((kind, payload.part(position, size)))
+        position += size
+    return found
+
+
+def slot_of(event: CallEnded) -> Slot:
+    """What the cell was answered, as the record has it."""
+    return {"value": event.reply} if event.error is None else {"error": event.error}
+
+
+def is_refused(slot: Slot) -> bool:
+    """Return whether nobody was asked: a limit was reached, or the call cannot be served."""
+    return slot.get("error", {}).get("type") in ("LimitReached", "CallRefused")
+
+
+def refusal(message: str, kind: str = "CallRefused", **more: Any) -> Slot:
+    return {"error": {"type": kind, "message": message, **more}}

@@ -1,0 +1,1 @@
+"""Recorded runs executed again, in whole or up to a point."""

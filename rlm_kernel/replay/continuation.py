@@ -1,0 +1,257 @@
+"""Runs that go on from a record: resumed after a crash, forked at a cell, rerun on another input.
+
+Each is an ``Onward``, which ``session.Session.go_on`` carries out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ..errors import RecordError, UsageError
+from ..events import ContextSet, Event, NodeStarted, Replied, RunEnded, RunStarted
+from ..inputs import contexts
+from ..inputs.contexts import Source
+from ..inputs.tools import Tools
+from ..record import journal
+from ..record.files import check_own
+from ..record.notebooks.metadata import ROOT_PAGE
+from ..record.notebooks.tools import called, modules
+from ..record.recorder import JOURNAL, Recorder
+from ..settings.resolved import LIMIT_NAMES, Layer, recorded_place
+from .memory import Earlier, leave, on_another_input, remembered
+from .prelude import ROOT
+
+SPOKEN = ("model", "sub_model", "prompt", "temperature")
+PLACE = ("environment", "kernel")
+
+
+@dataclass(frozen=True)
+class Onward:
+    """What a run goes on from, and what it is about.
+
+    ``origin`` is what the new record says of the old one; a resumed run, which has none, goes on in
+    the old one. ``events`` are those of the record. ``source`` is the context, or ``variable`` the
+    name of the one that holds it.
+    """
+
+    events: list[Event]
+    earlier: Earlier
+    started: RunStarted
+    source: Source | None
+    variable: str | None = None
+    origin: Mapping[str, Any] | None = None
+    recorder: Recorder | None = field(default=None, repr=False)
+
+    @property
+    def question(self) -> str:
+        return self.started.question
+
+    @property
+    def seed(self) -> int:
+        """So that what is drawn again is what was drawn; records of version 1 had none."""
+        return int(self.started.settings.get("seed", 0))
+
+    @property
+    def prelude(self) -> list[Event]:
+        return self.earlier.of(ROOT).prelude
+
+    @property
+    def spoken(self) -> Layer:
+        """The LMs of the record and how they are spoken to, for ``in_force``: weaker than
+        options."""
+        was = self.started.settings
+        return Layer("the record", {n: was[n] for n in SPOKEN if was.get(n) is not None})
+
+    @property
+    def place(self) -> Layer:
+        """Where cells run and what a run may use, for ``in_force``: weaker than all that the user
+        has set. A record may be a stranger's: its limits are those of a run that is resumed only,
+        but for the depth, on which cells depend."""
+        was = self.started.settings
+        sandbox, limits = was.get("sandbox", {}), was.get("limits", {})
+        values = {name: was.get(name) for name in PLACE}
+        values |= recorded_place(was.get("environment", "local"), sandbox)
+        values = {name: value for name, value in values.items() if value not in (None, "", [])}
+        kept = LIMIT_NAMES if self.origin is None else {"max_depth": "depth"}
+        values |= {name: limits[field] for name, field in kept.items() if field in limits}
+        return Layer("the record", values)
+
+    def tools(self, own: Tools) -> Tools:
+        """The run's tools, with those of the user's that were called back. Raises ``RecordError``
+        for a value that cannot be found again. Blocks."""
+        was = self.started.settings
+        data: dict[str, Source] = {}
+        for name, spec in was.get("data", {}).items():
+            source, reason = contexts.find(spec, self.earlier.folder)
+            if source is None:
+                raise RecordError(f"{name}, which was handed in, cannot be found again: {reason}")
+            data[name] = source
+        return own.recorded(called(was), modules(was), data)
+
+    def keep(self, recorder: Callable[[Event], None]) -> Callable[[Event], None]:
+        """``recorder`` without what a resumed run does again and is recorded already."""
+        if self.recorder is None:
+            return recorder
+        known = {_place(event) for event in self.events if not _unanswered(event)}
+
+        def once(event: Event) -> None:
+            if _place(event) not in known:
+                recorder(event)
+
+        return once
+
+
+def _place(event: Event) -> tuple[Any, ...]:
+    """What is the same of an event when it happens again."""
+    names = ("node", "turn", "cell", "key", "occurrence", "index", "compacted")
+    own = event.time if isinstance(event, ContextSet) else None
+    return event.kind, own, *(getattr(event, name, None) for name in names)
+
+
+def _unanswered(event: Event) -> bool:
+    """Whether it is a request for a reply that failed: another one comes in its turn."""
+    return isinstance(event, Replied) and not (event.text or event.thoughts or event.finish)
+
+
+def resume(folder: Path) -> Onward:
+    """The run in this folder, which was killed. Blocks.
+
+    Files that its cells wrote are set aside: the cells write them again. Raises ``UsageError`` for
+    a run that ended, ``RecordError`` for one that still goes on or is damaged.
+    """
+    folder = folder.parent if folder.name in (JOURNAL, ROOT_PAGE) else folder
+    if not (folder / JOURNAL).exists():
+        raise UsageError(f"{folder}: there is no run here: {JOURNAL} is missing")
+    ended = _ended(folder)
+    if ended is not None:
+        raise UsageError(
+            f"{folder}: the run ended ({ended.status}): there is nothing to resume. `rlm fork` "
+            "goes on from any cell of it, and after its last one"
+        )
+    check_own(folder)
+    recorder, events = Recorder.reopen(folder)
+    try:
+        started, node = _beginning(folder, events)
+        source, variable = _context(folder, node)
+    except BaseException:
+        recorder.abandon()
+        raise
+    _set_aside(folder / "files")
+    earlier = remembered(folder, events)
+    return Onward(events, earlier, started, source, variable, recorder=recorder)
+
+
+def _ended(folder: Path) -> RunEnded | None:
+    record = journal.read(folder / JOURNAL)
+    last = record.events[-1] if record.events else None
+    return last if isinstance(last, RunEnded) else None
+
+
+def _set_aside(files: Path) -> None:
+    if files.exists():
+        number = 1
+        while (aside := files.with_name(f"files-{number}")).exists():
+            number += 1
+        files.rename(aside)
+        aside.chmod(0o700)
+
+
+def fork(path: Path, at: int | None, *, edit: str | None = None, note: str | None = None) -> Onward:
+    """The run at ``path`` up to its cell ``at``, or to its end; see ``past.leave``. Blocks."""
+    folder, events = _read(path)
+    started, node = _beginning(folder, events)
+    source, variable = _context(folder, node)
+    earlier = remembered(folder, events)
+    cells = [cell.cell for cell in earlier.of(ROOT).own_cells]
+    end = max(cells, default=0) + 1
+    cell = end if at is None else at
+    if cell not in cells and (cell != end or not cells or edit is not None):
+        raise UsageError(
+            f"--at {cell}: the run has no such cell; {_range(cells)}"
+            + (f", and {end} goes on after the last one" if cells and edit is None else "")
+        )
+    leave(earlier, cell, edit=edit, note=note)
+    edited = {} if edit is None else {"edited": True}
+    origin = {"kind": "fork", **_origin(folder, started), "cell": cell, **edited}
+    return Onward(events, earlier, started, source, variable, origin)
+
+
+def _range(cells: list[int]) -> str:
+    if not cells:
+        return "it has none"
+    return (
+        f"its cells are {cells[0]} to {cells[-1]}" if cells[1:] else f"its only cell is {cells[0]}"
+    )
+
+
+def rerun(path: Path, source: Source | None, *, recall: bool = False) -> Onward:
+    """The cells of the run at ``path`` on another input, or again on its own. With ``recall``
+    calls that its record answers are not asked anew. Blocks."""
+    folder, events = _read(path)
+    started, node = _beginning(folder, events)
+    variable = None
+    if source is None:
+        source, variable = _context(folder, node)
+    earlier = remembered(folder, events)
+    if not earlier.of(ROOT).own_cells:
+        raise UsageError(f"{folder}: the run has no cells that could be run again")
+    on_another_input(earlier, recall=recall)
+    origin = {"kind": "rerun", **_origin(folder, started)}
+    return Onward(events, earlier, started, source, variable, origin)
+
+
+def _read(path: Path) -> tuple[Path, list[Event]]:
+    """The folder and the events of a run. What is damaged is no ground to go on from."""
+    folder = path if path.is_dir() else path.parent
+    if folder.name == "calls" and not (folder / JOURNAL).exists():
+        raise UsageError(
+            f"{path}: this is a child's notebook; give the run's folder, {folder.parent}"
+        )
+    if not (folder / JOURNAL).exists():
+        raise UsageError(
+            f"{path}: there is no {JOURNAL} beside it, and a notebook alone does not say what the "
+            "LM was told: ask for the run's folder"
+        )
+    record = journal.read(folder / JOURNAL)
+    damage = [problem for problem in record.problems if not problem.cut]
+    if damage:
+        raise RecordError(f"{folder / JOURNAL}: {damage[0]}")
+    return folder.resolve(), record.events
+
+
+def read_run(path: Path) -> tuple[list[Event], RunStarted, NodeStarted]:
+    """The events of a run, and how it and its root began. Raises ``UsageError`` and
+    ``RecordError`` where that is no ground to go on from. Blocks."""
+    folder, events = _read(path)
+    return events, *_beginning(folder, events)
+
+
+def _beginning(folder: Path, events: list[Event]) -> tuple[RunStarted, NodeStarted]:
+    started = next((event for event in events if isinstance(event, RunStarted)), None)
+    node = next((event for event in events if isinstance(event, NodeStarted)), None)
+    if started is None or node is None:
+        raise UsageError(f"{folder}: the run was stopped before it began: ask its question again")
+    if node.context is None:
+        raise UsageError(f"{folder}: this is the record of a human's own cells; no LM wrote in it")
+    return started, node
+
+
+def _context(folder: Path, node: NodeStarted) -> tuple[Source | None, str | None]:
+    """The context's bytes; where there are none, the name of the variable that held it."""
+    assert node.context is not None
+    spec = node.context.spec
+    if spec.get("sha256") is None:
+        if spec.get("variable") is None:
+            raise RecordError("the record does not say what the context of the run was")
+        return None, str(spec["variable"])
+    source, reason = contexts.find(spec, folder)
+    if source is None:
+        raise RecordError(f"the context of the run cannot be found again: {reason}")
+    return source, None
+
+
+def _origin(folder: Path, started: RunStarted) -> dict[str, Any]:
+    return {"run": started.run, "seal": journal.read(folder / JOURNAL).seal}

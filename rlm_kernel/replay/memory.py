@@ -1,0 +1,212 @@
+"""What a run goes on from: the part of a record that happens again at no cost.
+
+The loop runs as always. Where the record has the LM's reply, or the reply to a call, that is taken
+instead of asking; so the cells run again and the kernel comes to hold what it held. Everything is
+found by its place: turns by number, calls by cell, arguments and occurrence.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ..events import CallEnded, CellRan, ContextSet, Event, NodeStarted, Prompted, Replied, Usage
+from .prelude import ROOT, Numbers, placed
+
+Place = tuple[int, str, int]
+"""A call's place in a node: cell, key, occurrence."""
+
+
+@dataclass(frozen=True)
+class Leave:
+    """Where a fork leaves the record: after this turn of the root, 0 for at once.
+
+    Of the turn's cells the first ``kept`` run again, all of them where that is None, and then the
+    human's ``edit``. ``note`` is the human's word to the LM. An answer given there ends nothing.
+    """
+
+    turn: int
+    kept: int | None = None
+    edit: str | None = None
+    note: str | None = None
+
+
+@dataclass
+class Past:
+    """One node's part of the record. ``prelude`` is what happened in its kernel before the
+    question."""
+
+    started: NodeStarted | None = None
+    prelude: list[Event] = field(default_factory=list)
+    prompts: dict[int, list[Prompted]] = field(default_factory=dict)
+    replies: dict[int, Replied] = field(default_factory=dict)
+    cells: dict[int, CellRan] = field(default_factory=dict)
+    calls: dict[Place, dict[int, CallEnded]] = field(default_factory=dict)
+    """The prompts that were answered, by their index in the call."""
+    leave: Leave | None = None
+    """None where the record is gone through to its end."""
+
+    @property
+    def own_cells(self) -> list[CellRan]:
+        """The question's, in their order."""
+        return sorted((c for c in self.cells.values() if c.turn), key=lambda c: c.cell)
+
+    @property
+    def first_cell(self) -> int:
+        """The number of the question's first cell."""
+        own = self.own_cells
+        return own[0].cell if own else max(self.cells, default=0) + 1
+
+
+@dataclass
+class Earlier:
+    """The record that a run goes on from, in ``folder``. With ``asking`` the LM that writes is
+    asked for what comes after it; without, the nodes that are in the record end there."""
+
+    folder: Path = field(default_factory=Path)
+    nodes: dict[str, Past] = field(default_factory=dict)
+    subtrees: dict[str, list[Event]] = field(default_factory=dict)
+    """Of each child what it and those below it did, to stand in a new record at no cost."""
+    asking: bool = True
+    given: set[str] = field(default_factory=set)
+    """Children whose answers their parents' calls have."""
+
+    def asks(self, node: str) -> bool:
+        """Whether the LM may be asked for what is not in the record of this node."""
+        return self.asking or node not in self.nodes
+
+    def of(self, node: str) -> Past:
+        """A new one for a node that is not in the record."""
+        return self.nodes.get(node) or Past()
+
+    def numbers(self, node: str) -> Numbers:
+        """How a node's cells, calls and children are numbered on."""
+        past = self.of(node)
+        calls = (call.call for slots in past.calls.values() for call in slots.values())
+        below = [name.rpartition(".") for name in self.nodes]
+        children = (int(own) for above, _, own in below if above == node)
+        return Numbers(
+            itertools.count(past.first_cell),
+            itertools.count(max(calls, default=0) + 1),
+            itertools.count(max(children, default=0) + 1),
+        )
+
+    def begun(self, parent: str, question: str, sha256: str) -> str | None:
+        """A child that was at work on this question, or done with it, when the run was stopped,
+        and whose answer did not reach the parent's record; each is given once."""
+        for name, past in self.nodes.items():
+            began = past.started
+            if began is None or began.context is None or name in self.given:
+                continue
+            same = began.parent, began.question, began.context.spec.get("sha256")
+            if same == (parent, question, sha256):
+                self.given.add(name)
+                return name
+        return None
+
+
+def remembered(folder: Path, events: Iterable[Event]) -> Earlier:
+    """All of a record. A cell that was interrupted, and what came after it, happens anew."""
+    earlier = Earlier(folder)
+    for event in (_placed(each, folder) for each in events):
+        name = getattr(event, "node", None)
+        if name is None:
+            continue
+        for child in _above(name):
+            earlier.subtrees.setdefault(child, []).append(free(event))
+        _take(earlier.nodes.setdefault(name, Past()), event)
+    for past in earlier.nodes.values():
+        answered = (call for slots in past.calls.values() for call in slots.values())
+        earlier.given.update(call.child for call in answered if call.child is not None)
+        stopped = [cell.turn for cell in past.own_cells if cell.status == "interrupted"]
+        if stopped:
+            _forget(past, after=min(stopped))
+    return earlier
+
+
+def _placed(event: Event, folder: Path) -> Event:
+    """With the path of a context that is in the blobs of the record: another run may take it."""
+    if isinstance(event, NodeStarted | ContextSet) and event.context is not None:
+        return dataclasses.replace(event, context=placed(event.context, folder))
+    return event
+
+
+def _above(name: str) -> Iterator[str]:
+    """The children whose subtrees a node is in, itself included."""
+    while "." in name:
+        yield name
+        name = name.rpartition(".")[0]
+
+
+def free(event: Event) -> Event:
+    """The event without its cost, which was paid in another run."""
+    if isinstance(event, CallEnded | Replied):
+        return dataclasses.replace(event, usage=Usage())
+    return event
+
+
+def _take(past: Past, event: Event) -> None:
+    if isinstance(event, ContextSet | CallEnded | CellRan) and not past.prompts:
+        past.prelude.append(event)
+    match event:
+        case NodeStarted():
+            past.started = event
+        case CellRan():
+            past.cells[event.cell] = event
+        case CallEnded() if not lost(event):
+            place = event.cell, event.key, event.occurrence
+            past.calls.setdefault(place, {})[event.index] = event
+        case Prompted():
+            past.prompts.setdefault(event.turn, []).append(event)
+        case Replied() if event.text or event.thoughts or event.finish is not None:
+            past.replies[event.turn] = event
+
+
+def lost(call: CallEnded) -> bool:
+    """Whether there was no answer, for a reason that may be gone."""
+    error = call.error or {}
+    return error.get("type") == "LimitReached" or error.get("cause") == "interrupted"
+
+
+def _forget(past: Past, after: int) -> None:
+    """What was said after a turn."""
+    past.replies = {turn: reply for turn, reply in past.replies.items() if turn <= after}
+    past.prompts = {turn: said for turn, said in past.prompts.items() if turn <= after}
+
+
+def leave(earlier: Earlier, cell: int, *, edit: str | None = None, note: str | None = None) -> None:
+    """Leave the record before the root's cell of this number, or after its last one.
+
+    With ``edit`` that source runs in the cell's place. Raises ``KeyError`` where there is no such
+    cell.
+    """
+    past = earlier.nodes[ROOT]
+    own = past.own_cells
+    if own and cell == own[-1].cell + 1 and edit is None:
+        turn = own[-1].turn
+        past.leave = Leave(turn, note=note)
+    else:
+        turn = past.cells[cell].turn
+        kept = len([each for each in own if each.turn == turn and each.cell < cell])
+        if kept == 0 and edit is None:
+            turn -= 1
+            past.leave = Leave(turn, note=note)
+        else:
+            past.leave = Leave(turn, kept, edit, note)
+    past.calls = {place: slots for place, slots in past.calls.items() if place[0] < cell}
+    _forget(past, after=turn)
+
+
+def on_another_input(earlier: Earlier, *, recall: bool = False) -> None:
+    """Keep what the LM wrote, and nothing of what it was told; of what its calls gave what the
+    prelude needs, or with ``recall`` all."""
+    root = earlier.nodes[ROOT]
+    root.prompts = {turn: said for turn, said in root.prompts.items() if turn == 0}
+    earlier.nodes, earlier.asking = {ROOT: root}, False
+    if not recall:
+        first = root.first_cell
+        root.calls = {place: slots for place, slots in root.calls.items() if place[0] < first}
+        earlier.subtrees = {}

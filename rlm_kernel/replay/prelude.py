@@ -1,0 +1,105 @@
+"""What was run in a kernel before a question: a record of the question needs it to replay alone."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from ..events import (
+    CallEnded,
+    CellRan,
+    ContextInfo,
+    ContextSet,
+    Event,
+    KernelRestarted,
+    NodeStarted,
+    Usage,
+)
+from ..record.shelf import Shelf
+
+ROOT = "0"
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """The next cell, call and child of one kernel; shared by all that run in it."""
+
+    cells: Iterator[int] = field(default_factory=lambda: itertools.count(1))
+    calls: Iterator[int] = field(default_factory=lambda: itertools.count(1))
+    children: Iterator[int] = field(default_factory=lambda: itertools.count(1))
+
+
+class Prelude:
+    """Reads the events of everything that runs in one kernel, and keeps what happened in it.
+
+    Only the root node lives in that kernel. What is told twice, as by a question that records its
+    own prelude, is kept once.
+    """
+
+    def __init__(self) -> None:
+        self.numbers = Numbers()
+        self._events = Shelf()
+        self._waiting: dict[int, list[CallEnded]] = {}  # calls of cells that still run
+        self._cells: set[int] = set()
+        self._contexts: set[tuple[float, str | None]] = set()
+
+    @property
+    def events(self) -> Shelf:
+        """``ContextSet``, ``CallEnded`` and ``CellRan`` of the kernel so far, in their order.
+
+        Cells are of turn 0. Calls come before their cell and cost nothing: they were paid for
+        where they were made.
+        """
+        return self._events[:]
+
+    def clear(self) -> None:
+        """The kernel is a new one, with no context."""
+        self._events.clear()
+        self._waiting.clear()
+
+    def __call__(self, event: Event, folder: Path | None = None) -> None:
+        """Take one event. ``folder`` is that of the run it belongs to: what the run keeps in its
+        blobs is found from there by other runs."""
+        if getattr(event, "node", None) != ROOT:
+            return
+        if isinstance(event, NodeStarted | ContextSet) and event.context is not None:
+            self._given(event.context, event.time, folder)
+        elif isinstance(event, CallEnded):
+            if event.cell not in self._cells:
+                free = replace(event, usage=Usage(), child=None)
+                self._waiting.setdefault(event.cell, []).append(free)
+        elif isinstance(event, CellRan):
+            if event.cell not in self._cells:
+                self._cells.add(event.cell)
+                for call in self._waiting.pop(event.cell, []):
+                    self._events.append(call)
+                self._events.append(replace(event, turn=0))
+        elif isinstance(event, KernelRestarted):
+            self._restarted()
+
+    def _given(self, info: ContextInfo, time: float, folder: Path | None) -> None:
+        known = time, info.spec.get("sha256")
+        if known not in self._contexts:
+            self._contexts.add(known)
+            self._events.append(ContextSet(ROOT, placed(info, folder), time))
+
+    def _restarted(self) -> None:
+        """All is lost but the context: the new kernel has it, or the copy of the variable."""
+        contexts = [event for event in self._events if isinstance(event, ContextSet)]
+        self.clear()
+        for last in contexts[-1:]:
+            spec = {key: value for key, value in last.context.spec.items() if key != "variable"}
+            if spec.get("sha256") is not None:
+                self._events.append(replace(last, context=replace(last.context, spec=spec)))
+
+
+def placed(info: ContextInfo, folder: Path | None) -> ContextInfo:
+    """With the path of what stands in the run's own blobs, which its own record leaves out."""
+    digest = info.spec.get("sha256")
+    if folder is None or digest is None or "text" in info.spec:
+        return info
+    if info.spec.get("path") is not None:
+        return info
+    return replace(info, spec={**info.spec, "path": str(folder / "blobs" / digest)})

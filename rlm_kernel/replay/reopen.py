@@ -1,0 +1,139 @@
+"""Ended runs made into ones that ``onward.resume`` goes on with: interrupted, stopped by a limit,
+or failed for a cause that is gone. What their record answers is not asked or paid for again.
+
+The record as it ended is kept beside the new one, as ``journal-1.jsonl`` and so on.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+from ..errors import RecordError
+from ..events import CallEnded, CellRan, Event, NodeEnded, NodeStarted, RunEnded, Usage
+from ..record import journal
+from ..record.files import check_own
+from ..record.recorder import JOURNAL
+from .memory import lost
+
+log = logging.getLogger(__name__)
+
+
+def reopen(folder: Path) -> bool:
+    """Take the end off the record of the run in this folder, if it has one. Blocks.
+
+    Returns whether there is a run to go on with: one that was stopped before its first question,
+    or that is not there at all, has to be asked anew, for which the folder is then free. Raises
+    ``RecordError`` for a damaged record.
+    """
+    path = folder / JOURNAL
+    if not os.path.lexists(path):
+        return False
+    check_own(folder)
+    record = journal.read(path)
+    record.check_fit(path)
+    if not any(isinstance(event, NodeStarted) for event in record.events):
+        path.replace(_aside(path))
+        return False
+    damage = [problem for problem in record.problems if not problem.cut]
+    if damage:
+        raise RecordError(f"{path}: {damage[0]}")
+    if isinstance(record.events[-1], RunEnded):
+        _write_again(path, kept(record.events))
+    return True
+
+
+def _write_again(path: Path, events: Iterable[Event]) -> None:
+    """Put a record of these events in place of the one there is, which is kept."""
+    half = path.with_name(f".{path.name}.part")
+    half.unlink(missing_ok=True)
+    written = journal.Journal.create(half)
+    try:
+        for event in events:
+            written.write(event)
+        written.sync()
+    finally:
+        written.close()
+    os.link(path, _aside(path))
+    half.replace(path)
+
+
+def _aside(path: Path) -> Path:
+    number = len(ended_before(path.parent)) + 1
+    return path.with_name(f"{path.stem}-{number}{path.suffix}")
+
+
+def ended_before(folder: Path) -> list[Path]:
+    """The records that a run's folder has of earlier ends."""
+    stem, suffix = JOURNAL.split(".")
+    return sorted(folder.glob(f"{stem}-*.{suffix}"))
+
+
+def kept(events: list[Event]) -> list[Event]:
+    """Of an ended run what happened before that which ended it.
+
+    That is, in each node whose answer nobody has: its end, and its last cell where that was stopped
+    or some of its calls were, with those calls.
+    """
+    calls = [event for event in events if isinstance(event, CallEnded)]
+    given = {call.child for call in calls if call.child is not None and not lost(call)}
+    last = _last_cells(events)
+    return [event for event in events if not _of_the_end(event, last, given)]
+
+
+def _last_cells(events: Iterable[Event]) -> dict[str, int]:
+    """By node its last cell, where that one was stopped; a later number where none was."""
+    last: dict[str, int] = {}
+    stopped: set[tuple[str, int]] = set()
+    for event in events:
+        if isinstance(event, CellRan | CallEnded):
+            last[event.node] = max(last.get(event.node, 0), event.cell)
+        if isinstance(event, CellRan) and event.status == "interrupted":
+            stopped.add((event.node, event.cell))
+        if isinstance(event, CallEnded) and lost(event):
+            stopped.add((event.node, event.cell))
+    return {node: cell + ((node, cell) not in stopped) for node, cell in last.items()}
+
+
+def _of_the_end(event: Event, last: dict[str, int], given: set[str]) -> bool:
+    if isinstance(event, RunEnded):
+        return True
+    node = getattr(event, "node", "")
+    if any(node == child or node.startswith(f"{child}.") for child in given):
+        return False
+    if isinstance(event, NodeEnded):
+        return True
+    if isinstance(event, CellRan):
+        return event.cell >= last[node]
+    return isinstance(event, CallEnded) and lost(event) and event.cell >= last[node]
+
+
+def left_out(folder: Path) -> Usage:
+    """What the runs that ended here before have used and is no part of the record that goes on:
+    requests that were on their way when they were stopped. Blocks."""
+    whole = Usage()
+    for path in ended_before(folder):
+        try:
+            events = journal.read(path).events
+        except RecordError as error:  # it is not that which is gone on with
+            log.debug("%s", error)
+            continue
+        if events and isinstance(ended := events[-1], RunEnded):
+            parts = (getattr(event, "usage", Usage()) for event in kept(events))
+            whole += _less(ended.usage, sum(parts, Usage()))
+    return whole
+
+
+def _less(whole: Usage, part: Usage) -> Usage:
+    """Never below nothing: sums of money in another order differ in their last digit."""
+    return Usage(
+        max(whole.requests - part.requests, 0),
+        max(whole.input_tokens - part.input_tokens, 0),
+        max(whole.output_tokens - part.output_tokens, 0),
+        max(whole.cached_tokens - part.cached_tokens, 0),
+        max(whole.cost - part.cost, 0.0),
+        max(whole.unpriced - part.unpriced, 0),
+        whole.estimated,
+    )

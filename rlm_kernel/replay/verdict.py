@@ -1,0 +1,132 @@
+"""What a replay found, and the calls of its cells, which answer from the record."""
+
+from __future__ import annotations
+
+import itertools
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Literal
+
+from ..errors import CallRefused
+from ..record.numbers import counted
+from ..record.trajectory import RecordedCall, RecordedNode
+from ..repl.protocol import MOST_REFUSED, Call, Refused, Slot, identity, is_refused
+
+Result = Literal["equal", "differs", "ambiguous"]
+
+
+@dataclass
+class Verdict:
+    """What a replay found. ``differences`` and ``ambiguities`` are sentences, first things first,
+    and so are ``notes``, on which nothing depends; ``calls`` counts the prompts answered from the
+    record, ``cells`` the cells compared."""
+
+    cells: int = 0
+    calls: int = 0
+    differences: list[str] = field(default_factory=list)
+    ambiguities: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def result(self) -> Result:
+        if self.differences:
+            return "differs"
+        return "ambiguous" if self.ambiguities else "equal"
+
+    @property
+    def sentence(self) -> str:
+        cells, calls = counted(self.cells, "cell"), counted(self.calls, "call")
+        return f"{self.result}: {cells} run again, {calls} answered from the record, no LM asked"
+
+
+class RecordedCalls:
+    """``repl.Calls`` that answers from the record of one node."""
+
+    def __init__(self, node: RecordedNode, verdict: Verdict) -> None:
+        self._verdict = verdict
+        self._node = node
+        self._calls: dict[tuple[int, str, int], list[RecordedCall]] = defaultdict(list)
+        for call in node.calls:
+            self._calls[call.cell, call.key, call.occurrence].append(call)
+        self._seen: Counter[tuple[int, str]] = Counter()
+        self._used: set[tuple[int, str, int]] = set()
+        self._ambiguous = list(self._equal_calls())
+
+    async def serve(self, call: Call) -> list[Slot]:
+        key = identity(call)
+        occurrence = self._seen[call.cell, key]
+        self._seen[call.cell, key] += 1
+        found = sorted(self._calls.get((call.cell, key, occurrence), ()), key=lambda c: c.index)
+        if not found and (refused := self._more_refused(call.cell)) is not None:
+            raise Refused(refused)
+        if not found:
+            raise CallRefused(self._miss(call))
+        self._used.add((call.cell, key, occurrence))
+        self._verdict.calls += len(found)
+        wanted = max(len(call.prompts), 1)
+        errors = [c.slot["error"] for c in found if "error" in c.slot]
+        limits = [error for error in errors if error["type"] == "LimitReached"]
+        if limits or len(found) < wanted:  # the whole call was refused
+            raise Refused({"error": (limits or errors)[0]})
+        return [c.slot for c in found]
+
+    def _more_refused(self, cell: int) -> Slot | None:
+        """What the calls of a cell got that were refused after those that are recorded."""
+        refused = [c.slot for c in self._node.calls if c.cell == cell and is_refused(c.slot)]
+        return refused[-1] if len(refused) >= MOST_REFUSED else None
+
+    def _miss(self, call: Call) -> str:
+        asked = call.prompts[0][:80] if call.prompts else call.tool
+        text = (
+            f"node {self._node.node}, cell {call.cell}: the record has no reply for this "
+            f"{call.op} of {asked!r}: the code before it, the context or its order changed"
+        )
+        self.differ(call.cell, [text])
+        return text
+
+    def differ(self, cell: int, found: Iterable[str]) -> None:
+        """Take differences of a cell into the verdict. In and after a cell whose calls are
+        ambiguous they may come of that: the verdict must not depend on chance."""
+        doubtful = any(calls[0].cell <= cell for calls in self._ambiguous)
+        (self._verdict.ambiguities if doubtful else self._verdict.differences).extend(found)
+
+    def finish(self, left_out: Collection[int] = ()) -> None:
+        """Take into the verdict the calls of the record that the replay did not make, of the cells
+        that ran again (all but those ``left_out``), and which calls are ambiguous."""
+        again = {cell.cell for cell in self._node.cells if cell.status != "interrupted"}
+        again -= set(left_out)
+        where = f"node {self._node.node}, cell"
+        for place, calls in self._calls.items():
+            call = calls[0]
+            if place not in self._used and call.cell in again:
+                self.differ(
+                    call.cell,
+                    [f"{where} {call.cell}: the recorded {call.op} was not made again"],
+                )
+        self._verdict.ambiguities += [
+            f"{where} {same[0].cell}: {len(same)} equal calls of {same[0].op} at the same time got "
+            "different replies"
+            for same in self._ambiguous
+        ]
+
+    def _equal_calls(self) -> Iterator[list[RecordedCall]]:
+        """Equal calls that were under way together and got different replies: which caller got
+        which is not in the record."""
+        by_key: dict[tuple[int, str, int], list[RecordedCall]] = defaultdict(list)
+        for call in self._node.calls:
+            by_key[call.cell, call.key, call.index].append(call)
+        for same in by_key.values():
+            if _overlapping(same) and any(c.slot != same[0].slot for c in same):
+                yield same
+
+
+def _overlapping(calls: list[RecordedCall]) -> bool:
+    """Whether any two were under way together; calls whose times were not kept may have been."""
+    spans = [call.span for call in calls]
+    if len(calls) < 2:
+        return False
+    known = sorted(span for span in spans if span is not None)
+    if len(known) < len(spans):
+        return True
+    return any(before[1] > after[0] for before, after in itertools.pairwise(known))

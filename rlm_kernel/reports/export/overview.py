@@ -1,0 +1,231 @@
+"""The top of the page: question, answer, totals, where the answer came from, the tree of nodes."""
+
+from __future__ import annotations
+
+from ...record.markdown import one_line, shorten
+from ...record.numbers import counted, duration, price, spent
+from ...record.provenance import Origin, Span, Step
+from ...record.reading import Reading
+from ...record.summary import RUNNING, Node, Tree
+from ..provenance_of import Origins
+from . import texts
+from .markup import Html, block_id, h, joined
+
+MOST_STEPS = 12
+MOST_SPANS = 10
+MOST_NODES = 50
+FEW_NODES = 4
+MAX_NODES = 500
+_LONG_QUESTION = 280
+_LONG_TITLE = 90
+
+
+# -- question and answer --------------------------------------------------------------------------
+def head(reading: Reading) -> Html:
+    tree = reading.loaded.tree
+    root = tree.nodes[0]
+    whole = None
+    title = one_line(root.question) or "A notebook by hand"
+    if len(title) > _LONG_QUESTION or "\n" in root.question.strip():
+        whole = h("details", h("summary", "The whole question"), texts.folded(root.question))
+    size = "long" if len(title) > _LONG_TITLE else None
+    name = h("h1", shorten(title, _LONG_QUESTION), class_=size)
+    return joined(name, whole, _facts(tree), _problems(reading))
+
+
+def _facts(tree: Tree) -> Html:
+    root = tree.nodes[0]
+    facts = [
+        ("Model", shorten(one_line(root.model), 80)),
+        ("Turns", f"{tree.turns:,}"),
+        ("Sub-calls", f"{tree.calls:,}"),
+        ("Nodes", f"{len(tree.nodes):,}" if len(tree.nodes) > 1 else ""),
+        ("Tokens", f"{tree.usage.tokens:,}"),
+        ("Cost", price(tree.usage)),
+        ("Time", duration(root.seconds)),
+    ]
+    shown = [h("div", h("dt", name), h("dd", value)) for name, value in facts if value]
+    return joined(h("p", _pill(root)), h("dl", *shown, class_="facts"))
+
+
+def _pill(node: Node) -> Html:
+    kind = {"answered": "good", RUNNING: "plain"}.get(node.status, "bad")
+    return h("span", node.status, class_=f"pill {kind}")
+
+
+def _problems(reading: Reading) -> Html | None:
+    told = reading.loaded.problems[:20]
+    if reading.alone:
+        told = ["Made from a notebook alone: prompts, times and children's cells are not in it."]
+    if not told:
+        return None
+    items = [h("li", shorten(text, 400)) for text in told]
+    more = len(reading.loaded.problems) - len(told)
+    if more > 0 and not reading.alone:
+        items.append(h("li", f"and {counted(more, 'problem')} more"))
+    return h("ul", *items, class_="problems", aria_label="What is wrong with the record")
+
+
+def answer(reading: Reading) -> Html:
+    root = reading.loaded.tree.nodes[0]
+    if root.answer is None:
+        said = "The run goes on, or was killed." if root.status == RUNNING else root.reason
+        return joined(h("h2", "No answer"), h("p", said or root.status))
+    name = "Answer" if root.confirmed else "Unconfirmed answer"
+    reason = h("p", f"The best so far: {root.reason}", class_="note") if root.reason else None
+    return joined(h("h2", name), texts.answer(root.answer), reason)
+
+
+# -- where it came from ---------------------------------------------------------------------------
+def provenance(found: Origins) -> Html | None:
+    if not found.nodes or not found.nodes[0].steps:
+        return None
+    first = found.nodes[0]
+    intro = "Followed back through the cells' sources. A likely way, not a proof."
+    return joined(
+        h("h2", "Where it came from"),
+        h("p", intro, class_="note"),
+        _way(first, ""),
+        _below(found.nodes[1:]),
+        _covered(found),
+    )
+
+
+def _below(nodes: list[Origin]) -> Html | None:
+    """The same of the children whose replies can have reached it."""
+    if not nodes:
+        return None
+    ways = [_way(node, f"Node {shorten(node.node, 80)}") for node in nodes[:MOST_NODES]]
+    more = len(nodes) - len(ways)
+    ways += [h("p", f"and {counted(more, 'more node')}", class_="note")] if more > 0 else []
+    if len(nodes) <= FEW_NODES:
+        return joined(*ways)
+    return h("details", h("summary", f"In {counted(len(nodes), 'node')} below"), *ways)
+
+
+def _way(node: Origin, title: str) -> Html:
+    items = [h("li", _step(node, step)) for step in node.steps[:MOST_STEPS]]
+    more = len(node.steps) - len(items)
+    rest = h("p", f"and {counted(more, 'more cell')}", class_="note") if more > 0 else None
+    name = h("h3", title) if title else None
+    return joined(name, h("ol", *items, class_="way"), rest)
+
+
+def _step(node: Origin, step: Step) -> Html:
+    link = h("a", f"Cell {step.cell}", href=f"#{block_id('cell', node.node, step.cell)}")
+    names = joined(*(h("code", name) for name in step.names[:6]), by=" ")
+    said = {
+        "answer": joined("gave the answer"),
+        "bound": joined("made ", names, " …" if len(step.names) > 6 else ""),
+        "shown": joined("showed what the answer says"),
+        "seen": joined("was read before the answer was written"),
+    }[step.why]
+    reads = joined(" · reads ", h("code", "context")) if step.reads_context else None
+    return joined(link, " ", said, reads, _asked(node, step))
+
+
+def _asked(node: Origin, step: Step) -> Html | None:
+    made = [i for i, call in enumerate(node.calls) if call.cell == step.cell]
+    if not made:
+        return None
+    link = h(
+        "a", counted(len(made), "sub-call"), href="#calls", data_only=f"{node.node}:{step.cell}"
+    )
+    literal = len(set(made) & set(node.literal))
+    if not literal:
+        return joined(" · ", link)
+    which = f"{literal:,} of the replies stand"
+    if literal == len(made):
+        which = "its reply stands" if literal == 1 else "all replies stand"
+    return joined(" · ", link, " · ", h("em", f"{which} in the answer word for word"))
+
+
+def _covered(found: Origins) -> Html:
+    name = h("h3", "Of the context")
+    covered = found.covered
+    if covered is None:
+        return joined(name, h("p", f"Which parts is not known: {found.unknown}.", class_="note"))
+    if not covered.spans:
+        return joined(name, h("p", "The prompts hold no piece of it word for word.", class_="note"))
+    told = (
+        f"The prompts held {covered.share:.1%} of the context, in "
+        f"{counted(len(covered.spans), 'part')} (approximate: by exact matches)."
+    )
+    largest = sorted(covered.spans, key=lambda span: span.start - span.end)[:MOST_SPANS]
+    items = [h("li", _place(span)) for span in sorted(largest, key=covered.spans.index)]
+    more = len(covered.spans) - len(items)
+    if more > 0:
+        items.append(h("li", f"and {counted(more, 'more part')}"))
+    listed = h("details", h("summary", "The largest parts"), h("ul", *items))
+    return joined(name, h("p", told), _strip(found), listed)
+
+
+def _strip(found: Origins) -> Html:
+    """The context from its beginning to its end, with the given parts filled in."""
+    covered = found.covered
+    assert covered is not None
+    width, filled = 500, set[int]()
+    for start, end in (one for ranges in covered.calls for one in ranges):
+        first, last = (place * width // max(covered.length, 1) for place in (start, end - 1))
+        filled.update(range(first, last + 1))
+    marks = [h("rect", x=x, y=0, width=1, height=10) for x in sorted(filled)]
+    return h(
+        "svg", *marks, viewBox=f"0 0 {width} 10", height=14, preserveAspectRatio="none",
+        role="img", class_="strip", aria_label=f"{covered.share:.1%} of the context was given",
+    )  # fmt: skip
+
+
+def _place(span: Span) -> str:
+    lines = f"lines {span.first_line:,}–{span.last_line:,}"
+    if span.first_line == span.last_line:
+        lines = f"line {span.first_line:,}"
+    where = [shorten(one_line(span.where), 120)] if span.where else []
+    return " · ".join([*where, lines, f"characters {span.start:,}–{span.end:,}"])
+
+
+# -- nodes ----------------------------------------------------------------------------------------
+def nodes(tree: Tree) -> Html:
+    """The tree as a table: what each node used by itself."""
+    names = ["Node", "Status", "Turns", "Sub-calls", "Tokens", "Cost", "Time"]
+    top = h("tr", *(h("th", name, scope="col") for name in names))
+    most = max(node.own.tokens for node in tree.nodes)
+    rows = [_row(node, tree.nodes[0].depth, most) for node in tree.nodes[:MAX_NODES]]
+    more = len(tree.nodes) - len(rows)
+    if more > 0:
+        rows.append(h("tr", h("td", f"and {more:,} more, in the record", colspan=len(names))))
+    whole = tree.nodes[0]
+    sizes = [f"{tree.turns:,}", f"{tree.calls:,}", f"{tree.usage.tokens:,}", price(tree.usage)]
+    total = ["", *sizes, duration(whole.seconds)]
+    foot = h("tr", h("th", "All", scope="row"), *(h("td", text) for text in total))
+    table = h("table", h("thead", top), h("tbody", *rows), h("tfoot", foot), class_="nodes")
+    inside = h("div", table, class_="scroll", tabindex=0, role="region", aria_label="Nodes")
+    return joined(h("h2", "Nodes"), inside)
+
+
+def _row(node: Node, depth: int, most: int) -> Html:
+    level = min(max(node.depth - depth, 0), 6)
+    link = h("a", shorten(one_line(node.id), 80), href=f"#{block_id('node', node.id)}")
+    question = one_line(node.question)
+    brief = f"{question[:100].rstrip()} …" if len(question) > 102 else question
+    asked = h("span", brief, class_="note")
+    bar = h(
+        "svg", h("rect", x=0, y=0, height=3, width=f"{100 * node.own.tokens / (most or 1):.1f}"),
+        viewBox="0 0 100 3", height=3, preserveAspectRatio="none", class_="bar", aria_hidden="true",
+    )  # fmt: skip
+    return h(
+        "tr",
+        h("th", link, asked, scope="row", class_=f"level{level}"),
+        h("td", node.status),
+        h("td", f"{node.turns:,}"),
+        h("td", f"{node.calls:,}"),
+        h("td", f"{node.own.tokens:,}", bar),
+        h("td", price(node.own)),
+        h("td", duration(node.seconds)),
+    )
+
+
+def footer(reading: Reading, versions: str) -> Html:
+    tree = reading.loaded.tree
+    state = {True: "sealed record", False: "record without a seal", None: "notebook alone"}
+    told = [f"Run {tree.run}" if tree.run else "", state[reading.loaded.sealed], spent(tree.usage)]
+    return h("p", " · ".join(filter(None, [*told, versions])))

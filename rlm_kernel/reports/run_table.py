@@ -1,0 +1,187 @@
+"""A list of runs as a table on a terminal, as tab-separated lines, and as plain data."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from rich.cells import cell_len, set_cell_size
+from rich.console import Console
+from rich.text import Text
+
+from ..record.markdown import one_line, shorten
+from ..record.numbers import counted, duration, money, spent
+from ..record.summary import RUNNING
+from .listing import DAMAGED, Row, Totals
+
+MAX_DAMAGED = 20  # whose reasons are told in full below a table
+LONGEST_CELL = 400  # characters, before it is cut to its column
+_STYLES = {"answered": "green", "failed": "red", DAMAGED: "bold red", RUNNING: "bold yellow"}
+_GAP = "  "
+LINES_HEAD = (
+    "time", "status", "turns", "calls", "tokens", "cost", "seconds", "model", "path", "question",
+    "answer", "note",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class _Column:
+    """``least`` is the width of a terminal from which it is shown, ``most`` its own."""
+
+    name: str
+    least: int
+    most: int
+    cell: Callable[[Row], str]
+    right: bool = False
+
+
+def _time(seconds: float | None, form: str) -> str:
+    return "–" if seconds is None else datetime.fromtimestamp(seconds).strftime(form)
+
+
+def _cost(row: Row) -> str:
+    """With a plus where a part of the price is not known."""
+    if row.usage is None:
+        return "–"
+    unpriced = row.usage.unpriced
+    return "?" if unpriced and not row.usage.cost else money(row.usage.cost) + "+" * bool(unpriced)
+
+
+def _number(value: float | None, form: str = ",") -> str:
+    return "–" if value is None else format(value, form)
+
+
+def _named(path: Path) -> str:
+    """A folder by its name; files have the same few names in each."""
+    return "/".join(path.parts[-2:] if path.suffix in (".ipynb", ".jsonl") else path.parts[-1:])
+
+
+_COLUMNS = (
+    _Column("began", 0, 16, lambda row: _time(row.began, "%m-%d %H:%M")),
+    _Column("status", 0, 11, lambda row: row.status),
+    _Column("turns", 90, 9, lambda row: _number(row.turns), right=True),
+    _Column("calls", 120, 9, lambda row: _number(row.calls), right=True),
+    _Column("tokens", 90, 13, lambda row: _number(row.tokens), right=True),
+    _Column("cost", 70, 12, _cost, right=True),
+    _Column("seconds", 100, 9, lambda row: _number(row.seconds, ",.1f"), right=True),
+    _Column("model", 150, 24, lambda row: row.model or "–"),
+    _Column("run", 0, 32, lambda row: _named(row.path)),
+)
+"""All but the question and the answer, which share what they leave."""
+
+
+def render(rows: list[Row], whole: Totals, console: Console) -> None:
+    """A line a run, cut to the width; then the totals, and what is wrong with damaged runs.
+
+    Not by a table of rich, which takes five seconds for 2,000 runs.
+    """
+    columns = [column for column in _COLUMNS if console.width >= column.least]
+    cells = [[_cell(column.cell(row)) for column in columns] for row in rows]
+    widths = [_width(column, cells, at, console.width) for at, column in enumerate(columns)]
+    rest = max(console.width - sum(widths) - len(_GAP) * (len(columns) + 1), 12)
+    widths += [rest - rest * 2 // 5, rest * 2 // 5]
+    right = [column.right for column in columns] + [False, False]
+    head = [column.name for column in columns] + ["question", "answer"]
+    _print_row(console, zip(head, widths, right, ["bold"] * len(head), strict=True))
+    for row, known in zip(rows, cells, strict=True):
+        styles = [_STYLES.get(row.status, "yellow") if c.name == "status" else "" for c in columns]
+        texts = [*known, _cell(row.question or "–"), _cell(_answer(row))]
+        sure = "" if row.confirmed and row.status != DAMAGED else "dim"
+        _print_row(console, zip(texts, widths, right, [*styles, "", sure], strict=True))
+    _print(console, _sum(whole), "bold")
+    _tell_damaged(rows, console)
+
+
+def _cell(text: str) -> str:
+    return one_line(text[:LONGEST_CELL])
+
+
+def _width(column: _Column, cells: list[list[str]], at: int, whole: int) -> int:
+    """As wide as its widest cell, and at most a fifth of the terminal."""
+    widest = max((cell_len(line[at]) for line in cells), default=0)
+    return max(len(column.name), min(widest, column.most, whole // 5))
+
+
+def _print_row(console: Console, cells: Iterable[tuple[str, int, bool, str]]) -> None:
+    line = Text()
+    for text, width, right, style in cells:
+        line.append(_fitted(text, width, right=right), style)
+        line.append(_GAP)
+    line.rstrip()
+    console.print(line, no_wrap=True, crop=True)
+
+
+def _fitted(text: str, width: int, *, right: bool) -> str:
+    if cell_len(text) > width:
+        return set_cell_size(text, width - 1) + "…"
+    return " " * (width - cell_len(text)) + text if right else set_cell_size(text, width)
+
+
+def _answer(row: Row) -> str:
+    """The answer, or why there is none."""
+    if row.answer is None or row.status == DAMAGED:
+        return note(row) or "–"
+    return row.answer if row.confirmed else f"({row.answer})"
+
+
+def _print(console: Console, text: str, style: str) -> None:
+    console.print(Text(one_line(text), style), soft_wrap=True)
+
+
+def note(row: Row) -> str:
+    """Why there is no sure answer; empty where there is one. A record does not tell whether its run
+    goes on or was killed: when it was last written does."""
+    if row.status != RUNNING:
+        return row.note or ""
+    return f"goes on or was killed; last written {_time(row.changed, '%Y-%m-%d %H:%M')}"
+
+
+def _sum(whole: Totals) -> str:
+    statuses = ", ".join(f"{number:,} {status}" for status, number in whole.statuses.items())
+    return " · ".join(
+        [
+            f"{counted(whole.runs, 'run')}: {statuses}",
+            counted(whole.turns, "turn"),
+            counted(whole.calls, "call"),
+            spent(whole.usage),
+            duration(whole.seconds),
+        ]
+    )
+
+
+def _tell_damaged(rows: list[Row], console: Console) -> None:
+    damaged = [row for row in rows if row.status == DAMAGED]
+    for row in damaged[:MAX_DAMAGED]:
+        _print(console, f"damaged: {row.path}: {shorten(row.note or '', 400)}", "red")
+    if len(damaged) > MAX_DAMAGED:
+        _print(console, f"and {len(damaged) - MAX_DAMAGED:,} more damaged", "red")
+
+
+def lines(rows: list[Row], whole: Totals) -> Iterator[str]:
+    """Tab-separated: a head, a line a run with nothing cut, the totals. Numbers are plain."""
+    yield "\t".join(LINES_HEAD)
+    for row in rows:
+        used = row.usage
+        numbers = (row.turns, row.calls, row.tokens, used and used.cost, row.seconds)
+        texts = (row.model, str(row.path), row.question, row.answer, note(row))
+        yield _line(_iso(row.began), row.status, *numbers, *texts)
+    used = whole.usage
+    sums = (whole.turns, whole.calls, used.tokens, used.cost, whole.seconds)
+    yield _line("all", "", *sums, "", "", "", "", _sum(whole))
+
+
+def _line(*values: Any) -> str:
+    return "\t".join("" if value is None else one_line(str(value)) for value in values)
+
+
+def _iso(began: float | None) -> str | None:
+    return None if began is None else datetime.fromtimestamp(began).isoformat(" ", "seconds")
+
+
+def as_json(rows: list[Row]) -> list[dict[str, Any]]:
+    """Plain JSON data for programs."""
+    return [dataclasses.asdict(row) | {"path": str(row.path), "note": note(row)} for row in rows]

@@ -1,0 +1,115 @@
+"""The one way to the human's terminal, for all that is not ours: it is shown and never obeyed.
+
+A cell's output, an LM's text, an endpoint's error, a file's name or a log record may hold escape
+sequences: they would write to the clipboard, draw links and titles, or hide what was said before.
+Our own colours and live displays are made here, behind the gate.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
+from typing import Any, TextIO
+
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.segment import Segment
+
+from ..record.filters import for_terminal
+
+
+class Terminal(Console):
+    """A console of which only the styles and the control codes of what is drawn are obeyed."""
+
+    def render(
+        self, renderable: RenderableType, options: ConsoleOptions | None = None
+    ) -> Iterable[Segment]:
+        for segment in super().render(renderable, options):
+            yield segment if segment.control else _harmless(segment)
+
+
+def _harmless(segment: Segment) -> Segment:
+    style = segment.style
+    if style is not None and style.link:  # nothing of ours is one
+        style = style.update_link(None)
+    return Segment(for_terminal(segment.text), style)
+
+
+class _Gate:
+    """A text stream from which nothing that is written reaches a terminal as a command."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self.ungated = stream
+
+    def write(self, text: str) -> int:
+        self.ungated.write(for_terminal(text))
+        return len(text)
+
+    def writelines(self, lines: Iterable[str]) -> None:
+        self.write("".join(lines))
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.ungated, name)
+
+
+class _Unheard:
+    """A stream of which nothing depends: what cannot be written is forgotten. Rich would end the
+    process for a pipe that nobody reads, on whatever thread it writes."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        with suppress(OSError):
+            self._stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        with suppress(OSError):
+            self._stream.flush()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
+@contextmanager
+def gated() -> Iterator[None]:
+    """Let print, logging, warnings, tracebacks and argparse write through the gate: on standard
+    error always, on standard output where it is a terminal. What is piped stays as it is."""
+    os.environ["PYTHON_COLORS"] = "0"  # of Python's own tracebacks and help, from 3.13 on
+    kept = sys.stdout, sys.stderr
+    gates: list[Any] = [None if stream is None else _Gate(stream) for stream in kept]
+    if sys.stdout is not None and sys.stdout.isatty():
+        sys.stdout = gates[0]
+    sys.stderr = gates[1]
+    try:
+        yield
+    finally:
+        sys.stdout, sys.stderr = kept
+
+
+def ungated(stream: Any) -> Any:
+    """Return the stream itself, for what is made harmless elsewhere."""
+    return stream.ungated if isinstance(stream, _Gate) else stream
+
+
+@contextmanager
+def live(display: AbstractContextManager[object]) -> Iterator[None]:
+    """Show a live display of Rich's. It takes over both streams and would obey the colours and
+    links that are printed meanwhile."""
+    with display, gated():
+        yield
+
+
+def standard_error(**options: Any) -> Terminal:
+    """A console for progress and messages; ``options`` are those of ``rich.console.Console``."""
+    if sys.stderr is None:
+        return Terminal(stderr=True, **options)
+    heard: Any = _Unheard(ungated(sys.stderr))
+    return Terminal(file=heard, **options)
+
+
+def standard_output(**options: Any) -> Terminal:
+    """A console for what a command is asked to show; ``options`` as for ``standard_error``."""
+    return Terminal(file=ungated(sys.stdout), **options)

@@ -1,0 +1,236 @@
+"""Live answers to the calls of one node's cells: sub-LMs, children, tools."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter, defaultdict
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass, replace
+
+from ..errors import CallRefused, LimitReached, LMError, RunFailed
+from ..events import CallEnded, CallStarted, Usage
+from ..lm.attempts import cut_short
+from ..record.blobs import in_folder
+from ..record.outputs import cut
+from ..repl.frames import Payload
+from ..repl.protocol import (
+    MOST_REFUSED,
+    REFUSED_CHARS,
+    Call,
+    Slot,
+    identity,
+    is_refused,
+    refusal,
+    slot_of,
+)
+from ..replay.prelude import Numbers
+from . import prompts
+from .answer_check import Shared
+from .boundary import boundary
+from .run import CALLED_BY, CallMeter, Run, inlined
+
+Child = Callable[[str, int, str, str | None, tuple[str, Payload]], Awaitable[str]]
+"""Starts a child: node, call, question, model asked for, context; returns its answer.
+Raises ``LMError`` where it ended without one."""
+
+
+@dataclass(frozen=True)
+class _Place:
+    """Where one prompt of a call stands in the record."""
+
+    call: Call
+    number: int
+    key: str
+    occurrence: int
+    index: int
+
+
+class LiveCalls:
+    """``repl.Calls`` for a node of a live run, or for a human's own cells."""
+
+    def __init__(self, run: Run, node: str, depth: int, child: Child, numbers: Numbers) -> None:
+        self._run = run
+        self._node = node
+        self._depth = depth
+        self._child = child
+        self._numbers = numbers
+        self._past = run.earlier.of(node)
+        self._seen: Counter[tuple[int, str]] = Counter()
+        self._refused: Counter[int] = Counter()
+        self.failed: Counter[int] = Counter()
+        self.made: Counter[int] = Counter()
+        self.cut: Counter[int] = Counter()
+        """By cell, the replies that a provider cut short."""
+        self.shared: defaultdict[int, Shared] = defaultdict(Shared)
+        self.last_error = ""
+
+    async def serve(self, call: Call) -> list[Slot]:
+        """One slot a prompt. Raises ``LimitReached`` and ``CallRefused`` for the whole call."""
+        count = max(len(call.prompts), 1)
+        key = identity(call)
+        occurrence = self._seen[call.cell, key]
+        self._seen[call.cell, key] += 1
+        known = self._past.calls.get((call.cell, key, occurrence), {})
+        number = known[min(known)].call if known else next(self._numbers.calls)
+        if call.op != "tool" and len(known) < count:
+            self._count(_Place(call, number, key, occurrence, 0), count - len(known))
+        self._run.emit(CallStarted(self._node, call.cell, call.op, count))
+        if call.op.startswith("llm"):
+            self.shared[call.cell].take(call.prompts)
+        await self._recall(call, known.values())
+        ask = self._way(call)
+        places = [_Place(call, number, key, occurrence, i) for i in range(count) if i not in known]
+        asked = await asyncio.gather(*(self._recorded(place, ask) for place in places))
+        slots = {i: slot_of(event) for i, event in known.items()}
+        slots |= {place.index: slot for place, slot in zip(places, asked, strict=True)}
+        if self._run.ledger.tripped is not None and any("error" in s for s in slots.values()):
+            raise self._run.ledger.tripped
+        return [slots[i] for i in range(count)]
+
+    async def _recall(self, call: Call, known: Iterable[CallEnded]) -> None:
+        """Record what the run that this one goes on from was answered, children with all below."""
+        for event in known:
+            for below in self._run.earlier.subtrees.get(event.child or "", ()):
+                self._run.emit(await asyncio.to_thread(in_folder, below, self._run.folder))
+            self._run.emit(replace(event, usage=Usage()))
+            if event.op != "tool":
+                self._book(call.cell, slot_of(event))
+                self.cut[call.cell] += cut_short(event.finish)
+                self.made[call.cell] += 1
+
+    def _book(self, cell: int, slot: Slot) -> None:
+        if "error" in slot:
+            self.failed[cell] += 1
+            self.last_error = slot["error"]["message"]
+
+    def _count(self, place: _Place, count: int) -> None:
+        """Book the call, or record that the limit refused all of it."""
+        try:
+            self._run.ledger.count_calls(count)
+        except LimitReached as error:
+            slot = refusal(str(error), "LimitReached")
+            self._emit(place, _Asked(CallMeter(self._run.ledger)), slot, time.time(), 0.0)
+            raise
+        self.made[place.call.cell] += count
+
+    def _way(self, call: Call) -> _Ask:
+        if call.op == "tool":
+            return self._ask_tool
+        if not call.op.startswith("rlm"):
+            return self._ask_sub
+        return self._ask_child if self._depth < self._run.limits.depth else self._ask_inlined
+
+    async def _recorded(self, place: _Place, ask: _Ask) -> Slot:
+        """The slot, and its record whatever happened on the way."""
+        asked = _Asked(CallMeter(self._run.ledger))
+        slot = refusal("cancelled before it was answered", "LMError", cause="interrupted")
+        started, clock = time.time(), time.monotonic()
+        try:
+            with boundary():
+                slot = await ask(place, asked)
+        except LMError as error:
+            slot = refusal(str(error), "LMError", cause=error.cause, attempts=error.attempts)
+        except (LimitReached, CallRefused) as error:
+            slot = refusal(str(error), type(error).__name__)
+        except RunFailed as error:
+            slot = refusal(str(error), "LMError", cause="garbage")
+        finally:
+            self._emit(place, asked, slot, started, time.monotonic() - clock)
+        if place.call.op != "tool":
+            self._book(place.call.cell, slot)
+        return slot
+
+    def _emit(
+        self, place: _Place, asked: _Asked, slot: Slot, started: float, seconds: float
+    ) -> None:
+        call = place.call
+        prompt = call.prompts[place.index] if call.prompts else call.tool
+        if is_refused(slot):
+            prompt = cut(prompt, REFUSED_CHARS)
+            self._refused[call.cell] += 1
+            if self._refused[call.cell] > MOST_REFUSED:
+                return
+        self._run.emit(
+            CallEnded(
+                node=self._node,
+                cell=call.cell,
+                call=place.number,
+                op=call.op,  # type: ignore[arg-type]
+                index=place.index,
+                count=max(len(call.prompts), 1),
+                key=place.key,
+                occurrence=place.occurrence,
+                prompt=prompt,
+                asked=call.model,
+                model=asked.model,
+                reply=slot.get("value"),
+                error=slot.get("error"),
+                usage=asked.meter.usage,
+                child=asked.child,
+                started=started,
+                seconds=seconds,
+                finish=asked.finish,
+                thoughts=asked.thoughts,
+            )
+        )
+
+    async def _ask_tool(self, place: _Place, asked: _Asked) -> Slot:
+        CALLED_BY.set((*CALLED_BY.get(), self._run))  # each prompt's task has variables of its own
+        return await self._run.tools.call(place.call.tool, place.call.arguments)
+
+    async def _ask_sub(self, place: _Place, asked: _Asked) -> Slot:
+        return await self._complete(place.call, place.call.prompts[place.index], asked)
+
+    async def _complete(self, call: Call, prompt: str, asked: _Asked) -> Slot:
+        model = self._run.model(call.model, self._run.sub)
+        asked.model = model.name
+        whole = await model.client.complete(
+            model.name, [prompts.message("user", prompt)], asked.meter, sampling=model.sampling
+        )
+        reply = whole.spoken()
+        asked.model, asked.finish, asked.thoughts = reply.model, reply.finish, reply.thoughts
+        if reply.only_thought:
+            cut = ", and was cut off before its end" if reply.cut_short else ""
+            text = f"{reply.model!r} replied with thoughts and no answer{cut}"
+            raise LMError(text, cause="empty", attempts=1)
+        self.cut[call.cell] += reply.cut_short
+        return {"value": reply.text}
+
+    async def _ask_inlined(self, place: _Place, asked: _Asked) -> Slot:
+        """At the depth limit: a plain sub-call with the context in the prompt, if it fits."""
+        call, question = place.call, place.call.prompts[place.index]
+        if not call.given[place.index]:
+            return await self._complete(call, question, asked)
+        text = inlined(*call.contexts[place.index], self._run.prompt_chars)
+        prompt = "" if text is None else prompts.inlined(question, text)
+        if text is None or len(prompt) > self._run.prompt_chars:
+            raise CallRefused(
+                f"no child may be started at depth {self._depth + 1} (the limit is "
+                f"{self._run.limits.depth}) and this context does not fit a plain prompt of "
+                f"{self._run.prompt_chars:,} characters: use llm_query_batched on pieces"
+            )
+        return await self._complete(call, prompt, asked)
+
+    async def _ask_child(self, place: _Place, asked: _Asked) -> Slot:
+        call = place.call
+        question, context = call.prompts[place.index], call.contexts[place.index]
+        begun = self._run.earlier.begun(self._node, question, context[1].sha256)
+        asked.child = child = begun or f"{self._node}.{next(self._numbers.children)}"
+        asked.model = self._run.model(call.model, self._run.root).name
+        async with self._run.place(self._depth + 1):
+            return {"value": await self._child(child, place.number, question, call.model, context)}
+
+
+@dataclass
+class _Asked:
+    """What is known of a prompt while it is being answered."""
+
+    meter: CallMeter
+    model: str | None = None
+    child: str | None = None
+    finish: str | None = None
+    thoughts: str = ""
+
+
+_Ask = Callable[[_Place, _Asked], Awaitable[Slot]]

@@ -1,0 +1,151 @@
+"""What a node's LM is told and what it says: the history, its window, the record of both."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+
+from ..errors import LMError, RecordError
+from ..events import Prompted, Replied, ReplyDelta, Usage
+from ..lm import cells, thoughts
+from ..lm.client import Reply
+from . import history, prompts
+from .history import Message
+from .run import CallMeter, Model, Run
+
+REPEATED_TEMPERATURE = 0.7
+WINDOW_SHARE = 0.8
+"""The history is compacted when it fills this much of the LM's window."""
+
+
+class Dialogue:
+    """One node's exchange with its LM. Emits ``Prompted``, ``ReplyDelta`` and ``Replied``."""
+
+    def __init__(self, run: Run, node: str, model: Model) -> None:
+        self._run = run
+        self._past = run.earlier.of(node)
+        self._node = node
+        self._model = model
+        self._messages: list[Message] = []
+        self._temperature: float | None = None
+
+    def vary(self) -> None:
+        """Sample the next reply with another temperature: the last ones were the same."""
+        self._temperature = REPEATED_TEMPERATURE
+
+    async def kind(self, question: str) -> str:
+        """The kind of the question, which a style with several kinds has the LM say: turn 0."""
+        style = self._run.style
+        if len(style.system) == 1:
+            return next(iter(style.system))
+        messages = prompts.sorting(question)
+        if 0 in self._past.replies:
+            return prompts.kind_of(self._recalled(0, messages[-1:]).text, style)
+        self._prompted(0, messages[-1:], False)
+        return prompts.kind_of((await self._stream(0, messages)).text, style)
+
+    async def reply(self, turn: int, news: list[Message], names: list[str]) -> Reply:
+        """The LM's reply to the history with ``news``, which fits the window or is compacted: the
+        LM is then told the ``names`` that there are. Where the run goes on from a record that has
+        the reply, it is that one. Raises ``LMError`` and ``LimitReached``, and ``RecordError``
+        where the record has none and nobody is to be asked."""
+        if turn in self._past.replies:
+            reply = self._recalled(turn, news)
+            self._remember(reply)
+            return reply
+        if not self._run.earlier.asks(self._node):
+            raise RecordError(
+                f"the recorded cells end after turn {turn - 1} without an answer on this context; "
+                "`rlm fork` lets the LM go on from there"
+            )
+        self._messages += news
+        compacted = self._compact(WINDOW_SHARE, names)
+        self._prompted(turn, self._messages if compacted else news, compacted)
+        try:
+            reply = await self._stream(turn, self._messages)
+        except LMError as error:
+            if error.cause != "window" or not self._compact(0.0, names):
+                raise
+            self._prompted(turn, self._messages, True)
+            reply = await self._stream(turn, self._messages)
+        self._remember(reply)
+        self._temperature = None
+        return reply
+
+    def _remember(self, reply: Reply) -> None:
+        """Add a reply to the history; its thoughts stay out of it."""
+        text = prompts.ONLY_THOUGHT if reply.only_thought else reply.text
+        self._messages.append(prompts.message("assistant", text))
+
+    def _recalled(self, turn: int, news: list[Message]) -> Reply:
+        """The record's reply, to what the LM was told then; to the ``news`` where that is not
+        recorded."""
+        said = self._past.prompts.get(turn) or [
+            Prompted(self._node, turn, list(news), time.time(), False)
+        ]
+        for prompted in said:
+            self._run.emit(prompted)
+            if turn > 0:
+                before = [] if prompted.compacted else self._messages
+                self._messages = before + prompted.messages
+        replied = replace(self._past.replies[turn], usage=Usage())
+        self._run.emit(replied)
+        return Reply(
+            replied.text,
+            replied.model,
+            replied.finish,
+            Usage(),
+            replied.seconds,
+            replied.thoughts,
+        )
+
+    def _compact(self, share: float, names: list[str]) -> bool:
+        if history.tokens(self._messages) <= self._model.window * share:
+            return False
+        shorter = history.compacted(self._messages, names)
+        changed = shorter is not self._messages
+        self._messages = shorter
+        return changed
+
+    def _prompted(self, turn: int, messages: list[Message], compacted: bool) -> None:
+        self._run.emit(Prompted(self._node, turn, list(messages), time.time(), compacted))
+
+    async def _stream(self, turn: int, messages: list[Message]) -> Reply:
+        run, node, model = self._run, self._node, self._model
+        meter = CallMeter(run.ledger)
+        sampling = model.sampling
+        if self._temperature is not None and sampling.temperature is not None:
+            sampling = replace(sampling, temperature=self._temperature)
+        started = time.monotonic()
+        run.ledger.turns += 1
+        reply = Reply(text="", model=model.name, finish=None, usage=meter.usage, seconds=0.0)
+        try:
+            reply = await model.client.stream(
+                model.name,
+                messages,
+                meter,
+                sampling=sampling,
+                on_delta=lambda text: run.emit(ReplyDelta(node, turn, text)),
+                on_restart=lambda: run.emit(ReplyDelta(node, turn, "\f")),
+                cut=_end_of_first_block if run.style.stop_after_block else None,
+            )
+            reply = reply.spoken()
+        finally:  # a reply that failed was paid for too
+            run.emit(
+                Replied(
+                    node,
+                    turn,
+                    reply.text,
+                    reply.model,
+                    reply.finish,
+                    meter.usage,
+                    time.monotonic() - started,
+                    time.time(),
+                    reply.thoughts,
+                )
+            )
+        return reply
+
+
+def _end_of_first_block(text: str) -> int | None:
+    return cells.end_of_first_block(thoughts.masked(text))

@@ -1,0 +1,39 @@
+"""A node's messages: they only grow, so that prompt caches hit, until they must be compacted."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..record.outputs import cut
+from . import prompts
+
+CHARS_PER_TOKEN = 3.5
+KEPT_TURNS = 2
+Message = dict[str, Any]
+
+
+def tokens(messages: list[Message]) -> int:
+    """An estimate; endpoints count in their own ways."""
+    return int(sum(len(str(m["content"])) for m in messages) / CHARS_PER_TOKEN)
+
+
+def compacted(messages: list[Message], names: list[str]) -> list[Message]:
+    """The system and first message, a digest of the middle, and the last turns as they were.
+
+    A turn is an assistant's message and what follows it. Returns the messages unchanged when
+    there is nothing between.
+    """
+    turns = [i for i, m in enumerate(messages) if m["role"] == "assistant"]
+    if len(turns) <= KEPT_TURNS:
+        return messages
+    split = turns[-KEPT_TURNS]
+    middle = messages[2:split]
+    lines = [
+        ("cell: " if m["role"] == "assistant" else "output: ") + cut(str(m["content"]).strip(), 400)
+        for m in middle
+    ]
+    text = prompts.COMPACTED.format(
+        names=", ".join(names) or "none", digest=cut("\n".join(lines), 6000)
+    )
+    first = prompts.message("user", f"{messages[1]['content']}\n\n{text}")
+    return [messages[0], first, *messages[split:]]

@@ -1,0 +1,307 @@
+"""Every word that we say to an LM, in two styles: ``strong`` and ``small``.
+
+The system message and the first message are a stable prefix, so that prompt caches hit. The small
+style is short (a small model reads 45 tokens a second on two cores) and its examples are varied,
+because a small model copies them to the letter.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ..events import ContextInfo
+
+MAX_NAMES = 30
+"""Of the variables that an LM is told of, the newest."""
+
+STRONG = """\
+You answer a question about an input that may be far longer than what you can read at once. The \
+input is the variable `context` in a Jupyter notebook. You are the notebook's author: you write \
+Python cells, they run in a live IPython kernel, and you see their output.
+
+Write a cell as a fenced block:
+```python
+...
+```
+Variables live on from cell to cell. The value of a cell's last expression is shown, as in any \
+notebook. Long output is cut in the middle, so print what you need and no more.
+
+What there is in the kernel:
+- `context`: the input. Look at it before you plan: its type, its size, a few pieces of it.
+- `llm_query(prompt, model=None) -> str`: asks a sub-LM. It sees the prompt only, so put the text \
+it needs into it. It takes about {prompt_chars:,} characters.
+- `llm_query_batched(prompts, model=None) -> list[str]`: many prompts at once, in order. Much \
+faster than a loop. A failed prompt has a str that begins with `Error:` in its place.
+- `rlm_query(prompt, context=None, model=None) -> str` and `rlm_query_batched(prompts, \
+contexts=None, model=None)`: ask an LM that has a notebook of its own over its `context`; for \
+sub-problems that need several steps.
+- In `async` code: `await llm_query.aio(...)`. Threads may call all of these.
+- `SHOW_VARS()`: the variables made so far.
+- `FINAL_VAR(value)`: ends the run with the value, or with the variable you name: \
+`FINAL_VAR(summary)` or `FINAL_VAR("summary")`.
+{tools}
+How to work: use code for what code does well (searching, counting, parsing, joining) and the \
+sub-LM for what needs reading (meaning, judgement, summary). Cut the text at its own boundaries. \
+Check what a sub-LM says on a few pieces before you ask about all. Before you finish, look at \
+the result you are about to give. Give the final answer with FINAL_VAR in a cell, in the form \
+that the question asks for."""
+
+SMALL_FIND = """\
+You write Python for a Jupyter notebook to answer a question about the variable `context`. It is \
+already loaded and often huge: never print all of it, never assign to it.
+Reply with one short ```python block. You will see what it prints, then write the next block.
+
+Look at how the lines of `context` are written, then split it the same way and search it with \
+exact words or `re`. Import what you use. Compute the answer with code and print it; when the \
+printed result answers the question, write a block that calls FINAL_VAR(result).
+Also there: llm_query(prompt) and llm_query_batched(prompts), which ask a reader LM, and \
+rlm_query(question, part), which asks an author like you about a long part of `context`.
+{tools}"""
+
+SMALL_JUDGE = """\
+You answer a question about a long text by writing Python for a Jupyter notebook. The text is \
+in the variable `context`, already loaded. Reply with one short ```python block. You will see \
+what it prints, then write the next block. Never print all of `context`, never assign to it.
+
+Functions you have:
+llm_query_batched(prompts) -> list of str: a reader LM answers each prompt of a list. It sees only \
+that prompt, so put one piece of the text into it, then a question with a one-word answer.
+llm_query(prompt) -> str: the same for one prompt.
+rlm_query(question, part) -> str: an author like you answers a question about a long part of \
+`context` in a notebook of its own. Slow.
+FINAL_VAR(value): ends the work with the answer.
+{tools}
+Python cannot judge what a piece means. So pick the pieces with Python, by the exact name or word \
+in the question, then ask the reader LM about every piece, and count its replies with Python.
+
+Example. Question: In how many letters from Kemi does the writer complain?
+```python
+letters = [line for line in context.splitlines() if "Kemi" in line]
+print(len(letters), letters[:2])
+```
+```python
+prompts = [p + "\\nIs this letter a complaint or praise? Reply with one word." for p in letters]
+replies = llm_query_batched(prompts)
+count = sum(reply.lower().startswith("complaint") for reply in replies)
+print(replies[:5], count)
+```
+```python
+FINAL_VAR(count)
+```"""
+
+SORT = """\
+Sort questions about a text. find: the answer stands in the text as words, names, dates or \
+numbers, which a program can search, count, add or compare. judge: somebody must understand the \
+pieces and judge their opinion, mood, topic or intention. Reply with one word, find or judge."""
+SORTED = (
+    ("Which seller has the most orders?", "find"),
+    ("How many comments on the bakery are negative?", "judge"),
+    ("How many lines mention the bakery?", "find"),
+    ("How many of the poems by Ada are about war?", "judge"),
+    ("What is the number of the invoice?", "find"),
+    ("In which letters is the sister afraid?", "judge"),
+    ("How many rows have the status closed?", "find"),
+    ("How many of the calls from Lima complain about noise?", "judge"),
+    ("What is the total weight of the parcels?", "find"),
+    ("What is the subject of the talk by Noor?", "judge"),
+    ("Which is the cheapest ticket?", "find"),
+    ("Which guests praise the cook?", "judge"),
+    ("What is the mean height?", "find"),
+    ("How many emails by Tao are friendly?", "judge"),
+)
+"""A small model asked "find or judge?" straight away always says judge; shown these first, it
+sorted 27 of 28 questions rightly."""
+
+NO_CODE = (
+    "Your reply held no Python block, so nothing ran. Write the next step as a block that begins "
+    "with ```python and ends with ```. If you know the answer, call FINAL_VAR(answer) in one."
+)
+THOUGHTS_ALONE = (
+    "Your reply held thoughts and nothing else. They are not run. Think less, and write the next "
+    "step behind your thoughts, as a block that begins with ```python and ends with ```."
+)
+ONLY_THOUGHT = "(nothing but thoughts)"
+"""Stands for a reply without a text in the history, since endpoints refuse empty messages."""
+CUT_REPLY = (
+    "Your reply was cut off before its end (finish reason {finish!r}). A block that was not "
+    "finished was not run. Write less in one reply: a short block now, the rest in later turns."
+)
+REPEATED = (
+    "This is the cell you wrote before, unchanged; it was not run again. Its output is above. "
+    "Do something else: change the approach, look at a part of `context` with print, or finish "
+    "with FINAL_VAR."
+)
+CHECK_UNSEEN = (
+    "You gave the answer {answer!r}, but no cell has printed anything yet, so you have not seen "
+    "what it rests on. Print the pieces it rests on and check them; then call FINAL_VAR again."
+)
+CHECK_UNREAD = (
+    "You gave the answer {answer!r}, but no cell has looked at `context`. Find the answer in "
+    "`context` with code, then call FINAL_VAR again."
+)
+FINISH = "If this answers the question, call FINAL_VAR with the variable that holds the answer."
+ASK_EACH = (
+    "Next: if the answer depends on what these pieces mean (good or bad, for or against, about "
+    "what), ask llm_query_batched about every piece now, one prompt a piece. If it does not, and "
+    "this output is the answer, call FINAL_VAR."
+)
+NO_QUESTION = (
+    "Your prompts had no words in common: the reader LM saw pieces of the text without a question, "
+    "and cannot know what you want. Write the block again and put the question into every prompt: "
+    '`p + "\\nIs this ... or ...? Reply with one word."`.'
+)
+FIRST_BLOCK = "Write the first block."
+FIRST_PIECES = (
+    "First block: split `context` into pieces and keep in a list those that have the name (or the "
+    "date, the word) that the question is about; print how many and the first two."
+)
+LAST_TURN = (
+    "This is your last turn. Write one cell that calls FINAL_VAR with the best answer that the "
+    "work so far supports."
+)
+MORE_CELLS = "Only the first {most} blocks of your reply were looked at."
+NOT_RUN = "{count} later block(s) of your reply were not run."
+HUMAN = "The human says: {note}"
+EDITED = (
+    "The human stopped you here and ran this cell in place of yours; its output is the last one "
+    "above:\n```python\n{source}\n```"
+)
+OVERRULED = "The human did not take {answer!r} as the answer: go on."
+STOPPED = "The human stopped you here."
+BY_HAND = "The human stopped you here and has run these cells in the kernel since:"
+KERNEL_IS_NEW = "The kernel was started again since: the variables that you made are gone."
+GO_ON = "Go on from here."
+DIED = (
+    "The kernel ended during this cell: {reason}. It was started again; `context` is there, but "
+    "these variables are lost: {lost}."
+)
+TIMEOUT = "The cell was stopped after {seconds:g} seconds of running. Do less in one cell."
+FAILED_CALLS = "{failed} of {count} sub-LM calls of this cell failed: {error}"
+CUT_CALLS = (
+    "{cut} of {count} sub-LM replies of this cell were cut off before their end, at the greatest "
+    "length or by a filter: what they gave is not whole. Ask for less in one prompt."
+)
+COMPACTED = (
+    "Earlier turns were left out here because they no longer fit. The kernel still holds these "
+    "variables: {names}.\nWhat was done, in short:\n{digest}"
+)
+
+
+@dataclass(frozen=True)
+class Style:
+    """How we speak to an LM and how much of an output it sees.
+
+    ``system`` is by kind of question; where there is more than one kind the LM is first asked to
+    sort the question (``sorting``). ``look`` closes the first message, ``ask`` what follows useful
+    output before any sub-call.
+    """
+
+    name: str
+    system: dict[str, str]
+    look: dict[str, str]
+    ask: dict[str, str]
+    preview_chars: int
+    output_chars: int
+    stop_after_block: bool
+    remind: bool
+
+
+STYLES = {
+    "strong": Style(
+        "strong",
+        system={"": STRONG},
+        look={"": FIRST_BLOCK},
+        ask={"": FINISH},
+        preview_chars=600,
+        output_chars=20_000,
+        stop_after_block=False,
+        remind=False,
+    ),
+    "small": Style(
+        "small",
+        system={"find": SMALL_FIND, "judge": SMALL_JUDGE},
+        look={"find": FIRST_BLOCK, "judge": FIRST_PIECES},
+        ask={"find": FINISH, "judge": ASK_EACH},
+        preview_chars=240,
+        output_chars=1000,
+        stop_after_block=True,
+        remind=True,
+    ),
+}
+
+
+def sorting(question: str) -> list[dict[str, Any]]:
+    """The messages that ask which kind a question is. Its first sentence says what is asked;
+    what follows is mostly about the form of the answer."""
+    asked = re.split(r"(?<=[.?!])\s", question.strip(), maxsplit=1)[0]
+    shown = [(message("user", q), message("assistant", kind)) for q, kind in SORTED]
+    return [message("system", SORT), *(m for pair in shown for m in pair), message("user", asked)]
+
+
+def kind_of(reply: str, style: Style) -> str:
+    """The kind that the LM named; the first one where it named none."""
+    return next((kind for kind in style.system if kind in reply.lower()), next(iter(style.system)))
+
+
+def system(
+    style: Style, kind: str, *, prompt_chars: int, tools: list[dict[str, str]], data: list[str]
+) -> str:
+    """The system message: the contract, and the user's own tools."""
+    lines = [f"- `{t['name']}{t['signature']}`: {t['doc']}".rstrip(": ") for t in tools]
+    lines += [f"- `{name}`: a variable that the user handed in." for name in data]
+    return style.system[kind].format(prompt_chars=prompt_chars, tools="\n".join(lines)).strip()
+
+
+def describe(info: ContextInfo, style: Style) -> str:
+    """What the context is: type, size and a short look, never enough to paste back as data."""
+    facts = [f"type {info.type}"]
+    if info.length is not None:
+        unit = "characters" if info.type == "str" else "items"
+        facts.append(f"{info.length:,} {'bytes' if info.type == 'bytes' else unit}")
+    if info.lines is not None:
+        facts.append(f"{info.lines:,} lines")
+    if info.format:
+        facts.append(f"looks like {info.format}")
+    text = f"`context`: {', '.join(facts)}."
+    if info.notice:
+        text += f" Note: {info.notice}"
+    head = info.head[: style.preview_chars]
+    tail = info.tail[-(style.preview_chars // 2) :]
+    if head:
+        text += f"\nIt begins:\n{head}"
+        text += "\n…" if len(head) < (info.length or 0) and info.type == "str" else ""
+    if tail and style.name == "strong":
+        text += f"\nIt ends:\n{tail}"
+    return text
+
+
+def first(
+    question: str, info: ContextInfo, style: Style, kind: str, names: Sequence[str] = ()
+) -> str:
+    """The first user message: the input's description, the ``names`` that earlier cells made, then
+    the question."""
+    shown = ", ".join(names[-MAX_NAMES:])
+    there = f"Variables that are there already: {shown}." if names else ""
+    parts = [describe(info, style), there, f"Question: {question}", style.look[kind]]
+    return "\n\n".join(filter(None, parts))
+
+
+def output(texts: list[str], notices: list[str], closing: list[str]) -> str:
+    """What the cells of a turn gave, as the user's next message."""
+    shown = [text if text.strip() else "(no output)" for text in texts]
+    parts = [f"Output:\n{text}" for text in shown]
+    parts += notices
+    parts += closing
+    return "\n\n".join(part for part in parts if part)
+
+
+def inlined(question: str, context: str) -> str:
+    """A child's question as one prompt, at the depth limit."""
+    return f"{context}\n\n{question}"
+
+
+def message(role: str, content: str) -> dict[str, Any]:
+    return {"role": role, "content": content}

@@ -1,0 +1,255 @@
+"""What the nodes of one run share: its LMs, limits, ledger, tools and the reader of its events."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Protocol
+
+from ..environments.places import Spot
+from ..events import Event, Usage
+from ..inputs.contexts import Source
+from ..inputs.tools import Tools
+from ..lm.client import Meter, Reply, Sampling
+from ..record import files
+from ..repl.frames import Payload
+from ..repl.guest_client import Setup
+from ..replay.memory import Earlier
+from ..settings.limits import Budget, CellLimits, Ledger, Limits
+from ..settings.resolved import InForce
+from .history import Message
+from .prompts import Style
+
+ROOT = "0"
+"""The root's node."""
+INLINE_BYTES = 32_768
+"""Contexts up to this size stand in the record; larger ones go to ``blobs`` or stay by path."""
+COPIED_BYTES = 16 << 20
+"""Files up to this size are copied into ``blobs``, so that a moved trajectory replays."""
+
+
+CALLED_BY: ContextVar[tuple[Run, ...]] = ContextVar("rlm_called_by", default=())
+"""The runs whose tools this code was called by, the outermost first."""
+
+
+class LM(Protocol):
+    """What the loop needs of an LM endpoint; ``lm.Client`` and ``testing.ScriptedLM`` are two."""
+
+    async def stream(
+        self,
+        model: str,
+        messages: list[Message],
+        meter: Meter,
+        *,
+        sampling: Sampling,
+        on_delta: Callable[[str], None],
+        on_restart: Callable[[], None],
+        cut: Callable[[str], int | None] | None,
+    ) -> Reply: ...
+
+    async def complete(
+        self, model: str, messages: list[Message], meter: Meter, *, sampling: Sampling
+    ) -> Reply: ...
+
+
+@dataclass(frozen=True)
+class Model:
+    """An LM in a role: where it is, its name there, how it is sampled, its window in tokens, and
+    how many prompts one batch may bring it."""
+
+    client: LM
+    name: str
+    sampling: Sampling
+    window: int
+    max_batch: int = 10_000
+
+
+@dataclass(frozen=True)
+class Kernels:
+    """How inner kernels are made: environment and the settings of its sandbox, kernelspec, further
+    environment variables, working folder (None: a folder of each node's own in the run folder),
+    and whether children share the root's sandbox."""
+
+    environment: str = "local"
+    sandbox: Mapping[str, Any] = field(default_factory=dict)
+    kernel_name: str = "python3"
+    env: dict[str, str] = field(default_factory=dict)
+    cwd: Path | None = None
+    shared: bool = False
+
+    def spot(self, cwd: Path, *, history: bool = False) -> Spot:
+        """Where one kernel runs; ``cwd`` is for the environment ``local``."""
+        return Spot(cwd, self.environment, self.kernel_name, self.env, history, self.sandbox)
+
+
+def kernels_of(force: InForce) -> Kernels:
+    """How the settings want inner kernels made, with what they pass on of our environment."""
+    settings = force.settings
+    passed = {name: os.environ[name] for name in settings.pass_env if name in os.environ}
+    return Kernels(
+        settings.environment,
+        settings.sandbox,
+        settings.kernel,
+        passed,
+        shared=settings.children == "shared",
+    )
+
+
+class CallMeter:
+    """Books one call to the run's ledger and sums it for the call's own record."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+        self.usage = Usage()
+
+    @contextmanager
+    def reserve(self, tokens: int, cost: float) -> Iterator[object]:
+        with self._ledger.reserve(tokens, cost) as held:
+            yield held
+
+    def book(self, usage: Usage) -> None:
+        self.usage = self.usage + usage
+        self._ledger.book(usage)
+
+
+class Run:
+    """One question on its way to an answer; shared by every node of its tree."""
+
+    def __init__(
+        self,
+        *,
+        root: Model,
+        sub: Model,
+        limits: Limits,
+        style: Style,
+        emit: Callable[[Event], None],
+        folder: Path,
+        tools: Tools,
+        kernels: Kernels,
+        seed: int = 0,
+        earlier: Earlier | None = None,
+        budget: Budget | None = None,
+    ) -> None:
+        self.root = root
+        self.sub = sub
+        self.limits = limits
+        self.style = style
+        self.emit = emit
+        self.folder = folder
+        self.tools = tools
+        self.kernels = kernels
+        self.seed = seed
+        self.earlier = earlier or Earlier()
+        self.ledger = Ledger(limits, budget)
+        self.sandbox: Callable[[], str] = str
+        """The name of the root's sandbox, as it is now; empty where there is none to share."""
+        self._places: dict[int, asyncio.Semaphore] = {}
+
+    def place(self, depth: int) -> asyncio.Semaphore:
+        """Bounds live children at one depth. By depth, or waiting parents would block children."""
+        return self._places.setdefault(depth, asyncio.Semaphore(self.limits.kernels))
+
+    def model(self, name: str | None, default: Model) -> Model:
+        """The model a cell asked for: one of the two roles by name, else the name at the
+        default's endpoint."""
+        if name is None:
+            return default
+        for role in (default, self.sub, self.root):
+            if role.name == name:
+                return role
+        return replace(default, name=name)
+
+    @property
+    def prompt_chars(self) -> int:
+        """The longest prompt a sub-LM takes, leaving room for its reply."""
+        return max(int(self.sub.window * 0.75 * 3), 1000)
+
+    @property
+    def held(self) -> CellLimits:
+        """What its cells are held to."""
+        return CellLimits(self.limits.cell_seconds, self.prompt_chars, self.sub.max_batch)
+
+    def setup(self, node: str) -> Setup:
+        """What a node's kernel is given besides its context."""
+        spot = self.kernels.spot(self.kernels.cwd or self.folder / "files" / node)
+        if self.kernels.shared and node != ROOT and (name := self.sandbox()):
+            spot = replace(spot, sandbox={**spot.sandbox, "join": name})
+        return Setup(
+            spot,
+            tools=self.tools.called,
+            modules=self.tools.modules,
+            data=self.tools.data,
+        )
+
+    def kept(self, source: Source) -> tuple[Source, str | None]:
+        """The source with its bytes where the record can find them again, and its text where it
+        is small enough to stand in the record itself. Blocks: it may write a file."""
+        if source.kind == "folder" or (source.data is None and source.size > COPIED_BYTES):
+            return source, None
+        if (text := small_text(source)) is not None:
+            return source, text
+        data = source.data if source.data is not None else _bytes_at(source)
+        path = self._blob(source.sha256, [data])
+        return (source if source.data is None else replace(source, path=path, data=None)), None
+
+    def _blob(self, sha256: str, pieces: Iterable[bytes]) -> Path:
+        """Where the bytes are in the run's folder from now on."""
+        path = self.folder / "blobs" / sha256
+        if not path.exists():
+            files.write(path, pieces)
+        return path
+
+    def recorded(self, spec: dict[str, Any], text: str | None) -> dict[str, Any]:
+        """The spec as the record keeps it: with the text where it is small, and without a path
+        into the run's own folder, which may move."""
+        if text is not None:
+            return {**spec, "text": text}
+        path = spec["path"]
+        inside = path is not None and Path(path).is_relative_to(self.folder)
+        return {**spec, "path": None} if inside else spec
+
+    def from_guest(self, kind: str, sent: Payload, name: str) -> Source:
+        """The source for a child's context as the guest sent it; a large one is in the run's
+        folder, where it outlives the call. Blocks."""
+        path = None if sent.path is None else self._blob(sent.sha256, sent.chunks())
+        return Source(
+            kind=kind,  # type: ignore[arg-type]
+            path=path,
+            data=sent.read() if path is None else None,
+            sha256=sent.sha256,
+            size=sent.size,
+            name=name,
+        )
+
+
+def inlined(kind: str, sent: Payload, most_chars: int) -> str | None:
+    """A child's context as text for a plain prompt; None where it has no text, or more than any
+    prompt of so many characters holds."""
+    if kind not in ("text", "json") or sent.size > 4 * most_chars:
+        return None
+    return sent.read().decode("utf-8", "surrogatepass")
+
+
+def small_text(source: Source) -> str | None:
+    """The text of a source that is small enough to stand in the record itself. Blocks."""
+    if source.kind == "folder" or source.size > INLINE_BYTES:
+        return None
+    return _plain_text(source.data if source.data is not None else _bytes_at(source))
+
+
+def _bytes_at(source: Source) -> bytes:
+    assert source.path is not None
+    return source.path.read_bytes()
+
+
+def _plain_text(data: bytes) -> str | None:
+    """The bytes as text that survives JSON; two lone surrogates beside each other would not."""
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError:
+        return None

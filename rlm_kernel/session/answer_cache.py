@@ -1,0 +1,233 @@
+"""Answers from the record: a question that was asked before, with no LM.
+
+The recorded cells run again in the live kernel, so that their variables are there afterwards, and
+their calls answer from the record. A cell that ends otherwise than it did is an error.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from ..errors import RecordError
+from ..events import (
+    CallEnded,
+    CellRan,
+    Event,
+    NodeStarted,
+    Prompted,
+    Replied,
+    RunEnded,
+    RunStarted,
+    Usage,
+)
+from ..inputs.contexts import Source
+from ..record import journal, trajectory
+from ..record.recorder import JOURNAL
+from ..repl.execution import Written, execute
+from ..repl.protocol import Call, Slot
+from ..repl.repl import Ran, Repl
+from ..replay.prelude import Numbers
+from ..replay.replay import recorded_limits
+from ..replay.verdict import RecordedCalls, Verdict
+from .handover import CONTINUE, Before
+
+ROOT = "0"
+LOOKED_AT = 200
+"""Runs whose beginning is read, newest first."""
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What a recorded run must have been asked. ``context`` is the SHA-256 of the context as
+    stored, None where it cannot be known; ``asked`` are the settings in the notebook itself;
+    ``before`` is what the LM was to go on with, None where the question is a new one."""
+
+    question: str
+    context: str | None
+    asked: Mapping[str, Any]
+    before: Before | None = None
+
+
+@dataclass(frozen=True)
+class Found:
+    """The folder of a run that fits, or why there is none."""
+
+    folder: Path | None
+    reason: str
+
+    @property
+    def sentence(self) -> str:
+        """To be put behind what went wrong; empty where no run was looked for, or one fits."""
+        return f"\nno recorded run fits this question: {self.reason}" if self.reason else ""
+
+
+async def digest_of(about: Source | str, repl: Repl) -> str | None:
+    """The SHA-256 of a source, or of a copy of the variable's value."""
+    if isinstance(about, Source):
+        return about.sha256
+    _, source = await repl.adopt(about)
+    return None if source is None else source.sha256
+
+
+def find(wanted: Wanted, folders: Iterable[Path]) -> Found:
+    """The newest answered run that fits, in these folders or one below them. Blocks."""
+    reasons = []
+    for folder in _runs(folders):
+        try:
+            started, node = _opened(journal.beginning(folder / JOURNAL, 3))
+        except RecordError:
+            continue  # of a run that was cut off at once, or not ours to read
+        if started is None or node is None or started.question != wanted.question:
+            continue
+        reason = _misfit(started, node, wanted) or _unanswered(folder, wanted.before)
+        if reason is None:
+            return Found(folder, "")
+        reasons.append(f"{folder.name} {reason}")
+    return Found(None, "; ".join(reasons[:3]) or "none was asked it")
+
+
+def _runs(folders: Iterable[Path]) -> list[Path]:
+    found = {
+        path.parent
+        for folder in folders
+        for path in (folder / JOURNAL, *folder.glob(f"*/{JOURNAL}"))
+        if path.is_file()
+    }
+    return sorted(found, key=lambda path: path.stat().st_mtime, reverse=True)[:LOOKED_AT]
+
+
+def _opened(events: list[Event]) -> tuple[RunStarted | None, NodeStarted | None]:
+    started = next((event for event in events if isinstance(event, RunStarted)), None)
+    node = next((event for event in events if isinstance(event, NodeStarted)), None)
+    return started, node
+
+
+def _misfit(started: RunStarted, node: NodeStarted, wanted: Wanted) -> str | None:
+    if _continued(started) != (wanted.before.origin if wanted.before is not None else None):
+        return "goes on from another run" if wanted.before is not None else "goes on from a run"
+    spec = node.context.spec if node.context is not None else {}
+    if wanted.context is None or spec.get("sha256") != wanted.context:
+        return "had another context"
+    asked = started.settings.get("asked", {})
+    differing = sorted(
+        name for name in {*asked, *wanted.asked} if asked.get(name) != wanted.asked.get(name)
+    )
+    return f"had another {', '.join(differing)}" if differing else None
+
+
+def _continued(started: RunStarted) -> dict[str, Any] | None:
+    """What the run goes on from in the same kernel: alone its cells lack what was there."""
+    origin: dict[str, Any] = started.settings.get("origin") or {}
+    return origin if origin.get("kind") == CONTINUE else None
+
+
+def _unanswered(folder: Path, before: Before | None) -> str | None:
+    record = journal.read(folder / JOURNAL)
+    if record.problems:
+        return f"has a damaged record ({record.problems[0]})"
+    ended = record.events[-1] if record.events else None
+    if not isinstance(ended, RunEnded) or ended.status != "answered":
+        return "was not answered"
+    told = (e.messages for e in record.events if isinstance(e, Prompted) and e.node == ROOT)
+    if before is not None and next(told, None) != before.opening.messages:
+        return "was told something else by the human"
+    return None
+
+
+async def again(
+    folder: Path,
+    repl: Repl,
+    numbers: Numbers,
+    emit: Callable[[Event], None],
+    opened: NodeStarted,
+    cell_seconds: float,
+) -> str:
+    """Run the cells of a recorded question again and give its answer; the context is set already.
+
+    ``opened`` is the node's start as it is now; ``cell_seconds`` is what a cell may take now, all
+    else that it may do is as it was. Emits the events of the run, free of cost. Raises
+    ``RecordError`` where a cell ends otherwise.
+    """
+    events = journal.read(folder / JOURNAL).events
+    recorded = trajectory.load(folder)
+    if recorded.problems:
+        raise RecordError(f"{folder}: {recorded.problems[0]}")
+    calls = _Renumbered(RecordedCalls(recorded.nodes[ROOT], Verdict()))
+    repl.calls = calls
+    repl.held = replace(recorded_limits(recorded), seconds=cell_seconds)
+    if (seed := recorded.seed(ROOT)) is not None:
+        await repl.seed(seed)
+    answer = ""
+    for event in _of_question(events):
+        match event:
+            case RunStarted():
+                model = f"{event.settings.get('model')}, from the record"
+                emit(replace(event, settings={**event.settings, "model": model}))
+            case NodeStarted():
+                emit(opened)
+            case Prompted() | Replied():
+                emit(replace(event, usage=Usage()) if isinstance(event, Replied) else event)
+            case CellRan():
+                calls.cell = event.cell
+                await _run(repl, event, list(_calls_of(events, event.cell)), numbers, emit)
+            case RunEnded():
+                answer = event.answer or ""
+                emit(replace(event, usage=Usage()))
+    return answer
+
+
+def _of_question(events: list[Event]) -> Iterator[Event]:
+    """The root's events, without the prelude, which the live session has of its own."""
+    for event in events:
+        if isinstance(event, CellRan) and event.turn == 0:
+            continue
+        if getattr(event, "node", ROOT) == ROOT:
+            yield event
+
+
+def _calls_of(events: list[Event], cell: int) -> Iterator[CallEnded]:
+    for event in events:
+        if isinstance(event, CallEnded) and event.node == ROOT and event.cell == cell:
+            yield event
+
+
+async def _run(
+    repl: Repl,
+    before: CellRan,
+    calls: list[CallEnded],
+    numbers: Numbers,
+    emit: Callable[[Event], None],
+) -> None:
+    written = Written(ROOT, next(numbers.cells), before.turn, before.source, before.author)
+
+    def with_calls(ran: Ran) -> Ran:
+        for call in calls:
+            free = replace(call, cell=written.cell, call=next(numbers.calls), usage=Usage())
+            emit(replace(free, child=None))
+        return replace(ran, notices=before.notices)
+
+    ran = await execute(repl, written, emit, with_calls)
+    if ran.status != before.status:
+        how, was = f"as {ran.status}", f"as {before.status}"
+    elif ran.answer != before.answer:
+        how, was = f"with the answer {ran.answer!r}", f"with {before.answer!r}"
+    else:
+        return
+    raise RecordError(
+        f"cell {before.cell} of the recorded run ended {how}, in the record {was}: what it "
+        "depends on has changed. Ask anew with --replay off"
+    )
+
+
+class _Renumbered:
+    """``repl.Calls`` of a record whose cells have other numbers in the live session."""
+
+    def __init__(self, recorded: RecordedCalls) -> None:
+        self._recorded = recorded
+        self.cell = 0
+
+    async def serve(self, call: Call) -> list[Slot]:
+        return await self._recorded.serve(replace(call, cell=self.cell))

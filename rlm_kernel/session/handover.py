@@ -1,0 +1,103 @@
+"""A question that goes on in its own kernel after the human had a hand in it: ``%rlm continue``.
+
+The kernel holds what it holds; the LM is given what it was told before, what came of its last
+cells, and what the human has done since.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..errors import UsageError
+from ..events import CellRan
+from ..record.outputs import text_of
+from ..replay.continuation import read_run
+from ..replay.memory import Past, remembered
+from ..replay.prelude import ROOT
+from ..rlm import prompts
+from ..rlm.history import Message
+
+CONTINUE = "continue"
+"""The kind of origin of a run that goes on in its own kernel."""
+SHOWN_CHARS = 4000
+"""Of the outputs of a turn, and of each cell of the human's."""
+
+
+@dataclass(frozen=True)
+class Opening:
+    """How a node's LM is spoken to first, where that is not by its question: its messages, and the
+    kind of question that they are about."""
+
+    messages: list[Message]
+    kind: str
+
+
+@dataclass(frozen=True)
+class Before:
+    """A run as far as it is gone on from: its question, what the LM was told and said, and what its
+    last cells gave."""
+
+    question: str
+    opening: Opening
+    origin: dict[str, Any]
+
+
+def before(folder: Path, cell: int | None = None) -> Before:
+    """The run in this folder up to its cell of this number (0: before the first), or to its end.
+    Blocks.
+
+    Raises ``UsageError`` where there is no record, or no LM wrote in it.
+    """
+    events, started, node = read_run(folder)
+    past = remembered(folder, events).of(ROOT)
+    own = past.own_cells
+    last = own[-1].cell if cell is None and own else cell
+    turn = past.cells[last].turn if last else 0
+    done = [each for each in own if each.turn == turn and each.cell <= (last or 0)]
+    messages = _told(past, turn)
+    if not messages:
+        raise UsageError(f"{folder}: the LM was told nothing in it: ask the question again")
+    if turn:
+        texts = [text_of(each.outputs, SHOWN_CHARS) for each in done]
+        notices = [notice for each in done for notice in each.notices]
+        left = len([each for each in own if each.turn == turn]) - len(done)
+        notes = [prompts.NOT_RUN.format(count=left)] if left else []
+        messages.append(prompts.message("user", prompts.output(texts, notices, notes)))
+    kind = past.replies[0].text if 0 in past.replies else ""
+    origin = {"kind": CONTINUE, "run": started.run, "cell": last or 0}
+    return Before(node.question, Opening(messages, kind), origin)
+
+
+def _told(past: Past, turn: int) -> list[Message]:
+    """The messages up to and with the reply of this turn; for 0 those before the first."""
+    messages: list[Message] = []
+    for number in sorted(past.prompts):
+        if number == 0 or number > max(turn, 1):
+            continue
+        for prompted in past.prompts[number]:
+            messages = [*([] if prompted.compacted else messages), *prompted.messages]
+        if number <= turn and number in past.replies:
+            messages.append(prompts.message("assistant", past.replies[number].text))
+    return messages
+
+
+def opened(began: Before, cells: Sequence[CellRan], note: str, *, lost: bool = False) -> Opening:
+    """What the LM is told when it goes on: the cells that the human has run since, and a note."""
+    words = [prompts.KERNEL_IS_NEW] if lost else []
+    words += [prompts.BY_HAND] if cells else [prompts.STOPPED]
+    words += [
+        f"```python\n{cell.source}\n```\nOutput:\n{text_of(cell.outputs, SHOWN_CHARS) or '(none)'}"
+        for cell in cells
+    ]
+    words += [prompts.HUMAN.format(note=note)] if note else []
+    words.append(prompts.GO_ON)
+    *earlier, last = began.opening.messages
+    text = "\n\n".join(words)
+    if last["role"] == "user":
+        messages = [*earlier, prompts.message("user", f"{last['content']}\n\n{text}")]
+    else:
+        messages = [*earlier, last, prompts.message("user", text)]
+    return Opening(messages, began.opening.kind)

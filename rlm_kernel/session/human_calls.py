@@ -1,0 +1,195 @@
+"""The human's own calls: ``llm_query`` and its kin in a cell that no LM wrote.
+
+They are metered against limits of their own and recorded, together with all that happens in the
+kernel, from the first such call on; what happened before it stands there as the prelude.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
+from pathlib import Path
+
+from ..endings import to_the_end
+from ..errors import CallRefused, LimitReached, LMError, RLMError
+from ..events import CallEnded, Event, NodeEnded, NodeStarted, RunEnded, Status, Usage
+from ..lm.models import Models
+from ..record.outputs import cut
+from ..record.recorder import Recorder
+from ..repl.protocol import MOST_REFUSED, REFUSED_CHARS, Call, Refused, Slot, identity, refusal
+from ..replay.prelude import Prelude
+from ..rlm.calls import LiveCalls
+from ..rlm.kernel_setup import carry
+from ..rlm.loop import solve_child
+from ..rlm.run import Run
+from ..settings.limits import Ledger, Limits
+from .lending import Lent
+
+Begin = Callable[[Models], Awaitable[tuple[Run, Recorder]]]
+
+
+class ByHand:
+    """``repl.Calls`` of a persistent kernel between two questions.
+
+    ``begin`` makes the run and its record when they are first needed; ``lend`` gives the LMs that
+    are set now, which stay open as long as the record does or others are set.
+    """
+
+    QUESTION = "Cells by hand"
+
+    def __init__(self, begin: Begin, lend: Callable[[], Awaitable[Lent]], prelude: Prelude) -> None:
+        self._begin = begin
+        self._lend = lend
+        self._lent: Lent | None = None
+        self._prelude = prelude
+        self._run: Run | None = None
+        self._recorder: Recorder | None = None
+        self._calls: LiveCalls | None = None
+        self._opening = asyncio.Lock()
+        self._answer: str | None = None
+        self._before = Usage()  # of records that are sealed
+        self._refused: Counter[tuple[int, str]] = Counter()
+
+    @property
+    def usage(self) -> Usage:
+        """Of all calls of the session."""
+        return self._before + self.recorded_usage
+
+    @property
+    def recorded_usage(self) -> Usage:
+        """Of those in the record that is not sealed yet."""
+        return self._run.ledger.usage if self._run else Usage()
+
+    @property
+    def trajectory(self) -> Path | None:
+        return self._recorder.trajectory if self._recorder else None
+
+    async def serve(self, call: Call) -> list[Slot]:
+        """See ``repl.Calls``. No LM, or a wrong setting, is an error in the cell."""
+        try:
+            async with self._opening:
+                calls = await self._ready()
+        except (LimitReached, CallRefused):
+            raise
+        except RLMError as error:
+            cause = error.cause if isinstance(error, LMError) else "unreachable"
+            slot = refusal(str(error), "LMError", cause=cause)
+            self._remember_refusal(call, slot)
+            raise Refused(slot) from error
+        return await calls.serve(call)
+
+    def _remember_refusal(self, call: Call, slot: Slot) -> None:
+        """So that the cell, which got an error, gets it in a replay too."""
+        key = identity(call)
+        occurrence = self._refused[call.cell, key]
+        self._refused[call.cell, key] += 1
+        if self._refused.total() > MOST_REFUSED:
+            return
+        event = CallEnded(
+            node="0",
+            cell=call.cell,
+            call=next(self._prelude.numbers.calls),
+            op=call.op,  # type: ignore[arg-type]
+            index=0,
+            count=max(len(call.prompts), 1),
+            key=key,
+            occurrence=occurrence,
+            prompt=cut(call.prompts[0], REFUSED_CHARS) if call.prompts else call.tool,
+            asked=call.model,
+            model=None,
+            reply=None,
+            error=slot["error"],
+            usage=Usage(),
+            child=None,
+            started=time.time(),
+            seconds=0.0,
+        )
+        self._prelude(event)
+        self.follow(event)
+
+    def answered(self, answer: str) -> None:
+        """A human's cell called ``FINAL_VAR``: the record's answer, until a later one."""
+        self._answer = answer
+
+    def follow(self, event: Event) -> None:
+        """Record what a human's cell did in the kernel, if there is a record."""
+        if self._recorder is not None:
+            self._recorder(event)
+
+    async def follow_all(self, events: Sequence[Event]) -> None:
+        """The same for what a question did, whose contexts are in its own folder."""
+        if self._recorder is not None:
+            await carry(events, self._recorder.folder, self._recorder)
+
+    def relimit(self, limits: Limits) -> None:
+        """Let other limits hold from now on."""
+        if self._run is not None:
+            self._run.limits = _unhurried(limits)
+            self._run.ledger.relimit(self._run.limits)
+
+    async def close(self) -> None:
+        """Seal the record, if there is one."""
+        if self._lent is not None:
+            self._lent.give_back()
+        if self._run is None or self._recorder is None:
+            return
+        run, recorder = self._run, self._recorder
+        self._before = self.usage
+        self._run = self._recorder = self._calls = None
+        ended = self._answer is not None
+        status: Status = "answered" if ended else "interrupted"
+        reason = None if ended else "the session ended"
+        answer, self._answer = self._answer, None
+        now, ledger = time.time(), run.ledger
+        try:
+            run.emit(NodeEnded("0", status, answer, ended, reason, now))
+            run.emit(
+                RunEnded(
+                    status,
+                    answer,
+                    ended,
+                    reason,
+                    ledger.usage,
+                    ledger.turns,
+                    ledger.calls,
+                    ledger.seconds,
+                    now,
+                )
+            )
+        finally:
+            await to_the_end(recorder.close())
+
+    async def _ready(self) -> LiveCalls:
+        before, self._lent = self._lent, await self._lend()
+        if before is not None:
+            before.give_back()
+        models = self._lent.models
+        calls = self._calls or await self._open(models)
+        assert self._run is not None
+        self._run.root, self._run.sub = models.root, models.sub
+        return calls
+
+    async def _open(self, models: Models) -> LiveCalls:
+        run, recorder = await self._begin(models)
+        run.limits = _unhurried(run.limits)
+        run.ledger = Ledger(run.limits)
+        model, now = run.sub.name, time.time()
+        try:
+            recorder(NodeStarted("0", None, 0, None, self.QUESTION, model, None, now))
+            await carry(self._prelude.events, run.folder, recorder)
+        except BaseException:
+            await to_the_end(recorder.close())
+            raise
+        self._run, self._recorder = run, recorder
+        child = partial(solve_child, run, "0", 0)
+        self._calls = LiveCalls(run, "0", 0, child, self._prelude.numbers)
+        return self._calls
+
+
+def _unhurried(limits: Limits) -> Limits:
+    """A session may last for days; its calls are bounded in number and cost all the same."""
+    return dataclasses.replace(limits, seconds=None)

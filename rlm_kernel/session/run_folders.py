@@ -1,0 +1,45 @@
+"""The folder of a run: where it is made, and what is left of it that nobody wrote to."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+from ..errors import UsageError
+from ..record import files
+from ..record.recorder import JOURNAL, new_run_folder
+
+
+def run_folder(out: Path | None, base: Path | None) -> Path:
+    """The folder that was asked for, or a new one below ``base``, by default the working folder.
+    Raises ``UsageError`` where it cannot be made or holds a run already."""
+    if out is None:
+        return new_run_folder(base or _working_folder(), time.strftime("%Y%m%d-%H%M%S"))
+    try:
+        files.make_folder(out)
+    except OSError as error:
+        raise UsageError(
+            f"out={str(out)!r}: the run's folder cannot be made: {error.strerror}; choose "
+            "another one"
+        ) from error
+    if (out / JOURNAL).exists():
+        raise UsageError(
+            f"out={str(out)!r}: the folder holds a run already; choose another one or remove it"
+        )
+    return out.resolve()  # kernels have another working folder
+
+
+def _working_folder() -> Path:
+    try:
+        return Path.cwd()
+    except FileNotFoundError:
+        raise UsageError("the working folder is gone: go to one that is there (cd)") from None
+
+
+def drop_empty(files: Path, in_use: str | None) -> None:
+    """Remove the working folders that no cell wrote to; one may be ``in_use``."""
+    if not files.is_dir():
+        return
+    for folder in [*files.iterdir(), files]:
+        if folder.is_dir() and folder.name != in_use and not any(folder.iterdir()):
+            folder.rmdir()
