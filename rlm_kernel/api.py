@@ -13,10 +13,10 @@ from .events import Event
 from .inputs import contexts
 from .inputs.contexts import Source
 from .inputs.tools import Tools
+from .lm.model import LM
 from .lm.models import is_lm
 from .replay import continuation
 from .replay.continuation import Onward
-from .rlm.run import LM
 from .session.event_loop import engine
 from .session.session import Reader, Result, Session
 from .settings.limits import Limits

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import logging
+import threading
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import Any, TypeVar
 
 from .errors import RLMError
@@ -57,3 +59,27 @@ def at_no_cost(what: str) -> Iterator[None]:
         log.error("%s: %s", what, error)
     except Exception:
         log.exception(what)
+
+
+async def in_daemon_thread(work: Callable[..., T], *given: Any) -> T:
+    """Call what blocks in a thread of its own, which nobody waits for at the end of the process: it
+    may be long after it was called off. Context variables are those of the caller."""
+    loop = asyncio.get_running_loop()
+    done: asyncio.Future[T] = loop.create_future()
+    context = contextvars.copy_context()
+
+    def settle(result: Any, error: BaseException | None) -> None:
+        if not done.done():
+            done.set_result(result) if error is None else done.set_exception(error)
+
+    def run() -> None:
+        result, failed = None, None
+        try:
+            result = context.run(work, *given)
+        except BaseException as error:  # noqa: BLE001 (raised where the result is awaited)
+            failed = error
+        with suppress(RuntimeError):  # the loop that waited is closed
+            loop.call_soon_threadsafe(settle, result, failed)
+
+    threading.Thread(target=run, name="rlm-daemon", daemon=True).start()
+    return await done

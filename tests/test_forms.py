@@ -18,7 +18,7 @@ from test_notebook import view
 
 from rlm_kernel.errors import RecordError, RLMError
 from rlm_kernel.events import TRANSIENT, Event, to_dict
-from rlm_kernel.record import reading, trajectory
+from rlm_kernel.record import loading, reading, trajectory
 from rlm_kernel.record.forms import event_of
 from rlm_kernel.record.notebooks import ipynb
 from rlm_kernel.record.packing import blob_named, pack, unpack
@@ -36,7 +36,7 @@ RECORDED = [kind for kind in get_args(Event) if kind not in TRANSIENT]
 
 
 def shown(path: Path) -> None:
-    loaded = show.load(path)
+    loaded = loading.load(path)
     show.render(loaded, Console(file=io.StringIO()))
     json.dumps(show.as_json(loaded))
 

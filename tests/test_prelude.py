@@ -17,7 +17,7 @@ from asking import block, of, script, told
 from stories import call, cell, context_set, lived_in, started
 
 from rlm_kernel import Limits
-from rlm_kernel.environments.places import Spot
+from rlm_kernel.environments.places import Kernels, Spot
 from rlm_kernel.errors import ContextError
 from rlm_kernel.events import (
     CallEnded,
@@ -34,7 +34,8 @@ from rlm_kernel.inputs import contexts
 from rlm_kernel.inputs.contexts import Source
 from rlm_kernel.inputs.tools import Tools
 from rlm_kernel.lm.client import Sampling
-from rlm_kernel.record import journal, trajectory
+from rlm_kernel.lm.model import Model
+from rlm_kernel.record import journal, loading, trajectory
 from rlm_kernel.record.recorder import Recorder
 from rlm_kernel.repl.execution import Written, execute
 from rlm_kernel.repl.guest_client import Setup
@@ -43,11 +44,10 @@ from rlm_kernel.repl.repl import Repl, open_repl
 from rlm_kernel.replay.prelude import Prelude
 from rlm_kernel.replay.replay import replay
 from rlm_kernel.replay.verdict import Verdict
-from rlm_kernel.reports import show
 from rlm_kernel.rlm.kernel_setup import carry
 from rlm_kernel.rlm.loop import Outcome, Task, solve_tree
 from rlm_kernel.rlm.prompts import STYLES
-from rlm_kernel.rlm.run import Kernels, Model, Run
+from rlm_kernel.rlm.run import Run
 from rlm_kernel.testing import ScriptedLM
 
 pytestmark = pytest.mark.anyio
@@ -208,7 +208,7 @@ class Life:
         """From the run's folder alone, and from its notebook alone if nothing is in a blob."""
         folder = Path(shutil.move(self.folder / name, self.folder / f"moved-{name}"))
         verdict = await replay(trajectory.load(folder), lambda text: None)
-        assert show.load(folder).problems == []
+        assert loading.load(folder).problems == []
         if not (folder / "blobs").exists():
             alone = Path(shutil.copy(folder / "trajectory.ipynb", self.folder / f"{name}.ipynb"))
             seen = await replay(trajectory.load(alone), lambda text: None)
@@ -271,7 +271,7 @@ async def test_a_second_question_has_the_first_ones_cells_and_replies(life: Life
     assert (ended.calls, ended.answer) == (1, "<one>!<two>")
     verdict = await life.equal("two")
     assert (verdict.cells, verdict.calls) == (3, 2)
-    [node] = show.load(life.folder / "moved-two").tree.nodes
+    [node] = loading.load(life.folder / "moved-two").tree.nodes
     assert (node.turns, node.cells, node.calls) == (1, 1, 1)
 
 

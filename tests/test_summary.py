@@ -14,6 +14,7 @@ from stories import call, cell, lived_in, replied, run_started, started, story
 
 from rlm_kernel.errors import RecordError
 from rlm_kernel.events import CallEnded, Event, NodeEnded, Replied, Usage
+from rlm_kernel.record import loading
 from rlm_kernel.record.journal import Journal
 from rlm_kernel.record.notebooks import ipynb
 from rlm_kernel.record.notebooks.metadata import Place
@@ -84,7 +85,7 @@ def test_an_unknown_price_is_said() -> None:
 
 def shown(path: Path) -> str:
     console = Console(file=io.StringIO(), width=160)
-    show.render(show.load(path), console)
+    show.render(loading.load(path), console)
     text: str = console.file.getvalue()  # type: ignore[attr-defined]
     return text
 
@@ -115,7 +116,7 @@ def test_a_changed_record_is_shown_with_its_problem(folder: Path) -> None:
 
 
 def test_json_holds_what_the_screen_shows(folder: Path) -> None:
-    data = json.loads(json.dumps(show.as_json(show.load(folder))))
+    data = json.loads(json.dumps(show.as_json(loading.load(folder))))
     assert data["usage"]["output_tokens"] == summarise(story()).usage.output_tokens
     assert [node["id"] for node in data["nodes"]] == ["0", "0.1"]
     assert data["sealed"] is True
@@ -130,7 +131,7 @@ def write_notebook(path: Path, seal: str | None = None) -> Path:
 
 
 def test_a_lone_notebook_shows_the_same_totals(tmp_path: Path) -> None:
-    loaded = show.load(write_notebook(tmp_path / "mailed.ipynb"))
+    loaded = loading.load(write_notebook(tmp_path / "mailed.ipynb"))
     tree = summarise(story())
     assert loaded.sealed is None
     assert loaded.tree.usage == tree.usage
@@ -167,6 +168,6 @@ def test_a_file_that_is_no_trajectory_is_refused(tmp_path: Path, content: bytes)
     path = tmp_path / "some.ipynb"
     path.write_bytes(content)
     with pytest.raises(RecordError, match=r"some\.ipynb"):
-        show.load(path)
+        loading.load(path)
     with pytest.raises(RecordError):
-        show.load(tmp_path / "nothing")
+        loading.load(tmp_path / "nothing")

@@ -11,10 +11,9 @@ import nbformat
 import pytest
 
 from rlm_kernel import RecordError
-from rlm_kernel.record import trajectory
+from rlm_kernel.record import loading, trajectory
 from rlm_kernel.record.equality import VERSION
 from rlm_kernel.replay.replay import replay
-from rlm_kernel.reports import show
 from rlm_kernel.session.event_loop import engine
 
 FIXTURES = Path(__file__).parent / "fixtures"
@@ -35,7 +34,7 @@ def test_a_trajectory_of_an_older_version_replays_equal(version: int) -> None:
     schema = json.loads((SCHEMAS / f"trajectory-{version}.json").read_text())
     notebook = nbformat.read(folder / "trajectory.ipynb", as_version=4)
     jsonschema.validate(json.loads(json.dumps(notebook.metadata.rlm)), schema)
-    assert show.load(folder).sealed
+    assert loading.load(folder).sealed
     recorded = trajectory.load(folder)
     assert (recorded.problems, len(recorded.nodes)) == ([], 4)
     verdict = engine().run(replay(recorded, lambda text: None))

@@ -13,9 +13,9 @@ from typing import Any
 
 from ..errors import RunFailed, UsageError
 from ..inputs.tools import Tools
+from ..lm.model import LM
 from ..lm.models import is_lm
 from ..rlm.boundary import boundary
-from ..rlm.run import LM
 from ..session.event_loop import engine
 from ..session.session import Session
 from ..settings.limits import Budget

@@ -13,12 +13,13 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from ..environments.places import open_place
+from ..environments.places import kernels_of, open_place
 from ..environments.registry import VENDORS, Vendor
 from ..errors import RLMError
+from ..lm.model import Model
 from ..lm.models import Models, open_models
 from ..rlm import prompts
-from ..rlm.run import CallMeter, Model, kernels_of
+from ..rlm.run import CallMeter
 from ..settings.limits import Ledger, Limits
 from ..settings.resolved import LIMIT_NAMES, SECRETS, InForce, unknown_variables
 
@@ -49,7 +50,7 @@ async def examine(force: InForce, console: Console) -> bool:
         nonlocal good
         async with open_models(force.settings, force.limits) as opened:
             good &= await _try_both(console, opened)
-        return f"author {opened.root.name}, sub-LM {opened.sub.name}, prompt {opened.style.name}"
+        return f"author {opened.root.name}, sub-LM {opened.sub.name}, prompt {opened.style}"
 
     return await _tried(console, "LM", models) and good
 

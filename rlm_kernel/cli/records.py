@@ -10,12 +10,13 @@ from typing import Any
 
 from rich.progress import Progress
 
+from ..environments.places import Kernels, kernels_of
 from ..errors import RecordError, UsageError
 from ..inputs import contexts
+from ..record import loading
 from ..replay import continuation, replay
 from ..reports import listing, run_table, show
 from ..reports.terminal import live, standard_error, standard_output
-from ..rlm.run import Kernels, kernels_of
 from ..session.event_loop import engine
 from .ask import answer_options, out_option
 from .options import PLACE_OPTIONS, settle
@@ -80,7 +81,7 @@ def _show(options: argparse.Namespace) -> int:
     [first, *others] = options.paths
     if others or (first.is_dir() and not listing.is_run(first)):
         return _show_many(options)
-    loaded = show.load(first)
+    loaded = loading.load(first)
     if options.json:
         write_line(json.dumps(show.as_json(loaded), indent=1))
     else:

@@ -16,17 +16,24 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from ..endings import within
+from ..endings import in_daemon_thread, within
 from ..errors import ContextError, KernelStartError
 from ..record import files
-from ..repl.broker import Address
 from ..settings.limits import Rate
+from ..settings.resolved import InForce
 from .kernels import Kernel, check_kernelspec, open_kernel, open_sandbox
-from .pipe.provisioner import apart
 from .registry import VENDORS
 
 CHECK_SECONDS = 20.0
 """Modal's SDK alone would try for a minute to reach a service that is not there."""
+
+
+@dataclass(frozen=True)
+class Address:
+    """Where the guest finds the broker: a socket's path, or host and port; and its token."""
+
+    where: str | tuple[str, int]
+    token: str
 
 
 @dataclass(frozen=True)
@@ -40,6 +47,37 @@ class Spot:
     env: dict[str, str] = field(default_factory=dict)
     history: bool = False
     sandbox: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Kernels:
+    """How inner kernels are made: environment and the settings of its sandbox, kernelspec, further
+    environment variables, working folder (None: a folder of each node's own in the run folder),
+    and whether children share the root's sandbox."""
+
+    environment: str = "local"
+    sandbox: Mapping[str, Any] = field(default_factory=dict)
+    kernel_name: str = "python3"
+    env: dict[str, str] = field(default_factory=dict)
+    cwd: Path | None = None
+    shared: bool = False
+
+    def spot(self, cwd: Path, *, history: bool = False) -> Spot:
+        """Where one kernel runs; ``cwd`` is for the environment ``local``."""
+        return Spot(cwd, self.environment, self.kernel_name, self.env, history, self.sandbox)
+
+
+def kernels_of(force: InForce) -> Kernels:
+    """How the settings want inner kernels made, with what they pass on of our environment."""
+    settings = force.settings
+    passed = {name: os.environ[name] for name in settings.pass_env if name in os.environ}
+    return Kernels(
+        settings.environment,
+        settings.sandbox,
+        settings.kernel,
+        passed,
+        shared=settings.children == "shared",
+    )
 
 
 class Place(Protocol):
@@ -138,7 +176,7 @@ async def check_spot(spot: Spot) -> None:
     else:
         silent = f"{spot.environment} gave no answer within {CHECK_SECONDS:g} s"
         async with within(CHECK_SECONDS, lambda: KernelStartError(silent)):
-            await apart(VENDORS[spot.environment].check)
+            await in_daemon_thread(VENDORS[spot.environment].check)
 
 
 @asynccontextmanager

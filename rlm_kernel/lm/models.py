@@ -9,21 +9,19 @@ from dataclasses import dataclass
 from typing import Any, TypeGuard
 
 from ..errors import NoLM, UsageError
-from ..rlm import prompts
-from ..rlm.history import Message
-from ..rlm.prompts import STYLES, Style
-from ..rlm.run import LM, Model
 from ..settings.limits import Limits
 from ..settings.resolved import Settings
 from . import embedded, prices
 from .client import Client, Meter, Reply, Sampling
 from .embedded.weights import AUTHOR, SUB
+from .model import LM, Message, Model
 
 DEFAULT_MODEL = "gpt-5"
 DEFAULT_SUB_MODEL = "gpt-5-mini"
 DEFAULT_WINDOW = 128_000
 EMBEDDED = (AUTHOR.name, SUB.name)
 EMBEDDED_IN_FLIGHT = 8
+WARM_CHARS = 8_000
 EMBEDDED_BATCH = 200  # two minutes on two cores
 NAMED_BY = (
     "model",
@@ -48,7 +46,8 @@ class Models:
 
     root: Model
     sub: Model
-    style: Style
+    style: str
+    """Its name."""
 
 
 def is_lm(model: object) -> TypeGuard[LM]:
@@ -83,7 +82,7 @@ def _scripted(settings: Settings, limits: Limits, root: LM, sub: LM) -> Models:
     return Models(
         Model(_Bounded(root, slots), settings.model or "scripted", sampling, window),
         Model(_Bounded(sub, slots), settings.sub_model or "scripted-sub", Sampling(), window),
-        STYLES[settings.prompt or "strong"],
+        settings.prompt or "strong",
     )
 
 
@@ -111,7 +110,7 @@ async def _endpoint(settings: Settings, limits: Limits, stack: AsyncExitStack) -
     return Models(
         Model(root, name, sampling, _window(settings, name, settings.base_url)),
         Model(sub, sub_name, Sampling(), _window(settings, sub_name, settings.base_url)),
-        STYLES[settings.prompt or "strong"],
+        settings.prompt or "strong",
     )
 
 
@@ -157,7 +156,7 @@ async def _embedded(settings: Settings, limits: Limits, stack: AsyncExitStack) -
             server.author.window,
         ),
         Model(sub, server.sub.model, Sampling(0.0, 200), server.sub.window, EMBEDDED_BATCH),
-        STYLES[settings.prompt or "small"],
+        settings.prompt or "small",
     )
 
 
@@ -209,10 +208,9 @@ class _Author:
         cut: Callable[[str], int | None] | None,
     ) -> Reply:
         await self._server.idle(self._server.author)
-        prefix = messages[:-1] if messages[0]["content"] == prompts.SORT else messages[:1]
-        if prefix != self._warm:
-            await self._server.warm(prefix)
-            self._warm = prefix
+        if messages[: len(self._warm)] != self._warm or not self._warm:
+            self._warm = _unchanging(messages)
+            await self._server.warm(self._warm)
         return await self._client.stream(
             model,
             messages,
@@ -227,3 +225,10 @@ class _Author:
         self, model: str, messages: list[Message], meter: Meter, *, sampling: Sampling
     ) -> Reply:
         return await self._client.complete(model, messages, meter, sampling=sampling)
+
+
+def _unchanging(messages: list[Message]) -> list[Message]:
+    """The start that other questions share: all before the last message where it is short, as
+    examples are, else the system message."""
+    size = sum(len(str(message["content"])) for message in messages[:-1])
+    return messages[:-1] if size <= WARM_CHARS else messages[:1]

@@ -22,10 +22,9 @@ from ..events import (
     Usage,
     to_dict,
 )
-from ..reports import show
-from ..reports.show import Loaded
-from . import journal
+from . import journal, loading
 from .forms import event_of
+from .loading import Loaded
 from .notebooks import pages
 from .packing import unpack
 from .summary import RUNNING
@@ -61,7 +60,7 @@ def load(path: Path) -> Reading:
 
     Raises ``RecordError`` for what is none of them and for a record of no node.
     """
-    loaded = show.load(path)
+    loaded = loading.load(path)
     alone = loaded.source.suffix == ".ipynb"
     read = [] if alone else _fit(loaded.source)
     if not loaded.tree.nodes:

@@ -19,8 +19,7 @@ from ..events import (
     Output,
     RunStarted,
 )
-from ..reports import show
-from . import journal
+from . import journal, loading
 from .equality import VERSION, digest, digest_as_kept, node_seed, sha256
 from .notebooks import pages
 from .notebooks.metadata import page
@@ -135,7 +134,7 @@ def load(path: Path) -> Recorded:
 
     Raises ``RecordError`` for what is none of them.
     """
-    loaded = show.load(path)
+    loaded = loading.load(path)
     if loaded.source.suffix == ".ipynb":
         return alone(loaded.source)
     read = journal.read(loaded.source)

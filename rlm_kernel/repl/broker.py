@@ -23,6 +23,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
+from ..environments.places import Address
 from .frames import Ended, Frames, Payload, Refused, TooLarge, Wire, read_greeting
 
 log = logging.getLogger(__name__)
@@ -61,14 +62,6 @@ class Answerer(Protocol):
         Cancelled when the caller hangs up. Must not raise for anything the guest may send.
         """
         ...
-
-
-@dataclass(frozen=True)
-class Address:
-    """Where the guest finds the broker: a socket's path, or host and port; and its token."""
-
-    where: str | tuple[str, int]
-    token: str
 
 
 class _Connection:

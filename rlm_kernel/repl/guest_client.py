@@ -14,7 +14,7 @@ from typing import Any
 
 from ..endings import within
 from ..environments.kernels import Executed, Message
-from ..environments.places import Place, Spot, open_place
+from ..environments.places import Address, Place, Spot, open_place
 from ..errors import ContextError, KernelDied, KernelStartError, UsageError
 from ..events import ContextInfo
 from ..inputs.contexts import Source
@@ -73,7 +73,7 @@ class Room:
         if self._told is not None and not self._told.done():
             self._told.set_result(_Told(request.header, request.payload.read()))
 
-    async def boot(self, address: broker.Address, setup: Setup) -> None:
+    async def boot(self, address: Address, setup: Setup) -> None:
         """Load the guest, which defines the REPL globals. Raises ``UsageError`` where a tool
         cannot be defined there."""
         data = {name: await self._placed(source, name) for name, source in setup.data.items()}

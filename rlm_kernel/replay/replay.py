@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from ..environments.places import Spot
+from ..environments.places import Kernels, Spot
 from ..errors import ContextError, RecordError
 from ..events import ContextInfo, Output
 from ..inputs import contexts
@@ -23,7 +23,6 @@ from ..record.trajectory import Recorded, RecordedCell, RecordedContext, Recorde
 from ..repl.guest_client import Setup
 from ..repl.protocol import Calls
 from ..repl.repl import Ran, Repl, open_repl
-from ..rlm.run import Kernels
 from ..settings.limits import CellLimits
 from ..settings.resolved import recorded_place
 from .prelude import ROOT

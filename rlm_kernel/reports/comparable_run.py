@@ -14,14 +14,13 @@ from typing import Any, Self, TypeAlias
 
 from ..errors import RecordError
 from ..events import CallEnded, Event, Replied, RunStarted
-from ..record import journal, trajectory
+from ..record import journal, loading, trajectory
 from ..record.equality import digest_as_kept
 from ..record.markdown import printable
 from ..record.notebooks import pages
 from ..record.notebooks.notebook import as_kept
 from ..record.summary import Node, Tree
 from ..record.trajectory import RecordedCall, RecordedCell, RecordedContext, RecordedNode
-from . import show
 
 Identity: TypeAlias = tuple[int, str, int, int]
 """Of a call in its node: the cell, its key, which of the equal ones, which prompt."""
@@ -62,7 +61,7 @@ def load(path: Path) -> Course:
 
 
 def _load(path: Path) -> Course:
-    loaded = show.load(path)
+    loaded = loading.load(path)
     recorded = trajectory.load(path)
     if not loaded.tree.nodes:
         raise RecordError(f"{path}: there is no run to compare: {loaded.problems[0]}")

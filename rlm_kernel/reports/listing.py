@@ -16,10 +16,9 @@ from typing import Any
 
 from ..errors import RecordError
 from ..events import NodeStarted, RunEnded, RunStarted, Usage
-from ..record import journal
+from ..record import journal, loading
 from ..record.notebooks.metadata import ROOT_PAGE
 from ..record.summary import RUNNING, add_up
-from . import show
 from .show import JOURNAL
 
 MAX_LEVELS = 5  # of folders below the one that is named
@@ -144,7 +143,7 @@ def _quick(path: Path) -> Row | None:
 
 
 def _whole(path: Path) -> Row:
-    loaded = show.load(path)
+    loaded = loading.load(path)
     tree, root = loaded.tree, next(iter(loaded.tree.nodes), None)
     beginning = journal.beginning(loaded.source, 1) if loaded.sealed is not None else []
     row = Row(

@@ -9,9 +9,9 @@ from ..errors import LMError, RecordError
 from ..events import Prompted, Replied, ReplyDelta, Usage
 from ..lm import cells, thoughts
 from ..lm.client import Reply
+from ..lm.model import Message, Model
 from . import history, prompts
-from .history import Message
-from .run import CallMeter, Model, Run
+from .run import CallMeter, Run
 
 REPEATED_TEMPERATURE = 0.7
 WINDOW_SHARE = 0.8

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import dataclass
 
+from ..lm.model import Message
 from ..record.outputs import cut
 from . import prompts
 
 CHARS_PER_TOKEN = 3.5
 KEPT_TURNS = 2
-Message = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Opening:
+    """How a node's LM is spoken to first, where that is not by its question: its messages, and the
+    kind of question that they are about."""
+
+    messages: list[Message]
+    kind: str
 
 
 def tokens(messages: list[Message]) -> int:

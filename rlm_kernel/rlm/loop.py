@@ -18,6 +18,7 @@ from ..events import ContextInfo, Event, KernelRestarted, NodeEnded, NodeStarted
 from ..inputs.contexts import Source
 from ..lm import cells
 from ..lm.client import Reply
+from ..lm.model import Message, Model
 from ..record.equality import node_seed
 from ..record.outputs import text_of
 from ..repl.execution import Written, execute
@@ -25,16 +26,15 @@ from ..repl.frames import Payload
 from ..repl.repl import Author, Ran, Repl, open_repl
 from ..replay.memory import Leave
 from ..replay.prelude import Numbers
-from ..session.handover import Opening
 from ..settings.limits import Ledger, Rent
 from . import prompts
 from .answer_check import Evidence
 from .boundary import boundary
 from .calls import LiveCalls
 from .dialogue import Dialogue
-from .history import Message
+from .history import Opening
 from .kernel_setup import carry, give, relive
-from .run import Model, Run
+from .run import Run
 
 
 @dataclass(frozen=True)

@@ -3,26 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
-from ..environments.places import Spot
+from ..environments.places import Kernels
 from ..events import Event, Usage
 from ..inputs.contexts import Source
 from ..inputs.tools import Tools
-from ..lm.client import Meter, Reply, Sampling
+from ..lm.model import Model
 from ..record import files
 from ..repl.frames import Payload
 from ..repl.guest_client import Setup
 from ..replay.memory import Earlier
 from ..settings.limits import Budget, CellLimits, Ledger, Limits
-from ..settings.resolved import InForce
-from .history import Message
 from .prompts import Style
 
 ROOT = "0"
@@ -35,69 +32,6 @@ COPIED_BYTES = 16 << 20
 
 CALLED_BY: ContextVar[tuple[Run, ...]] = ContextVar("rlm_called_by", default=())
 """The runs whose tools this code was called by, the outermost first."""
-
-
-class LM(Protocol):
-    """What the loop needs of an LM endpoint; ``lm.Client`` and ``testing.ScriptedLM`` are two."""
-
-    async def stream(
-        self,
-        model: str,
-        messages: list[Message],
-        meter: Meter,
-        *,
-        sampling: Sampling,
-        on_delta: Callable[[str], None],
-        on_restart: Callable[[], None],
-        cut: Callable[[str], int | None] | None,
-    ) -> Reply: ...
-
-    async def complete(
-        self, model: str, messages: list[Message], meter: Meter, *, sampling: Sampling
-    ) -> Reply: ...
-
-
-@dataclass(frozen=True)
-class Model:
-    """An LM in a role: where it is, its name there, how it is sampled, its window in tokens, and
-    how many prompts one batch may bring it."""
-
-    client: LM
-    name: str
-    sampling: Sampling
-    window: int
-    max_batch: int = 10_000
-
-
-@dataclass(frozen=True)
-class Kernels:
-    """How inner kernels are made: environment and the settings of its sandbox, kernelspec, further
-    environment variables, working folder (None: a folder of each node's own in the run folder),
-    and whether children share the root's sandbox."""
-
-    environment: str = "local"
-    sandbox: Mapping[str, Any] = field(default_factory=dict)
-    kernel_name: str = "python3"
-    env: dict[str, str] = field(default_factory=dict)
-    cwd: Path | None = None
-    shared: bool = False
-
-    def spot(self, cwd: Path, *, history: bool = False) -> Spot:
-        """Where one kernel runs; ``cwd`` is for the environment ``local``."""
-        return Spot(cwd, self.environment, self.kernel_name, self.env, history, self.sandbox)
-
-
-def kernels_of(force: InForce) -> Kernels:
-    """How the settings want inner kernels made, with what they pass on of our environment."""
-    settings = force.settings
-    passed = {name: os.environ[name] for name in settings.pass_env if name in os.environ}
-    return Kernels(
-        settings.environment,
-        settings.sandbox,
-        settings.kernel,
-        passed,
-        shared=settings.children == "shared",
-    )
 
 
 class CallMeter:

@@ -13,26 +13,18 @@ from typing import Any
 
 from ..errors import UsageError
 from ..events import CellRan
+from ..lm.model import Message
 from ..record.outputs import text_of
 from ..replay.continuation import read_run
 from ..replay.memory import Past, remembered
 from ..replay.prelude import ROOT
 from ..rlm import prompts
-from ..rlm.history import Message
+from ..rlm.history import Opening
 
 CONTINUE = "continue"
 """The kind of origin of a run that goes on in its own kernel."""
 SHOWN_CHARS = 4000
 """Of the outputs of a turn, and of each cell of the human's."""
-
-
-@dataclass(frozen=True)
-class Opening:
-    """How a node's LM is spoken to first, where that is not by its question: its messages, and the
-    kind of question that they are about."""
-
-    messages: list[Message]
-    kind: str
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,8 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from ..endings import at_no_cost
+from ..lm.model import LM
 from ..lm.models import Models, open_models, what_they_are
-from ..rlm.run import LM
 from ..settings.resolved import InForce
 
 

@@ -12,11 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from ..endings import at_no_cost, to_the_end
-from ..environments.places import check_spot
+from ..environments.places import check_spot, kernels_of
 from ..errors import RecordError, UsageError
 from ..events import ContextInfo, Event, KernelRestarted, NodeStarted, RunStarted, Status, Usage
 from ..inputs.contexts import Source
 from ..inputs.tools import Tools
+from ..lm.model import LM
 from ..lm.models import Models
 from ..record.notebooks.metadata import page
 from ..record.recorder import Recorder
@@ -28,7 +29,8 @@ from ..replay.continuation import Onward
 from ..replay.prelude import Numbers, Prelude
 from ..rlm.boundary import boundary
 from ..rlm.loop import Outcome, Task, solve_tree
-from ..rlm.run import CALLED_BY, LM, Run, kernels_of
+from ..rlm.prompts import STYLES
+from ..rlm.run import CALLED_BY, Run
 from ..settings.limits import Budget
 from ..settings.resolved import InForce
 from .answer_cache import again
@@ -362,7 +364,7 @@ class Session:
             root=models.root,
             sub=models.sub,
             limits=force.limits,
-            style=models.style,
+            style=STYLES[models.style],
             emit=emit,
             folder=folder,
             tools=self._tools,

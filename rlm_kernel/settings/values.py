@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ..rlm.prompts import STYLES
-
+STYLES = ("strong", "small")
+"""The names of ``rlm.prompts.STYLES``."""
 LIMIT_NAMES = {
     "max_turns": "turns",
     "max_depth": "depth",
@@ -21,7 +21,7 @@ LIMIT_NAMES = {
 }
 ENVIRONMENTS = ("local", "docker", "modal")
 CHOICES = {
-    "prompt": tuple(STYLES),
+    "prompt": STYLES,
     "environment": ENVIRONMENTS,
     "network": ("none", "bridge"),
     "children": ("own", "shared"),

@@ -10,11 +10,11 @@ from asking import ask, block, calls, cells, check_whole, events, of, script, to
 from environments import SANDBOXES, sandbox
 
 from rlm_kernel import RLM, Limits, Result, on_host
+from rlm_kernel.environments.places import Kernels
 from rlm_kernel.events import KernelRestarted, NodeStarted
 from rlm_kernel.record import trajectory
 from rlm_kernel.replay.replay import replay
 from rlm_kernel.replay.verdict import Verdict
-from rlm_kernel.rlm.run import Kernels
 from rlm_kernel.session.event_loop import engine as core
 from rlm_kernel.testing import ScriptedLM
 

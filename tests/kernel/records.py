@@ -9,10 +9,9 @@ import nbformat
 from harness import RunningKernel
 
 from rlm_kernel.events import Event
-from rlm_kernel.record import journal, trajectory
+from rlm_kernel.record import journal, loading, trajectory
 from rlm_kernel.replay.replay import replay
 from rlm_kernel.replay.verdict import Verdict
-from rlm_kernel.reports import show
 
 
 def runs(kernel: RunningKernel) -> list[Path]:
@@ -27,7 +26,7 @@ def events(folder: Path) -> list[Event]:
 
 def check_valid(folder: Path) -> None:
     """The record is sealed, and every notebook is valid by nbformat's schema and by ours."""
-    loaded = show.load(folder)
+    loaded = loading.load(folder)
     assert loaded.sealed, folder
     assert list(loaded.problems) == []
     for notebook in folder.rglob("*.ipynb"):

@@ -9,11 +9,11 @@ import re
 
 from traitlets import Enum, Float, Int, List, Unicode
 
+from ...endings import in_daemon_thread
 from ...errors import UsageError
 from ...settings.limits import Rate
 from ..owner_tag import host_mark
 from ..pipe.pipe import Pipe
-from ..pipe.provisioner import apart
 from ..pipe.sandboxed import SandboxProvisioner
 from .image import Recipe
 from .sandbox import PATIENCE_S, Place, Shape, SharedPlace
@@ -75,7 +75,7 @@ class ModalProvisioner(SandboxProvisioner):
     async def open_pipe(self) -> Pipe:
         await asyncio.to_thread(self._prepare)
         assert self.place is not None
-        pipe: Pipe = await apart(self.place.open, self._program)
+        pipe: Pipe = await in_daemon_thread(self.place.open, self._program)
         return pipe
 
     def _prepare(self) -> None:

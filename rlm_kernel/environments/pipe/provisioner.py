@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import contextvars
 import signal
 import struct
-import threading
 from abc import abstractmethod
-from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import suppress
 from pathlib import Path
@@ -44,30 +41,6 @@ exec(compile(source, "relay.py", "exec"), module.__dict__)
 module.main()
 """
 """For ``python -c`` in the place: takes the relay's source from the pipe and becomes it."""
-
-
-async def apart(work: Callable[..., T], *given: Any) -> T:
-    """Call what blocks in a thread of its own, which nobody waits for at the end of the process: it
-    may be long after it was called off. Context variables are those of the caller."""
-    loop = asyncio.get_running_loop()
-    done: asyncio.Future[T] = loop.create_future()
-    context = contextvars.copy_context()
-
-    def settle(result: Any, error: BaseException | None) -> None:
-        if not done.done():
-            done.set_result(result) if error is None else done.set_exception(error)
-
-    def run() -> None:
-        result, failed = None, None
-        try:
-            result = context.run(work, *given)
-        except BaseException as error:  # noqa: BLE001 (raised where the result is awaited)
-            failed = error
-        with suppress(RuntimeError):  # the loop that waited is closed
-            loop.call_soon_threadsafe(settle, result, failed)
-
-    threading.Thread(target=run, name="rlm-apart", daemon=True).start()
-    return await done
 
 
 def relay_source() -> bytes:

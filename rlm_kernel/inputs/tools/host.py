@@ -9,7 +9,7 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ...environments.pipe.provisioner import apart
+from ...endings import in_daemon_thread
 from ...errors import UsageError, one_line
 from ...remote import guest
 
@@ -48,7 +48,7 @@ async def call(name: str, function: Callable[..., Any], arguments: Mapping[str, 
         if inspect.iscoroutinefunction(function):
             value = await function(*args, **kwargs)
         else:
-            value = await apart(functools.partial(function, *args, **kwargs))
+            value = await in_daemon_thread(functools.partial(function, *args, **kwargs))
         value = list(value) if isinstance(value, tuple) else value
         if guest.plain(value):
             return {"value": json.loads(json.dumps(value))}

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from ...environments.places import check_spot
+from ...environments.places import Kernels, check_spot, kernels_of
 from ...errors import ReplayDiffers, UsageError
 from ...inputs import contexts
 from ...inputs.contexts import Source
@@ -25,7 +25,6 @@ from ...repl.repl import Ran, Repl
 from ...replay.prelude import ROOT
 from ...replay.replay import Replay, children_compared, recorded_kernels, replay_nodes
 from ...replay.verdict import Verdict
-from ...rlm.run import Kernels, kernels_of
 from ...session.session import Session
 from ..display.card import answer_bundle
 from ..execute_replies import cell_ran

@@ -1,0 +1,44 @@
+"""What is asked: an LM behind any endpoint, and a model of it in a role."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from .client import Meter, Reply, Sampling
+
+Message = dict[str, Any]
+"""``role`` and ``content``."""
+
+
+class LM(Protocol):
+    """What the loop needs of an LM endpoint; ``lm.Client`` and ``testing.ScriptedLM`` are two."""
+
+    async def stream(
+        self,
+        model: str,
+        messages: list[Message],
+        meter: Meter,
+        *,
+        sampling: Sampling,
+        on_delta: Callable[[str], None],
+        on_restart: Callable[[], None],
+        cut: Callable[[str], int | None] | None,
+    ) -> Reply: ...
+
+    async def complete(
+        self, model: str, messages: list[Message], meter: Meter, *, sampling: Sampling
+    ) -> Reply: ...
+
+
+@dataclass(frozen=True)
+class Model:
+    """An LM in a role: where it is, its name there, how it is sampled, its window in tokens, and
+    how many prompts one batch may bring it."""
+
+    client: LM
+    name: str
+    sampling: Sampling
+    window: int
+    max_batch: int = 10_000
