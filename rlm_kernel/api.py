@@ -16,7 +16,7 @@ from .inputs.tools import Tools
 from .lm.model import LM
 from .lm.models import is_lm
 from .replay import continuation
-from .replay.continuation import Onward
+from .replay.continuation import Continuation
 from .session.event_loop import engine
 from .session.session import Reader, Result, Session
 from .settings.limits import Limits
@@ -107,7 +107,7 @@ class RLM:
         source = _source(prompt)
         return engine().run(self._go_on(lambda: continuation.rerun(Path(path), source)))
 
-    async def _go_on(self, found: Callable[[], Onward]) -> Result:
+    async def _go_on(self, found: Callable[[], Continuation]) -> Result:
         run = await asyncio.to_thread(found)
         force = in_force(self._given, limits=self._limits, layers=[run.spoken], config=[run.place])
         self._session = self._session or Session(self._force, self._tools, **self._options)

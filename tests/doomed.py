@@ -19,7 +19,7 @@ from docker.api.client import APIClient
 from jupyter_client.kernelspec import KernelSpecManager
 from jupyter_client.manager import KernelManager
 
-from rlm_kernel.environments.modal.sandbox import Place
+from rlm_kernel.environments.modal.sandbox import ModalSandbox
 from rlm_kernel.environments.pipe.carrier import Carrier
 from rlm_kernel.remote.reaper import REAPERS
 
@@ -27,7 +27,7 @@ STEPS: dict[tuple[str, str], tuple[type, str]] = {
     ("docker", "created"): (APIClient, "attach_socket"),
     ("docker", "attached"): (APIClient, "start"),
     ("docker", "started"): (Carrier, "start"),
-    ("modal", "created"): (Place, "_start"),
+    ("modal", "created"): (ModalSandbox, "_start"),
     ("modal", "started"): (Carrier, "start"),
 }
 """What comes after the moment, and is not done."""

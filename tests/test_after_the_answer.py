@@ -148,13 +148,13 @@ def test_an_interrupt_at_the_seed_leaves_a_sealed_record_and_no_task(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     seeding = asyncio.Event()
-    end = guest_client.Room.end
+    end = guest_client.GuestClient.end
 
-    async def told(self: guest_client.Room) -> list[str] | None:
+    async def told(self: guest_client.GuestClient) -> list[str] | None:
         seeding.set()
         return await end(self)
 
-    monkeypatch.setattr(guest_client.Room, "end", told)
+    monkeypatch.setattr(guest_client.GuestClient, "end", told)
     before = _tasks()
 
     async def interrupted() -> Path:

@@ -154,7 +154,7 @@ def test_a_failure_that_does_not_pass_is_tried_as_often_as_was_said(tmp_path: Pa
 def test_a_kernel_that_could_not_start_is_tried_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real, starts = guest_client.open_place, iter([True, False, False])
+    real, starts = guest_client.open_live, iter([True, False, False])
 
     @asynccontextmanager
     async def flaky(spot: Any) -> AsyncIterator[Any]:

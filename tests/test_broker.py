@@ -40,7 +40,7 @@ class Echo:
 
 
 @asynccontextmanager
-async def served(tmp_path: Path) -> AsyncIterator[tuple[Echo, broker.Address]]:
+async def served(tmp_path: Path) -> AsyncIterator[tuple[Echo, broker.BrokerAddress]]:
     echo = Echo()
     async with asyncio.timeout(30), broker.serve(tmp_path, echo) as address:
         yield echo, address
@@ -48,7 +48,7 @@ async def served(tmp_path: Path) -> AsyncIterator[tuple[Echo, broker.Address]]:
 
 @asynccontextmanager
 async def connected(
-    address: broker.Address, token: Any = None
+    address: broker.BrokerAddress, token: Any = None
 ) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
     reader, writer = await asyncio.open_unix_connection(str(address.where))
     try:

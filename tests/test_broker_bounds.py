@@ -172,7 +172,7 @@ async def test_the_silent_give_way_to_those_who_call(
                     assert await _reply(reader)
 
 
-def _hold(stack: ExitStack, address: broker.Address) -> None:
+def _hold(stack: ExitStack, address: broker.BrokerAddress) -> None:
     sock = stack.enter_context(socket.socket(socket.AF_UNIX))
     sock.setblocking(False)
     try:

@@ -28,7 +28,7 @@ from rlm_kernel.events import (
 )
 from rlm_kernel.record.journal import Journal
 from rlm_kernel.record.notebooks import ipynb
-from rlm_kernel.record.notebooks.metadata import Place
+from rlm_kernel.record.notebooks.metadata import NotebookContext
 from rlm_kernel.record.notebooks.notebook import build
 from rlm_kernel.record.summary import summarise
 from rlm_kernel.record.trajectory import RecordedCell
@@ -275,7 +275,7 @@ def test_a_notebook_that_was_edited_is_different(tmp_path: Path, diff: Diff, wha
     events = run(turn(1, "print(1)", outputs=list(OUTPUTS)))
     folder = write(tmp_path / "run", events)
     alone = tmp_path / "mailed.ipynb"
-    made = build(events, Place(events[0], summarise(events).nodes))  # type: ignore[arg-type]
+    made = build(events, NotebookContext(events[0], summarise(events).nodes))  # type: ignore[arg-type]
     alone.write_bytes(ipynb.dumps(made))
     assert diff(folder, alone)[0] == 0
     [edited] = [c for c in made["cells"] if "cell" in c["metadata"].get("rlm", {})]
@@ -289,7 +289,7 @@ def test_a_notebook_that_was_edited_is_different(tmp_path: Path, diff: Diff, wha
 def test_a_notebook_without_its_outputs_is_still_the_same(tmp_path: Path, diff: Diff) -> None:
     events = run(turn(1, "print(1)"))
     folder = write(tmp_path / "run", events)
-    made = build(events, Place(events[0], summarise(events).nodes))  # type: ignore[arg-type]
+    made = build(events, NotebookContext(events[0], summarise(events).nodes))  # type: ignore[arg-type]
     for stripped in made["cells"]:
         stripped |= {"outputs": []} if stripped["cell_type"] == "code" else {}
     (tmp_path / "stripped.ipynb").write_bytes(ipynb.dumps(made))

@@ -6,7 +6,7 @@ import pytest
 
 from rlm_kernel.errors import UsageError
 from rlm_kernel.kernel.replaying.parameters import Parameters
-from rlm_kernel.kernel.replaying.progress import Course
+from rlm_kernel.kernel.replaying.progress import ReplayProgress
 from rlm_kernel.record.notebooks.sources import same
 from rlm_kernel.record.trajectory import RecordedCell, RecordedContext
 
@@ -19,20 +19,20 @@ NOTES, LATER = RecordedContext({"name": "notes"}), RecordedContext({"name": "lat
 
 
 @pytest.fixture
-def course() -> Course:
+def course() -> ReplayProgress:
     asked = "print(llm_query('again?'))"
     steps = [NOTES, _cell(1, asked), LATER, _cell(2, asked), _cell(3, "x = 1"), _cell(4, asked)]
-    return Course(steps)
+    return ReplayProgress(steps)
 
 
-def _run(course: Course, source: str) -> tuple[int, list[RecordedContext], str | None]:
+def _run(course: ReplayProgress, source: str) -> tuple[int, list[RecordedContext], str | None]:
     place = course.find(source)
     assert place is not None
     cell, due, late = course.take(place)
     return cell.cell, due, late
 
 
-def test_equal_cells_are_taken_in_their_order(course: Course) -> None:
+def test_equal_cells_are_taken_in_their_order(course: ReplayProgress) -> None:
     asked = "print(llm_query('again?'))"
     assert course.begin() == [NOTES]
     assert _run(course, asked) == (1, [], None)
@@ -43,7 +43,7 @@ def test_equal_cells_are_taken_in_their_order(course: Course) -> None:
     assert course.left_out == []
 
 
-def test_a_cell_that_was_passed_over_is_taken_late(course: Course) -> None:
+def test_a_cell_that_was_passed_over_is_taken_late(course: ReplayProgress) -> None:
     course.begin()
     assert _run(course, "x = 1") == (3, [LATER], None)
     assert [cell.cell for cell in course.left_out] == [1, 2, 4]
@@ -56,7 +56,7 @@ def test_a_cell_that_was_passed_over_is_taken_late(course: Course) -> None:
 
 
 def test_an_interrupted_cell_is_not_missed() -> None:
-    course = Course([_cell(1, "x = 1"), _cell(2, "while True: pass", "interrupted")])
+    course = ReplayProgress([_cell(1, "x = 1"), _cell(2, "while True: pass", "interrupted")])
     assert [cell.cell for cell in course.left_out] == [1]
 
 

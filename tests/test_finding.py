@@ -10,7 +10,7 @@ from revived import edit, of_first_version, small
 
 from rlm_kernel.errors import RecordError, UsageError
 from rlm_kernel.kernel import launcher_process
-from rlm_kernel.kernel.replaying.locate import Found, Wanted, find
+from rlm_kernel.kernel.replaying.locate import Located, Wanted, find
 
 ROOT = Wanted(run="first", node="0")
 
@@ -29,7 +29,7 @@ def run(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return Path(shutil.copytree(made, tmp_path / "moved"))
 
 
-def _source(found: Found | None) -> Path:
+def _source(found: Located | None) -> Path:
     assert found is not None
     assert list(found.recorded.nodes) == [found.node] == ["0"]
     return found.source

@@ -64,7 +64,7 @@ def forked(path: Path) -> None:
 
 
 def recalled(path: Path) -> None:
-    wanted = answer_cache.Wanted("How many of the reviews are positive?", None, {})
+    wanted = answer_cache.AskedBefore("How many of the reviews are positive?", None, {})
     answer_cache.find(wanted, [path.parent])
 
 

@@ -79,3 +79,10 @@ def test_imports_point_down(path: Path) -> None:
 def test_what_is_sent_elsewhere_imports_nothing_of_ours(owner: str) -> None:
     for path in (path for path in _modules() if _owner(path) == owner):
         assert set(_imported(path)) <= {owner}
+
+
+@pytest.mark.parametrize("room", sorted(path.parent.name for path in PACKAGE.glob("*/__init__.py")))
+def test_a_room_says_what_it_is_for(room: str) -> None:
+    said = ast.get_docstring(ast.parse((PACKAGE / room / "__init__.py").read_text("utf-8")))
+    assert said is not None
+    assert said.splitlines()[0].endswith(".")

@@ -33,7 +33,7 @@ from rlm_kernel.events import CellRan, Event, NodeEnded
 from rlm_kernel.record.equality import digest
 from rlm_kernel.record.markdown import details, fenced, inert, literal, quote, shorten, table
 from rlm_kernel.record.notebooks import ipynb
-from rlm_kernel.record.notebooks.metadata import Place
+from rlm_kernel.record.notebooks.metadata import NotebookContext
 from rlm_kernel.record.notebooks.notebook import build
 from rlm_kernel.record.notebooks.prose import reminders, without_blocks
 from rlm_kernel.record.packing import LONGEST, unpack
@@ -47,7 +47,7 @@ SCHEMA = json.loads(
 def view(events: list[Event], node: str = "0", **place: Any) -> nbformat.NotebookNode:
     own = [event for event in events if getattr(event, "node", None) == node]
     nodes = summarise(events).below(node)
-    made = build(own, Place(**({"run": run_started(), "nodes": nodes} | place)))
+    made = build(own, NotebookContext(**({"run": run_started(), "nodes": nodes} | place)))
     as_node: nbformat.NotebookNode = nbformat.from_dict(made)
     return as_node
 
@@ -122,7 +122,7 @@ def test_it_opens_with_the_rlm_kernel_and_asks_for_replay_and_verdict() -> None:
 def test_a_childs_replay_names_it_and_takes_no_other_input() -> None:
     run = run_started(run="the 'first'")
     events = [event for event in story() if getattr(event, "node", "") == "0.1"]
-    cells = build(events, Place(run=run))["cells"]
+    cells = build(events, NotebookContext(run=run))["cells"]
     code = [cell["source"] for cell in cells if cell["cell_type"] == "code"]
     assert shlex.split(code[0]) == ["%rlm", "replay", "--run=the 'first'", "--node=0.1"]
 

@@ -17,7 +17,7 @@ from asking import block, of, script, told
 from stories import call, cell, context_set, lived_in, started
 
 from rlm_kernel import Limits
-from rlm_kernel.environments.places import Kernels, Spot
+from rlm_kernel.environments.places import KernelConfig, Kernels
 from rlm_kernel.errors import ContextError
 from rlm_kernel.events import (
     CallEnded,
@@ -38,7 +38,7 @@ from rlm_kernel.lm.model import Model
 from rlm_kernel.record import journal, loading, trajectory
 from rlm_kernel.record.recorder import Recorder
 from rlm_kernel.repl.execution import Written, execute
-from rlm_kernel.repl.guest_client import Setup
+from rlm_kernel.repl.guest_client import KernelSetup
 from rlm_kernel.repl.protocol import Nobody
 from rlm_kernel.repl.repl import Repl, open_repl
 from rlm_kernel.replay.prelude import Prelude
@@ -235,7 +235,7 @@ def settings(run: Run) -> dict[str, Any]:
 async def life(tmp_path: Path) -> AsyncIterator[Life]:
     async with (
         asyncio.timeout(SECONDS),
-        open_repl(Nobody(), Setup(Spot(tmp_path / "cwd"))) as repl,
+        open_repl(Nobody(), KernelSetup(KernelConfig(tmp_path / "cwd"))) as repl,
     ):
         yield Life(repl, tmp_path)
 

@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 
 from rlm_kernel import Limits, UsageError
+from rlm_kernel.rlm.prompts import STYLES
 from rlm_kernel.settings.resolved import (
+    CHOICES,
     LIMIT_NAMES,
     MEANINGS,
     Layer,
@@ -259,3 +261,7 @@ def test_a_variable_that_is_nearly_a_setting_is_said(variable: str, meant: str) 
 )
 def test_a_variable_that_is_no_setting_and_like_none_is_left_alone(variable: str) -> None:
     assert unknown_variables({variable: "1"}) == []
+
+
+def test_the_prompt_styles_that_can_be_set_are_those_that_there_are() -> None:
+    assert CHOICES["prompt"] == tuple(STYLES)

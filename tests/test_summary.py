@@ -17,7 +17,7 @@ from rlm_kernel.events import CallEnded, Event, NodeEnded, Replied, Usage
 from rlm_kernel.record import loading
 from rlm_kernel.record.journal import Journal
 from rlm_kernel.record.notebooks import ipynb
-from rlm_kernel.record.notebooks.metadata import Place
+from rlm_kernel.record.notebooks.metadata import NotebookContext
 from rlm_kernel.record.notebooks.notebook import build
 from rlm_kernel.record.numbers import price
 from rlm_kernel.record.summary import RUNNING, summarise
@@ -125,7 +125,7 @@ def test_json_holds_what_the_screen_shows(folder: Path) -> None:
 def write_notebook(path: Path, seal: str | None = None) -> Path:
     tree = summarise(story())
     events = [e for e in story() if getattr(e, "node", None) == "0"]
-    place = Place(run=run_started(), nodes=tree.nodes, seal=seal)
+    place = NotebookContext(run=run_started(), nodes=tree.nodes, seal=seal)
     path.write_bytes(ipynb.dumps(build(events, place)))
     return path
 

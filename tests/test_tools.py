@@ -17,11 +17,11 @@ from asking import ask, calls, script
 from handed import words as handed_words
 
 from rlm_kernel import RecordError, UsageError, on_host
-from rlm_kernel.environments.places import Spot
+from rlm_kernel.environments.places import KernelConfig
 from rlm_kernel.inputs.tools import Tools
 from rlm_kernel.record.notebooks.tools import called, modules, tools
 from rlm_kernel.remote.guest.tools import define
-from rlm_kernel.repl.guest_client import Setup
+from rlm_kernel.repl.guest_client import KernelSetup
 from rlm_kernel.repl.protocol import Nobody
 from rlm_kernel.repl.repl import open_repl
 
@@ -261,7 +261,7 @@ async def test_functions_and_classes_of_a_notebook_are_sent(tmp_path: Path) -> N
         "made = define(Tools({'both': both, 'Pair': Pair}).modules, {})\n"
         "made['both'](made['Pair']('a', 'b'))",
     ]
-    async with open_repl(Nobody(), Setup(Spot(tmp_path))) as repl:
+    async with open_repl(Nobody(), KernelSetup(KernelConfig(tmp_path))) as repl:
         for number, cell in enumerate(cells):
             ran = await repl.run(cell, cell=number)
             assert ran.status == "ok", ran.outputs

@@ -20,7 +20,7 @@ from rlm_kernel.errors import RunFailed, one_line
 from rlm_kernel.events import Event, Usage
 from rlm_kernel.inputs import contexts
 from rlm_kernel.inputs.tools import Tools, on_host
-from rlm_kernel.kernel.request_handler import Workbench
+from rlm_kernel.kernel.request_handler import RequestHandler
 from rlm_kernel.record import journal, loading
 from rlm_kernel.session.event_loop import engine
 from rlm_kernel.session.session import Session
@@ -232,7 +232,7 @@ def test_a_cell_whose_question_raises_anything_is_an_error_of_its_cell(
     async def execute(*given: Any) -> Any:
         raise KINDS["exit"]
 
-    bench = Workbench(Front(), tmp_path)  # type: ignore[arg-type]
+    bench = RequestHandler(Front(), tmp_path)  # type: ignore[arg-type]
     monkeypatch.setattr(bench, "_execute", execute)
     content, _ = engine().run(bench.execute({"content": {"code": "%%rlm\nWhat?"}}))
     assert content["status"] == "error"

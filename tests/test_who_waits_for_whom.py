@@ -64,7 +64,7 @@ def test_a_guest_that_does_not_load_in_time_is_told_as_that(
 ) -> None:
     monkeypatch.setattr(guest_client, "LOAD_SECONDS", 0.0)
     monkeypatch.setattr(
-        guest_client.Room._run, "__kwdefaults__", {"may_refuse": False, "seconds": 0.0}
+        guest_client.GuestClient._run, "__kwdefaults__", {"may_refuse": False, "seconds": 0.0}
     )
     result = ask(script(FINISH), tmp_path)
     assert (result.status, "within 0 s" in str(result.reason)) == ("failed", True)

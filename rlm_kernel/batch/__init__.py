@@ -19,7 +19,7 @@ from ..rlm.boundary import boundary
 from ..session.event_loop import engine
 from ..session.session import Session
 from ..settings.limits import Budget
-from ..settings.resolved import InForce, in_force
+from ..settings.resolved import Resolved, in_force
 from . import summary
 from .figures import course_figure, distributions_figure, outcomes_figure
 from .folder import Folder
@@ -112,7 +112,7 @@ def run_batch(
 
 
 def open_session(
-    force: InForce,
+    force: Resolved,
     plan: Plan,
     tools: Tools | None = None,
     root: LM | None = None,

@@ -19,12 +19,12 @@ from ..record import journal
 from ..record.notebooks.metadata import ROOT_PAGE
 from ..record.recorder import JOURNAL
 from ..replay import continuation
-from ..replay.continuation import Onward
+from ..replay.continuation import Continuation
 from ..replay.reopen import ended_before, left_out, reopen
 from ..reports import listing
 from ..rlm.boundary import boundary
 from ..session.session import Session
-from ..settings.resolved import LIMIT_NAMES, InForce
+from ..settings.resolved import LIMIT_NAMES, Resolved
 from .folder import Folder
 from .plan import Plan, scored
 from .results import TaskResult, is_total
@@ -235,7 +235,7 @@ class Batch:
             raise RecordError("; ".join([*why, result.unrecorded]))
         return result.may_pass
 
-    def _force(self, task: Task, folder: Path) -> InForce:
+    def _force(self, task: Task, folder: Path) -> Resolved:
         force = self._session.force
         changed = {LIMIT_NAMES[name]: value for name, value in task.limits.items()}
         return dataclasses.replace(
@@ -314,7 +314,7 @@ def _bare_result(task: Task, ended: RunEnded, began: float) -> TaskResult:
     )
 
 
-def _resumed(folder: Path) -> Onward:
+def _resumed(folder: Path) -> Continuation:
     """Blocks. Raises ``RecordError`` for whatever is wrong with the record: no setting is."""
     try:
         return continuation.resume(folder)

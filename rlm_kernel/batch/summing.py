@@ -97,7 +97,7 @@ def percentile_90(values: Iterable[float]) -> float | None:
 
 
 @dataclass(frozen=True)
-class Span:
+class WorkedSpan:
     """When a run was live, in seconds of work: time in which no run was live is left out."""
 
     result: TaskResult
@@ -105,7 +105,7 @@ class Span:
     end: float
 
 
-def spans(results: Sequence[TaskResult]) -> list[Span]:
+def spans(results: Sequence[TaskResult]) -> list[WorkedSpan]:
     """In the order in which the runs ended."""
     known = sorted((r.began, r.ended, n) for n, r in enumerate(results) if r.began and r.ended)
     made, idle, until = [], 0.0, 0.0
@@ -114,11 +114,11 @@ def spans(results: Sequence[TaskResult]) -> list[Span]:
             idle += began - until
             until = began
         until = max(until, ended)
-        made.append(Span(results[n], began - idle, max(ended, began) - idle))
+        made.append(WorkedSpan(results[n], began - idle, max(ended, began) - idle))
     return sorted(made, key=lambda span: span.end)
 
 
-def live_on_average(worked: Sequence[Span], edges: Sequence[float]) -> list[float]:
+def live_on_average(worked: Sequence[WorkedSpan], edges: Sequence[float]) -> list[float]:
     """How many runs were live between each two of the edges, which are ascending."""
     return [
         sum(max(min(span.end, end) - max(span.start, start), 0.0) for span in worked)

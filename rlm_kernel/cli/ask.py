@@ -16,7 +16,7 @@ from ..inputs.tools import Tools
 from ..reports.terminal import standard_error
 from ..session.event_loop import engine
 from ..session.session import Result, Session
-from ..settings.resolved import InForce
+from ..settings.resolved import Resolved
 from . import demo
 from .options import place_options, settle
 from .screen import Screen
@@ -95,11 +95,11 @@ def _run(options: argparse.Namespace) -> int:
 Work = Callable[[Session, Screen], Awaitable[Result]]
 
 
-def _ask(force: InForce, source: Source, question: str, quiet: bool) -> Result:
+def _ask(force: Resolved, source: Source, question: str, quiet: bool) -> Result:
     return carry_out(force, quiet, lambda session, screen: session.ask(source, question, [screen]))
 
 
-def carry_out(force: InForce, quiet: bool, asked: Work) -> Result:
+def carry_out(force: Resolved, quiet: bool, asked: Work) -> Result:
     """Do what is asked with progress on standard error, and say where its trajectory is."""
     console = standard_error(quiet=quiet)
     screen = Screen(console)

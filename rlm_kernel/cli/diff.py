@@ -14,7 +14,7 @@ from rich.text import Text
 from ..errors import RecordError, UsageError
 from ..reports import comparable_run, side_by_side
 from ..reports.cell_diff import CellDiff
-from ..reports.comparable_run import Course
+from ..reports.comparable_run import ComparableRun
 from ..reports.compare import Comparison, compare
 from ..reports.terminal import standard_output
 from .statuses import ANSWERED, FAILED
@@ -67,7 +67,9 @@ def _diff(options: argparse.Namespace) -> int:
     return ANSWERED if found.same else FAILED
 
 
-def _cells(a: Course, b: Course, found: Comparison) -> Iterator[tuple[str, str, CellDiff]]:
+def _cells(
+    a: ComparableRun, b: ComparableRun, found: Comparison
+) -> Iterator[tuple[str, str, CellDiff]]:
     """Of each node of both runs whose cells differ."""
     for pair in found.nodes:
         if pair.a in a.nodes and pair.b in b.nodes and pair.a and pair.b:
@@ -76,7 +78,7 @@ def _cells(a: Course, b: Course, found: Comparison) -> Iterator[tuple[str, str, 
                 yield pair.a, pair.b, CellDiff(ours, theirs)
 
 
-def _print_cells(a: Course, b: Course, found: Comparison, console: Console) -> None:
+def _print_cells(a: ComparableRun, b: ComparableRun, found: Comparison, console: Console) -> None:
     color = console.is_terminal and not console.no_color
     for x, y, cells in _cells(a, b, found):
         name = x if x == y else f"{x} (in B {y})"

@@ -13,7 +13,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from ..environments.places import kernels_of, open_place
+from ..environments.places import kernels_of, open_live
 from ..environments.registry import VENDORS, Vendor
 from ..errors import RLMError
 from ..lm.model import Model
@@ -21,10 +21,10 @@ from ..lm.models import Models, open_models
 from ..rlm import prompts
 from ..rlm.run import CallMeter
 from ..settings.limits import Ledger, Limits
-from ..settings.resolved import LIMIT_NAMES, SECRETS, InForce, unknown_variables
+from ..settings.resolved import LIMIT_NAMES, SECRETS, Resolved, unknown_variables
 
 
-async def examine(force: InForce, console: Console) -> bool:
+async def examine(force: Resolved, console: Console) -> bool:
     """Print the settings and try the kernel and both LMs; whether all of them answered."""
     console.print(_table(force))
     for sentence in unknown_variables():
@@ -32,7 +32,7 @@ async def examine(force: InForce, console: Console) -> bool:
 
     async def kernel() -> str:
         with tempfile.TemporaryDirectory() as cwd:
-            async with open_place(kernels_of(force).spot(Path(cwd))) as place:
+            async with open_live(kernels_of(force).spot(Path(cwd))) as place:
                 await place.kernel.execute("1 + 1")
         return "starts and runs a cell"
 
@@ -94,7 +94,7 @@ async def _tried(console: Console, what: str, attempt: Callable[[], Awaitable[st
     return good
 
 
-def _table(force: InForce) -> Table:
+def _table(force: Resolved) -> Table:
     table = Table("setting", "value", "from", box=None, pad_edge=False)
     for field in dataclasses.fields(force.settings):
         value = getattr(force.settings, field.name)

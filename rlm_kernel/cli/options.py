@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Sequence
 
 from ..settings import config
-from ..settings.resolved import ENVIRONMENTS, MEANINGS, InForce, Layer, in_force
+from ..settings.resolved import ENVIRONMENTS, MEANINGS, Layer, Resolved, in_force
 
 PLACE_OPTIONS = {
     "kernel": "NAME", "image": "NAME", "packages": "NAMES", "network": "MODE", "memory": "SIZE",
@@ -28,7 +28,7 @@ def settle(
     *without: str,
     below: Sequence[Layer] = (),
     last: Sequence[Layer] = (),
-) -> InForce:
+) -> Resolved:
     """What the options, but for those ``without``, the layers ``below`` them, the environment, the
     config files and the layers ``last`` of all set."""
     left_out = {"work", *without}

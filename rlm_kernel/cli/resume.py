@@ -13,7 +13,7 @@ from ..record import journal
 from ..record.numbers import counted
 from ..record.recorder import JOURNAL
 from ..replay import continuation
-from ..replay.continuation import Onward
+from ..replay.continuation import Continuation
 from ..reports.terminal import standard_error
 from .ask import answer_options, carry_out, out_option, tell
 from .options import settle
@@ -104,7 +104,7 @@ def _rerun(options: argparse.Namespace) -> int:
     return go_on(continuation.rerun(options.path, source), options)
 
 
-def go_on(run: Onward, options: argparse.Namespace) -> int:
+def go_on(run: Continuation, options: argparse.Namespace) -> int:
     """Carry it out as `rlm run` does a question, and say what was asked anew."""
     force = settle(options, *OWN, below=[run.spoken], last=[run.place])
     result = carry_out(force, options.quiet, lambda session, screen: session.go_on(run, [screen]))

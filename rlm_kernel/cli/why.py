@@ -15,7 +15,7 @@ from ..events import CallEnded
 from ..record import reading
 from ..record.markdown import one_line, shorten
 from ..record.numbers import counted
-from ..record.provenance import Origin, Range, Span, Step
+from ..record.provenance import FlowStep, Origin, Range, Span
 from ..reports import provenance_of
 from ..reports.provenance_of import Origins
 from ..reports.terminal import standard_output
@@ -83,7 +83,7 @@ def _draw_node(branch: Tree, node: Origin, first: Origins | None) -> None:
         branch.add("[dim]no cell gave an answer[/]")
 
 
-def _step(step: Step) -> str:
+def _step(step: FlowStep) -> str:
     said = {
         "answer": "gave the answer",
         "bound": "made " + ", ".join(step.names[:6]) + (", …" if len(step.names) > 6 else ""),

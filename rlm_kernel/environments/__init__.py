@@ -1,1 +1,4 @@
-"""Where a kernel runs, and how it is reached there."""
+"""Where a kernel runs, and how it is reached there: a folder for each environment.
+
+What is in the kernel, our globals and the context, is ``repl``.
+"""

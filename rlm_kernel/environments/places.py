@@ -20,7 +20,7 @@ from ..endings import in_daemon_thread, within
 from ..errors import ContextError, KernelStartError
 from ..record import files
 from ..settings.limits import Rate
-from ..settings.resolved import InForce
+from ..settings.resolved import Resolved
 from .kernels import Kernel, check_kernelspec, open_kernel, open_sandbox
 from .registry import VENDORS
 
@@ -29,7 +29,7 @@ CHECK_SECONDS = 20.0
 
 
 @dataclass(frozen=True)
-class Address:
+class BrokerAddress:
     """Where the guest finds the broker: a socket's path, or host and port; and its token."""
 
     where: str | tuple[str, int]
@@ -37,7 +37,7 @@ class Address:
 
 
 @dataclass(frozen=True)
-class Spot:
+class KernelConfig:
     """Which place: the environment, and the settings of its provisioner. The kernelspec and the
     working folder are for ``local``; with ``history`` cells go into the user's IPython history."""
 
@@ -62,12 +62,14 @@ class Kernels:
     cwd: Path | None = None
     shared: bool = False
 
-    def spot(self, cwd: Path, *, history: bool = False) -> Spot:
+    def spot(self, cwd: Path, *, history: bool = False) -> KernelConfig:
         """Where one kernel runs; ``cwd`` is for the environment ``local``."""
-        return Spot(cwd, self.environment, self.kernel_name, self.env, history, self.sandbox)
+        return KernelConfig(
+            cwd, self.environment, self.kernel_name, self.env, history, self.sandbox
+        )
 
 
-def kernels_of(force: InForce) -> Kernels:
+def kernels_of(force: Resolved) -> Kernels:
     """How the settings want inner kernels made, with what they pass on of our environment."""
     settings = force.settings
     passed = {name: os.environ[name] for name in settings.pass_env if name in os.environ}
@@ -80,7 +82,7 @@ def kernels_of(force: InForce) -> Kernels:
     )
 
 
-class Place(Protocol):
+class LiveKernel(Protocol):
     """A live kernel and its surroundings. Paths that are returned are for code in the kernel."""
 
     kernel: Kernel
@@ -101,12 +103,12 @@ class Place(Protocol):
         """Make a folder readable there under this very name."""
         ...
 
-    async def reach(self, address: Address) -> Address:
+    async def reach(self, address: BrokerAddress) -> BrokerAddress:
         """The broker's address as code in the kernel finds it."""
         ...
 
 
-class _Here:
+class LocalKernel:
     """This machine: the kernel reads what we read."""
 
     sandbox = ""
@@ -129,11 +131,11 @@ class _Here:
         shutil.copytree(folder, path, ignore=shutil.ignore_patterns("__pycache__"))
         return str(path)
 
-    async def reach(self, address: Address) -> Address:
+    async def reach(self, address: BrokerAddress) -> BrokerAddress:
         return address
 
 
-class _Elsewhere:
+class SandboxKernel:
     """A sandbox: all goes through the carrier of its provisioner."""
 
     carries = True
@@ -164,11 +166,11 @@ class _Elsewhere:
                 f"{error}; there is room for {self._room} in the sandbox: the setting `tmpfs`"
             ) from error
 
-    async def reach(self, address: Address) -> Address:
+    async def reach(self, address: BrokerAddress) -> BrokerAddress:
         return dataclasses.replace(address, where=self._carrier.serve_broker(str(address.where)))
 
 
-async def check_spot(spot: Spot) -> None:
+async def check(spot: KernelConfig) -> None:
     """Before anything is recorded: raises ``UsageError`` where no kernel can be had there, and
     ``KernelStartError`` where whoever runs the place does not answer."""
     if spot.environment == "local":
@@ -180,7 +182,7 @@ async def check_spot(spot: Spot) -> None:
 
 
 @asynccontextmanager
-async def open_place(spot: Spot) -> AsyncIterator[Place]:
+async def open_live(spot: KernelConfig) -> AsyncIterator[LiveKernel]:
     """A place with a kernel that answers, both gone afterwards. Raises ``KernelStartError`` and
     ``UsageError``."""
     if spot.environment == "local":
@@ -188,10 +190,10 @@ async def open_place(spot: Spot) -> AsyncIterator[Place]:
         async with open_kernel(
             spot.cwd, kernel_name=spot.kernel_name, env=spot.env, history=spot.history
         ) as (kernel, folder):
-            yield _Here(kernel, folder)
+            yield LocalKernel(kernel, folder)
     else:
         vendor = VENDORS[spot.environment]
         # A record of one environment may be replayed in another.
         config = {n: v for n, v in spot.sandbox.items() if n in vendor.options}
         async with open_sandbox(vendor.provisioner, config, env=spot.env) as (kernel, folder):
-            yield _Elsewhere(kernel, folder, config)
+            yield SandboxKernel(kernel, folder, config)

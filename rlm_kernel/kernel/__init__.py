@@ -1,1 +1,4 @@
-"""The RLM kernel for Jupyter."""
+"""The Jupyter kernel "RLM": the face of notebooks.
+
+It asks ``session``; the kernel in which cells run is in ``repl``.
+"""

@@ -13,10 +13,10 @@ from ..record.numbers import spent
 from ..repl.repl import Repl
 from ..session.session import Result
 from ..settings.limits import Limits
-from ..settings.resolved import LIMIT_NAMES, SECRETS, InForce, option_name, unknown_variables
+from ..settings.resolved import LIMIT_NAMES, SECRETS, Resolved, option_name, unknown_variables
 from .grammar import Command, help_text
-from .notebook_session import URLS, Desk, kept_keys
-from .replaying.session import Revival
+from .notebook_session import URLS, NotebookSession, kept_keys
+from .replaying.session import NotebookReplay
 
 Shown = dict[str, str]
 """A MIME bundle."""
@@ -31,8 +31,8 @@ class Commands:
 
     def __init__(
         self,
-        desk: Desk,
-        revival: Revival,
+        desk: NotebookSession,
+        revival: NotebookReplay,
         link: Callable[[Path], str],
         tell: Callable[[str], None],
     ) -> None:
@@ -179,7 +179,7 @@ def _number(written: str, last: int) -> int:
     return int(written) if written.isdecimal() else 0
 
 
-def _value(force: InForce, name: str) -> tuple[str, str]:
+def _value(force: Resolved, name: str) -> tuple[str, str]:
     """A setting in words, and where it came from."""
     value = getattr(force.settings, name)
     origin = force.origins.get(name, "default")
@@ -190,7 +190,7 @@ def _value(force: InForce, name: str) -> tuple[str, str]:
     return "by default" if value is None else str(value), origin
 
 
-def _limit_rows(force: InForce) -> list[list[str]]:
+def _limit_rows(force: Resolved) -> list[list[str]]:
     rows = []
     for name, field in LIMIT_NAMES.items():
         value = getattr(force.limits, field)

@@ -10,11 +10,11 @@ from ..events import CellRan
 from ..repl.repl import Author, Ran
 from .cell_parser import Completion
 
-Reply = tuple[dict[str, Any], dict[str, Any]]
+ExecuteReply = tuple[dict[str, Any], dict[str, Any]]
 """The content and the metadata of an ``execute_reply``."""
 
 
-def done(count: int) -> Reply:
+def done(count: int) -> ExecuteReply:
     """Of a cell that ended well."""
     empty: dict[str, Any] = {"user_expressions": {}, "payload": []}
     return {"status": "ok", "execution_count": count, **empty}, {}

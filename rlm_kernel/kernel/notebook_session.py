@@ -19,7 +19,7 @@ from ..rlm.run import small_text
 from ..session import answer_cache, handover
 from ..session.session import Reader, Result, Session
 from ..settings import config
-from ..settings.resolved import InForce, Layer, Wrote, in_force
+from ..settings.resolved import Layer, Resolved, Wrote, in_force
 from .cell_parser import Question
 
 URLS = ("base_url", "sub_base_url")
@@ -32,7 +32,7 @@ NO_CONTEXT = (
 
 
 @dataclass(frozen=True)
-class Left:
+class StoppedAt:
     """Where an LM left off, which may go on: its run's folder, its last cell there (None for the
     last of all), and how much had happened in the kernel until then."""
 
@@ -41,7 +41,7 @@ class Left:
     mark: int
 
 
-class Desk:
+class NotebookSession:
     """One notebook's session and the settings that hold in it.
 
     Raises ``UsageError`` where the environment or a config file is wrong.
@@ -58,10 +58,10 @@ class Desk:
         self.context: ContextInfo | None = None
         """What ``%rlm context`` gave last."""
         self.results: list[Result] = []
-        self._left: Left | None = None
+        self._left: StoppedAt | None = None
         self.session = Session(self.force(), Tools(), persistent=True, cwd=cwd)
 
-    def force(self, options: Mapping[str, Any] | None = None) -> InForce:
+    def force(self, options: Mapping[str, Any] | None = None) -> Resolved:
         """What holds for a cell with these options."""
         written = {"--{option}": options or {}, "%rlm": self.set}
         layers = [Layer(origin, values, Wrote.NOTEBOOK) for origin, values in written.items()]
@@ -161,7 +161,7 @@ class Desk:
         mode = question.replay or self.replay
         out = question.settings.get("out")
         found = await self._recorded(
-            mode, about, answer_cache.Wanted(question.text, None, asked), out, repl
+            mode, about, answer_cache.AskedBefore(question.text, None, asked), out, repl
         )
         try:
             if found.folder is not None:
@@ -188,10 +188,10 @@ class Desk:
         """Note that a question has ended, answered or not."""
         if self.run_folder is not None:
             mark = len(self.session.prelude.events)
-            self._left = Left(self.run_folder, None, mark)
+            self._left = StoppedAt(self.run_folder, None, mark)
 
     async def go_on(
-        self, note: str, left: Left | None, repl: Repl, readers: Sequence[Reader]
+        self, note: str, left: StoppedAt | None, repl: Repl, readers: Sequence[Reader]
     ) -> Result:
         """Let the LM go on from where it left off: in a replay, or else with the last question."""
         left = left or self._left
@@ -208,7 +208,7 @@ class Desk:
         opening = handover.opened(began, cells, note, lost=lost)
         await self._found(repl, "context")
         before = replace(began, opening=opening)
-        wanted = answer_cache.Wanted(began.question, None, {}, before)
+        wanted = answer_cache.AskedBefore(began.question, None, {}, before)
         found = await self._recorded(self.replay, "context", wanted, None, repl)
         try:
             if found.folder is not None:
@@ -231,12 +231,12 @@ class Desk:
             raise ContextError(f"{error}; nor is there a file {variable!r}") from error
 
     async def _recorded(
-        self, mode: str, about: Source | str, wanted: answer_cache.Wanted, out: Any, repl: Repl
-    ) -> answer_cache.Found:
+        self, mode: str, about: Source | str, wanted: answer_cache.AskedBefore, out: Any, repl: Repl
+    ) -> answer_cache.CachedAnswer:
         """The recorded run that answers; the digest of the context is found here. Raises
         ``UsageError`` if none does and the LM may not be asked."""
         if mode == "off":
-            return answer_cache.Found(None, "")
+            return answer_cache.CachedAnswer(None, "")
         wanted = replace(wanted, context=await answer_cache.digest_of(about, repl))
         folders = [self.cwd / "rlm-runs", self.replay_folder, out]
         found = await asyncio.to_thread(answer_cache.find, wanted, [f for f in folders if f])
@@ -255,7 +255,7 @@ class Desk:
         self._leave()
 
 
-def kept_keys(force: InForce) -> str | None:
+def kept_keys(force: Resolved) -> str | None:
     """A sentence on the keys that are set and not sent; None if there are none."""
     if not force.withheld:
         return None

@@ -29,7 +29,7 @@ from ..environments.messages import REFUSED, failure, pack_any_text
 from ..errors import RLMError, UsageError
 from ..record.filters import for_terminal
 from ..session.event_loop import engine
-from .request_handler import Workbench
+from .request_handler import RequestHandler
 from .requests import COMMS, faulty
 
 T = TypeVar("T")
@@ -87,7 +87,7 @@ class RLMKernel(Kernel):
         self._front_session = self._wire.clone()  # for the engine's thread
         self._requesters: dict[str, Any] = {}
         self._running: Message = {}
-        self._bench = Workbench(self, Path.cwd())
+        self._bench = RequestHandler(self, Path.cwd())
 
     @property
     def _wire(self) -> Session:

@@ -28,9 +28,9 @@ from .commands import Commands, Shown
 from .display.activity import Activity
 from .display.card import answer_bundle
 from .display.display import Display
-from .execute_replies import Reply, cell_ran, completion, death, done, ename
-from .notebook_session import Desk
-from .replaying.session import Revival
+from .execute_replies import ExecuteReply, cell_ran, completion, death, done, ename
+from .notebook_session import NotebookSession
+from .replaying.session import NotebookReplay
 
 log = logging.getLogger("rlm_kernel")
 RAISE = "%rlm limits raises limits."
@@ -53,14 +53,14 @@ class Front(Protocol):
     def say(self, line: str) -> None: ...
 
 
-class Workbench:
+class RequestHandler:
     """Answers the requests of the front ends. Cells run one at a time."""
 
     def __init__(self, front: Front, cwd: Path) -> None:
         self._front = front
         self._cwd = cwd
-        self._opened: Desk | None = None
-        self._opened_revival: Revival | None = None
+        self._opened: NotebookSession | None = None
+        self._opened_revival: NotebookReplay | None = None
         self._lock = asyncio.Lock()
         self._task: asyncio.Task[Any] | None = None
         self._relaying: Repl | None = None
@@ -97,16 +97,16 @@ class Workbench:
             await self._opened.session.close()
 
     @property
-    def _desk(self) -> Desk:
+    def _desk(self) -> NotebookSession:
         """Made when it is first needed: a wrong setting is told by a cell."""
         if self._opened is None:
-            self._opened = Desk(self._cwd)
+            self._opened = NotebookSession(self._cwd)
         return self._opened
 
     @property
-    def _revival(self) -> Revival:
+    def _revival(self) -> NotebookReplay:
         if self._opened_revival is None:
-            self._opened_revival = Revival(self._desk)
+            self._opened_revival = NotebookReplay(self._desk)
         return self._opened_revival
 
     async def _repl(self) -> Repl:
@@ -127,7 +127,7 @@ class Workbench:
             self._front.publish(message)
 
     # cells
-    async def execute(self, request: Message) -> Reply:
+    async def execute(self, request: Message) -> ExecuteReply:
         """Run a cell of any kind; the content and the metadata of its ``execute_reply``."""
         self._task, self._interrupted = asyncio.current_task(), False
         try:
@@ -152,7 +152,7 @@ class Workbench:
             if self._hooked is not None:  # what became of it in the cell was said there
                 self._kernel = self._hooked.kernel
 
-    async def _execute(self, request: Message) -> Reply:
+    async def _execute(self, request: Message) -> ExecuteReply:
         code, nobodys = request["content"]["code"], is_nobodys(request["content"])
         if not nobodys and (place := self._revival.find(code)) is not None:
             return await self._again(request, place)
@@ -182,7 +182,7 @@ class Workbench:
         self._revival.note(cell_parser.body(code))
         return await self._python(request, len(cell.commands), repl)
 
-    async def _again(self, request: Message, place: int) -> Reply:
+    async def _again(self, request: Message, place: int) -> ExecuteReply:
         """Run a cell of the record that is replayed."""
         ran = await self._revival.run(
             place,
@@ -208,7 +208,7 @@ class Workbench:
         if shown is not None:
             self._front.send("display_data", {"data": shown, "metadata": {}}, request)
 
-    async def _python(self, request: Message, commands: int, repl: Repl) -> Reply:
+    async def _python(self, request: Message, commands: int, repl: Repl) -> ExecuteReply:
         code, cell = request["content"]["code"], next(self._desk.session.prelude.numbers.cells)
         ran = await self._relay(repl, request, cell, {"commands": commands})
         if self._interrupted and ename(ran) in INTERRUPTED:
@@ -229,7 +229,7 @@ class Workbench:
             self._tell(request, hint, "stderr")
         return content, metadata
 
-    async def _aside(self, request: Message, commands: int, repl: Repl) -> Reply:
+    async def _aside(self, request: Message, commands: int, repl: Repl) -> ExecuteReply:
         """Run a cell that is not the human's: it is in no record, and the LM is not told of it."""
         ran = await self._relay(repl, request, NOBODYS, {"commands": commands})
         if ran.restarted is not None:
@@ -237,7 +237,7 @@ class Workbench:
             await self._desk.session.restarted(ran.restarted, ran.lost)
         return self._replied(request, ran)
 
-    def _replied(self, request: Message, ran: Ran) -> Reply:
+    def _replied(self, request: Message, ran: Ran) -> ExecuteReply:
         """What the kernel replied, or that it died."""
         if ran.reply is None:
             return self.failed(request, "KernelDied", death(ran.restarted or "", ran.lost))
@@ -258,7 +258,7 @@ class Workbench:
         self._count = ran.execution_count or self._count
         return ran
 
-    def failed(self, request: Message, name: str, text: str) -> Reply:
+    def failed(self, request: Message, name: str, text: str) -> ExecuteReply:
         """Show an error of ours, which has no traceback: its text says all."""
         text = for_terminal(text)
         error = {"ename": name, "evalue": text, "traceback": [f"\x1b[0;31m{name}\x1b[0m: {text}"]}
@@ -266,7 +266,9 @@ class Workbench:
         return {"status": "error", "execution_count": self._count, **error}, {}
 
     # questions
-    async def _answer(self, request: Message, question: cell_parser.Question, repl: Repl) -> Reply:
+    async def _answer(
+        self, request: Message, question: cell_parser.Question, repl: Repl
+    ) -> ExecuteReply:
         # The inner kernel sees the question too, for its number and the history.
         content = {**request["content"], "code": f"%%rlm\n{question.text or 'continue'}"}
         seen = {**request, "content": content}
@@ -329,7 +331,7 @@ class Workbench:
         inside = path.is_relative_to(self._cwd)
         return os.path.relpath(path, self._cwd) if inside else str(path)
 
-    def _unanswered(self, request: Message, result: Result) -> Reply:
+    def _unanswered(self, request: Message, result: Result) -> ExecuteReply:
         best = ""
         if result.response is not None:
             best = f"\nThe best answer so far, unconfirmed: {result.response}"

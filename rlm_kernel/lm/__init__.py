@@ -1,4 +1,7 @@
-"""The LM client: any OpenAI-compatible endpoint."""
+"""Asking a language model, wherever it is, and reading its reply.
+
+What it is told is in ``rlm``.
+"""
 
 from .attempts import Meter, Reply, Sampling
 from .client import Client

@@ -138,7 +138,7 @@ class Attempt:
 
 
 @dataclass
-class Call:
+class Attempts:
     """One call, its tries so far and what they used. ``price`` is None where all is free."""
 
     model: str

@@ -22,7 +22,7 @@ from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_aft
 from ..errors import LMError
 from ..events import Usage
 from . import chat, prices, route, transport
-from .attempts import Attempt, Call, Meter, Reply, Sampling, lm_error
+from .attempts import Attempt, Attempts, Meter, Reply, Sampling, lm_error
 from .chat import Failure
 
 if TYPE_CHECKING:
@@ -176,7 +176,7 @@ class Client:
 
     async def _read(
         self,
-        call: Call,
+        call: Attempts,
         this: Attempt,
         deadline: transport.Deadline,
         on_delta: Callable[[str], None],
@@ -208,7 +208,7 @@ class Client:
         return None
 
     @asynccontextmanager
-    async def _stream(self, call: Call) -> AsyncIterator[AsyncIterator[chat.Piece | None]]:
+    async def _stream(self, call: Attempts) -> AsyncIterator[AsyncIterator[chat.Piece | None]]:
         body = call.body() | {"stream": True}
         if self._include_usage:
             body["stream_options"] = {"include_usage": True}
@@ -235,14 +235,14 @@ class Client:
 
     def _call(
         self, model: str, messages: list[dict[str, Any]], meter: Meter, sampling: Sampling
-    ) -> Call:
-        return Call(model, messages, meter, sampling, None if self._free else self._price)
+    ) -> Attempts:
+        return Attempts(model, messages, meter, sampling, None if self._free else self._price)
 
     def _price(self, model: str, usage: Usage) -> float | None:
         return prices.price(model, self._base_url, usage)
 
     @asynccontextmanager
-    async def _request(self, call: Call) -> AsyncIterator[tuple[Attempt, transport.Deadline]]:
+    async def _request(self, call: Attempts) -> AsyncIterator[tuple[Attempt, transport.Deadline]]:
         """One HTTP request: a slot, reservations and a deadline; settled however it ends."""
         async with self._slots:
             with ExitStack() as held:
@@ -253,7 +253,7 @@ class Client:
                 finally:
                     call.settle(this)
 
-    async def _persevere(self, call: Call, once: Callable[[], Awaitable[Reply]]) -> Reply:
+    async def _persevere(self, call: Attempts, once: Callable[[], Awaitable[Reply]]) -> Reply:
         """Try until it works, no try is left, or another cannot help."""
 
         def wait_s(state: RetryCallState) -> float:
@@ -293,7 +293,7 @@ class Client:
         # Jitter, or all requests of a batch come back in the same moment.
         return min(backoff, MAX_BACKOFF_S) * random.uniform(0.5, 1.0)
 
-    async def _error(self, call: Call, failure: Failure) -> LMError:
+    async def _error(self, call: Attempts, failure: Failure) -> LMError:
         names: list[str] = []
         if failure.cause == "model":
             # The list is a courtesy: an endpoint without one does not change the error.

@@ -34,7 +34,7 @@ from ..events import (
 )
 from . import files, journal
 from .notebooks import ipynb
-from .notebooks.metadata import Place, page, record
+from .notebooks.metadata import NotebookContext, page, record
 from .notebooks.notebook import build
 from .shelf import Shelf
 from .summary import Fold
@@ -283,7 +283,7 @@ class Recorder:
             due.dirty = False
             return
         ended, nodes = due.ended, self._fold.tree().below(name)
-        place = Place(run=self._run, nodes=nodes, folder=True, seal=seal)
+        place = NotebookContext(run=self._run, nodes=nodes, folder=True, seal=seal)
         due.dirty = False
         began = time.monotonic()
         whole = ended or seal is not None
@@ -319,7 +319,7 @@ def _slim(event: Event) -> Event:
     return event
 
 
-def _write_page(path: Path, events: Shelf, place: Place, check: bool) -> None:
+def _write_page(path: Path, events: Shelf, place: NotebookContext, check: bool) -> None:
     try:
         made = build(list(events), place)
         if check:

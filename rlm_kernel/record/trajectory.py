@@ -111,7 +111,7 @@ _TAKEN = (CellRan, ContextSet, CallEnded, NodeEnded)
 
 
 @dataclass
-class Recorded:
+class RecordedRun:
     """A run. ``problems`` says where its files were changed after they were written. ``notes``
     says what was changed in notebooks and takes nothing from a replay: they are a view, which
     formatters lay out anew, other tools strip, and Run All writes with other outputs."""
@@ -129,7 +129,7 @@ class Recorded:
         return node_seed(seed, node) if isinstance(seed, int) else None
 
 
-def load(path: Path) -> Recorded:
+def load(path: Path) -> RecordedRun:
     """From a run's folder, its record or one of its notebooks; the record is preferred.
 
     Raises ``RecordError`` for what is none of them.
@@ -148,8 +148,8 @@ def load(path: Path) -> Recorded:
     return recorded
 
 
-def _from_events(folder: Path, events: Iterable[Event], problems: list[str]) -> Recorded:
-    recorded = Recorded(folder, {}, {}, problems)
+def _from_events(folder: Path, events: Iterable[Event], problems: list[str]) -> RecordedRun:
+    recorded = RecordedRun(folder, {}, {}, problems)
     for event in events:
         if isinstance(event, RunStarted):
             recorded.settings = event.settings
@@ -205,7 +205,7 @@ def _take(node: RecordedNode, event: CellRan | ContextSet | CallEnded | NodeEnde
         node.answer = event.answer
 
 
-def alone(path: Path) -> Recorded:
+def alone(path: Path) -> RecordedRun:
     """The one node of a notebook, whatever lies beside it; its children's answers are among its
     calls. Raises ``RecordError`` for what is no trajectory."""
     notebook, packed = pages.load(path)
@@ -235,7 +235,7 @@ def alone(path: Path) -> Recorded:
         raise RecordError(f"{path}: the notebook is damaged: {error!r}") from error
     problems, notes = _changes_alone(about["cells"], node.cells)
     notes += _other_versions(about.get("versions", {}))
-    return Recorded(folder, settings, {node.node: node}, problems, notes)
+    return RecordedRun(folder, settings, {node.node: node}, problems, notes)
 
 
 def _other_versions(was: dict[str, str]) -> list[str]:
@@ -322,7 +322,7 @@ def _call_of(row: dict[str, Any]) -> RecordedCall:
     )
 
 
-def _look_at_notebooks(recorded: Recorded) -> None:
+def _look_at_notebooks(recorded: RecordedRun) -> None:
     """Where a notebook beside the record says something else than the record.
 
     Other code, replies or answers are a problem. Other outputs are not one yet: Run All writes

@@ -23,8 +23,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from ..environments.places import Address
-from .frames import Ended, Frames, Payload, Refused, TooLarge, Wire, read_greeting
+from ..environments.places import BrokerAddress
+from .frames import Ended, Frames, Payload, RefusedFrame, TooLarge, Wire, read_greeting
 
 log = logging.getLogger(__name__)
 MAX_CONNECTIONS = 64
@@ -102,7 +102,7 @@ class _Connection:
             async with self._node.frames.next(self._wire) as (header, payload):
                 self.answering = True
                 reply = await self._answer_or_cancel(Request(header, payload))
-        except Refused as refused:
+        except RefusedFrame as refused:
             reply = _refusal(str(refused))
         except TooLarge as error:
             await self._wire.send(_refusal(str(error)))
@@ -227,11 +227,11 @@ def _listen(folder: Path) -> tuple[socket.socket, str | tuple[str, int]]:
 
 
 @asynccontextmanager
-async def serve(folder: Path, answerer: Answerer) -> AsyncIterator[Address]:
+async def serve(folder: Path, answerer: Answerer) -> AsyncIterator[BrokerAddress]:
     """Serve one node's calls until the body ends; then its token is worth nothing."""
     listener, where = _listen(folder)
     node = _Node(folder, answerer, listener)
     try:
-        yield Address(where, node.token)
+        yield BrokerAddress(where, node.token)
     finally:
         await node.close()

@@ -44,7 +44,7 @@ VALUE_BYTES = 64
 BEYOND_BMP = re.compile(rb"[\xf0-\xff]")
 
 
-class Refused(Exception):
+class RefusedFrame(Exception):
     """Raised for a frame that is not taken; the text is for the code that sent it."""
 
 
@@ -201,8 +201,8 @@ class Frames:
     async def next(self, wire: Wire) -> AsyncIterator[tuple[dict[str, Any], Payload]]:
         """The next frame; what it takes is given back at the end of the body.
 
-        Raises ``Ended``, ``Refused`` for one that is not taken, ``TooLarge``, ``TimeoutError`` for
-        one that comes too slowly, and ``ValueError`` for garbage.
+        Raises ``Ended``, ``RefusedFrame`` for one that is not taken, ``TooLarge``, ``TimeoutError``
+        for one that comes too slowly, and ``ValueError`` for garbage.
         """
         head, extra = guest.HEADER.unpack(await wire.exactly(guest.HEADER.size))
         if head > guest.MAX_HEADER or extra > MAX_PAYLOAD:
@@ -224,13 +224,13 @@ class Frames:
     async def _header(self, wire: Wire, size: int, held: _Held) -> dict[str, Any]:
         data = await wire.exactly(size)
         if size > FREE_BYTES and not held.memory_now(_weight(data) - size):
-            raise Refused(TOO_MANY)
+            raise RefusedFrame(TOO_MANY)
         return _object(data)
 
     async def _payload(self, wire: Wire, header: dict[str, Any], size: int, held: _Held) -> Payload:
         if size > self._takes(header):
             await wire.skip(size)
-            raise Refused(f"{size:,} bytes came with a call that takes no contexts now")
+            raise RefusedFrame(f"{size:,} bytes came with a call that takes no contexts now")
         if size <= IN_MEMORY:
             return Payload.of(await wire.exactly(size))
         await held.disk(size)
@@ -278,15 +278,15 @@ class _Held:
 
 def _weight(data: bytes) -> int:
     """The most memory that a header takes once it is read: Python keeps a text at the width of its
-    widest character, and each item of a list costs far more than its comma. Raises ``Refused``
+    widest character, and each item of a list costs far more than its comma. Raises ``RefusedFrame``
     for far more values than any call has, which would take seconds to read."""
     width = 1 if data.isascii() else 4 if BEYOND_BMP.search(data) else 2
     size = len(data) * width
     data = data.replace(b"\\\\", b"").replace(b'\\"', b"")
     if data.count(b'"') > MAX_VALUES:
-        raise Refused(TOO_MANY)
+        raise RefusedFrame(TOO_MANY)
     bones = b"".join(data.split(b'"')[::2])
     values = sum(map(bones.count, (b",", b"[", b"{")))
     if values > MAX_VALUES:
-        raise Refused(TOO_MANY)
+        raise RefusedFrame(TOO_MANY)
     return size + VALUE_BYTES * values

@@ -14,7 +14,7 @@ from typing import Any
 
 from ..endings import within
 from ..environments.kernels import Executed, Message
-from ..environments.places import Address, Place, Spot, open_place
+from ..environments.places import BrokerAddress, KernelConfig, LiveKernel, open_live
 from ..errors import ContextError, KernelDied, KernelStartError, UsageError
 from ..events import ContextInfo
 from ..inputs.contexts import Source
@@ -31,12 +31,12 @@ SMALL_SECONDS = 20.0
 
 
 @dataclass(frozen=True)
-class Setup:
+class KernelSetup:
     """Where a kernel runs and what it is given besides its context. ``tools`` holds name,
     signature and doc of each function that is called back; ``modules`` are those that are sent,
     as in ``guest.tools.define``; ``data`` the sources of values under their names."""
 
-    spot: Spot
+    spot: KernelConfig
     tools: list[dict[str, str]] = field(default_factory=list)
     modules: list[dict[str, Any]] = field(default_factory=list)
     data: dict[str, Source] = field(default_factory=dict)
@@ -50,13 +50,13 @@ class _Told:
     copy: bytes
 
 
-class Room:
+class GuestClient:
     """Made by ``open_room``. Its methods run code of ours in the kernel, between two cells.
 
     They raise ``KernelDied`` where the kernel ends, or the code cannot be run, meanwhile.
     """
 
-    def __init__(self, place: Place) -> None:
+    def __init__(self, place: LiveKernel) -> None:
         self.kernel = place.kernel
         self._place = place
         self.sandbox = place.sandbox
@@ -73,7 +73,7 @@ class Room:
         if self._told is not None and not self._told.done():
             self._told.set_result(_Told(request.header, request.payload.read()))
 
-    async def boot(self, address: Address, setup: Setup) -> None:
+    async def boot(self, address: BrokerAddress, setup: KernelSetup) -> None:
         """Load the guest, which defines the REPL globals. Raises ``UsageError`` where a tool
         cannot be defined there."""
         data = {name: await self._placed(source, name) for name, source in setup.data.items()}
@@ -207,9 +207,9 @@ def _value(done: Executed) -> tuple[str, str | None]:
 
 
 @asynccontextmanager
-async def open_room(setup: Setup, answerer: broker.Answerer) -> AsyncIterator[Room]:
+async def open_room(setup: KernelSetup, answerer: broker.Answerer) -> AsyncIterator[GuestClient]:
     """A kernel with the guest in it, whose calls ``answerer`` answers. One that ends while it
-    starts is tried once more. Raises what ``open_place`` raises."""
+    starts is tried once more. Raises what ``open_live`` raises."""
     async with AsyncExitStack() as stack:
         try:
             room = await stack.enter_async_context(_room(setup, answerer))
@@ -225,12 +225,12 @@ async def open_room(setup: Setup, answerer: broker.Answerer) -> AsyncIterator[Ro
 
 
 @asynccontextmanager
-async def _room(setup: Setup, answerer: broker.Answerer) -> AsyncIterator[Room]:
+async def _room(setup: KernelSetup, answerer: broker.Answerer) -> AsyncIterator[GuestClient]:
     async with (
-        open_place(setup.spot) as place,
+        open_live(setup.spot) as place,
         broker.serve(place.folder, answerer) as address,
     ):
-        room = Room(place)
+        room = GuestClient(place)
         try:
             await room.boot(await place.reach(address), setup)
         except KernelDied as error:

@@ -47,12 +47,12 @@ class Calls(Protocol):
     async def serve(self, call: Call) -> list[Slot]:
         """One slot a prompt (one for a tool). Cancelled when the cell stops waiting.
 
-        Raises ``LimitReached``, ``CallRefused`` or ``Refused`` where the whole call is refused.
+        Raises ``LimitReached``, ``CallRefused`` or ``RefusedCall`` where the whole call is refused.
         """
         ...
 
 
-class Refused(Exception):
+class RefusedCall(Exception):
     """Raised by ``Calls.serve`` with the one error of a whole call."""
 
     def __init__(self, slot: Slot) -> None:

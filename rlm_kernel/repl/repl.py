@@ -26,8 +26,8 @@ from ..settings.limits import CellLimits, Rate
 from . import broker
 from .clock import Clock
 from .frames import MAX_PAYLOAD
-from .guest_client import Room, Setup, open_room
-from .protocol import Call, Calls, Refused, Slot, as_text, as_texts, check, refusal
+from .guest_client import GuestClient, KernelSetup, open_room
+from .protocol import Call, Calls, RefusedCall, Slot, as_text, as_texts, check, refusal
 
 log = logging.getLogger("rlm_kernel")
 GRACE_SECONDS = 3.0
@@ -72,7 +72,7 @@ class Ran:
 class Repl:
     """One node's REPL. Made by ``open_repl``; cells are run one at a time."""
 
-    def __init__(self, calls: Calls, setup: Setup, held: CellLimits) -> None:
+    def __init__(self, calls: Calls, setup: KernelSetup, held: CellLimits) -> None:
         self.calls = calls
         self.held = held
         """What its cells are held to; like ``calls``, each question brings its own."""
@@ -85,7 +85,7 @@ class Repl:
         self.trust_html = False
         self._setup = setup
         self._stack = AsyncExitStack()
-        self._room: Room | None = None
+        self._room: GuestClient | None = None
         self._context: Source | None = None
         self._seed: int | None = None
         self._reports: dict[int, dict[str, Any]] = {}
@@ -107,7 +107,7 @@ class Repl:
         return self.kernel.pid
 
     @property
-    def _live(self) -> Room:
+    def _live(self) -> GuestClient:
         assert self._room is not None
         return self._room
 
@@ -458,7 +458,7 @@ class Repl:
         call = replace(call, cell=self._running)
         try:
             slots = await self._serve(call, waits=bool(request.header.get("main")))
-        except Refused as refused:
+        except RefusedCall as refused:
             return refused.slot
         except (LimitReached, CallRefused) as error:
             return refusal(str(error), type(error).__name__)
@@ -490,7 +490,7 @@ class Repl:
 
 @asynccontextmanager
 async def open_repl(
-    calls: Calls, setup: Setup, held: CellLimits | None = None
+    calls: Calls, setup: KernelSetup, held: CellLimits | None = None
 ) -> AsyncIterator[Repl]:
     """A REPL with no context yet. Raises what ``open_kernel`` raises."""
     repl = Repl(calls, setup, held or CellLimits())

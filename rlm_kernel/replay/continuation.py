@@ -1,6 +1,6 @@
 """Runs that go on from a record: resumed after a crash, forked at a cell, rerun on another input.
 
-Each is an ``Onward``, which ``session.Session.go_on`` carries out.
+Each is an ``Continuation``, which ``session.Session.go_on`` carries out.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from ..record.notebooks.metadata import ROOT_PAGE
 from ..record.notebooks.tools import called, modules
 from ..record.recorder import JOURNAL, Recorder
 from ..settings.resolved import LIMIT_NAMES, Layer, recorded_place
-from .memory import Earlier, leave, on_another_input, remembered
+from .memory import RunMemory, leave, on_another_input, remembered
 from .prelude import ROOT
 
 SPOKEN = ("model", "sub_model", "prompt", "temperature")
@@ -29,7 +29,7 @@ PLACE = ("environment", "kernel")
 
 
 @dataclass(frozen=True)
-class Onward:
+class Continuation:
     """What a run goes on from, and what it is about.
 
     ``origin`` is what the new record says of the old one; a resumed run, which has none, goes on in
@@ -38,7 +38,7 @@ class Onward:
     """
 
     events: list[Event]
-    earlier: Earlier
+    earlier: RunMemory
     started: RunStarted
     source: Source | None
     variable: str | None = None
@@ -116,7 +116,7 @@ def _unanswered(event: Event) -> bool:
     return isinstance(event, Replied) and not (event.text or event.thoughts or event.finish)
 
 
-def resume(folder: Path) -> Onward:
+def resume(folder: Path) -> Continuation:
     """The run in this folder, which was killed. Blocks.
 
     Files that its cells wrote are set aside: the cells write them again. Raises ``UsageError`` for
@@ -141,7 +141,7 @@ def resume(folder: Path) -> Onward:
         raise
     _set_aside(folder / "files")
     earlier = remembered(folder, events)
-    return Onward(events, earlier, started, source, variable, recorder=recorder)
+    return Continuation(events, earlier, started, source, variable, recorder=recorder)
 
 
 def _ended(folder: Path) -> RunEnded | None:
@@ -159,7 +159,9 @@ def _set_aside(files: Path) -> None:
         aside.chmod(0o700)
 
 
-def fork(path: Path, at: int | None, *, edit: str | None = None, note: str | None = None) -> Onward:
+def fork(
+    path: Path, at: int | None, *, edit: str | None = None, note: str | None = None
+) -> Continuation:
     """The run at ``path`` up to its cell ``at``, or to its end; see ``past.leave``. Blocks."""
     folder, events = _read(path)
     started, node = _beginning(folder, events)
@@ -176,7 +178,7 @@ def fork(path: Path, at: int | None, *, edit: str | None = None, note: str | Non
     leave(earlier, cell, edit=edit, note=note)
     edited = {} if edit is None else {"edited": True}
     origin = {"kind": "fork", **_origin(folder, started), "cell": cell, **edited}
-    return Onward(events, earlier, started, source, variable, origin)
+    return Continuation(events, earlier, started, source, variable, origin)
 
 
 def _range(cells: list[int]) -> str:
@@ -187,7 +189,7 @@ def _range(cells: list[int]) -> str:
     )
 
 
-def rerun(path: Path, source: Source | None, *, recall: bool = False) -> Onward:
+def rerun(path: Path, source: Source | None, *, recall: bool = False) -> Continuation:
     """The cells of the run at ``path`` on another input, or again on its own. With ``recall``
     calls that its record answers are not asked anew. Blocks."""
     folder, events = _read(path)
@@ -200,7 +202,7 @@ def rerun(path: Path, source: Source | None, *, recall: bool = False) -> Onward:
         raise UsageError(f"{folder}: the run has no cells that could be run again")
     on_another_input(earlier, recall=recall)
     origin = {"kind": "rerun", **_origin(folder, started)}
-    return Onward(events, earlier, started, source, variable, origin)
+    return Continuation(events, earlier, started, source, variable, origin)
 
 
 def _read(path: Path) -> tuple[Path, list[Event]]:

@@ -16,12 +16,12 @@ from pathlib import Path
 from ..events import CallEnded, CellRan, ContextSet, Event, NodeStarted, Prompted, Replied, Usage
 from .prelude import ROOT, Numbers, placed
 
-Place = tuple[int, str, int]
+CallId = tuple[int, str, int]
 """A call's place in a node: cell, key, occurrence."""
 
 
 @dataclass(frozen=True)
-class Leave:
+class ForkPoint:
     """Where a fork leaves the record: after this turn of the root, 0 for at once.
 
     Of the turn's cells the first ``kept`` run again, all of them where that is None, and then the
@@ -35,7 +35,7 @@ class Leave:
 
 
 @dataclass
-class Past:
+class NodeMemory:
     """One node's part of the record. ``prelude`` is what happened in its kernel before the
     question."""
 
@@ -44,9 +44,9 @@ class Past:
     prompts: dict[int, list[Prompted]] = field(default_factory=dict)
     replies: dict[int, Replied] = field(default_factory=dict)
     cells: dict[int, CellRan] = field(default_factory=dict)
-    calls: dict[Place, dict[int, CallEnded]] = field(default_factory=dict)
+    calls: dict[CallId, dict[int, CallEnded]] = field(default_factory=dict)
     """The prompts that were answered, by their index in the call."""
-    leave: Leave | None = None
+    leave: ForkPoint | None = None
     """None where the record is gone through to its end."""
 
     @property
@@ -62,12 +62,12 @@ class Past:
 
 
 @dataclass
-class Earlier:
+class RunMemory:
     """The record that a run goes on from, in ``folder``. With ``asking`` the LM that writes is
     asked for what comes after it; without, the nodes that are in the record end there."""
 
     folder: Path = field(default_factory=Path)
-    nodes: dict[str, Past] = field(default_factory=dict)
+    nodes: dict[str, NodeMemory] = field(default_factory=dict)
     subtrees: dict[str, list[Event]] = field(default_factory=dict)
     """Of each child what it and those below it did, to stand in a new record at no cost."""
     asking: bool = True
@@ -78,9 +78,9 @@ class Earlier:
         """Whether the LM may be asked for what is not in the record of this node."""
         return self.asking or node not in self.nodes
 
-    def of(self, node: str) -> Past:
+    def of(self, node: str) -> NodeMemory:
         """A new one for a node that is not in the record."""
-        return self.nodes.get(node) or Past()
+        return self.nodes.get(node) or NodeMemory()
 
     def numbers(self, node: str) -> Numbers:
         """How a node's cells, calls and children are numbered on."""
@@ -108,16 +108,16 @@ class Earlier:
         return None
 
 
-def remembered(folder: Path, events: Iterable[Event]) -> Earlier:
+def remembered(folder: Path, events: Iterable[Event]) -> RunMemory:
     """All of a record. A cell that was interrupted, and what came after it, happens anew."""
-    earlier = Earlier(folder)
+    earlier = RunMemory(folder)
     for event in (_placed(each, folder) for each in events):
         name = getattr(event, "node", None)
         if name is None:
             continue
         for child in _above(name):
             earlier.subtrees.setdefault(child, []).append(free(event))
-        _take(earlier.nodes.setdefault(name, Past()), event)
+        _take(earlier.nodes.setdefault(name, NodeMemory()), event)
     for past in earlier.nodes.values():
         answered = (call for slots in past.calls.values() for call in slots.values())
         earlier.given.update(call.child for call in answered if call.child is not None)
@@ -148,7 +148,7 @@ def free(event: Event) -> Event:
     return event
 
 
-def _take(past: Past, event: Event) -> None:
+def _take(past: NodeMemory, event: Event) -> None:
     if isinstance(event, ContextSet | CallEnded | CellRan) and not past.prompts:
         past.prelude.append(event)
     match event:
@@ -171,13 +171,15 @@ def lost(call: CallEnded) -> bool:
     return error.get("type") == "LimitReached" or error.get("cause") == "interrupted"
 
 
-def _forget(past: Past, after: int) -> None:
+def _forget(past: NodeMemory, after: int) -> None:
     """What was said after a turn."""
     past.replies = {turn: reply for turn, reply in past.replies.items() if turn <= after}
     past.prompts = {turn: said for turn, said in past.prompts.items() if turn <= after}
 
 
-def leave(earlier: Earlier, cell: int, *, edit: str | None = None, note: str | None = None) -> None:
+def leave(
+    earlier: RunMemory, cell: int, *, edit: str | None = None, note: str | None = None
+) -> None:
     """Leave the record before the root's cell of this number, or after its last one.
 
     With ``edit`` that source runs in the cell's place. Raises ``KeyError`` where there is no such
@@ -187,20 +189,20 @@ def leave(earlier: Earlier, cell: int, *, edit: str | None = None, note: str | N
     own = past.own_cells
     if own and cell == own[-1].cell + 1 and edit is None:
         turn = own[-1].turn
-        past.leave = Leave(turn, note=note)
+        past.leave = ForkPoint(turn, note=note)
     else:
         turn = past.cells[cell].turn
         kept = len([each for each in own if each.turn == turn and each.cell < cell])
         if kept == 0 and edit is None:
             turn -= 1
-            past.leave = Leave(turn, note=note)
+            past.leave = ForkPoint(turn, note=note)
         else:
-            past.leave = Leave(turn, kept, edit, note)
+            past.leave = ForkPoint(turn, kept, edit, note)
     past.calls = {place: slots for place, slots in past.calls.items() if place[0] < cell}
     _forget(past, after=turn)
 
 
-def on_another_input(earlier: Earlier, *, recall: bool = False) -> None:
+def on_another_input(earlier: RunMemory, *, recall: bool = False) -> None:
     """Keep what the LM wrote, and nothing of what it was told; of what its calls gave what the
     prelude needs, or with ``recall`` all."""
     root = earlier.nodes[ROOT]

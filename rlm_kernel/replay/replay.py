@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from ..environments.places import Kernels, Spot
+from ..environments.places import KernelConfig, Kernels
 from ..errors import ContextError, RecordError
 from ..events import ContextInfo, Output
 from ..inputs import contexts
@@ -19,8 +19,8 @@ from ..record.equality import digest_as_kept
 from ..record.notebooks.tools import called, modules
 from ..record.numbers import counted
 from ..record.outputs import Collector, text_of
-from ..record.trajectory import Recorded, RecordedCell, RecordedContext, RecordedNode
-from ..repl.guest_client import Setup
+from ..record.trajectory import RecordedCell, RecordedContext, RecordedNode, RecordedRun
+from ..repl.guest_client import KernelSetup
 from ..repl.protocol import Calls
 from ..repl.repl import Ran, Repl, open_repl
 from ..settings.limits import CellLimits
@@ -38,7 +38,7 @@ class Replay:
     The caller opens the kernel with ``opened``, takes the steps of the node and calls ``finish``.
     """
 
-    def __init__(self, recorded: Recorded, node: RecordedNode, verdict: Verdict) -> None:
+    def __init__(self, recorded: RecordedRun, node: RecordedNode, verdict: Verdict) -> None:
         self.node = node
         self.verdict = verdict
         self.calls = RecordedCalls(node, verdict)
@@ -113,7 +113,7 @@ class Replay:
 
 
 async def replay(
-    recorded: Recorded,
+    recorded: RecordedRun,
     progress: Callable[[str], None],
     kernels: Kernels | None = None,
     context: contexts.Source | None = None,
@@ -136,7 +136,7 @@ async def replay(
 
 
 async def replay_nodes(
-    recorded: Recorded,
+    recorded: RecordedRun,
     nodes: Iterable[RecordedNode],
     verdict: Verdict,
     progress: Callable[[str], None],
@@ -148,7 +148,7 @@ async def replay_nodes(
         await _replay_node(Replay(recorded, node, verdict), kernels or recorded_kernels(recorded))
 
 
-def _replaced(recorded: Recorded, context: contexts.Source) -> list[str]:
+def _replaced(recorded: RecordedRun, context: contexts.Source) -> list[str]:
     """Give the root this context; says so if it is not the recorded one."""
     node = recorded.nodes.get(ROOT)
     if node is None or node.context is None:
@@ -187,14 +187,14 @@ def _same(before: dict[str, Any], now: dict[str, Any]) -> bool:
     return bool(before["sha256"] == now["sha256"])
 
 
-def _found(recorded: Recorded, spec: dict[str, Any], what: str) -> contexts.Source:
+def _found(recorded: RecordedRun, spec: dict[str, Any], what: str) -> contexts.Source:
     source, reason = contexts.find(spec, recorded.folder.resolve())
     if source is None:
         raise RecordError(f"{what} cannot be found again: {reason}")
     return source
 
 
-def recorded_kernels(recorded: Recorded) -> Kernels:
+def recorded_kernels(recorded: RecordedRun) -> Kernels:
     """How the run's kernels were made, as far as a record may decide it. Records of the first
     versions do not say where."""
     settings = recorded.settings
@@ -203,9 +203,9 @@ def recorded_kernels(recorded: Recorded) -> Kernels:
     return Kernels(environment, sandbox, settings.get("kernel", "python3"))
 
 
-def _setup(recorded: Recorded, spot: Spot) -> Setup:
+def _setup(recorded: RecordedRun, spot: KernelConfig) -> KernelSetup:
     settings = recorded.settings
-    return Setup(
+    return KernelSetup(
         spot,
         tools=[{"name": n, "signature": "(...)", "doc": ""} for n in called(settings)],
         modules=modules(settings),
@@ -213,7 +213,7 @@ def _setup(recorded: Recorded, spot: Spot) -> Setup:
     )
 
 
-def recorded_limits(recorded: Recorded) -> CellLimits:
+def recorded_limits(recorded: RecordedRun) -> CellLimits:
     """What the run's cells were held to. Raises ``RecordError`` where the record does not say."""
     was = recorded.settings
     try:
@@ -254,7 +254,7 @@ def _shown(outputs: list[Output]) -> Iterator[list[Output]]:
     yield filtered.outputs
 
 
-def children_compared(recorded: Recorded) -> Iterable[str]:
+def children_compared(recorded: RecordedRun) -> Iterable[str]:
     """Each child's answer against what its parent was given."""
     for node in recorded.nodes.values():
         for call in node.calls:

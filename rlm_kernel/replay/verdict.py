@@ -11,7 +11,7 @@ from typing import Literal
 from ..errors import CallRefused
 from ..record.numbers import counted
 from ..record.trajectory import RecordedCall, RecordedNode
-from ..repl.protocol import MOST_REFUSED, Call, Refused, Slot, identity, is_refused
+from ..repl.protocol import MOST_REFUSED, Call, RefusedCall, Slot, identity, is_refused
 
 Result = Literal["equal", "differs", "ambiguous"]
 
@@ -59,7 +59,7 @@ class RecordedCalls:
         self._seen[call.cell, key] += 1
         found = sorted(self._calls.get((call.cell, key, occurrence), ()), key=lambda c: c.index)
         if not found and (refused := self._more_refused(call.cell)) is not None:
-            raise Refused(refused)
+            raise RefusedCall(refused)
         if not found:
             raise CallRefused(self._miss(call))
         self._used.add((call.cell, key, occurrence))
@@ -68,7 +68,7 @@ class RecordedCalls:
         errors = [c.slot["error"] for c in found if "error" in c.slot]
         limits = [error for error in errors if error["type"] == "LimitReached"]
         if limits or len(found) < wanted:  # the whole call was refused
-            raise Refused({"error": (limits or errors)[0]})
+            raise RefusedCall({"error": (limits or errors)[0]})
         return [c.slot for c in found]
 
     def _more_refused(self, cell: int) -> Slot | None:

@@ -1,1 +1,4 @@
-"""What people read of finished runs."""
+"""What people read of finished runs: lists, comparisons, pages, and the gate to their terminal.
+
+Reading the record itself is ``record``.
+"""

@@ -27,7 +27,7 @@ Identity: TypeAlias = tuple[int, str, int, int]
 
 
 @dataclass(frozen=True)
-class Course:
+class ComparableRun:
     """A run to be compared. ``path`` is as it was named, ``source`` the file that was read.
 
     ``nodes`` are those whose cells are known: of a notebook without its record its own node only.
@@ -51,7 +51,7 @@ class Course:
         return self.tree.nodes[0]
 
 
-def load(path: Path) -> Course:
+def load(path: Path) -> ComparableRun:
     """From a run folder, a journal or a notebook; the record is preferred where it is there.
 
     What is damaged is told in ``problems``. Raises ``RecordError`` where there is no node to be
@@ -60,14 +60,14 @@ def load(path: Path) -> Course:
     return _load(path)
 
 
-def _load(path: Path) -> Course:
+def _load(path: Path) -> ComparableRun:
     loaded = loading.load(path)
     recorded = trajectory.load(path)
     if not loaded.tree.nodes:
         raise RecordError(f"{path}: there is no run to compare: {loaded.problems[0]}")
     record = loaded.sealed is not None
     events = journal.read(loaded.source).events if record else []
-    return Course(
+    return ComparableRun(
         path=path,
         source=loaded.source,
         tree=loaded.tree,

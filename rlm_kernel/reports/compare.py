@@ -17,7 +17,7 @@ from typing import Any
 from ..record.markdown import shorten
 from ..record.summary import Node
 from ..record.trajectory import RecordedCell
-from .comparable_run import Course, PutOut, content
+from .comparable_run import ComparableRun, PutOut, content
 from .first_difference import Parting, Walk
 
 KEPT_OF_QUESTION = 200  # characters, of the nodes below a notebook that was sent alone
@@ -75,7 +75,7 @@ class Comparison:
         return not self.different
 
 
-def compare(a: Course, b: Course) -> Comparison:
+def compare(a: ComparableRun, b: ComparableRun) -> Comparison:
     """Pure; children are matched by id and question, then by question, then by id."""
     pairs = list(_matched(a, b))
     walk = Walk(a, b, {x.id: y.id for x, y in pairs if x is not None and y is not None})
@@ -91,29 +91,31 @@ def compare(a: Course, b: Course) -> Comparison:
     )
 
 
-def _pair(name: str, of: Callable[[Course], Any], a: Course, b: Course) -> Pair:
+def _pair(
+    name: str, of: Callable[[ComparableRun], Any], a: ComparableRun, b: ComparableRun
+) -> Pair:
     return Pair(name, of(a), of(b))
 
 
-def _question(course: Course) -> str:
+def _question(course: ComparableRun) -> str:
     return course.root.question
 
 
-def _status(course: Course) -> str:
+def _status(course: ComparableRun) -> str:
     return course.root.status
 
 
-def _context(course: Course) -> dict[str, Any] | None:
+def _context(course: ComparableRun) -> dict[str, Any] | None:
     node = course.nodes.get(course.root.id)
     return content(node.context) if node and node.context else None
 
 
-def _answer(course: Course) -> str | None:
+def _answer(course: ComparableRun) -> str | None:
     root = course.root
     return root.answer if root.confirmed or root.answer is None else f"{root.answer} (unconfirmed)"
 
 
-def _used(a: Course, b: Course) -> Iterator[Pair]:
+def _used(a: ComparableRun, b: ComparableRun) -> Iterator[Pair]:
     yield _pair("turns", lambda course: course.tree.turns, a, b)
     yield _pair("sub-calls", lambda course: course.tree.calls, a, b)
     yield _pair("tokens", lambda course: course.tree.usage.tokens, a, b)
@@ -142,7 +144,7 @@ def _differing(a: dict[str, str], b: dict[str, str]) -> Iterator[Pair]:
 
 
 # -- the same nodes -------------------------------------------------------------------------------
-def _matched(a: Course, b: Course) -> Iterator[tuple[Node | None, Node | None]]:
+def _matched(a: ComparableRun, b: ComparableRun) -> Iterator[tuple[Node | None, Node | None]]:
     """The roots, then children of matched parents, in the order in which they started in A."""
     waiting: list[tuple[Node, Node]] = [(a.root, b.root)]
     # Each is taken once: in a record that was made up a node may be below itself.
@@ -178,7 +180,7 @@ def _by_id_and_question(xs: list[Node], ys: list[Node]) -> list[tuple[Node, Node
     return [(x, matched[x.id]) for x in xs if x.id in matched]
 
 
-def _node_pair(a: Course, b: Course, x: Node | None, y: Node | None) -> NodePair:
+def _node_pair(a: ComparableRun, b: ComparableRun, x: Node | None, y: Node | None) -> NodePair:
     ours = a.nodes[x.id].cells if x and x.id in a.nodes else None
     theirs = b.nodes[y.id].cells if y and y.id in b.nodes else None
     return NodePair(
@@ -202,7 +204,9 @@ def equal_beginning(ours: list[RecordedCell], theirs: list[RecordedCell]) -> int
     return count
 
 
-def _notes(a: Course, b: Course, pairs: list[tuple[Node | None, Node | None]]) -> Iterator[str]:
+def _notes(
+    a: ComparableRun, b: ComparableRun, pairs: list[tuple[Node | None, Node | None]]
+) -> Iterator[str]:
     alone = [side for side, course in (("A", a), ("B", b)) if not course.record]
     if alone:
         are = "is a notebook" if len(alone) == 1 else "are notebooks"

@@ -19,7 +19,7 @@ from ..record.markdown import shorten
 from ..record.outputs import text_of
 from ..record.summary import RUNNING
 from ..record.trajectory import RecordedCall, RecordedCell, RecordedContext
-from .comparable_run import Course, PutOut, content, identity
+from .comparable_run import ComparableRun, PutOut, content, identity
 
 MAX_SHOWN = 20_000  # characters of a cell's outputs
 _BY_CHANCE = ("addresses_replaced", "cell_numbers_replaced", "kernel_paths_replaced")
@@ -77,7 +77,7 @@ _NOUNS = {
 class Walk:
     """Goes through both runs in the order of the first: a child before the reply that it gave."""
 
-    def __init__(self, a: Course, b: Course, same: dict[str, str]) -> None:
+    def __init__(self, a: ComparableRun, b: ComparableRun, same: dict[str, str]) -> None:
         self._a, self._b = a, b
         self._left = dict(same)  # nodes of A to those of B, until they are gone through
         self._replies = a.record and b.record
@@ -102,7 +102,7 @@ class Walk:
                     return found
         return None
 
-    def _steps(self, course: Course, name: str) -> list[_Step]:
+    def _steps(self, course: ComparableRun, name: str) -> list[_Step]:
         steps = _Steps(course, name)
         return list(steps.all(replies=self._replies))
 
@@ -168,7 +168,7 @@ def _parting(what: str, x: str, y: str, ours: _Step | None, theirs: _Step | None
 class _Steps:
     """What happened in one node, in its order."""
 
-    def __init__(self, course: Course, name: str) -> None:
+    def __init__(self, course: ComparableRun, name: str) -> None:
         self._course = course
         self._node = course.nodes[name]
         self._about = course.tree.node(name)
@@ -230,7 +230,7 @@ def _context_step(context: RecordedContext) -> _Step:
     return _Step("context", None, None, about, f"{about['kind']}, sha256 {about['sha256']}")
 
 
-def _call_shown(course: Course, node: str, call: RecordedCall) -> str:
+def _call_shown(course: ComparableRun, node: str, call: RecordedCall) -> str:
     prompt = course.prompts.get((node, identity(call)))
     said = call.slot.get("value", call.slot.get("error"))
     reply = said if isinstance(said, str) else json.dumps(said, ensure_ascii=False)

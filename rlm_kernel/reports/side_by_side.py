@@ -12,7 +12,7 @@ from rich.text import Text
 
 from ..record.markdown import one_line, shorten
 from ..record.numbers import counted, duration, money
-from .comparable_run import Course
+from .comparable_run import ComparableRun
 from .compare import Comparison, NodePair, Pair
 from .first_difference import Parting
 
@@ -21,7 +21,7 @@ MAX_CHARS = 300  # of a line
 MAX_ROWS = 20  # of nodes and problems
 
 
-def render(a: Course, b: Course, found: Comparison, console: Console) -> None:
+def render(a: ComparableRun, b: ComparableRun, found: Comparison, console: Console) -> None:
     """What matters first; the verdict stands last."""
     for name, course in (("A", a), ("B", b)):
         _say(console, f"{name}: {course.path}", "bold")
@@ -160,7 +160,7 @@ def _node(pair: NodePair) -> str:
     return f"node {name}: {counted(pair.same, 'cell')} the same{then}"
 
 
-def as_json(a: Course, b: Course, found: Comparison) -> dict[str, Any]:
+def as_json(a: ComparableRun, b: ComparableRun, found: Comparison) -> dict[str, Any]:
     """Plain JSON data for programs."""
     return {
         "same": found.same,
@@ -178,7 +178,7 @@ def as_json(a: Course, b: Course, found: Comparison) -> dict[str, Any]:
     }
 
 
-def _side(course: Course) -> dict[str, Any]:
+def _side(course: ComparableRun) -> dict[str, Any]:
     return {
         "run": course.tree.run,
         "path": str(course.path),

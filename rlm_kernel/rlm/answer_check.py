@@ -12,7 +12,7 @@ SHOWN_CHARS = 200
 SHARED_CHARS = 200
 
 
-class Evidence:
+class AnswerCheck:
     """What the cells have looked at and shown so far."""
 
     def __init__(self) -> None:
@@ -48,7 +48,7 @@ class Evidence:
         return None
 
 
-class Shared:
+class SharedWords:
     """The words that all prompts to sub-LMs begin or end with: what is asked of every piece."""
 
     def __init__(self) -> None:

@@ -26,7 +26,7 @@ from ..repl.protocol import (
 )
 from ..replay.prelude import Numbers
 from . import prompts
-from .answer_check import Shared
+from .answer_check import SharedWords
 from .boundary import boundary
 from .run import CALLED_BY, CallMeter, Run, inlined
 
@@ -62,7 +62,7 @@ class LiveCalls:
         self.made: Counter[int] = Counter()
         self.cut: Counter[int] = Counter()
         """By cell, the replies that a provider cut short."""
-        self.shared: defaultdict[int, Shared] = defaultdict(Shared)
+        self.shared: defaultdict[int, SharedWords] = defaultdict(SharedWords)
         self.last_error = ""
 
     async def serve(self, call: Call) -> list[Slot]:

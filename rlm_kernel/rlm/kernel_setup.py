@@ -15,7 +15,7 @@ from ..inputs.contexts import Source, find
 from ..record.blobs import in_folder, owned
 from ..repl.protocol import Call, Slot, identity, slot_of
 from ..repl.repl import Repl
-from ..replay.memory import Past
+from ..replay.memory import NodeMemory
 from .run import Run
 
 
@@ -38,7 +38,7 @@ async def give(run: Run, repl: Repl, source: Source | None, variable: str | None
     return replace(info, spec=spec)
 
 
-async def relive(repl: Repl, past: Past, folder: Path) -> None:
+async def relive(repl: Repl, past: NodeMemory, folder: Path) -> None:
     """Bring a new kernel to where it was before the question of a record in ``folder``.
 
     Raises ``RecordError`` for a context that cannot be found again.
@@ -63,7 +63,7 @@ async def relive(repl: Repl, past: Past, folder: Path) -> None:
 class _Recalled:
     """``repl.Calls`` for a prelude: its calls are in the record already, and cost nothing."""
 
-    def __init__(self, past: Past) -> None:
+    def __init__(self, past: NodeMemory) -> None:
         self._past = past
         self._seen: Counter[tuple[int, str]] = Counter()
 

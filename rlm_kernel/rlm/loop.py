@@ -24,11 +24,11 @@ from ..record.outputs import text_of
 from ..repl.execution import Written, execute
 from ..repl.frames import Payload
 from ..repl.repl import Author, Ran, Repl, open_repl
-from ..replay.memory import Leave
+from ..replay.memory import ForkPoint
 from ..replay.prelude import Numbers
 from ..settings.limits import Ledger, Rent
 from . import prompts
-from .answer_check import Evidence
+from .answer_check import AnswerCheck
 from .boundary import boundary
 from .calls import LiveCalls
 from .dialogue import Dialogue
@@ -164,7 +164,7 @@ class Node:
         self._calls = LiveCalls(run, task.node, task.depth, child, task.numbers)
         self._dialogue = Dialogue(run, task.node, self.model)
         self._past = run.earlier.of(task.node)
-        self._evidence = Evidence()
+        self._evidence = AnswerCheck()
         self._kind = ""
         self._began = False
         self._rent = Rent(run.ledger)
@@ -339,7 +339,7 @@ class Node:
             notes.append(prompts.NOT_RUN.format(count=left))
         return rans, notes
 
-    async def _run_until(self, repl: Repl, leave: Leave, sources: list[str]) -> list[Ran]:
+    async def _run_until(self, repl: Repl, leave: ForkPoint, sources: list[str]) -> list[Ran]:
         """Of the reply that a fork leaves the record in: the cells before, and the human's."""
         rans = [await self._run_cell(repl, leave.turn, s) for s in sources[: leave.kept]]
         if leave.edit is not None:
@@ -404,7 +404,7 @@ class Node:
         return prompts.NO_QUESTION if self._unasked else prompts.FINISH
 
 
-def _human_words(leave: Leave, answer: str | None) -> list[str]:
+def _human_words(leave: ForkPoint, answer: str | None) -> list[str]:
     """What the LM is told where a fork leaves the record."""
     words = [] if leave.edit is None else [prompts.EDITED.format(source=leave.edit)]
     words += [] if answer is None else [prompts.OVERRULED.format(answer=answer)]

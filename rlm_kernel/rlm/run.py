@@ -17,8 +17,8 @@ from ..inputs.tools import Tools
 from ..lm.model import Model
 from ..record import files
 from ..repl.frames import Payload
-from ..repl.guest_client import Setup
-from ..replay.memory import Earlier
+from ..repl.guest_client import KernelSetup
+from ..replay.memory import RunMemory
 from ..settings.limits import Budget, CellLimits, Ledger, Limits
 from .prompts import Style
 
@@ -66,7 +66,7 @@ class Run:
         tools: Tools,
         kernels: Kernels,
         seed: int = 0,
-        earlier: Earlier | None = None,
+        earlier: RunMemory | None = None,
         budget: Budget | None = None,
     ) -> None:
         self.root = root
@@ -78,7 +78,7 @@ class Run:
         self.tools = tools
         self.kernels = kernels
         self.seed = seed
-        self.earlier = earlier or Earlier()
+        self.earlier = earlier or RunMemory()
         self.ledger = Ledger(limits, budget)
         self.sandbox: Callable[[], str] = str
         """The name of the root's sandbox, as it is now; empty where there is none to share."""
@@ -108,12 +108,12 @@ class Run:
         """What its cells are held to."""
         return CellLimits(self.limits.cell_seconds, self.prompt_chars, self.sub.max_batch)
 
-    def setup(self, node: str) -> Setup:
+    def setup(self, node: str) -> KernelSetup:
         """What a node's kernel is given besides its context."""
         spot = self.kernels.spot(self.kernels.cwd or self.folder / "files" / node)
         if self.kernels.shared and node != ROOT and (name := self.sandbox()):
             spot = replace(spot, sandbox={**spot.sandbox, "join": name})
-        return Setup(
+        return KernelSetup(
             spot,
             tools=self.tools.called,
             modules=self.tools.modules,

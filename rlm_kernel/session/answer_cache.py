@@ -40,7 +40,7 @@ LOOKED_AT = 200
 
 
 @dataclass(frozen=True)
-class Wanted:
+class AskedBefore:
     """What a recorded run must have been asked. ``context`` is the SHA-256 of the context as
     stored, None where it cannot be known; ``asked`` are the settings in the notebook itself;
     ``before`` is what the LM was to go on with, None where the question is a new one."""
@@ -52,7 +52,7 @@ class Wanted:
 
 
 @dataclass(frozen=True)
-class Found:
+class CachedAnswer:
     """The folder of a run that fits, or why there is none."""
 
     folder: Path | None
@@ -72,7 +72,7 @@ async def digest_of(about: Source | str, repl: Repl) -> str | None:
     return None if source is None else source.sha256
 
 
-def find(wanted: Wanted, folders: Iterable[Path]) -> Found:
+def find(wanted: AskedBefore, folders: Iterable[Path]) -> CachedAnswer:
     """The newest answered run that fits, in these folders or one below them. Blocks."""
     reasons = []
     for folder in _runs(folders):
@@ -84,9 +84,9 @@ def find(wanted: Wanted, folders: Iterable[Path]) -> Found:
             continue
         reason = _misfit(started, node, wanted) or _unanswered(folder, wanted.before)
         if reason is None:
-            return Found(folder, "")
+            return CachedAnswer(folder, "")
         reasons.append(f"{folder.name} {reason}")
-    return Found(None, "; ".join(reasons[:3]) or "none was asked it")
+    return CachedAnswer(None, "; ".join(reasons[:3]) or "none was asked it")
 
 
 def _runs(folders: Iterable[Path]) -> list[Path]:
@@ -105,7 +105,7 @@ def _opened(events: list[Event]) -> tuple[RunStarted | None, NodeStarted | None]
     return started, node
 
 
-def _misfit(started: RunStarted, node: NodeStarted, wanted: Wanted) -> str | None:
+def _misfit(started: RunStarted, node: NodeStarted, wanted: AskedBefore) -> str | None:
     if _continued(started) != (wanted.before.origin if wanted.before is not None else None):
         return "goes on from another run" if wanted.before is not None else "goes on from a run"
     spec = node.context.spec if node.context is not None else {}

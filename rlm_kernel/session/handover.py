@@ -16,7 +16,7 @@ from ..events import CellRan
 from ..lm.model import Message
 from ..record.outputs import text_of
 from ..replay.continuation import read_run
-from ..replay.memory import Past, remembered
+from ..replay.memory import NodeMemory, remembered
 from ..replay.prelude import ROOT
 from ..rlm import prompts
 from ..rlm.history import Opening
@@ -63,7 +63,7 @@ def before(folder: Path, cell: int | None = None) -> Before:
     return Before(node.question, Opening(messages, kind), origin)
 
 
-def _told(past: Past, turn: int) -> list[Message]:
+def _told(past: NodeMemory, turn: int) -> list[Message]:
     """The messages up to and with the reply of this turn; for 0 those before the first."""
     messages: list[Message] = []
     for number in sorted(past.prompts):

@@ -20,7 +20,7 @@ from ..events import CallEnded, Event, NodeEnded, NodeStarted, RunEnded, Status,
 from ..lm.models import Models
 from ..record.outputs import cut
 from ..record.recorder import Recorder
-from ..repl.protocol import MOST_REFUSED, REFUSED_CHARS, Call, Refused, Slot, identity, refusal
+from ..repl.protocol import MOST_REFUSED, REFUSED_CHARS, Call, RefusedCall, Slot, identity, refusal
 from ..replay.prelude import Prelude
 from ..rlm.calls import LiveCalls
 from ..rlm.kernel_setup import carry
@@ -32,7 +32,7 @@ from .lending import Lent
 Begin = Callable[[Models], Awaitable[tuple[Run, Recorder]]]
 
 
-class ByHand:
+class HumanCalls:
     """``repl.Calls`` of a persistent kernel between two questions.
 
     ``begin`` makes the run and its record when they are first needed; ``lend`` gives the LMs that
@@ -79,7 +79,7 @@ class ByHand:
             cause = error.cause if isinstance(error, LMError) else "unreachable"
             slot = refusal(str(error), "LMError", cause=cause)
             self._remember_refusal(call, slot)
-            raise Refused(slot) from error
+            raise RefusedCall(slot) from error
         return await calls.serve(call)
 
     def _remember_refusal(self, call: Call, slot: Slot) -> None:

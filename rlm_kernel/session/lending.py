@@ -9,7 +9,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from ..endings import at_no_cost
 from ..lm.model import LM
 from ..lm.models import Models, open_models, what_they_are
-from ..settings.resolved import InForce
+from ..settings.resolved import Resolved
 
 
 class Lent:
@@ -46,7 +46,7 @@ class Lender:
         self._open: dict[object, _Entry] = {}
         self._changing = asyncio.Lock()
 
-    async def lend(self, force: InForce) -> Lent:
+    async def lend(self, force: Resolved) -> Lent:
         """The LMs that the settings name. Raises what ``open_models`` raises."""
         wanted = what_they_are(force.settings, force.limits)
         async with self._changing:
@@ -56,7 +56,7 @@ class Lender:
             await self._close(lambda entry: entry.users == 0)
             return lent
 
-    async def _opened(self, force: InForce) -> _Entry:
+    async def _opened(self, force: Resolved) -> _Entry:
         async with AsyncExitStack() as stack:
             models = await stack.enter_async_context(
                 open_models(force.settings, force.limits, *self._given)
@@ -64,7 +64,7 @@ class Lender:
             return _Entry(models, stack.pop_all())
 
     @asynccontextmanager
-    async def using(self, force: InForce) -> AsyncIterator[Models]:
+    async def using(self, force: Resolved) -> AsyncIterator[Models]:
         """``lend`` for as long as the body takes."""
         lent = await self.lend(force)
         try:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ..endings import at_no_cost, to_the_end
-from ..environments.places import check_spot, kernels_of
+from ..environments.places import check, kernels_of
 from ..errors import RecordError, UsageError
 from ..events import ContextInfo, Event, KernelRestarted, NodeStarted, RunStarted, Status, Usage
 from ..inputs.contexts import Source
@@ -23,19 +23,19 @@ from ..record.notebooks.metadata import page
 from ..record.recorder import Recorder
 from ..record.summary import summarise
 from ..record.versions import versions
-from ..repl.guest_client import Setup
+from ..repl.guest_client import KernelSetup
 from ..repl.repl import Repl, open_repl
-from ..replay.continuation import Onward
+from ..replay.continuation import Continuation
 from ..replay.prelude import Numbers, Prelude
 from ..rlm.boundary import boundary
 from ..rlm.loop import Outcome, Task, solve_tree
 from ..rlm.prompts import STYLES
 from ..rlm.run import CALLED_BY, Run
 from ..settings.limits import Budget
-from ..settings.resolved import InForce
+from ..settings.resolved import Resolved
 from .answer_cache import again
 from .handover import Before
-from .human_calls import ByHand
+from .human_calls import HumanCalls
 from .lending import Lender
 from .run_folders import drop_empty, run_folder
 from .settings_record import announced
@@ -86,7 +86,7 @@ class Session:
 
     def __init__(
         self,
-        force: InForce,
+        force: Resolved,
         tools: Tools,
         *,
         persistent: bool = False,
@@ -100,7 +100,9 @@ class Session:
         self.prelude = Prelude()
         """What has happened in the persistent kernel since it was started."""
         self._lms = Lender(root, sub)
-        self.by_hand = ByHand(self._begin_by_hand, lambda: self._lms.lend(self.force), self.prelude)
+        self.by_hand = HumanCalls(
+            self._begin_by_hand, lambda: self._lms.lend(self.force), self.prelude
+        )
         self.trust_html = False
         """Whether HTML that the LM's cells show in the persistent kernel passes as it is."""
         self.trajectory: Path | None = None
@@ -135,7 +137,7 @@ class Session:
     async def check(self) -> None:
         """Find out that LMs and kernels can be had, before anything is asked; raises what ``ask``
         does."""
-        await check_spot(kernels_of(self.force).spot(Path()))
+        await check(kernels_of(self.force).spot(Path()))
         async with self._lms.using(self.force):
             pass
 
@@ -145,7 +147,7 @@ class Session:
         question: str | None,
         readers: Sequence[Reader] = (),
         *,
-        force: InForce | None = None,
+        force: Resolved | None = None,
         asked: Mapping[str, Any] | None = None,
         before: Before | None = None,
     ) -> Result:
@@ -160,7 +162,7 @@ class Session:
         """
         force, text = force or self.force, question or QUESTION
         with boundary():
-            await check_spot(kernels_of(force).spot(Path()))
+            await check(kernels_of(force).spot(Path()))
             async with self._lms.using(force) as models, self._turn():
                 return await self._run(models, force, about, text, readers, asked, before)
 
@@ -179,13 +181,13 @@ class Session:
         async with self._asking:
             yield
 
-    def _folder(self, force: InForce | None = None) -> Path:
+    def _folder(self, force: Resolved | None = None) -> Path:
         return run_folder(force.settings.out if force else None, self._cwd)
 
     async def _run(
         self,
         models: Models,
-        force: InForce,
+        force: Resolved,
         about: Source | str,
         question: str,
         readers: Sequence[Reader],
@@ -239,7 +241,7 @@ class Session:
                 await self._followed(past)
 
     async def go_on(
-        self, onward: Onward, readers: Sequence[Reader] = (), *, force: InForce | None = None
+        self, onward: Continuation, readers: Sequence[Reader] = (), *, force: Resolved | None = None
     ) -> Result:
         """Go on from a record. The kernel is a new one, which ends with the run.
 
@@ -248,11 +250,13 @@ class Session:
         with boundary():
             return await self._go_on(onward, readers, force or self.force)
 
-    async def _go_on(self, onward: Onward, readers: Sequence[Reader], force: InForce) -> Result:
+    async def _go_on(
+        self, onward: Continuation, readers: Sequence[Reader], force: Resolved
+    ) -> Result:
         recorder = onward.recorder
         async with AsyncExitStack() as lending:
             try:
-                await check_spot(kernels_of(force).spot(Path()))
+                await check(kernels_of(force).spot(Path()))
                 models = await lending.enter_async_context(self._lms.using(force))
                 tools = await asyncio.to_thread(onward.tools, self._tools)
                 recorder = recorder or Recorder(self._folder(force))
@@ -264,7 +268,9 @@ class Session:
             run.tools = tools
             return await self._run_on(run, recorder, force, onward)
 
-    async def _run_on(self, run: Run, recorder: Recorder, force: InForce, onward: Onward) -> Result:
+    async def _run_on(
+        self, run: Run, recorder: Recorder, force: Resolved, onward: Continuation
+    ) -> Result:
         outcome: Outcome | None = None
         unrecorded: str | None = None
         try:
@@ -281,7 +287,7 @@ class Session:
             unrecorded = await to_the_end(self._ended(recorder, outcome, None))
         return _result(outcome, run, recorder, onward.question, unrecorded)
 
-    async def _begin_again(self, run: Run, force: InForce, onward: Onward) -> None:
+    async def _begin_again(self, run: Run, force: Resolved, onward: Continuation) -> None:
         if onward.origin is not None:
             await self._announce(run, force, onward.question, None, onward.origin)
             return
@@ -297,7 +303,7 @@ class Session:
         question: str,
         readers: Sequence[Reader] = (),
         *,
-        force: InForce | None = None,
+        force: Resolved | None = None,
     ) -> Result:
         """Answer from a recorded run, in the persistent kernel and with no LM; see ``recall``.
         ``force`` holds for this question instead of the session's."""
@@ -344,10 +350,10 @@ class Session:
     def _begin(
         self,
         models: Models,
-        force: InForce,
+        force: Resolved,
         recorder: Recorder,
         readers: Sequence[Reader],
-        onward: Onward | None = None,
+        onward: Continuation | None = None,
     ) -> tuple[Run, Recorder]:
         self.trajectory = recorder.trajectory
         folder = recorder.folder
@@ -381,7 +387,7 @@ class Session:
         run, recorder = self._begin(models, force, Recorder(self._folder()), [])
         run.sandbox = lambda: self._repl.sandbox if self._repl is not None else ""
         try:
-            await self._announce(run, force, ByHand.QUESTION, None)
+            await self._announce(run, force, HumanCalls.QUESTION, None)
         except BaseException:
             recorder.abandon()
             raise
@@ -390,7 +396,7 @@ class Session:
     async def _announce(
         self,
         run: Run,
-        force: InForce,
+        force: Resolved,
         question: str,
         asked: Mapping[str, Any] | None,
         origin: Mapping[str, Any] | None = None,
@@ -407,7 +413,7 @@ class Session:
         """The persistent kernel, started if there is none; one that died is replaced."""
         if self._repl is None:
             assert self._cwd is not None
-            setup = Setup(kernels_of(self.force).spot(self._cwd, history=True))
+            setup = KernelSetup(kernels_of(self.force).spot(self._cwd, history=True))
             await self._keep(open_repl(self.by_hand, setup))
         repl = self._repl
         assert repl is not None

@@ -6,10 +6,10 @@ import dataclasses
 from typing import Any
 
 from ..rlm.run import Run
-from ..settings.resolved import InForce
+from ..settings.resolved import Resolved
 
 
-def announced(run: Run, force: InForce, *, trust_html: bool) -> dict[str, Any]:
+def announced(run: Run, force: Resolved, *, trust_html: bool) -> dict[str, Any]:
     """The settings as the record keeps them: no key, no address with a password. Blocks: values
     that the user handed in are kept in the run's folder."""
     settings = force.settings

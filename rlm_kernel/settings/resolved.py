@@ -37,8 +37,8 @@ __all__ = [
     "MEANINGS",
     "SANDBOX",
     "SECRETS",
-    "InForce",
     "Layer",
+    "Resolved",
     "Settings",
     "Wrote",
     "checked",
@@ -62,7 +62,7 @@ class Wrote(enum.Enum):
 
 
 @dataclass(frozen=True)
-class InForce:
+class Resolved:
     """Settings, limits, and for each of their names where its value came from, in words.
 
     ``withheld`` says of keys that are set why they are not sent to the endpoint that is.
@@ -78,7 +78,7 @@ class InForce:
 class Layer:
     """Values by name and where they were written; a string is read as text from outside.
 
-    ``origin`` is what ``InForce.origins`` shows. In it ``{name}`` stands for the setting's name,
+    ``origin`` is what ``Resolved.origins`` shows. In it ``{name}`` stands for the setting's name,
     ``{option}`` for the name as an option has it, ``{NAME}`` for it in capitals: a cell's options
     are ``Layer("--{option}", ...)``. A None in a layer counts: it lifts a limit.
     """
@@ -160,7 +160,7 @@ def in_force(
     layers: Sequence[Layer] = (),
     environ: Mapping[str, str] | None = None,
     config: Sequence[Layer] = (),
-) -> InForce:
+) -> Resolved:
     """Settle every setting.
 
     ``given`` holds arguments by name, where None counts as not given. ``layers``, strongest first,
@@ -183,7 +183,7 @@ def in_force(
     _openai_variables(values, origins, environ)
     settings = Settings(**{n: v for n, v in values.items() if n not in LIMIT_NAMES})
     changed = {LIMIT_NAMES[n]: v for n, v in values.items() if n in LIMIT_NAMES}
-    return InForce(settings, replace(limits or Limits(), **changed), origins | withheld, withheld)
+    return Resolved(settings, replace(limits or Limits(), **changed), origins | withheld, withheld)
 
 
 def _variables(environ: Mapping[str, str]) -> Layer:

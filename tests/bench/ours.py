@@ -65,15 +65,15 @@ async def _repl(
 ) -> tuple[float, list[float]]:
     """The seconds until a REPL has its context, and of each trivial cell in it, the warm-up left
     out."""
-    from rlm_kernel.environments.places import Spot
+    from rlm_kernel.environments.places import KernelConfig
     from rlm_kernel.inputs import contexts
-    from rlm_kernel.repl.guest_client import Setup
+    from rlm_kernel.repl.guest_client import KernelSetup
     from rlm_kernel.repl.protocol import Nobody
     from rlm_kernel.repl.repl import open_repl
 
-    spot = Spot(Path.cwd(), environment, sandbox=sandbox)
+    spot = KernelConfig(Path.cwd(), environment, sandbox=sandbox)
     began = time.perf_counter()
-    async with open_repl(Nobody(), Setup(spot)) as repl:
+    async with open_repl(Nobody(), KernelSetup(spot)) as repl:
         await repl.set_context(await asyncio.to_thread(contexts.from_value, context))
         ready = time.perf_counter() - began
         seconds = []

@@ -12,12 +12,12 @@ from typing import Any
 
 import pytest
 
-from rlm_kernel.environments.places import Spot
+from rlm_kernel.environments.places import KernelConfig
 from rlm_kernel.events import ContextInfo
 from rlm_kernel.inputs import contexts
 from rlm_kernel.inputs.tools import Tools
 from rlm_kernel.record.outputs import text_of
-from rlm_kernel.repl.guest_client import Setup
+from rlm_kernel.repl.guest_client import KernelSetup
 from rlm_kernel.repl.protocol import Call, Slot
 from rlm_kernel.repl.repl import Author, Ran, Repl, open_repl
 from rlm_kernel.settings.limits import CellLimits
@@ -120,9 +120,9 @@ async def bench(
 
     calls.serving = call_tool
     chosen = dict(sandbox(environment))
-    spot = Spot(cwd, chosen.pop("environment"), sandbox=chosen)
+    spot = KernelConfig(cwd, chosen.pop("environment"), sandbox=chosen)
     sent = {"tools": handed.called, "modules": handed.modules, "data": handed.data}
-    async with open_repl(calls, Setup(spot, **sent), CellLimits(**held)) as repl:
+    async with open_repl(calls, KernelSetup(spot, **sent), CellLimits(**held)) as repl:
         made = Bench(repl, calls)
         await made.give("")
         yield made

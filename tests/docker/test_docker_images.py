@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from sandboxes import Opener
 
-from rlm_kernel.environments.docker.images import Recipe, ready_image
+from rlm_kernel.environments.docker.images import ImageRecipe, ready_image
 from rlm_kernel.errors import UsageError
 
 pytestmark = pytest.mark.needs("docker")
@@ -59,7 +59,7 @@ def removed(engine: Any) -> Iterator[list[str]]:
 def test_packages_are_there_without_a_network_inside(
     engine: Any, image: str, opened: Opener, removed: list[str]
 ) -> None:
-    recipe = Recipe(image=image, packages=("rlm_tiny",))
+    recipe = ImageRecipe(image=image, packages=("rlm_tiny",))
     removed.append(recipe.tag)
     with opened(packages=["rlm_tiny"]) as place:
         assert place.run("import rlm_tiny; print(rlm_tiny.ANSWER)") == "42"
@@ -68,7 +68,7 @@ def test_packages_are_there_without_a_network_inside(
 
 
 def test_the_same_content_is_built_once(engine: Any, image: str, removed: list[str]) -> None:
-    recipe = Recipe(base=image, packages=("rlm_tiny",))
+    recipe = ImageRecipe(base=image, packages=("rlm_tiny",))
     removed.append(recipe.tag)
     lines: list[str] = []
     first = ready_image(engine, recipe, lines.append)
@@ -80,22 +80,22 @@ def test_the_same_content_is_built_once(engine: Any, image: str, removed: list[s
 
 def test_other_content_has_another_tag() -> None:
     recipes = [
-        Recipe(),
-        Recipe(packages=("numpy",)),
-        Recipe(packages=("numpy>2", "pandas")),
-        Recipe(base="python:3.12-slim"),
-        Recipe(image="mine:1", packages=("numpy",)),
+        ImageRecipe(),
+        ImageRecipe(packages=("numpy",)),
+        ImageRecipe(packages=("numpy>2", "pandas")),
+        ImageRecipe(base="python:3.12-slim"),
+        ImageRecipe(image="mine:1", packages=("numpy",)),
     ]
     assert len({recipe.tag for recipe in recipes}) == len(recipes)
-    assert Recipe(packages=("a", "b")).tag == Recipe(packages=("b", "a")).tag
-    assert Recipe(image="mine:1").tag == "mine:1"
+    assert ImageRecipe(packages=("a", "b")).tag == ImageRecipe(packages=("b", "a")).tag
+    assert ImageRecipe(image="mine:1").tag == "mine:1"
 
 
 def test_a_base_that_changed_is_built_on_again(
     engine: Any, built: Builder, removed: list[str]
 ) -> None:
     base = built("ENV MADE=first")
-    recipe = Recipe(base=base)
+    recipe = ImageRecipe(base=base)
     removed.append(recipe.tag)
     lines: list[str] = []
     ready_image(engine, recipe)
@@ -107,7 +107,7 @@ def test_a_base_that_changed_is_built_on_again(
 
 def test_a_package_that_does_not_exist_shows_what_pip_said(engine: Any, image: str) -> None:
     with pytest.raises(UsageError, match="No matching distribution found for no-such-thing"):
-        ready_image(engine, Recipe(base=image, packages=("no-such-thing",)))
+        ready_image(engine, ImageRecipe(base=image, packages=("no-such-thing",)))
 
 
 def test_an_image_that_cannot_be_had_says_how_to_name_another(opened: Opener) -> None:

@@ -21,8 +21,8 @@ from typing import Any
 
 import nbformat
 
-from rlm_kernel.environments.places import Spot
-from rlm_kernel.repl.guest_client import Setup
+from rlm_kernel.environments.places import KernelConfig
+from rlm_kernel.repl.guest_client import KernelSetup
 from rlm_kernel.repl.protocol import Call, Slot
 from rlm_kernel.repl.repl import Repl, open_repl
 from rlm_kernel.settings.limits import CellLimits
@@ -49,19 +49,19 @@ class _Nobody:
         raise AssertionError("nothing here asks an LM")
 
 
-def spot(environment: str, cwd: Path) -> Spot:
+def spot(environment: str, cwd: Path) -> KernelConfig:
     if environment == "local":
-        return Spot(cwd)
+        return KernelConfig(cwd)
     from tests.modals import image  # it builds one
 
-    return Spot(cwd, environment, sandbox={"image": image(), "cpus": 2.0})
+    return KernelConfig(cwd, environment, sandbox={"image": image(), "cpus": 2.0})
 
 
 # the face of rlm run
 @asynccontextmanager
 async def opened(environment: str, cwd: Path) -> AsyncIterator[Repl]:
     held = CellLimits(seconds=SECONDS)
-    async with open_repl(_Nobody(), Setup(spot(environment, cwd)), held) as repl:
+    async with open_repl(_Nobody(), KernelSetup(spot(environment, cwd)), held) as repl:
         await repl.run("kept = 40", cell=0)
         yield repl
 

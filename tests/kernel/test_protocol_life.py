@@ -157,7 +157,7 @@ FAULTY = """
 import sys
 from rlm_kernel.kernel import request_handler, __main__ as entry
 async def broken(self, request, *rest): raise ZeroDivisionError("oops")
-request_handler.Workbench._python = broken
+request_handler.RequestHandler._python = broken
 entry.main()
 """
 

@@ -14,7 +14,7 @@ from sandboxes import Opener, comes_true
 
 from rlm_kernel.environments import places
 from rlm_kernel.environments.modal import sdk
-from rlm_kernel.environments.places import Spot, open_place
+from rlm_kernel.environments.places import KernelConfig, open_live
 from rlm_kernel.errors import KernelStartError, UsageError
 from tests.modals import TRANSPORTS
 from tests.plane import ControlPlane
@@ -58,7 +58,7 @@ async def test_a_service_that_does_not_answer_is_said(
     plane.delay("ClientHello", 5.0)
     monkeypatch.setattr(places, "CHECK_SECONDS", 1.0)
     with pytest.raises(KernelStartError, match="modal gave no answer within 1 s"):
-        await places.check_spot(Spot(Path(), "modal"))
+        await places.check(KernelConfig(Path(), "modal"))
 
 
 @pytest.mark.parametrize(
@@ -144,7 +144,7 @@ async def test_a_start_that_is_called_off_does_not_wait_for_modal(
         return any(call.startswith("SandboxTerminate") for call in plane.calls[before:])
 
     with pytest.raises(TimeoutError):
-        async with asyncio.timeout(2.0), open_place(Spot(tmp_path, "modal")):
+        async with asyncio.timeout(2.0), open_live(KernelConfig(tmp_path, "modal")):
             pass
     assert not ended()
     assert comes_true(ended, 30)

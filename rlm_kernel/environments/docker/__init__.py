@@ -1,1 +1,1 @@
-"""Kernels in containers of a Docker engine."""
+"""Kernels in containers of a Docker Engine."""

@@ -83,7 +83,7 @@ def _mount(source: str, inside: str) -> dict[str, Any]:
     }
 
 
-class Place:
+class DockerContainer:
     """A container to be. ``open`` makes it and ``close`` removes it, on any thread each; a
     ``close`` that comes while ``open`` is under way has it remove what it makes."""
 
@@ -183,7 +183,7 @@ class Place:
             time.sleep(0.05)
 
 
-class SharedPlace(Place):
+class SharedPlace(DockerContainer):
     """A further kernel in a container that runs: it starts sooner, and shares that container's
     limits, files and end. Its code can read and end the other kernels' there."""
 

@@ -18,7 +18,7 @@ from typing import Any
 
 from ...errors import RLMError, UsageError
 from .client import plain_errors
-from .container import Box, Place
+from .container import Box, DockerContainer
 
 BASE = f"python:{sys.version_info[0]}.{sys.version_info[1]}-slim"
 """This process's own Python version: a trajectory replays alike in both."""
@@ -42,7 +42,7 @@ Progress = Callable[[str], None]
 
 
 @dataclass(frozen=True)
-class Recipe:
+class ImageRecipe:
     """``image`` is used as it is, unless ``packages`` are added to it; without one, ipykernel and
     ``packages`` are added to ``base``. ``packages`` are pip's requirements."""
 
@@ -70,7 +70,7 @@ class Recipe:
         return f"{REPOSITORY}:{digest}"
 
 
-def ready_image(client: Any, recipe: Recipe, progress: Progress = lambda line: None) -> str:
+def ready_image(client: Any, recipe: ImageRecipe, progress: Progress = lambda line: None) -> str:
     """The image's name, once the engine has it: at once, or after a pull or build of minutes.
 
     ``progress`` gets lines for a person. Raises ``UsageError`` when the image cannot be had.
@@ -136,7 +136,7 @@ def _pull(client: Any, image: str, progress: Progress) -> str:
     return identity
 
 
-def _build(client: Any, recipe: Recipe, base_id: str, progress: Progress) -> None:
+def _build(client: Any, recipe: ImageRecipe, base_id: str, progress: Progress) -> None:
     base = recipe.image or recipe.base
     progress(f"building the image {recipe.tag}: {', '.join(recipe.requirements)} on {base}")
     with plain_errors(f"cannot build the image {recipe.tag}"):
@@ -158,7 +158,7 @@ def _build(client: Any, recipe: Recipe, base_id: str, progress: Progress) -> Non
         )
 
 
-def _build_context(recipe: Recipe) -> bytes:
+def _build_context(recipe: ImageRecipe) -> bytes:
     packed = io.BytesIO()
     requirements = "".join(f"{line}\n" for line in recipe.requirements)
     with tarfile.open(fileobj=packed, mode="w") as tar:
@@ -193,7 +193,7 @@ def _end_of(lines: list[str]) -> str:
 def fault(client: Any, image: str) -> str:
     """What makes an image unfit for a kernel, asked after a kernel did not start; empty for
     nothing that we know of."""
-    place = Place(client, Box(image), f"rlm-probe-{uuid.uuid4().hex[:12]}")
+    place = DockerContainer(client, Box(image), f"rlm-probe-{uuid.uuid4().hex[:12]}")
     try:
         pipe = place.open(["python3", "-c", PROBE], {})
         found, lacks = json.loads(b"".join(iter(pipe.read, b"")))

@@ -14,7 +14,7 @@ from ..pipe.carrier import Pipe
 from ..pipe.sandboxed import SandboxProvisioner
 from . import images, strays
 from .client import connect
-from .container import Box, Place, SharedPlace
+from .container import Box, DockerContainer, SharedPlace
 
 
 class DockerProvisioner(SandboxProvisioner):
@@ -37,7 +37,7 @@ class DockerProvisioner(SandboxProvisioner):
     runtime = Unicode("", config=True, help="Runtime of the engine, such as runsc.")
     vendor = "docker"
     clean_up = "rlm clean"
-    place: Place | None = None
+    place: DockerContainer | None = None
     _client: Any = None
     _image = ""
 
@@ -52,10 +52,10 @@ class DockerProvisioner(SandboxProvisioner):
         if self.join:
             self.place = SharedPlace(self._client, self._box(), self.join)
             return
-        recipe = images.Recipe(self.image, self.base, tuple(self.packages))
+        recipe = images.ImageRecipe(self.image, self.base, tuple(self.packages))
         self._image = images.ready_image(self._client, recipe, self.log.info)
         self._watch()
-        self.place = Place(self._client, self._box(), f"rlm-{uuid.uuid4().hex[:12]}")
+        self.place = DockerContainer(self._client, self._box(), f"rlm-{uuid.uuid4().hex[:12]}")
 
     @property
     def _selector(self) -> str:

@@ -1,1 +1,1 @@
-"""Kernels on this machine."""
+"""Kernels on this machine, as this user."""

@@ -15,7 +15,7 @@ from .sdk import sdk
 
 
 @dataclass(frozen=True)
-class Recipe:
+class ModalImage:
     """An image of a registry, or one at Modal by its id (im-...), as it is; or, without a name,
     Debian with this process's Python version and ipykernel. ``packages`` are pip's requirements,
     and added to either; ``mounts`` are copies of folders and files here, by their paths inside.

@@ -15,8 +15,8 @@ from ...settings.limits import Rate
 from ..owner_tag import host_mark
 from ..pipe.pipe import Pipe
 from ..pipe.sandboxed import SandboxProvisioner
-from .image import Recipe
-from .sandbox import PATIENCE_S, Place, Shape, SharedPlace
+from .image import ModalImage
+from .sandbox import PATIENCE_S, ModalSandbox, Shape, SharedPlace
 from .sdk import HOST_TAG
 from .tunnelled import SharedTunnelPlace, TunnelPlace
 
@@ -70,7 +70,7 @@ class ModalProvisioner(SandboxProvisioner):
 
     vendor = "modal"
     clean_up = "rlm clean --env modal"
-    place: Place | None = None
+    place: ModalSandbox | None = None
 
     async def open_pipe(self) -> Pipe:
         await asyncio.to_thread(self._prepare)
@@ -86,7 +86,7 @@ class ModalProvisioner(SandboxProvisioner):
         if self.transport == "http":
             self.place = SharedTunnelPlace(shape, self.join) if self.join else TunnelPlace(shape)
         else:
-            self.place = SharedPlace(shape, self.join) if self.join else Place(shape)
+            self.place = SharedPlace(shape, self.join) if self.join else ModalSandbox(shape)
 
     @property
     def _selector(self) -> str:
@@ -94,7 +94,7 @@ class ModalProvisioner(SandboxProvisioner):
 
     def _shape(self) -> Shape:
         return Shape(
-            recipe=Recipe(self.image, tuple(self.packages), tuple(self.mounts.items())),
+            recipe=ModalImage(self.image, tuple(self.packages), tuple(self.mounts.items())),
             app=self.app,
             network=self.network != "none",
             cpus=self.cpus,

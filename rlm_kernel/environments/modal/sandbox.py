@@ -18,7 +18,7 @@ from ...errors import KernelStartError, UsageError
 from ...settings.limits import Rate
 from ..pipe.host_end import printable
 from .exec_pipe import ExecPipe
-from .image import Recipe, app, forget
+from .image import ModalImage, app, forget
 from .prices import per_second
 from .sdk import host_tags, plain_errors, sdk
 
@@ -95,7 +95,7 @@ os.kill(-1, 9)
 class Shape:
     """What a sandbox is made of, what it may reach and use, and how long it lives."""
 
-    recipe: Recipe = field(default_factory=Recipe)
+    recipe: ModalImage = field(default_factory=ModalImage)
     app: str = "rlm-kernel"
     network: bool = False
     cpus: float = 2.0
@@ -159,7 +159,7 @@ def _nothing_stale() -> Iterator[None]:
         raise
 
 
-class Place:
+class ModalSandbox:
     """A sandbox to be. ``open`` makes it and ``close`` ends it, on any thread each. ``open`` may
     wait long for Modal: a ``close`` meanwhile returns at once, and ``open`` ends what it makes."""
 
@@ -287,7 +287,7 @@ class Place:
         return f"the sandbox ended (exit code {code})" if code else ""
 
 
-class SharedPlace(Place):
+class SharedPlace(ModalSandbox):
     """A further kernel in a sandbox that runs: it starts sooner, and shares that sandbox's memory,
     processors, files and end."""
 

@@ -8,7 +8,7 @@ from weakref import WeakValueDictionary
 
 from ...errors import KernelStartError
 from ..pipe.tunnel import Patience, TunnelPipe, gateway_command
-from .sandbox import Place, Shape
+from .sandbox import ModalSandbox, Shape
 from .sdk import plain_errors
 
 PORT = 8888
@@ -18,7 +18,7 @@ _LIVE: WeakValueDictionary[str, TunnelPlace] = WeakValueDictionary()
 here."""
 
 
-class TunnelPlace(Place):
+class TunnelPlace(ModalSandbox):
     """A sandbox whose first process is the gateway to the relays in it. The way out is blocked by
     an empty allowlist: blocking all of the network would block the tunnel."""
 

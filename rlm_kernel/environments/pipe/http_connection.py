@@ -35,7 +35,7 @@ class Untrusted(OSError):
 
 
 @dataclass(frozen=True)
-class Answer:
+class HttpAnswer:
     status: int
     body: bytes
     at: int | None
@@ -66,7 +66,7 @@ class Secure(Plain, http.client.HTTPSConnection):
 
 
 @dataclass(frozen=True)
-class Address:
+class GatewayAddress:
     """Where a gateway is, and what it lets in. Raises ``UsageError``."""
 
     url: str
@@ -102,17 +102,17 @@ def _here(host: str) -> bool:
     return host == "localhost"
 
 
-class Line:
+class HttpConnection:
     """Asks one thing at a time. ``cut`` may be called on any thread."""
 
-    def __init__(self, address: Address) -> None:
+    def __init__(self, address: GatewayAddress) -> None:
         self._address = address
         self._connection = address.connection()
         self._socket: socket.socket | None = None
         self._lock, self._busy = threading.Lock(), threading.Lock()
         self._cut = False
 
-    def ask(self, method: str, path: str, body: bytes = b"", *, timeout_s: float) -> Answer:
+    def ask(self, method: str, path: str, body: bytes = b"", *, timeout_s: float) -> HttpAnswer:
         """The gateway's answer. Raises ``Lost`` if there is none, ``Untrusted``.
 
         ``timeout_s`` is the longest silence. Not promised: an end to an answer that trickles; who
@@ -125,7 +125,7 @@ class Line:
             if self._cut:
                 self._let_go()
 
-    def _ask(self, method: str, path: str, body: bytes, timeout_s: float) -> Answer:
+    def _ask(self, method: str, path: str, body: bytes, timeout_s: float) -> HttpAnswer:
         try:
             self._connect()
             assert self._socket is not None
@@ -174,7 +174,7 @@ class Line:
             self._busy.release()
 
 
-def _read(response: http.client.HTTPResponse) -> Answer:
+def _read(response: http.client.HTTPResponse) -> HttpAnswer:
     """Raises ``Lost`` for what no gateway says."""
     if response.headers.get("Rlm-Gateway") != "1":
         raise Lost(f"the tunnel itself answered with status {response.status}")
@@ -182,7 +182,7 @@ def _read(response: http.client.HTTPResponse) -> Answer:
     if len(body) > MAX_ANSWER:
         raise Lost(f"an answer has more than {MAX_ANSWER:,} bytes")
     at = response.headers.get("Rlm-At", "")
-    return Answer(response.status, body, int(at) if re.fullmatch("[0-9]{1,18}", at) else None)
+    return HttpAnswer(response.status, body, int(at) if re.fullmatch("[0-9]{1,18}", at) else None)
 
 
 def _body(response: http.client.HTTPResponse) -> bytes:

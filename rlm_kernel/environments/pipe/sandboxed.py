@@ -15,7 +15,7 @@ from ..docker import images
 from .provisioner import BOOTSTRAP, RelayProvisioner
 
 
-class Place(Protocol):
+class Sandbox(Protocol):
     """A sandbox to be, and later the sandbox."""
 
     pipe: Any
@@ -29,7 +29,7 @@ class Place(Protocol):
 
 
 class SandboxProvisioner(RelayProvisioner):
-    """A subclass makes a ``Place`` in ``open_pipe`` and says by whom its sandboxes are reaped."""
+    """A subclass makes a ``Sandbox`` in ``open_pipe`` and says by whom its sandboxes are reaped."""
 
     packages: List[str] = List(
         Unicode(), config=True, help="What pip installs besides, when the image is built."
@@ -63,7 +63,7 @@ class SandboxProvisioner(RelayProvisioner):
     """Its name in ``REAPERS``."""
     clean_up: ClassVar[str]
     """The command that removes what is left."""
-    place: Place | None = None
+    place: Sandbox | None = None
     _program = BOOTSTRAP
     _last_words = ""
 

@@ -57,7 +57,7 @@ from tenacity import (
 from ...errors import KernelStartError, UsageError
 from ...remote import gateway
 from .host_end import printable
-from .http_connection import Address, Answer, Line, Lost, Untrusted
+from .http_connection import GatewayAddress, HttpAnswer, HttpConnection, Lost, Untrusted
 from .send_buffer import Outgoing
 
 CLOSE_S = 1.0
@@ -153,12 +153,12 @@ class TunnelPipe:
             raise UsageError(f"the pipe's name is {name!r}: write up to 64 letters, digits, - or _")
         self.reason = ""
         """Why it ended, if it was not closed and the program did not end well."""
-        self._address = Address(url, token, context or ssl.create_default_context())
+        self._address = GatewayAddress(url, token, context or ssl.create_default_context())
         self._path = f"/pipes/{name}"
         self._program = program.encode()
         self._find_reason = find_reason
         self._patience = patience
-        self._reading, self._writing = Line(self._address), Line(self._address)
+        self._reading, self._writing = HttpConnection(self._address), HttpConnection(self._address)
         self._outgoing = Outgoing(POSTED)
         self._had = self._given = 0
         self._closed = threading.Event()
@@ -193,7 +193,9 @@ class TunnelPipe:
             raise KernelStartError(f"the sandbox cannot be reached: {error}") from error
         threading.Thread(target=self._post, name="rlm-post", daemon=True).start()
 
-    def _once(self, line: Line, method: str, query: str = "", body: bytes = b"") -> Answer:
+    def _once(
+        self, line: HttpConnection, method: str, query: str = "", body: bytes = b""
+    ) -> HttpAnswer:
         wait_s = self._patience.answer_s
         if query:
             query = f"?{query}&wait={self._patience.poll_s}"
@@ -205,10 +207,10 @@ class TunnelPipe:
 
     def _ask(
         self,
-        ask: Callable[[], Answer],
+        ask: Callable[[], HttpAnswer],
         trying: Retrying | None = None,
         lost: str = "the tunnel to the sandbox was lost",
-    ) -> Answer:
+    ) -> HttpAnswer:
         """Ask until there is an answer. Raises ``OSError`` when it is given up."""
         try:
             return (trying or self._trying)(ask)
@@ -217,7 +219,7 @@ class TunnelPipe:
         except OSError as error:
             raise self._give_up(str(error)) from error
 
-    def _expect(self, answer: Answer, *statuses: int, at: range | None = None) -> None:
+    def _expect(self, answer: HttpAnswer, *statuses: int, at: range | None = None) -> None:
         if answer.status not in statuses:
             raise self._give_up(WORDS.get(answer.status, f"the gateway answers {answer.status}"))
         if at is not None and answer.at not in at:
@@ -278,7 +280,7 @@ class TunnelPipe:
         if self._wanted:
             self._wanted = False
             with suppress(Lost, Untrusted):  # the gateway ends the program itself, later
-                line = Line(self._address)
+                line = HttpConnection(self._address)
                 line.ask("DELETE", self._path, timeout_s=CLOSE_S)
                 line.cut()
 

@@ -1,1 +1,1 @@
-"""A run as a person at a notebook sees it."""
+"""A run as a person at a notebook sees it, live."""

@@ -1,1 +1,1 @@
-"""A trajectory that runs again in the notebook that it is."""
+"""A trajectory that runs again in the notebook that it is: ``%rlm replay`` to ``%rlm verdict``."""

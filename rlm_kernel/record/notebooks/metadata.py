@@ -20,7 +20,7 @@ ROOT_PAGE = "trajectory.ipynb"
 
 
 @dataclass(frozen=True)
-class Place:
+class NotebookContext:
     """Where a node stands. ``nodes`` are the node and all below it, as ``Tree.below`` gives them.
 
     ``folder`` says that a ``blobs`` folder goes with the notebook, so that long texts may be
@@ -38,7 +38,7 @@ def page(node: str, *, root: bool) -> str:
     return ROOT_PAGE if root else f"calls/{node}.ipynb"
 
 
-def describe(events: list[Event], node: Node, place: Place) -> dict[str, Any]:
+def describe(events: list[Event], node: Node, place: NotebookContext) -> dict[str, Any]:
     """The whole of ``metadata.rlm`` as plain JSON data."""
     run = place.run
     data = {

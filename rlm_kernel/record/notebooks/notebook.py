@@ -15,7 +15,7 @@ from .contexts import (context, context_set)
 from ..numbers import (counted, duration, price, spent)
 from .ipynb import Notebook
 from ..markdown import (code, fenced, inert, literal, one_line, printable, quote, shorten, table)
-from .metadata import (Place, describe, page)
+from .metadata import (NotebookContext, describe, page)
 from .prose import (reminders, thoughts, without_blocks)
 from .subcalls import (MAX_ROWS, sub_calls)
 from ..summary import (RUNNING, Node, summarise)
@@ -30,7 +30,7 @@ context_path = None"""
 _KERNEL = {"name": "rlm", "display_name": "RLM", "language": "python"}
 
 
-def build(node_events: list[Event], place: Place) -> Notebook:
+def build(node_events: list[Event], place: NotebookContext) -> Notebook:
     """The notebook of the node whose events these are, in their order."""
     nodes = place.nodes or summarise(node_events).nodes
     if not nodes:
@@ -94,7 +94,7 @@ class _Cells:
         self.made.append({"id": unique, **cell})
 
 
-def _introduce(cells: _Cells, nodes: tuple[Node, ...], place: Place) -> None:
+def _introduce(cells: _Cells, nodes: tuple[Node, ...], place: NotebookContext) -> None:
     node = nodes[0]
     cells.markdown("header", "\n\n".join(_header(cells, nodes, place)))
     if node.context is not None:
@@ -106,7 +106,7 @@ def _introduce(cells: _Cells, nodes: tuple[Node, ...], place: Place) -> None:
     cells.code("replay", _replay_line(node, place), {}, [])
 
 
-def _replay_line(node: Node, place: Place) -> str:
+def _replay_line(node: Node, place: NotebookContext) -> str:
     """What begins a replay. It names run and node: a kernel is not told which notebook it has."""
     run = place.run.run if place.run else ""
     if not run.isprintable() or not run:
@@ -114,7 +114,7 @@ def _replay_line(node: Node, place: Place) -> str:
     return f"%rlm replay {shlex.quote(f'--run={run}')} --node={node.id}"
 
 
-def _header(cells: _Cells, nodes: tuple[Node, ...], place: Place) -> list[str]:
+def _header(cells: _Cells, nodes: tuple[Node, ...], place: NotebookContext) -> list[str]:
     node, below = nodes[0], nodes[1:]
     title = one_line(node.question)
     parts = [f"# {literal(shorten(title, 120)) or 'RLM'}"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ...events import Event
-from ..provenance import (Origin, Step, trace)
+from ..provenance import (Origin, FlowStep, trace)
 from ..numbers import counted
 from ..markdown import code
 
@@ -25,7 +25,7 @@ def where_from(events: list[Event], node: str, link: Callable[[str], str]) -> st
     return "**Where it came from** · " + " ← ".join(told)
 
 
-def _step(origin: Origin, step: Step, link: Callable[[str], str]) -> str:
+def _step(origin: Origin, step: FlowStep, link: Callable[[str], str]) -> str:
     # The heading of a turn is its anchor; what ran before the question has one for all.
     anchor = f"#Turn-{step.turn}" if step.turn else "#Before-the-question"
     parts = [f"[cell {step.cell}]({anchor})"]

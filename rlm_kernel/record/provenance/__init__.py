@@ -12,10 +12,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from ...events import CallEnded, CellRan, Event, KernelRestarted, NodeEnded, RunStarted
-from .flow import Step, stands_in, steps
+from .flow import FlowStep, stands_in, steps
 from .spans import Index, Range, Span, Texts, merged
 
-__all__ = ["Covered", "Origin", "Range", "Span", "Step", "Texts", "cover", "trace"]
+__all__ = ["Covered", "FlowStep", "Origin", "Range", "Span", "Texts", "cover", "trace"]
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Origin:
 
     node: str
     answer: str | None
-    steps: tuple[Step, ...]
+    steps: tuple[FlowStep, ...]
     calls: tuple[CallEnded, ...]
     literal: tuple[int, ...]
 

@@ -26,7 +26,7 @@ _LONGEST_SHOWN = 200_000
 
 
 @dataclass(frozen=True)
-class Step:
+class FlowStep:
     """A cell on the way to the answer.
 
     ``why``: it gave the ``"answer"``; it ``"bound"`` (or changed) ``names`` that were read later;
@@ -49,7 +49,7 @@ def steps(
     *,
     restarted_after: int = 0,
     tools: frozenset[str] = frozenset(),
-) -> list[Step]:
+) -> list[FlowStep]:
     """The way back, the answer's cell first; empty where no cell gave one.
 
     ``restarted_after`` is the last cell whose variables were lost, if any; ``tools`` are names of
@@ -75,7 +75,7 @@ class _Walk:
         self._needed: set[str] = set()
         self._wanted: set[str] = set()  # texts that an LM may have read before it wrote them
 
-    def steps(self) -> list[Step]:
+    def steps(self) -> list[FlowStep]:
         last = self._answering()
         if last is None:
             return []
@@ -94,7 +94,7 @@ class _Walk:
             found += self._bound_before(shown)
         return found
 
-    def _index(self, step: Step) -> int:
+    def _index(self, step: FlowStep) -> int:
         return next(i for i, cell in enumerate(self._cells) if cell.cell == step.cell)
 
     def _answering(self) -> int | None:
@@ -109,7 +109,7 @@ class _Walk:
         ]
         return tried[-1] if tried and self._answer is not None else None
 
-    def _bound_before(self, index: int) -> list[Step]:
+    def _bound_before(self, index: int) -> list[FlowStep]:
         found = []
         for earlier in range(index - 1, -1, -1):
             if self._cells[earlier].cell <= self._restarted_after:
@@ -118,7 +118,7 @@ class _Walk:
                 found.append(self._back(earlier, "bound"))
         return found
 
-    def _back(self, index: int, why: Why, *, whole: bool = False) -> Step:
+    def _back(self, index: int, why: Why, *, whole: bool = False) -> FlowStep:
         """Go back through one cell. Of the answer's cell what gives the answer is needed, of a
         ``whole`` one all, of others what gives a needed name."""
         given: set[str] = set()
@@ -135,7 +135,7 @@ class _Walk:
         cell = self._cells[index]
         names = tuple(sorted(given - {"context"})) if why == "bound" else ()
         asks = bool(read & self._asking)
-        return Step(cell.cell, cell.turn, why, names, asks, "context" in read)
+        return FlowStep(cell.cell, cell.turn, why, names, asks, "context" in read)
 
     def _showing(self, before: int) -> int | None:
         """The last cell before whose output has the answer, or else something out of it."""
@@ -146,14 +146,14 @@ class _Walk:
                     return index
         return None
 
-    def _seen(self, before: int) -> list[Step]:
+    def _seen(self, before: int) -> list[FlowStep]:
         found = []
         for index in range(before - 1, -1, -1):
             cell = self._cells[index]
             if cell.turn and self._output(index):
                 read = frozenset[str]().union(*(s.reads for s in self._sources[index]))
                 asks, looks = bool(read & self._asking), "context" in read
-                found.append(Step(cell.cell, cell.turn, "seen", (), asks, looks))
+                found.append(FlowStep(cell.cell, cell.turn, "seen", (), asks, looks))
         return found
 
     def _output(self, index: int) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ...record.markdown import one_line, shorten
 from ...record.numbers import counted, duration, price, spent
-from ...record.provenance import Origin, Span, Step
+from ...record.provenance import FlowStep, Origin, Span
 from ...record.reading import Reading
 from ...record.summary import RUNNING, Node, Tree
 from ..provenance_of import Origins
@@ -111,7 +111,7 @@ def _way(node: Origin, title: str) -> Html:
     return joined(name, h("ol", *items, class_="way"), rest)
 
 
-def _step(node: Origin, step: Step) -> Html:
+def _step(node: Origin, step: FlowStep) -> Html:
     link = h("a", f"Cell {step.cell}", href=f"#{block_id('cell', node.node, step.cell)}")
     names = joined(*(h("code", name) for name in step.names[:6]), by=" ")
     said = {
@@ -124,7 +124,7 @@ def _step(node: Origin, step: Step) -> Html:
     return joined(link, " ", said, reads, _asked(node, step))
 
 
-def _asked(node: Origin, step: Step) -> Html | None:
+def _asked(node: Origin, step: FlowStep) -> Html | None:
     made = [i for i, call in enumerate(node.calls) if call.cell == step.cell]
     if not made:
         return None
