@@ -65,3 +65,13 @@ def check_whole(result: Result) -> None:
     loaded = loading.load(result.trajectory.parent)
     assert loaded.sealed, loaded.problems
     assert list(loaded.problems) == []
+
+
+def by_question(replies: dict[str, str]) -> ScriptedLM:
+    """An LM whose only turn depends on the question it finds in its messages."""
+
+    def turn(messages: list[dict[str, Any]]) -> str:
+        asked = messages[1]["content"]
+        return block(next(reply for words, reply in replies.items() if f": {words}" in asked))
+
+    return ScriptedLM(turn, lambda prompt: f"<{prompt}>")

@@ -1,14 +1,34 @@
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import AsyncIterator
 from functools import partial
 from pathlib import Path
 
 import pytest
-from environments import ENVIRONMENTS, Bench, Opener, bench, echo
+from environments import ENVIRONMENTS, ONE_TRANSPORT, Bench, Opener, bench
+
+EITHER_TRANSPORT = {
+    "test_contract_calls",
+    "test_contract_floods",
+    "test_contract_messages",
+    "test_contract_runs",
+    "test_contract_session",
+}
+"""The modules of what the two pipes to a sandbox at Modal could do in different ways: messages,
+calls, bytes, interrupts, and whole runs. The others run over one of them."""
 
 
-@pytest.fixture(scope="module", params=ENVIRONMENTS)
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Give each test its environments, unless its module names them."""
+    if "environment" not in metafunc.fixturenames or hasattr(metafunc.module, "environment"):
+        return
+    either = metafunc.module.__name__ in EITHER_TRANSPORT
+    chosen = ENVIRONMENTS if either else ONE_TRANSPORT
+    metafunc.parametrize("environment", chosen, indirect=True, scope="module")
+
+
+@pytest.fixture(scope="module")
 def environment(request: pytest.FixtureRequest) -> str:
     """Where inner kernels run. The tests must not ask which one it is."""
     return str(request.param)
@@ -24,15 +44,18 @@ async def shared(
 
 @pytest.fixture
 def kernel(shared: Bench) -> Bench:
-    """The module's kernel, its calls echoed; for tests that leave nothing behind."""
-    shared.calls.seen.clear()
-    shared.calls.serving = echo
-    shared.calls.asked.clear()
-    shared.calls.cancelled.clear()
-    return shared
+    """The module's kernel, its calls echoed; for tests that leave nothing behind but names."""
+    return shared.as_made()
+
+
+@pytest.fixture
+def hurried(kernel: Bench) -> Bench:
+    """The module's kernel, whose cells have half a second."""
+    kernel.repl.held = dataclasses.replace(kernel.repl.held, seconds=0.5)
+    return kernel
 
 
 @pytest.fixture
 def opened(environment: str, tmp_path: Path) -> Opener:
-    """Opens a kernel of the test's own: ``async with opened(seconds=1.0) as kernel``."""
+    """Opens a kernel of the test's own: ``async with opened(tools=...) as kernel``."""
     return partial(bench, environment, tmp_path)

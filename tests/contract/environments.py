@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import cache
 from pathlib import Path
@@ -31,6 +30,8 @@ SANDBOXES = [
     ),
 ]
 ENVIRONMENTS = ["local", *SANDBOXES]
+ONE_TRANSPORT = [each for each in ENVIRONMENTS if "modal-exec" not in getattr(each, "values", ())]
+"""For what the pipe to a sandbox at Modal cannot change."""
 SECONDS = 60.0
 
 
@@ -78,11 +79,22 @@ class Bench:
     def __init__(self, repl: Repl, calls: Answers) -> None:
         self.repl = repl
         self.calls = calls
-        self._cells = itertools.count(1)
+        self.cell = 0
+        """The number of the last cell."""
+        self._usual = calls.serving, repl.held
+
+    def as_made(self) -> Bench:
+        """The same, with the answers and limits that it was made with; what cells did stays."""
+        self.calls.seen.clear()
+        self.calls.asked.clear()
+        self.calls.cancelled.clear()
+        self.calls.serving, self.repl.held = self._usual
+        return self
 
     async def run(self, source: str, author: Author = "lm") -> Ran:
+        self.cell += 1
         async with asyncio.timeout(SECONDS):
-            return await self.repl.run(source, cell=next(self._cells), author=author)
+            return await self.repl.run(source, cell=self.cell, author=author)
 
     async def said(self, source: str, author: Author = "lm") -> str:
         """What a cell that must end well put out, as text."""
@@ -107,10 +119,15 @@ def shown(ran: Ran) -> str:
 
 @asynccontextmanager
 async def bench(
-    environment: str, cwd: Path, *, tools: dict[str, object] | None = None, **held: Any
+    environment: str,
+    cwd: Path,
+    *,
+    tools: dict[str, object] | None = None,
+    options: Mapping[str, Any] | None = None,
+    **held: Any,
 ) -> AsyncIterator[Bench]:
     """A kernel of its own in the environment, with an empty context; ``held`` is what its cells
-    are held to."""
+    are held to, ``options`` are the sandbox's."""
     calls, handed = Answers(), Tools(tools)
 
     async def call_tool(call: Call) -> list[Slot]:
@@ -119,7 +136,7 @@ async def bench(
         return await echo(call)
 
     calls.serving = call_tool
-    chosen = dict(sandbox(environment))
+    chosen = {**sandbox(environment), **(options or {})}
     spot = KernelConfig(cwd, chosen.pop("environment"), sandbox=chosen)
     sent = {"tools": handed.called, "modules": handed.modules, "data": handed.data}
     async with open_repl(calls, KernelSetup(spot, **sent), CellLimits(**held)) as repl:

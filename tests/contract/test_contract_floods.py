@@ -52,6 +52,6 @@ async def test_a_flood_of_output_leaves_the_hosts_memory_as_it_was(
     with Peak() as peak:
         ran = await kernel.run(FLOODS[flood])
     assert ran.status == "ok"
-    assert len(shown(ran)) < 30_000_000
+    assert len(shown(ran)) < (250_000 if flood == "a line" else 30_000_000)
     assert peak.growth < GROWTH_MIB
     assert await kernel.said("print('next')") == "next"

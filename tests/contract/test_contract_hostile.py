@@ -77,76 +77,68 @@ async def test_a_cancelled_cell_cancels_its_calls(kernel: Bench) -> None:
     assert await kernel.said("llm_query('x')") == "'again'"
 
 
-async def test_a_cancelled_cell_that_will_not_stop_gets_a_new_kernel(opened: Opener) -> None:
-    async with opened() as kernel:
-        await kernel.give("the context")
-        task, _ = await _started(kernel, SWALLOW)
-        await _cancelled(task)
-        assert await kernel.said("context") == "'the context'"
+async def test_a_cancelled_cell_that_will_not_stop_gets_a_new_kernel(kernel: Bench) -> None:
+    await kernel.give("the context")
+    task, _ = await _started(kernel, SWALLOW)
+    await _cancelled(task)
+    assert await kernel.said("context") == "'the context'"
 
 
-async def test_a_cell_over_its_time_is_stopped_and_its_names_stay(opened: Opener) -> None:
-    async with opened(seconds=0.5) as kernel:
-        await kernel.run("kept = 1")
-        ran = await kernel.run("print('began')\nwhile True: pass")
-        assert (ran.status, ran.restarted, shown(ran).splitlines()[0]) == ("timeout", None, "began")
-        assert await kernel.said("kept") == "1"
+async def test_a_cell_over_its_time_is_stopped_and_its_names_stay(hurried: Bench) -> None:
+    await hurried.run("kept = 1")
+    ran = await hurried.run("print('began')\nwhile True: pass")
+    assert (ran.status, ran.restarted, shown(ran).splitlines()[0]) == ("timeout", None, "began")
+    assert await hurried.said("kept") == "1"
 
 
-async def test_a_sleeping_cell_over_its_time_is_stopped(opened: Opener) -> None:
-    async with opened(seconds=0.5) as kernel:
-        assert (await kernel.run("import time; time.sleep(600)")).status == "timeout"
-        assert (await kernel.run("import asyncio; await asyncio.sleep(600)")).status == "timeout"
-        assert (await kernel.run("!sleep 600")).status == "timeout"
-        assert await kernel.said("1") == "1"
+async def test_a_sleeping_cell_over_its_time_is_stopped(hurried: Bench) -> None:
+    assert (await hurried.run("import time; time.sleep(600)")).status == "timeout"
+    assert (await hurried.run("import asyncio; await asyncio.sleep(600)")).status == "timeout"
+    assert (await hurried.run("!sleep 600")).status == "timeout"
+    assert await hurried.said("1") == "1"
 
 
-async def test_an_answer_of_a_cell_over_its_time_is_only_a_draft(opened: Opener) -> None:
-    async with opened(seconds=0.5) as kernel:
-        ran = await kernel.run("FINAL_VAR('too soon')\nwhile True: pass")
-        assert (ran.status, ran.answer, ran.draft) == ("timeout", None, "too soon")
+async def test_an_answer_of_a_cell_over_its_time_is_only_a_draft(hurried: Bench) -> None:
+    ran = await hurried.run("FINAL_VAR('too soon')\nwhile True: pass")
+    assert (ran.status, ran.answer, ran.draft) == ("timeout", None, "too soon")
 
 
-async def test_the_clock_stands_still_while_the_cell_waits_for_an_lm(opened: Opener) -> None:
-    async with opened(seconds=0.5) as kernel:
-        release = asyncio.Event()
-        await _held(kernel, release)
-        asyncio.get_running_loop().call_later(1.5, release.set)
-        ran = await kernel.run("llm_query('slow')")
-        assert (ran.status, shown(ran)) == ("ok", "'late'")
+async def test_the_clock_stands_still_while_the_cell_waits_for_an_lm(hurried: Bench) -> None:
+    release = asyncio.Event()
+    await _held(hurried, release)
+    asyncio.get_running_loop().call_later(1.5, release.set)
+    ran = await hurried.run("llm_query('slow')")
+    assert (ran.status, shown(ran)) == ("ok", "'late'")
 
 
-async def test_the_clock_runs_on_while_only_a_thread_waits(opened: Opener) -> None:
-    async with opened(seconds=0.5) as kernel:
-        await _held(kernel, asyncio.Event())
-        ran = await kernel.run(
-            "import threading\nthreading.Thread(target=llm_query, args=('slow',)).start()\n"
-            "while True: pass"
-        )
-        assert ran.status == "timeout"
+async def test_the_clock_runs_on_while_only_a_thread_waits(hurried: Bench) -> None:
+    await _held(hurried, asyncio.Event())
+    ran = await hurried.run(
+        "import threading\nthreading.Thread(target=llm_query, args=('slow',)).start()\n"
+        "while True: pass"
+    )
+    assert ran.status == "timeout"
 
 
-async def test_the_clock_runs_on_while_only_a_forked_process_waits(opened: Opener) -> None:
-    async with opened(seconds=0.5) as kernel:
-        await _held(kernel, asyncio.Event())
-        ran = await kernel.run(
-            "import multiprocessing, warnings\nwarnings.simplefilter('ignore')\n"
-            "p = multiprocessing.get_context('fork').Process(target=llm_query, args=('slow',))\n"
-            "p.start()\nwhile True: pass"
-        )
-        assert ran.status == "timeout"
+async def test_the_clock_runs_on_while_only_a_forked_process_waits(hurried: Bench) -> None:
+    await _held(hurried, asyncio.Event())
+    ran = await hurried.run(
+        "import multiprocessing, warnings\nwarnings.simplefilter('ignore')\n"
+        "p = multiprocessing.get_context('fork').Process(target=llm_query, args=('slow',))\n"
+        "p.start()\nwhile True: pass"
+    )
+    assert ran.status == "timeout"
 
 
-async def test_a_cell_that_swallows_the_interrupt_gets_a_new_kernel(opened: Opener) -> None:
-    async with opened(seconds=0.5) as kernel:
-        await kernel.give("the context")
-        await kernel.run("lost_name = 1")
-        before = kernel.repl.kernel
-        ran = await kernel.run(SWALLOW)
-        assert (ran.status, ran.lost) == ("timeout", ["lost_name"])
-        assert "did not stop" in str(ran.restarted)
-        assert kernel.repl.kernel is not before
-        assert await kernel.said("print(context, llm_query('a'))") == "the context <a>"
+async def test_a_cell_that_swallows_the_interrupt_gets_a_new_kernel(hurried: Bench) -> None:
+    await hurried.give("the context")
+    await hurried.run("%reset -f\nlost_name = 1")
+    before = hurried.repl.kernel
+    ran = await hurried.run(SWALLOW)
+    assert (ran.status, ran.lost) == ("timeout", ["lost_name"])
+    assert "did not stop" in str(ran.restarted)
+    assert hurried.repl.kernel is not before
+    assert await hurried.said("print(context, llm_query('a'))") == "the context <a>"
 
 
 async def test_a_kernel_that_ends_itself_comes_back_with_context_and_guest(opened: Opener) -> None:
@@ -160,31 +152,28 @@ async def test_a_kernel_that_ends_itself_comes_back_with_context_and_guest(opene
         assert (await kernel.run("one")).status == "error"
 
 
-async def test_a_kernel_killed_by_a_signal_says_which(opened: Opener) -> None:
-    async with opened() as kernel:
-        ran = await kernel.run("import os, signal; os.kill(os.getpid(), signal.SIGKILL)")
-        assert (ran.status, "signal 9" in str(ran.restarted)) == ("died", True)
+async def test_a_kernel_killed_by_a_signal_says_which(kernel: Bench) -> None:
+    ran = await kernel.run("import os, signal; os.kill(os.getpid(), signal.SIGKILL)")
+    assert (ran.status, "signal 9" in str(ran.restarted)) == ("died", True)
 
 
-async def test_a_kernel_that_died_between_two_cells_is_replaced(opened: Opener) -> None:
-    async with opened() as kernel:
-        await kernel.give("here")
-        await kernel.run("import os, threading\nthreading.Timer(0.2, os._exit, args=(3,)).start()")
-        async with asyncio.timeout(30):
-            await asyncio.shield(kernel.repl.kernel._died)  # type: ignore[arg-type]
-        ran = await kernel.run("context")
-        assert ran.status == "died"
-        assert await kernel.said("context") == "'here'"
+async def test_a_kernel_that_died_between_two_cells_is_replaced(kernel: Bench) -> None:
+    await kernel.give("here")
+    await kernel.run("import os, threading\nthreading.Timer(0.2, os._exit, args=(3,)).start()")
+    async with asyncio.timeout(30):
+        await asyncio.shield(kernel.repl.kernel._died)  # type: ignore[arg-type]
+    ran = await kernel.run("context")
+    assert ran.status == "died"
+    assert await kernel.said("context") == "'here'"
 
 
-async def test_a_kernel_that_died_between_two_questions_is_replaced(opened: Opener) -> None:
-    async with opened() as kernel:
-        await kernel.run("import os, threading\nthreading.Timer(0.2, os._exit, args=(3,)).start()")
-        async with asyncio.timeout(30):
-            await asyncio.shield(kernel.repl.kernel._died)  # type: ignore[arg-type]
-        info = await kernel.give("the next question's")
-        assert info.length == 19
-        assert await kernel.said("len(context)") == "19"
+async def test_a_kernel_that_died_between_two_questions_is_replaced(kernel: Bench) -> None:
+    await kernel.run("import os, threading\nthreading.Timer(0.2, os._exit, args=(3,)).start()")
+    async with asyncio.timeout(30):
+        await asyncio.shield(kernel.repl.kernel._died)  # type: ignore[arg-type]
+    info = await kernel.give("the next question's")
+    assert info.length == 19
+    assert await kernel.said("len(context)") == "19"
 
 
 async def test_a_closed_stdout_is_open_again(kernel: Bench) -> None:
@@ -210,20 +199,14 @@ async def test_a_hundred_megabytes_of_print_are_bounded_and_counted(kernel: Benc
     assert f"{left_out:,} characters not kept" in text
 
 
-async def test_one_line_of_a_hundred_megabytes_is_bounded(kernel: Bench) -> None:
-    ran = await kernel.run("print('x' * 100_000_000)")
-    assert ran.status == "ok"
-    assert len(ran.outputs[0]["text"]) < 250_000
-
-
-async def test_an_expression_of_a_hundred_megabytes_is_bounded(kernel: Bench) -> None:
-    ran = await kernel.run("'x' * 100_000_000")
+async def test_an_expression_of_thirty_megabytes_is_bounded(kernel: Bench) -> None:
+    ran = await kernel.run("'x' * 30_000_000")
     assert ran.status == "ok"
     assert len(str(ran.outputs)) < 250_000
 
 
-async def test_an_error_of_a_hundred_megabytes_is_bounded(kernel: Bench) -> None:
-    ran = await kernel.run("raise ValueError('x' * 100_000_000)")
+async def test_an_error_of_thirty_megabytes_is_bounded(kernel: Bench) -> None:
+    ran = await kernel.run("raise ValueError('x' * 30_000_000)")
     assert ran.status == "error"
     assert len(str(ran.outputs)) < 1_000_000
 
@@ -239,7 +222,7 @@ async def test_five_thousand_displays_are_bounded_and_the_error_survives(kernel:
 async def test_images_are_bounded_in_all(kernel: Bench) -> None:
     ran = await kernel.run(
         "from IPython.display import Image\n"
-        "for i in range(100):\n"
+        "for i in range(50):\n"
         "    display(Image(data=b'\\x89PNG\\r\\n\\x1a\\n' + bytes(1_000_000), format='png'))"
     )
     assert ran.status == "ok"

@@ -91,12 +91,11 @@ async def test_a_cell_that_awaits_ends_when_it_is_interrupted_and_its_names_stay
 
 
 async def test_a_cell_that_awaits_beyond_its_time_keeps_its_kernel(
-    environment: str, tmp_path: Path
+    hurried: Bench,
 ) -> None:
-    async with bench(environment, tmp_path, seconds=1.0) as kernel:
-        ran = await kernel.run("import asyncio\nkept = 'here'\nawait asyncio.sleep(60)")
-        assert (ran.status, ran.restarted) == ("timeout", None)
-        assert await kernel.said("kept") == "'here'"
+    ran = await hurried.run("import asyncio\nkept = 'here'\nawait asyncio.sleep(60)")
+    assert (ran.status, ran.restarted) == ("timeout", None)
+    assert await hurried.said("kept") == "'here'"
 
 
 async def test_the_first_cell_can_ask_for_a_line(environment: str, tmp_path: Path) -> None:

@@ -87,6 +87,11 @@ def recorded(environment: str, tmp_path_factory: pytest.TempPathFactory) -> Resu
     return _told_of(sandbox(environment), tmp_path_factory.mktemp("recorded") / "run")
 
 
+@pytest.fixture(scope="session")
+def recorded_here(tmp_path_factory: pytest.TempPathFactory) -> Result:
+    return _told_of({}, tmp_path_factory.mktemp("recorded-here") / "run")
+
+
 def test_a_run_calls_lms_children_and_tools_from_a_sandbox(recorded: Result) -> None:
     assert recorded.response == "<how many in 2?>the child<deep>Abb"
     assert {call.op for call in calls(recorded)} == {
@@ -110,9 +115,9 @@ def test_a_record_of_a_sandbox_replays_there_and_here(
 
 
 def test_a_record_of_this_machine_replays_in_a_sandbox(
-    place: dict[str, Any], tmp_path: Path
+    recorded_here: Result, place: dict[str, Any]
 ) -> None:
-    verdict = _replayed(_told_of({}, tmp_path / "run"), _kernels(place))
+    verdict = _replayed(recorded_here, _kernels(place))
     assert (verdict.result, verdict.differences) == ("equal", [])
     assert (verdict.cells, verdict.calls) == (6, 8)
 
