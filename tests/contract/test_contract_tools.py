@@ -36,22 +36,13 @@ async def handed_in(
     environment: str, tmp_path_factory: pytest.TempPathFactory, anyio_backend: str
 ) -> AsyncIterator[Bench]:
     """A kernel with everything that a kernel can be given."""
-    sent = [
-        "Point",
-        "count",
-        "factorial",
-        "later",
-        "moved",
-        "mood",
-        "place",
-        "remember",
-        "split",
-        "stocks",
-        "content_to_do_without",
-    ]
-    called = (add, shout, broken, odd, tool_samples.stock)
-    given: dict[str, object] = {name: getattr(tool_samples, name) for name in sent}
-    given |= {tool.__name__: on_host(tool) for tool in called}
+    mine = (add, shout, broken, odd)
+    names = (
+        "Point", "content_to_do_without", "count", "factorial", "later", "mood", "moved", "place",
+        "remember", "split", "stocks",
+    )  # fmt: skip
+    given: dict[str, object] = {name: getattr(tool_samples, name) for name in names}
+    given |= {tool.__name__: on_host(tool) for tool in (*mine, tool_samples.stock)}
     given |= {"double": lambda x: x * 2, "table": {"k": [1, (2,)]}}
     async with bench(environment, tmp_path_factory.mktemp("tools"), tools=given) as made:
         yield made

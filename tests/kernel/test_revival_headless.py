@@ -8,7 +8,7 @@ from pathlib import Path
 import nbformat
 import pytest
 from harness import LM
-from headless import Place
+from headless import Place, last
 from replay_helpers import ANSWER, begin, deep, edit, small, sources
 
 pytestmark = pytest.mark.timeout(400)  # several commands in some tests
@@ -41,12 +41,7 @@ def _execute(place: Place, notebook: Path, *, name: str = "done.ipynb") -> tuple
     done = place.run("nbconvert", *options, cwd=notebook.parent)
     if done.returncode:
         return done.returncode, done.stderr
-    return 0, _last(notebook.with_name(name))
-
-
-def _last(notebook: Path) -> str:
-    cells = [cell for cell in nbformat.read(notebook, 4).cells if cell.cell_type == "code"]
-    return str(cells[-1].outputs[-1].data["text/plain"])
+    return 0, last(notebook.with_name(name))
 
 
 def test_nbconvert_ends_as_the_verdict_says(place: Place, run: Path) -> None:
@@ -62,12 +57,12 @@ def test_nbconvert_ends_as_the_verdict_says(place: Place, run: Path) -> None:
 def test_a_childs_notebook_is_run_alone_and_in_its_folder(place: Place) -> None:
     result = deep(place.folder / "deep")
     child = result.trajectory.parent / "calls" / "0.1.ipynb"
-    assert _execute(place, child) == (
+    assert place.execute_here(child) == (
         0, "equal: 2 cells run again, 2 calls answered from the record, no LM asked"
     )  # fmt: skip
     alone = Path(shutil.copy(child, place.folder / "mailed.ipynb"))
     shutil.rmtree(result.trajectory.parent)
-    assert _execute(place, alone) == (
+    assert place.execute_here(alone) == (
         0, "equal: 1 cell run again, 1 call answered from the record, no LM asked"
     )  # fmt: skip
 
@@ -75,15 +70,15 @@ def test_a_childs_notebook_is_run_alone_and_in_its_folder(place: Place) -> None:
 def test_nbclient_runs_it(place: Place, run: Path) -> None:
     done = place.run("jupyter", "execute", "--inplace", "trajectory.ipynb", cwd=run)
     assert done.returncode == 0, done.stderr
-    assert _last(run / "trajectory.ipynb") == EQUAL
+    assert last(run / "trajectory.ipynb") == EQUAL
     # What was saved is what was recorded, but for the cells that replay.
-    assert _execute(place, run / "trajectory.ipynb") == (0, EQUAL)
+    assert place.execute_here(run / "trajectory.ipynb") == (0, EQUAL)
 
 
 def test_papermill_runs_it_from_another_folder(place: Place, run: Path) -> None:
     done = place.run("papermill", "run/trajectory.ipynb", "out.ipynb")
     assert done.returncode == 0, done.stderr
-    assert _last(place.folder / "out.ipynb") == EQUAL
+    assert last(place.folder / "out.ipynb") == EQUAL
     journal = run / "journal.jsonl"
     journal.write_text(journal.read_text().replace("20 reply 0", "21 reply 0"))
     done = place.run("papermill", "run/trajectory.ipynb", "out.ipynb")
@@ -96,15 +91,15 @@ def test_papermill_runs_it_on_other_contexts(
 ) -> None:
     place = Place(tmp_path, prefix, lm.environment)
     shutil.copytree(made, place.folder / "run")
-    for rows in (1, 2, 3):
+    for rows in (1, 3):
         (place.folder / f"{rows}.txt").write_text("\n".join(["a row"] * rows))
         asked = len(lm.endpoint.log)
         given = ("-p", "context_path", f"{rows}.txt")
         done = place.run("papermill", "run/trajectory.ipynb", f"{rows}.ipynb", *given)
         assert done.returncode == 0, done.stderr
-        assert _last(place.folder / f"{rows}.ipynb").startswith(f"{rows} rows, <is a row good?>\n")
+        assert last(place.folder / f"{rows}.ipynb").startswith(f"{rows} rows, <is a row good?>\n")
         assert len(lm.endpoint.log) - asked == rows + 3  # the batch, and the prompt asked thrice
-    assert "tokens" in _last(place.folder / "3.ipynb")
+    assert "tokens" in last(place.folder / "3.ipynb")
     done = place.run(
         "papermill", "run/trajectory.ipynb", "no.ipynb", "-p", "context_path", "no.txt"
     )
@@ -129,7 +124,7 @@ def test_without_an_answer_for_the_other_context_the_command_fails(
 def test_notebooks_of_the_first_version_are_run(place: Place, name: str) -> None:
     shutil.copytree(NOTEBOOKS / "recursive", place.folder / "recursive")
     notebook = place.folder / name
-    status, told = _execute(place, notebook)
+    status, told = place.execute_here(notebook)
     assert status == 0, told
     assert told.startswith("equal: ")
 
@@ -155,13 +150,13 @@ def test_code_that_black_has_laid_out_is_the_recorded_code(place: Place) -> None
 
     edit(notebook, laid_out)
     assert 'x = {"a": context[:3]}\nprint(x)' in sources(notebook)
-    status, told = _execute(place, notebook)
+    status, told = place.execute_here(notebook)
     assert status == 0, told
     assert told.startswith("equal: 2 cells")
     assert "trajectory.ipynb: cell 1: its code is laid out anew" in told
     alone = Path(shutil.copy(notebook, place.folder / "mailed.ipynb"))
     shutil.rmtree(place.folder / "run")
-    status, told = _execute(place, alone)
+    status, told = place.execute_here(alone)
     assert status != 0
     assert "cell 1 was changed: its source is not the one that ran" in told
 
@@ -169,13 +164,13 @@ def test_code_that_black_has_laid_out_is_the_recorded_code(place: Place) -> None
 def test_a_stripped_notebook_is_equal(place: Place, run: Path) -> None:
     _tool(place, "nbstripout", "run/trajectory.ipynb")
     assert all(not c.get("outputs") for c in nbformat.read(run / "trajectory.ipynb", 4).cells)
-    status, told = _execute(place, run / "trajectory.ipynb")
+    status, told = place.execute_here(run / "trajectory.ipynb")
     assert status == 0, told
     assert told.startswith(EQUAL)
     assert "cell 1: its outputs were taken out of it" in told
     shutil.copy(run / "trajectory.ipynb", place.folder / "mailed.ipynb")
     shutil.rmtree(run)
-    status, told = _execute(place, place.folder / "mailed.ipynb")
+    status, told = place.execute_here(place.folder / "mailed.ipynb")
     assert status == 0, told
     assert told.startswith(EQUAL)
 
@@ -186,13 +181,13 @@ def test_a_notebook_that_was_a_script_meanwhile_needs_its_record(place: Place, r
     notebook.unlink()
     _tool(place, "jupytext", "--to", "ipynb", "run/trajectory.py")
     assert "rlm" not in nbformat.read(notebook, 4).metadata
-    status, told = _execute(place, notebook)
+    status, told = place.execute_here(notebook)
     assert status == 0, told
     assert told.startswith(EQUAL)
     assert "trajectory.ipynb has lost what makes it a trajectory" in told
     shutil.copy(notebook, place.folder / "mailed.ipynb")
     shutil.rmtree(run)
-    status, told = _execute(place, place.folder / "mailed.ipynb")
+    status, told = place.execute_here(place.folder / "mailed.ipynb")
     assert status != 0
     assert "mailed.ipynb has lost its metadata.rlm, as by jupytext" in told
 
