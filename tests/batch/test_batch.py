@@ -36,8 +36,8 @@ def _answered(lm: ScriptedLM, out: Path, given: list[dict[str, Any]], **plan: An
 
 
 @pytest.fixture(scope="module")
-def thirty(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, ScriptedLM, list[Counts]]:
-    """Thirty tasks, four at a time."""
+def twelve(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, ScriptedLM, list[Counts]]:
+    """Twelve tasks, four at a time."""
     out, lm, seen = tmp_path_factory.mktemp("batch") / "results", _lm(), []
 
     def watch(counts: Counts) -> None:
@@ -45,26 +45,26 @@ def thirty(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, ScriptedLM, 
 
     plan = Plan(concurrency=4, notebook=False)
     session = open_session(in_force(), plan, root=lm)
-    summary = engine().run(batch.run(make_tasks(tasks(30, tag="x")), out, session, plan, watch))
+    summary = engine().run(batch.run(make_tasks(tasks(12, tag="x")), out, session, plan, watch))
     assert (summary.stopped, summary.answered) == (None, True)
     return out, lm, seen
 
 
-Thirty = tuple[Path, ScriptedLM, list[Counts]]
+Twelve = tuple[Path, ScriptedLM, list[Counts]]
 
 
-def test_thirty_tasks_are_accounted_for_once_each(thirty: Thirty) -> None:
-    out, lm, seen = thirty
+def test_twelve_tasks_are_accounted_for_once_each(twelve: Twelve) -> None:
+    out, lm, seen = twelve
     results = results_of(out)
-    assert list(map(str, range(1, 31))) == sorted(results, key=int)
-    assert Counter(lm.prompts) == {f"part {i} of task {n}": 1 for i in (0, 1) for n in range(1, 31)}
-    assert len(lm.asked) == 60
-    assert seen[-1].statuses == {"answered": 30}
+    assert list(map(str, range(1, 13))) == sorted(results, key=int)
+    assert Counter(lm.prompts) == {f"part {i} of task {n}": 1 for i in (0, 1) for n in range(1, 13)}
+    assert len(lm.asked) == 24
+    assert seen[-1].statuses == {"answered": 12}
     assert max(counts.live for counts in seen) == 4
 
 
-def test_a_result_says_what_its_run_says(thirty: Thirty) -> None:
-    out, _, _ = thirty
+def test_a_result_says_what_its_run_says(twelve: Twelve) -> None:
+    out, _, _ = twelve
     for name, result in results_of(out).items():
         assert (result.answer, result.expected, result.correct) == (name, int(name), True)
         assert (result.question, result.status) == (f"What is task {name}?", "answered")
@@ -76,21 +76,21 @@ def test_a_result_says_what_its_run_says(thirty: Thirty) -> None:
         check_whole(Result("", "answered", True, None, Usage(), out / str(result.trajectory)))
 
 
-def test_the_same_command_again_asks_nothing(thirty: Thirty) -> None:
-    out, _, _ = thirty
+def test_the_same_command_again_asks_nothing(twelve: Twelve) -> None:
+    out, _, _ = twelve
     before, lm = (out / "results.jsonl").read_bytes(), _lm()
-    assert _answered(lm, out, tasks(30, tag="x")).answered
+    assert _answered(lm, out, tasks(12, tag="x")).answered
     assert (lm.asked, (out / "results.jsonl").read_bytes()) == ([], before)
 
 
-def test_a_folder_of_other_tasks_is_refused(thirty: Thirty, tmp_path: Path) -> None:
-    out, _, _ = thirty
-    other = tasks(30, tag="x")
+def test_a_folder_of_other_tasks_is_refused(twelve: Twelve, tmp_path: Path) -> None:
+    out, _, _ = twelve
+    other = tasks(12, tag="x")
     other[4]["expected"] = 0
     with pytest.raises(UsageError, match="task 5 is the first that differs"):
         _answered(_lm(), out, other)
-    with pytest.raises(UsageError, match="it has 30, now there are 31; task 31"):
-        _answered(_lm(), out, tasks(31, tag="x"))
+    with pytest.raises(UsageError, match="it has 12, now there are 13; task 13"):
+        _answered(_lm(), out, tasks(13, tag="x"))
     (tmp_path / "mine.txt").write_text("mine")
     with pytest.raises(UsageError, match=r"not empty \('mine.txt' is there\)"):
         _answered(_lm(), tmp_path, tasks(1))
