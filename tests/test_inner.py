@@ -15,9 +15,10 @@ from typing import Any
 import pytest
 
 from rlm_kernel.environments import exchange
-from rlm_kernel.environments.kernels import Kernel, open_kernel
+from rlm_kernel.environments.kernel import Kernel
 from rlm_kernel.environments.local import folders
 from rlm_kernel.environments.local.folders import private_folder
+from rlm_kernel.environments.local.kernel import open_kernel
 from rlm_kernel.errors import KernelDied, KernelStartError, UsageError
 
 pytestmark = pytest.mark.anyio

@@ -17,8 +17,10 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import RLMError, UsageError
+from ...remote import probe
+from ..pipe.programs import command
 from .client import plain_errors
-from .container import Box, DockerContainer
+from .container import ContainerSpec, DockerContainer
 
 BASE = f"python:{sys.version_info[0]}.{sys.version_info[1]}-slim"
 """This process's own Python version: a trajectory replays alike in both."""
@@ -27,17 +29,6 @@ BASE_LABEL = "rlm_kernel.image.base"
 DOCKERFILE = Path(__file__).with_name("Dockerfile")
 OLDEST = (3, 9)
 LOG_LINES = 15
-PROBE = (
-    "import json, sys\n"
-    "lacks = []\n"
-    "for name in ('zmq', 'ipykernel'):\n"
-    "    try: __import__(name)\n"
-    "    except ImportError as error: lacks.append(str(error))\n"
-    "print(json.dumps([list(sys.version_info[:2]), lacks]))\n"
-)
-GUARD = "import importlib.util; assert importlib.util.find_spec('ipykernel'), 'no ipykernel'\n"
-"""Run before the relay, so that a start without ipykernel fails as a start."""
-
 Progress = Callable[[str], None]
 
 
@@ -190,12 +181,15 @@ def _end_of(lines: list[str]) -> str:
     return "\n".join(lines[-LOG_LINES:]) or "it said nothing"
 
 
-def fault(client: Any, image: str) -> str:
-    """What makes an image unfit for a kernel, asked after a kernel did not start; empty for
+def fault(client: Any, spec: ContainerSpec) -> str:
+    """Return what makes an image unfit for a kernel, asked after a kernel did not start; empty for
     nothing that we know of."""
-    place = DockerContainer(client, Box(image), f"rlm-probe-{uuid.uuid4().hex[:12]}")
+    image, container = (
+        spec.image,
+        DockerContainer(client, spec, f"rlm-probe-{uuid.uuid4().hex[:12]}"),
+    )
     try:
-        pipe = place.open(["python3", "-c", PROBE], {})
+        pipe = container.open(command(probe), {})
         found, lacks = json.loads(b"".join(iter(pipe.read, b"")))
     except RLMError as error:
         if "executable file not found" in str(error):
@@ -204,7 +198,7 @@ def fault(client: Any, image: str) -> str:
     except ValueError:
         return ""
     finally:
-        place.close()
+        container.close()
     if tuple(found) < OLDEST:
         return f"the image {image} has Python {found[0]}.{found[1]}; a kernel needs 3.9 or later"
     if lacks:

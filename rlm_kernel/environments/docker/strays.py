@@ -1,7 +1,7 @@
 """Containers carry the mark of the process that made them; those whose process is gone are strays.
 
-A container ends with its pipe and the engine then removes it; ``reaper`` ends what does not. Left
-for here is what was made while both were killed.
+A container ends with its pipe and the engine then removes it; ``remote.reaper`` ends what does not.
+Left for here is what was made while both were killed.
 """
 
 from __future__ import annotations

@@ -12,11 +12,12 @@ and relay notice nothing. With a vendor's ``sandboxes`` this is all that a provi
             token = secrets.token_urlsafe(32)
             command = gateway_command(token, port=8000, user=(65534, 65534))
             self.sandbox = await sandboxes.start(*command, tunnel_to=8000)
-            self.pipe = TunnelPipe(self.sandbox.url, token, "kernel", BOOTSTRAP)
+            program = source(bootstrap)
+            self.pipe = TunnelPipe(self.sandbox.url, token, "kernel", program)
             await asyncio.to_thread(self.pipe.start)
             return self.pipe
 
-        async def close_place(self) -> None:
+        async def close_sandbox(self) -> None:
             if self.pipe is not None:
                 await asyncio.to_thread(self.pipe.close)
             if self.sandbox is not None:
@@ -41,7 +42,6 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from itertools import count
-from pathlib import Path
 from typing import Any
 
 from tenacity import (
@@ -55,9 +55,10 @@ from tenacity import (
 )
 
 from ...errors import KernelStartError, UsageError
-from ...remote import gateway
+from ...remote import gateway, unpack
 from .host_end import printable
 from .http_connection import GatewayAddress, HttpAnswer, HttpConnection, Lost, Untrusted
+from .programs import command, source
 from .send_buffer import Outgoing
 
 CLOSE_S = 1.0
@@ -66,14 +67,6 @@ LOOK_S = 1.0
 POSTED = 1 << 21
 """Bytes of input in one request; less after each that was lost, which has to pass whole."""
 POSTED_LEAST = 1 << 12
-
-START = """\
-import sys
-sys.path[:] = [place for place in sys.path if place]
-import base64, zlib
-exec(compile(zlib.decompress(base64.b85decode({source!r})), "gateway.py", "exec"))
-"""
-"""For ``python -c``: imports nothing from the folder that it starts in, and becomes the gateway."""
 
 WORDS = {
     401: "the gateway refuses the token",
@@ -96,13 +89,13 @@ def gateway_command(
     user: tuple[int, int] | None = None,
     pids: int | None = None,
 ) -> list[str]:
-    """What a sandbox runs first; under 60 kB. Only a digest of the token is in it.
+    """Return what a sandbox runs first; under 60 kB. Only a digest of the token is in it.
 
     The gateway listens at ``port``, and ends after ``patience_s`` without a request. Programs work
     in ``folder``, which is made if it is missing. ``user`` (as numbers; then the gateway itself
     must be root) and ``pids`` lower their rights.
     """
-    source = base64.b85encode(zlib.compress(Path(gateway.__file__).read_bytes(), 9))
+    packed = base64.b85encode(zlib.compress(source(gateway).encode(), 9))
     settings = {
         "digest": hashlib.sha256(token.encode()).hexdigest(),
         "port": port,
@@ -113,7 +106,7 @@ def gateway_command(
         "gid": user[1] if user else None,
         "pids": pids,
     }
-    return ["python3", "-c", START.format(source=source.decode()), json.dumps(settings)]
+    return command(unpack, packed.decode(), json.dumps(settings))
 
 
 @dataclass(frozen=True)
