@@ -229,7 +229,7 @@ async def test_a_start_removes_what_hosts_left_that_were_killed_and_nothing_else
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    monkeypatch.setattr(folders, "MAX_PLACE", 200)  # no socket is made here
+    monkeypatch.setattr(folders, "MAX_PARENT", 200)  # no socket is made here
     left = _left(tmp_path, "rlm-0123abcd")
     kept = [_left(tmp_path, "rlm-0123abce", 0), _left(tmp_path, "rlm-mine0000")]
     (tmp_path / "elsewhere").mkdir()

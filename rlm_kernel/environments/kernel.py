@@ -37,7 +37,7 @@ class Executed:
 
 
 class Kernel:
-    """One live inner kernel. Made by ``open_kernel``; used on one event loop."""
+    """One live inner kernel. Made by ``launched``; used on one event loop."""
 
     def __init__(self, manager: AsyncKernelManager, client: AsyncKernelClient, log: Path) -> None:
         self._manager = manager
@@ -51,18 +51,19 @@ class Kernel:
         self._opening_aside = asyncio.Lock()
 
     def hear(self, on_stray: OnMessage, on_input: OnMessage) -> None:
-        """``on_stray`` gets the iopub messages that no request under way caused (a thread that
-        outlived its cell, a widget), ``on_input`` the kernel's requests for a line of input."""
+        """Hand on what no request waits for. ``on_stray`` gets the iopub messages that no request
+        under way caused (a thread that outlived its cell, a widget), ``on_input`` the kernel's
+        requests for a line of input."""
         self._exchange.on_stray, self._exchange.on_input = on_stray, on_input
 
     @property
     def provisioner(self) -> Any:
-        """What started the kernel's process, and ends it."""
+        """Return what started the kernel's process, and ends it."""
         return self._manager.provisioner
 
     @property
     def pid(self) -> int:
-        """The process id of a kernel that runs on this machine itself."""
+        """Return the process id of a kernel that runs on this machine itself."""
         return int(self.provisioner.pid)
 
     @property
@@ -74,7 +75,7 @@ class Kernel:
         self._died = asyncio.ensure_future(self._serve())
 
     async def _serve(self) -> int | None:
-        """Take in what the kernel sends until it ends; its exit code, once there is one.
+        """Take in what the kernel sends until it ends; return its exit code, or None.
 
         Where a pump fails nobody would hear the kernel any more: it is ended.
         """
@@ -95,7 +96,7 @@ class Kernel:
             await asyncio.gather(messages, exited, return_exceptions=True)
 
     async def _exited(self) -> int | None:
-        """The exit code, once there is one; a sandbox also says in words why its kernel ended."""
+        """Return the exit code, once there is one; a sandbox also says why its kernel ended."""
         code: int | None = await self.provisioner.wait()
         if hasattr(self.provisioner, "reason"):
             self._reason = await self.provisioner.reason()
@@ -119,7 +120,7 @@ class Kernel:
         await self.execute(_TAKE_GREETING, silent=True)  # one that is no ipykernel may refuse it
 
     async def _unless_dead(self, waiting: Awaitable[T]) -> T:
-        """The result of ``waiting``; raises ``KernelDied`` if the kernel ends first."""
+        """Return the result of ``waiting``; raises ``KernelDied`` if the kernel ends first."""
         assert self._died is not None
         task = asyncio.ensure_future(waiting)
         try:
@@ -136,7 +137,7 @@ class Kernel:
         return KernelDied(self.epitaph(), exit_code=self._died.result())
 
     def epitaph(self) -> str:
-        """How the kernel, which is dead, ended."""
+        """Return how the kernel, which is dead, ended."""
         assert self._died is not None
         if self._died.cancelled():
             return "the kernel was closed"
@@ -150,7 +151,7 @@ class Kernel:
         return f"the kernel ended ({how})"
 
     def log_tail(self) -> str:
-        """The last of what the kernel process wrote outside of any cell."""
+        """Return the last of what the kernel process wrote outside of any cell."""
         with contextlib.suppress(OSError):
             return self._log.read_text(errors="replace")[-2000:].strip()
         return ""
@@ -186,8 +187,8 @@ class Kernel:
         replies: bool = True,
         channel: Channel = "shell",
     ) -> Message | None:
-        """As ``Exchange.request``. Raises ``KernelDied``, also where the kernel answers nothing any
-        more and has to be ended."""
+        """Send it as ``Exchange.request`` does. Raises ``KernelDied``, also where the kernel
+        answers nothing any more and has to be ended."""
         asked = self._exchange.request(message, on_message, replies=replies, channel=channel)
         try:
             return await self._unless_dead(asked)
@@ -212,7 +213,8 @@ class Kernel:
         await self._exchange.send("shell", message)
 
     async def request_aside(self, message: Message) -> Message | None:
-        """``request`` for what must be answered while a cell runs (completion, inspection).
+        """Send as ``request`` does what must be answered while a cell runs (completion,
+        inspection).
 
         A kernel that has no subshells (ipykernel before 7) answers it after the cell.
         """
@@ -228,7 +230,7 @@ class Kernel:
         return await self.request({**message, "header": header})
 
     async def answer_input(self, value: str) -> None:
-        """The line that the kernel asked for by ``on_input``."""
+        """Send the line that the kernel asked for by ``on_input``."""
         await self._exchange.send("stdin", self._exchange.message("input_reply", {"value": value}))
 
     async def execute(
@@ -261,14 +263,14 @@ class Kernel:
     async def execute_message(
         self, message: Message, on_message: OnMessage | None = None
     ) -> Executed:
-        """``execute`` for a request that somebody else wrote, passed on as it is."""
+        """Run a cell by a request that somebody else wrote, passed on as it is."""
         reply = await self.request(message, on_message)
         assert reply is not None
         content = reply["content"]
         return Executed(content["status"] == "ok", content.get("execution_count"), reply)
 
     def owns(self, header: dict[str, Any]) -> bool:
-        """Whether a request with this header was our own and not passed on."""
+        """Return True where a request with this header was our own and not passed on."""
         return bool(header.get("session") == self._client.session.session)
 
     async def interrupt(self) -> None:
@@ -282,7 +284,7 @@ class Kernel:
 
 
 def _cause(failure: BaseException | None) -> BaseException | None:
-    """The first error in a group of them."""
+    """Return the first error in a group of them."""
     while isinstance(failure, BaseExceptionGroup):
         failure = failure.exceptions[0]
     return failure

@@ -32,6 +32,7 @@ def keep(listener: socket.socket, patience: float) -> None:
                 relays.append(listener.accept()[0])
             elif not each.recv(1):
                 relays.remove(each)
+                each.close()
                 patience = LINGER_S
 
 

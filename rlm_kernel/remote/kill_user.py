@@ -1,4 +1,4 @@
-"""Ends all that a user runs in a Modal sandbox, itself included. Argument: the user's number.
+"""Ends all that a user runs in a Modal sandbox. Argument: the user's number.
 
 ``python -c`` gets this text whole.
 """

@@ -44,7 +44,7 @@ class ContainerSpec:
 
 
 def host_config(api: Any, spec: ContainerSpec) -> Any:
-    """The engine's settings for a spec. Default seccomp is what is on unless it is turned off."""
+    """Return the engine's settings for a container. Its default seccomp profile stays on."""
     options = _tmpfs_options(spec)
     return api.create_host_config(
         network_mode=spec.network,
@@ -102,7 +102,8 @@ class DockerContainer:
         self._began = time.time()
 
     def open(self, command: list[str], environment: Mapping[str, str]) -> DockerPipe:
-        """Raises ``UsageError`` or ``KernelStartError``; nothing is left then."""
+        """Make and start it; return the pipe. Raises ``UsageError`` or ``KernelStartError``;
+        nothing is left then."""
         with self._lock:
             if self._unwanted:
                 raise KernelStartError("the container is not wanted any more")
@@ -145,18 +146,20 @@ class DockerContainer:
         remove(self._client, self.name)
 
     def last_words(self) -> str:
-        """What the relay wrote to its standard error: of use when it did not start."""
+        """Return what the relay wrote to its standard error: of use where it did not start."""
         said = b"" if self.pipe is None else self.pipe.stderr
         return said.decode("utf-8", "replace").strip()
 
     def state(self) -> dict[str, Any]:
-        """The engine's words for its state: Running, Paused, OOMKilled; empty when it is gone."""
+        """Return the engine's words for its state: Running, Paused, OOMKilled; empty when it is
+        gone."""
         with plain_errors(f"cannot look at the container {self.name}"):
             found = self._client.api.containers(all=True, filters={"name": f"^/?{self.name}$"})
             return dict(self._client.api.inspect_container(self.name)["State"]) if found else {}
 
     def how_it_ended(self) -> str:
-        """Out of memory, killed, the engine gone; empty for an end of its own."""
+        """Return why it ended: out of memory, killed, the engine gone; empty for an end of its
+        own."""
         try:
             with plain_errors("the container is lost"):
                 code, causes = self._end_by_events()
@@ -172,8 +175,8 @@ class DockerContainer:
         return f"the container ended (exit code {code})" if code not in ("", "0") else ""
 
     def _end_by_events(self) -> tuple[str, set[str]]:
-        """Exit code and what befell it. The engine forgets a container that is gone, but keeps
-        its last events; the end of the pipe comes a little before that of the container."""
+        """Return exit code and what befell it. The engine forgets a container that is gone, but
+        keeps its last events; the end of the pipe comes a little before that of the container."""
         limit = time.monotonic() + REASON_SECONDS
         while True:
             events = self._client.api.events(
@@ -210,10 +213,11 @@ class SharedContainer(DockerContainer):
         return self.pipe
 
     def _remove(self) -> None:
-        """The container is another kernel's; this one's relay ends with the pipe."""
+        """Leave the container to the kernel that made it; this one's relay ends with the pipe."""
 
     def _end_by_events(self) -> tuple[str, set[str]]:
-        """A relay that ended by itself leaves the container running: no event would come."""
+        """Return at once for a relay that ended by itself: the container runs on, and no event
+        comes."""
         if self._client.api.exec_inspect(self._exec)["ExitCode"] == 0:
             return "0", set()
         return super()._end_by_events()

@@ -53,7 +53,7 @@ class ImageRecipe:
 
     @property
     def tag(self) -> str:
-        """The same for the same content."""
+        """Return the image's name; it is the same for the same content."""
         if not self.builds:
             return self.image
         parts = [DOCKERFILE.read_text(), self.image or self.base, *self.requirements]
@@ -62,7 +62,8 @@ class ImageRecipe:
 
 
 def ready_image(client: Any, recipe: ImageRecipe, progress: Progress = lambda line: None) -> str:
-    """The image's name, once the engine has it: at once, or after a pull or build of minutes.
+    """Return the image's name, once the engine has it: at once, or after a pull or build of
+    minutes.
 
     ``progress`` gets lines for a person. Raises ``UsageError`` when the image cannot be had.
     """
@@ -102,13 +103,13 @@ def _identity(client: Any, image: str) -> str | None:
 
 
 def _base_of(client: Any, image: str) -> str | None:
-    """The identity of the base that we built it on; None when it is not there."""
+    """Return the identity of the base that we built it on; None when it is not there."""
     found = _inspect(client, image)
     return ((found["Config"].get("Labels") or {}).get(BASE_LABEL) or "") if found else None
 
 
 def _pull(client: Any, image: str, progress: Progress) -> str:
-    """Raises ``UsageError``: the text says what the engine said."""
+    """Pull it; return its identity. Raises ``UsageError`` with what the engine said."""
     progress(f"pulling the image {image}")
     doing = (
         f"the image {image} is not on this machine and cannot be pulled (`docker pull {image}`"
@@ -164,7 +165,7 @@ def _build_context(recipe: ImageRecipe) -> bytes:
 
 
 def _steps(stream: Iterator[dict[str, Any]], progress: Progress) -> list[str]:
-    """What the engine says on the way, errors included; layers' byte counts are left out."""
+    """Return what the engine says on the way, errors included, without layers' byte counts."""
     lines = []
     for step in stream:
         said = step.get("error") or step.get("stream")

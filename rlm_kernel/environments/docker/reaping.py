@@ -8,8 +8,8 @@ from typing import Any
 
 
 def remove_found(label: str) -> bool:
-    """Remove the containers with this label. False when there was none; an engine that does not
-    answer may have some."""
+    """Remove the containers with this label; return False where there was none. An engine that
+    does not answer may have some."""
     docker = import_module("docker")
     try:
         api: Any = docker.from_env(version="auto").api

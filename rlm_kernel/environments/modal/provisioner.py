@@ -119,7 +119,8 @@ class ModalProvisioner(SandboxProvisioner):
         )
 
     def _user(self) -> tuple[int, int]:
-        """The limit of processes is counted by user, and users cannot end each other's."""
+        """Return user and group. The limit of processes is counted by user, and users cannot end
+        each other's."""
         if not self.user:
             own = OWN_USERS[0] + next(_next) % (OWN_USERS[1] - OWN_USERS[0])
             return own, own

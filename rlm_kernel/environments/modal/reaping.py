@@ -6,8 +6,8 @@ from importlib import import_module
 
 
 def remove_found(selector: str) -> bool:
-    """Terminate the sandboxes that the selector, APP/TAG=VALUE, is for. False when there was none;
-    a service that does not answer may have some."""
+    """Terminate the sandboxes that the selector, APP/TAG=VALUE, is for; return False where there
+    was none. A service that does not answer may have some."""
     modal, grpc = import_module("modal"), import_module("grpclib.exceptions")
     app, _, tag = selector.partition("/")
     name, _, value = tag.partition("=")

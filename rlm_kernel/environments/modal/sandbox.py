@@ -60,17 +60,17 @@ class SandboxSpec:
 
     @property
     def requested(self) -> tuple[float, int]:
-        """Processors and bytes that are set aside: what a kernel that waits for an LM needs. Up to
-        the limits it is given more when it asks, where the machine has it."""
+        """Return processors and bytes that are set aside: what a kernel that waits for an LM needs.
+        Up to the limits it is given more when it asks, where the machine has it."""
         return min(0.25, self.cpus), min(512 * MIB, self.memory)
 
     @property
     def rate(self) -> Rate:
-        """For what is set aside, the least that is billed."""
+        """Return the price of what is set aside, the least that is billed."""
         return per_second(*self.requested, self.gpu)
 
     def create(self, *command: str, **more: Any) -> Any:
-        """A ``modal.Sandbox``. Raises what ``plain_errors`` makes of the SDK's errors."""
+        """Return a ``modal.Sandbox``. Raises what ``plain_errors`` makes of the SDK's errors."""
         modal = sdk()
         cpus, memory = self.requested
         with plain_errors("cannot create a sandbox"), _nothing_stale():
@@ -97,7 +97,7 @@ class SandboxSpec:
 
 @contextmanager
 def _nothing_stale() -> Iterator[None]:
-    """After an error the app and the image are looked up anew the next time."""
+    """Forget the app and the image where the body fails: the next time they are looked up."""
     try:
         yield
     except BaseException:
@@ -121,17 +121,17 @@ class ModalSandbox:
 
     @property
     def name(self) -> str:
-        """Its id at Modal; empty before it is there."""
+        """Return its id at Modal; empty before it is there."""
         return str(self._sandbox.object_id) if self._sandbox is not None else ""
 
     @property
     def rate(self) -> Rate:
-        """As ``SandboxSpec.rate``; a sandbox that is joined is paid for already."""
+        """Return what it costs; a sandbox that is joined is paid for already."""
         return Rate() if self.joined else self.spec.rate
 
     def open(self, program: str) -> Any:
-        """The pipe to ``program``. Raises ``UsageError`` or ``KernelStartError``; nothing is left
-        then."""
+        """Make it, and return the pipe to ``program``. Raises ``UsageError`` or
+        ``KernelStartError``; nothing is left then."""
         with self._lock:
             if self._unwanted:
                 raise KernelStartError("the sandbox is not wanted any more")
@@ -174,12 +174,12 @@ class ModalSandbox:
                 sandbox.detach()  # its connections
 
     def last_words(self) -> str:
-        """What the relay wrote to its standard error: of use when it did not start."""
+        """Return what the relay wrote to its standard error: of use where it did not start."""
         return printable(self._stderr.decode("utf-8", "replace")).strip()
 
     def how_it_ended(self) -> str | None:
-        """Why the pipe ended: time was up, terminated, killed; empty for an end of its own, None
-        when it has not ended for all we know."""
+        """Return why the pipe ended: time was up, terminated, killed; empty for an end of its own,
+        None when it has not ended for all we know."""
         sandbox = self._sandbox  # ``close`` may take it away at any moment
         if self._unwanted or sandbox is None:
             return ""
@@ -192,8 +192,8 @@ class ModalSandbox:
             return str(error)
 
     def _look(self, sandbox: Any) -> str | None:
-        """The relay's end is told at once; that of the sandbox, which is its cause, a little
-        later."""
+        """Return why it ended. The relay's end is told at once; that of the sandbox, which is its
+        cause, a little later."""
         limit = time.monotonic() + REASON_SECONDS
         while True:
             if sandbox.poll() is not None:
@@ -240,7 +240,7 @@ class SharedSandbox(ModalSandbox):
             self._sandbox = sdk().Sandbox.from_id(self.joined)
 
     def _end(self) -> None:
-        """The sandbox is another kernel's: of it only what this one's user runs is ended."""
+        """End what this kernel's user runs: the sandbox is another kernel's."""
         sandbox, self._sandbox = self._sandbox, None
         if sandbox is not None:
             with plain_errors(f"cannot end a kernel in the sandbox {self.joined}"):

@@ -71,4 +71,5 @@ class SharedTunnelSandbox(TunnelSandbox):
         self._sandbox, self.url, self.token = root._sandbox, root.url, root.token
 
     def _end(self) -> None:
-        """The sandbox is another kernel's; closing the pipe has ended this one's relay."""
+        """Leave the sandbox to the kernel that made it; the pipe's end has ended this one's
+        relay."""

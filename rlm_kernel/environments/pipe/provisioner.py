@@ -116,7 +116,7 @@ class RelayProvisioner(KernelProvisionerBase):
         return {**passed, **spec, **self.env}
 
     async def launch_kernel(self, cmd: list[str], **kwargs: Any) -> KernelConnectionInfo:
-        """Raises ``KernelStartError``; nothing is left then, nor after a cancellation."""
+        """Start it. Raises ``KernelStartError``; nothing is left then, nor after a cancellation."""
         order = Order(
             argv=cmd,
             env=self._environment(kwargs["env"]),
@@ -138,13 +138,13 @@ class RelayProvisioner(KernelProvisionerBase):
 
     @property
     def sandbox_name(self) -> str:
-        """The sandbox's name, for another kernel to join it; empty before the start, after the end,
-        and where there is none."""
+        """Return the sandbox's name, for another kernel to join it; empty before the start, after
+        the end, and where there is none."""
         return ""
 
     @property
     def rate(self) -> Rate:
-        """What the sandbox costs."""
+        """Return what the sandbox costs."""
         return Rate()
 
     async def reason(self) -> str:

@@ -61,17 +61,18 @@ class Reaper:
             )
 
     def gone(self, selector: str) -> None:
-        """Take that one of what ``watch`` was told of is no longer there."""
+        """Note that one of what ``watch`` was told of is no longer there."""
         with self._lock:
             self._there[selector] -= 1
 
     def _environment(self) -> dict[str, str]:
-        """Of ours what reaching the engine or the service takes; no LM's key."""
+        """Return those of our variables that the SDK needs; no LM's key."""
         ours = os.environ.items()
         return {k: v for k, v in ours if k in KEPT or k.startswith(self._prefixes)}
 
     def _let_go(self) -> None:
-        """At our end: those that have something to look for outlive us for some seconds."""
+        """Let our processes go as we end: those with something to look for outlive us by
+        seconds."""
         for selector, process in self.processes.items():
             if self._there[selector] <= 0:
                 process.kill()

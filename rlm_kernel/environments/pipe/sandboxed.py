@@ -72,15 +72,15 @@ class SandboxProvisioner(RelayProvisioner):
     @property
     @abstractmethod
     def _selector(self) -> str:
-        """For the reaper: all sandboxes of this process."""
+        """Return the label or tag of all sandboxes of this process, for the reaper."""
 
     def _watch(self) -> None:
         """Have them removed if this process cannot."""
         self.reaper.watch(self._selector)
 
     async def launch_kernel(self, cmd: list[str], **kwargs: Any) -> KernelConnectionInfo:
-        """As the base's; the error has what the sandbox wrote last. Raises ``UsageError`` where
-        the image is at fault."""
+        """Start it as the base does; the error has what the sandbox wrote last. Raises
+        ``UsageError`` where the image is at fault."""
         self._needed = ("ipykernel",) if "ipykernel" in str(cmd) else ()
         try:
             return await super().launch_kernel(cmd, **kwargs)

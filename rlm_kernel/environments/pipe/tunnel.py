@@ -33,6 +33,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import logging
 import re
 import ssl
 import threading
@@ -61,6 +62,7 @@ from .http_connection import GatewayAddress, HttpAnswer, HttpConnection, Lost, U
 from .programs import command, source
 from .send_buffer import Outgoing
 
+log = logging.getLogger("rlm_kernel")
 CLOSE_S = 1.0
 LOOK_S = 1.0
 """Lost for longer, the tunnel may be gone with its sandbox: ``find_reason`` is asked."""
@@ -169,7 +171,7 @@ class TunnelPipe:
         )
 
     def _look(self, trying: RetryCallState) -> None:
-        """Do not wait for a sandbox that is gone."""
+        """Give up a sandbox that is gone. Raises ``OSError``."""
         if (trying.seconds_since_start or 0) > LOOK_S:
             reason = self._find_reason()
             if reason:
@@ -204,7 +206,7 @@ class TunnelPipe:
         trying: Retrying | None = None,
         lost: str = "the tunnel to the sandbox was lost",
     ) -> HttpAnswer:
-        """Ask until there is an answer. Raises ``OSError`` when it is given up."""
+        """Ask until there is an answer, and return it. Raises ``OSError`` when it is given up."""
         try:
             return (trying or self._trying)(ask)
         except Lost as error:
@@ -236,7 +238,7 @@ class TunnelPipe:
                 return answer.body
 
     def _bury(self, body: bytes) -> None:
-        """The program ended."""
+        """Note that the program ended."""
         self._wanted = False
         self._outgoing.end("the program has ended")
         how = _epitaph(body)
@@ -254,6 +256,9 @@ class TunnelPipe:
                 self._outgoing.drop(self._taken(piece))
         except OSError as error:
             self._outgoing.end(str(error))
+        except Exception as error:
+            log.exception("sending to the sandbox failed")
+            self._give_up(f"sending to the sandbox failed: {error!r}")
 
     def _taken(self, piece: bytes) -> int:
         before = self._given
@@ -285,7 +290,7 @@ class TunnelPipe:
 
 
 def _epitaph(body: bytes) -> str:
-    """How the program ended, unless it ended well."""
+    """Return how the program ended, unless it ended well."""
     try:
         said: Any = json.loads(body)
         code, stderr = int(said["code"]), str(said["stderr"])
