@@ -258,7 +258,8 @@ class TunnelPipe:
             self._outgoing.end(str(error))
         except Exception as error:
             log.exception("sending to the sandbox failed")
-            self._give_up(f"sending to the sandbox failed: {error!r}")
+            self.reason = self.reason or f"sending to the sandbox failed: {error!r}"
+            self._end(self.reason)
 
     def _taken(self, piece: bytes) -> int:
         before = self._given
