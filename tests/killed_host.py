@@ -21,7 +21,7 @@ from jupyter_client.manager import KernelManager
 
 from rlm_kernel.environments.modal.sandbox import ModalSandbox
 from rlm_kernel.environments.pipe.carrier import Carrier
-from rlm_kernel.remote.reaper import REAPERS
+from rlm_kernel.environments.registry import ENVIRONMENTS
 
 STEPS: dict[tuple[str, str], tuple[type, str]] = {
     ("docker", "created"): (APIClient, "attach_socket"),
@@ -91,7 +91,7 @@ def start_kernel(specs: str) -> Any:
 
 def main(vendor: str, moment: str, specs: str) -> None:
     def stand_still(*args: Any, **kwargs: Any) -> None:
-        [reaper] = REAPERS[vendor].processes.values()
+        [reaper] = ENVIRONMENTS[vendor].provisioner.reaper.processes.values()
         print(f"there {reaper.pid}", flush=True)
         threading.Event().wait()
 

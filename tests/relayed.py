@@ -18,9 +18,10 @@ from jupyter_client.manager import AsyncKernelManager, KernelManager
 from traitlets import Bool, List, Unicode
 
 from rlm_kernel.environments.pipe import provisioner
-from rlm_kernel.environments.pipe.carrier import Pipe
+from rlm_kernel.environments.pipe.pipe import Pipe
+from rlm_kernel.environments.pipe.programs import source
 from rlm_kernel.errors import KernelStartError
-from rlm_kernel.remote import relay
+from rlm_kernel.remote import bootstrap, relay
 
 IPYKERNEL = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
 
@@ -78,14 +79,14 @@ class Relayed(provisioner.RelayProvisioner):
     async def open_pipe(self) -> Pipe:
         argv = [sys.executable, relay.__file__]
         if self.bootstrapped:
-            argv = [sys.executable, "-c", provisioner.BOOTSTRAP]
+            argv = [sys.executable, "-c", source(bootstrap)]
         try:
             self.pipe = ProcessPipe(self.command or argv)
         except OSError as error:
             raise KernelStartError(f"no relay: {error}") from error
         return self.pipe
 
-    async def close_place(self) -> None:
+    async def close_sandbox(self) -> None:
         if self.pipe is not None:
             self.pipe.close()
 

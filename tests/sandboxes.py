@@ -49,7 +49,7 @@ class Sandbox:
     @property
     def name(self) -> str:
         """The container's name, the sandbox's id."""
-        return str(self.provisioner.sandbox)
+        return str(self.provisioner.sandbox_name)
 
     def run(self, source: str, timeout: float = SECONDS) -> str:
         """What a cell prints, or its error's name and text."""

@@ -21,8 +21,10 @@ import tornado
 from traitlets import Unicode
 
 from rlm_kernel.environments.pipe import provisioner
-from rlm_kernel.environments.pipe.carrier import Pipe
+from rlm_kernel.environments.pipe.pipe import Pipe
+from rlm_kernel.environments.pipe.programs import source
 from rlm_kernel.environments.pipe.tunnel import TunnelPipe, gateway_command
+from rlm_kernel.remote import bootstrap
 
 WAIT_S = 30.0
 ECHO = """
@@ -174,13 +176,13 @@ class Tunnelled(provisioner.RelayProvisioner):
             self.proxy.url,
             self.sandbox.token,
             "kernel",
-            provisioner.BOOTSTRAP,
+            source(bootstrap),
             find_reason=self.sandbox.fate,
         )
         await asyncio.to_thread(self.pipe.start)
         return self.pipe
 
-    async def close_place(self) -> None:
+    async def close_sandbox(self) -> None:
         if self.pipe is not None:
             self.pipe.close()
         if self.proxy is not None:

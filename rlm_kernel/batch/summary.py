@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from ..endings import within
-from ..environments.kernels import Kernel, Message, open_kernel
+from ..environments.kernel import Kernel
+from ..environments.local.kernel import open_kernel
+from ..environments.messages import Message
 from ..errors import KernelDied, KernelStartError, UsageError
 from ..record import files
 from ..record.markdown import literal

@@ -13,8 +13,9 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from ..environments.places import kernels_of, open_live
-from ..environments.registry import VENDORS, Vendor
+from ..environments.environment import Environment
+from ..environments.kernel_config import kernel_template
+from ..environments.registry import ENVIRONMENTS, open_live
 from ..errors import RLMError
 from ..lm.model import Model
 from ..lm.models import Models, open_models
@@ -32,19 +33,16 @@ async def examine(force: Resolved, console: Console) -> bool:
 
     async def kernel() -> str:
         with tempfile.TemporaryDirectory() as cwd:
-            async with open_live(kernels_of(force).spot(Path(cwd))) as place:
-                await place.kernel.execute("1 + 1")
+            async with open_live(kernel_template(force).config(Path(cwd))) as live:
+                await live.kernel.execute("1 + 1")
         return "starts and runs a cell"
 
-    where = force.settings.environment
-    what = f"kernel {force.settings.kernel}" if where == "local" else f"kernel in {where}"
-    good = await _tried(console, what, kernel)
-
-    if where in VENDORS:
-        vendor = VENDORS[where]
-        good &= await _tried(
-            console, vendor.things, lambda: _strays(vendor, where, force.settings.sandbox)
-        )
+    environment, sandbox = ENVIRONMENTS[force.settings.environment], force.settings.sandbox
+    # A sandbox has its image's Python, whatever kernelspecs are installed here.
+    what = f"in {environment.name}" if environment.options else force.settings.kernel
+    good = await _tried(console, f"kernel {what}", kernel)
+    if environment.leavings:
+        good &= await _tried(console, environment.leavings, lambda: _strays(environment, sandbox))
 
     async def models() -> str:
         nonlocal good
@@ -55,9 +53,9 @@ async def examine(force: Resolved, console: Console) -> bool:
     return await _tried(console, "LM", models) and good
 
 
-async def _strays(vendor: Vendor, name: str, config: Mapping[str, Any]) -> str:
-    found = await asyncio.to_thread(vendor.strays, config)
-    remedy = f"`rlm clean --env {name}` removes them"
+async def _strays(environment: Environment, sandbox: Mapping[str, Any]) -> str:
+    found = await asyncio.to_thread(environment.strays, sandbox)
+    remedy = f"`rlm clean --env {environment.name}` removes them"
     return f"left behind: {', '.join(found)}; {remedy}" if found else "none left behind"
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from ..reports.terminal import standard_error, standard_output
 from ..session.event_loop import engine
-from ..settings.resolved import MEANINGS
+from ..settings.resolved import MEANINGS, SANDBOX
 from .options import place_options, settle
 from .statuses import ANSWERED, FAILED
 from .terminal import write_line
@@ -58,12 +58,12 @@ def _clean_parser(commands: Any) -> None:
     clean = commands.add_parser(
         "clean",
         help="remove containers or sandboxes whose process is gone",
-        description="Remove the containers of rlm_kernel on this machine's Docker engine, or its "
-        "sandboxes at Modal, whose process on this machine has ended without removing them. "
+        description="Remove the containers or sandboxes of rlm_kernel in an environment whose "
+        "process on this machine has ended without removing them. "
         "`rlm doctor --env NAME` lists them.",
     )
     clean.set_defaults(work=_clean)
-    clean.add_argument("--env", dest="environment", choices=("docker", "modal"), default="docker")
+    clean.add_argument("--env", dest="environment", choices=tuple(SANDBOX), default="docker")
     clean.add_argument("--app", metavar="NAME", help=MEANINGS["app"])
 
 
@@ -82,10 +82,10 @@ def _fetch(options: argparse.Namespace) -> int:
 
 
 def _clean(options: argparse.Namespace) -> int:
-    from ..environments.registry import VENDORS
+    from ..environments.registry import ENVIRONMENTS
 
     settings = settle(options).settings
-    removed = VENDORS[settings.environment].remove_strays(settings.sandbox)
+    removed = ENVIRONMENTS[settings.environment].remove_strays(settings.sandbox)
     for stray in removed:
         write_line(str(stray))
     write_line(f"{len(removed)} removed")

@@ -10,7 +10,7 @@ from typing import Any
 
 from rich.progress import Progress
 
-from ..environments.places import Kernels, kernels_of
+from ..environments.kernel_config import KernelTemplate, kernel_template
 from ..errors import RecordError, UsageError
 from ..inputs import contexts
 from ..record import loading
@@ -138,11 +138,11 @@ def _replay(options: argparse.Namespace) -> int:
     return FAILED if verdict.result == "differs" or strict else ANSWERED
 
 
-def _kernels(options: argparse.Namespace) -> Kernels | None:
+def _kernels(options: argparse.Namespace) -> KernelTemplate | None:
     """Where the user wants cells to run; None where nothing says so: where they ran."""
     force = settle(options, *OWN)
     if "environment" in force.origins:
-        return kernels_of(force)
+        return kernel_template(force)
     for name in PLACE_OPTIONS:
         if getattr(options, name.replace("-", "_")) is not None:
             raise UsageError(f"--{name}: name the place with --env too; else cells run as they ran")

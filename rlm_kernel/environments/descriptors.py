@@ -10,7 +10,7 @@ WANTED = 8192
 """Each live kernel takes some 25, and up to 300 while its cells make all the calls that they can;
 few, so that kernels, which inherit the limit, do not loop over a million."""
 FEWEST = 64
-"""A run of one kernel gets along with so many."""
+"""As many as a run of one kernel needs."""
 
 if sys.platform != "win32":
     import resource
@@ -23,7 +23,7 @@ if sys.platform != "win32":
             resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
     def check_enough() -> None:
-        """Raises ``UsageError`` where not even one kernel can be reached."""
+        """Raise ``UsageError`` where not even one kernel can be reached."""
         allowed = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
         if allowed != resource.RLIM_INFINITY and allowed < FEWEST:
             raise UsageError(
@@ -33,7 +33,7 @@ if sys.platform != "win32":
 else:
 
     def allow_many() -> None:
-        """Windows has no such limit."""
+        """Do nothing: Windows has no such limit."""
 
     def check_enough() -> None:
-        """Windows has no such limit."""
+        """Do nothing: Windows has no such limit."""

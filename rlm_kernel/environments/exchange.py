@@ -116,7 +116,7 @@ class Exchange:
             self._warn(f"the kernel sent {message['msg_type']!r} on stdin, which was left out")
 
     def _request_of(self, message: Message) -> _Request | None:
-        """The request under way that caused the message."""
+        """Return the request under way that caused the message."""
         return self._requests.get(message["parent_header"].get("msg_id", ""))
 
     def _hand(self, listener: OnMessage | None, message: Message) -> None:
@@ -177,7 +177,7 @@ class Exchange:
         replies: bool = True,
         channel: Channel = "shell",
     ) -> Message | None:
-        """Send a request as it is; its reply, after the kernel's ``idle``, so that all that it
+        """Send a request as it is; return its reply, after the kernel's ``idle``, so that all it
         caused has come. None for a kind that has no reply (``replies`` is false); an error reply
         where the kernel gives none (ipykernel does so where a handler raises).
 

@@ -1,7 +1,7 @@
 """The gate for an inner kernel's messages: a cell can write on its kernel's sockets what it likes.
 
 Each message is checked here once, by type and size, and mended where that is sensible; what cannot
-be read is replaced by a word to whoever waits for it. Behind the gate a message has the fields of
+be read is replaced by a note to whoever waits for it. Behind the gate a message has the fields of
 its kind with the types that they must have, all of it is JSON that can be written again, and
 nothing nests deeper than ``MAX_DEPTH``.
 """
@@ -42,7 +42,7 @@ class NotSigned(Exception):
 
 
 def receive(session: Session, frames: list[bytes], channel: Channel) -> Message:
-    """The message in the frames, mended; a word in its place where it cannot be read.
+    """Return the message in the frames, mended; a note instead where it cannot be read.
 
     Raises ``NotSigned``.
     """
@@ -64,7 +64,7 @@ def _signed(session: Session, parts: list[bytes]) -> bool:
 
 
 def _in_place(session: Session, parts: list[bytes], channel: Channel, why: str) -> Message:
-    """What whoever waits for a message gets where it cannot be read."""
+    """Return what whoever waits for a message gets where it cannot be read."""
     said = f"a message of the kernel was left out: {why[:MAX_NAME]}"
     kind, content = {
         "iopub": ("stream", {"name": "stderr", "text": f"rlm: {said}\n"}),
@@ -82,13 +82,13 @@ def _parent_of(session: Session, frame: bytes) -> Message:
 
 
 def failure(name: str, text: str) -> dict[str, Any]:
-    """The content of an error reply, and of an ``error`` output."""
+    """Return the content of an error reply, and of an ``error`` output."""
     return {"status": "error", "ename": name, "evalue": text, "traceback": [f"{name}: {text}"]}
 
 
 # -- values ---------------------------------------------------------------------------------------
 def plain(value: Any, depth: int = 0) -> Any:
-    """The value as JSON that can be written: no NaN, and a note in place of what nests too deep.
+    """Return the value as JSON that can be written: no NaN, and a note for what nests too deep.
     Dates, which jupyter_client makes of texts, stay."""
     if isinstance(value, (dict, list)) and depth >= MAX_DEPTH:
         return f"[nested deeper than {MAX_DEPTH} levels: left out]"
@@ -146,7 +146,7 @@ def _list(value: Any) -> list[Any]:
 
 
 def _count(value: Any) -> int:
-    """A number of a cell, or a place in its code; JavaScript counts no further."""
+    """Return a cell's number, or an offset in its code; JavaScript counts no further."""
     counts = isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 1 << 53
     return value if counts else 0
 
@@ -156,14 +156,14 @@ def _stream(value: Any) -> str:
 
 
 def _bundle(value: Any) -> dict[str, Any]:
-    """A MIME bundle; what is known to be a text is one."""
+    """Return a MIME bundle; what is known to be a text is one."""
     if not isinstance(value, dict):
         return {} if value is None else {"text/plain": _text(value)}
     return {mime: _whole(item) if _TEXT.match(mime) else item for mime, item in value.items()}
 
 
 def _whole(value: Any) -> str:
-    """A text, which files may have as a list of its lines."""
+    """Return a text, which files may have as a list of its lines."""
     if isinstance(value, list) and all(isinstance(line, str) for line in value):
         return "".join(value)
     return _text(value)
@@ -217,7 +217,7 @@ _OPTIONAL: Fields = {
 
 
 def _mended(message: Message, channel: Channel) -> Message:
-    """The message as its kind must be. Raises one of ``REFUSED`` where that cannot be."""
+    """Return the message as its kind must be. Raises one of ``REFUSED`` where that cannot be."""
     header, content = plain(message["header"]), plain(message["content"])
     for name in ("msg_type", "msg_id"):
         said = header[name]
@@ -246,7 +246,7 @@ def _fitted(kind: str, content: dict[str, Any], replies: bool) -> dict[str, Any]
 
 
 def _ended(kind: str, content: dict[str, Any]) -> dict[str, Any]:
-    """A reply that says how it ended."""
+    """Return a reply that says how it ended."""
     status = content.get("status")
     if isinstance(status, str) and status in _STATUSES.get(kind, _ENDS):
         return content
@@ -261,6 +261,6 @@ def _header(header: dict[str, Any]) -> dict[str, Any]:
 
 
 def _parent(header: Any) -> dict[str, Any]:
-    """Of a request; empty where it names none."""
+    """Return the header of a request; empty where it names none."""
     named = isinstance(header, dict) and isinstance(header.get("msg_id"), str)
     return header if named else {}

@@ -1,4 +1,4 @@
-"""The mark of a process, on what it makes elsewhere: when the process is gone, that is a stray."""
+"""Marks what a process makes outside of itself: once the process is gone, that is a stray."""
 
 from __future__ import annotations
 
@@ -14,29 +14,29 @@ PARTS = 5
 
 
 def host_mark() -> str:
-    """What tells this process from all others, on this machine and on others: digests of machine,
-    its start and our pid namespace, the pid, and a digest of the process's start. At most 63
-    characters, all of them plain: labels and tags take no more everywhere."""
-    return ".".join([*_here(), str(os.getpid()), _digest(_started(os.getpid()))])
+    """Return the mark of this process, which no other has on any machine: digests of the machine,
+    of its start and of our pid namespace, the pid, and a digest of the process's start. It has 63
+    plain characters at most: not all labels and tags take more."""
+    return ".".join([*_pid_scope(), str(os.getpid()), _digest(_started(os.getpid()))])
 
 
 def is_gone(mark: str) -> bool:
-    """Whether the process is known to be gone. Of other machines and namespaces nothing is, nor
-    of what is no mark."""
+    """Return True where the process is known to be gone. Of other machines and namespaces nothing
+    is known, nor of what is no mark."""
     if mark.count(".") != PARTS - 1:
         return False
     machine, boot, namespace, pid, started = mark.split(".")
-    here = _here()
-    if machine != here[0] or not pid.isdigit():
+    ours = _pid_scope()
+    if machine != ours[0] or not pid.isdigit():
         return False
-    if boot != here[1]:
+    if boot != ours[1]:
         # Started anew since, if it is this machine: its name alone does not tell.
         return bool(_identity())
-    return namespace == here[2] and _digest(_started(int(pid))) != started
+    return namespace == ours[2] and _digest(_started(int(pid))) != started
 
 
-def _here() -> list[str]:
-    """Machine, its start and our pid namespace: where a pid means something."""
+def _pid_scope() -> list[str]:
+    """Return the machine, its start and our pid namespace: where a pid means something."""
     boot, namespace = "", ""
     with suppress(OSError):
         boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
@@ -46,7 +46,7 @@ def _here() -> list[str]:
 
 
 def _identity() -> str:
-    """What tells this machine from others of its name; empty where nothing does."""
+    """Return what tells this machine from others of its name; empty where nothing does."""
     for path in ("/etc/machine-id", "/var/lib/dbus/machine-id"):
         with suppress(OSError):
             if text := Path(path).read_text().strip():
@@ -61,7 +61,7 @@ def _digest(text: str) -> str:
 
 
 def _started(pid: int) -> str:
-    """When a process started, in whatever unit; empty when there is no such process."""
+    """Return when a process started, in whatever unit; empty where there is none."""
     if os.path.exists("/proc/self/stat"):
         try:
             return Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()[19].decode()

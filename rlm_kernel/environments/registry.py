@@ -1,63 +1,32 @@
-"""Those who run sandboxes: what is the same to ask of each."""
+"""Every environment that kernels can run in, and what is asked of whichever a config names."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Set
-from contextlib import closing
-from dataclasses import dataclass
-from typing import Any
+from contextlib import AbstractAsyncContextManager
 
-from .docker import client, strays
-from .docker.provisioner import DockerProvisioner
-from .modal import sdk
-from .modal.provisioner import ModalProvisioner
+from ..endings import in_daemon_thread, within
+from ..errors import KernelStartError
+from .docker.environment import DockerEnvironment
+from .environment import Environment
+from .kernel_config import KernelConfig
+from .live_kernel import LiveKernel
+from .local.environment import LocalEnvironment
+from .modal.environment import ModalEnvironment
 
-Config = Mapping[str, Any]
-
-
-@dataclass(frozen=True)
-class Vendor:
-    """``check``, ``strays`` and ``remove_strays`` block, and raise ``UsageError`` with what to do
-    where the vendor cannot be used, ``KernelStartError`` where it does not answer. They are given
-    ``Settings.sandbox``."""
-
-    provisioner: str
-    """The entry point's name."""
-    options: Set[str]
-    """The names that its provisioner can be given."""
-    things: str
-    """What it runs, in the plural."""
-    check: Callable[[], None]
-    strays: Callable[[Config], list[str]]
-    """Those of ours whose process is gone, each in words."""
-    remove_strays: Callable[[Config], list[str]]
+_ALL: tuple[Environment, ...] = (LocalEnvironment(), DockerEnvironment(), ModalEnvironment())
+ENVIRONMENTS = {each.name: each for each in _ALL}
+CHECK_SECONDS = 20.0
+"""Modal's SDK alone would try for a minute to reach a service that is not there."""
 
 
-def _containers(do: Callable[[Any], list[strays.Stray]]) -> list[str]:
-    with closing(client.connect()) as engine:
-        return [f"{stray.name} ({stray.state}, {stray.image})" for stray in do(engine)]
+async def check(config: KernelConfig) -> None:
+    """Ask before anything is recorded: raise ``UsageError`` where no kernel can be had, and
+    ``KernelStartError`` where whoever runs the environment does not answer."""
+    silent = f"{config.environment} gave no answer within {CHECK_SECONDS:g} s"
+    async with within(CHECK_SECONDS, lambda: KernelStartError(silent)):
+        await in_daemon_thread(ENVIRONMENTS[config.environment].check, config)
 
 
-def _traits(provisioner: Any) -> Set[str]:
-    return set(provisioner.class_trait_names(config=True))
-
-
-VENDORS = {
-    "docker": Vendor(
-        provisioner="rlm-docker",
-        options=_traits(DockerProvisioner),
-        things="containers",
-        check=lambda: client.connect().close(),
-        strays=lambda config: _containers(strays.strays),
-        remove_strays=lambda config: _containers(strays.remove_strays),
-    ),
-    "modal": Vendor(
-        provisioner="rlm-modal",
-        options=_traits(ModalProvisioner),
-        things="sandboxes",
-        check=sdk.check,
-        strays=lambda config: [stray.id for stray in sdk.strays(config["app"])],
-        remove_strays=lambda config: [stray.id for stray in sdk.remove_strays(config["app"])],
-    ),
-}
-"""By the name of the environment."""
+def open_live(config: KernelConfig) -> AbstractAsyncContextManager[LiveKernel]:
+    """Open a kernel, as ``Environment.open`` of the config's environment."""
+    return ENVIRONMENTS[config.environment].open(config)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 
-from ..environments.kernels import check_kernelspec
+from ..environments.local.kernel import check_kernelspec
 from ..errors import UsageError
 from ..events import ContextInfo
 from ..record.markdown import code, fenced, literal, one_line, shorten, table

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from ..environments.kernels import Message
+from ..environments.messages import Message
 from ..events import CellRan
 from ..repl.repl import Author, Ran
 from .cell_parser import Completion

@@ -24,8 +24,7 @@ from jupyter_client.session import Session
 from zmq.eventloop.zmqstream import ZMQStream
 
 from .. import __version__
-from ..environments.kernels import Message
-from ..environments.messages import REFUSED, failure, pack_any_text
+from ..environments.messages import REFUSED, Message, failure, pack_any_text
 from ..errors import RLMError, UsageError
 from ..record.filters import for_terminal
 from ..session.event_loop import engine

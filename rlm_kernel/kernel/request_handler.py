@@ -15,7 +15,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
-from ..environments.kernels import Kernel, Message
+from ..environments.kernel import Kernel
+from ..environments.messages import Message
 from ..errors import KernelDied, RLMError, RunFailed, UsageError
 from ..record.filters import for_terminal
 from ..record.outputs import Collector

@@ -182,7 +182,7 @@ class WatchedProcess:
         self._lock = threading.Lock()
 
     def end(self, code: int) -> None:
-        """Take that it has ended."""
+        """Note that it has ended."""
         with self._lock:
             if self.returncode is not None:
                 return

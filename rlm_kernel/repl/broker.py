@@ -23,7 +23,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from ..environments.places import BrokerAddress
+from ..environments.live_kernel import BrokerAddress
 from .frames import Ended, Frames, Payload, RefusedFrame, TooLarge, Wire, read_greeting
 
 log = logging.getLogger(__name__)

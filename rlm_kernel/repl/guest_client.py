@@ -13,8 +13,11 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from ..endings import within
-from ..environments.kernels import Executed, Message
-from ..environments.places import BrokerAddress, KernelConfig, LiveKernel, open_live
+from ..environments.kernel import Executed
+from ..environments.kernel_config import KernelConfig
+from ..environments.live_kernel import BrokerAddress, LiveKernel
+from ..environments.messages import Message
+from ..environments.registry import open_live
 from ..errors import ContextError, KernelDied, KernelStartError, UsageError
 from ..events import ContextInfo
 from ..inputs.contexts import Source
@@ -36,7 +39,7 @@ class KernelSetup:
     signature and doc of each function that is called back; ``modules`` are those that are sent,
     as in ``guest.tools.define``; ``data`` the sources of values under their names."""
 
-    spot: KernelConfig
+    config: KernelConfig
     tools: list[dict[str, str]] = field(default_factory=list)
     modules: list[dict[str, Any]] = field(default_factory=list)
     data: dict[str, Source] = field(default_factory=dict)
@@ -56,11 +59,11 @@ class GuestClient:
     They raise ``KernelDied`` where the kernel ends, or the code cannot be run, meanwhile.
     """
 
-    def __init__(self, place: LiveKernel) -> None:
-        self.kernel = place.kernel
-        self._place = place
-        self.sandbox = place.sandbox
-        self.rate = place.rate
+    def __init__(self, live: LiveKernel) -> None:
+        self.kernel = live.kernel
+        self._live = live
+        self.sandbox_name = live.sandbox_name
+        self.rate = live.rate
         self._begun = False
         self._told: asyncio.Future[_Told] | None = None
 
@@ -84,8 +87,8 @@ class GuestClient:
             "modules": setup.modules,
             "data": {name: {**spec, "file": path} for name, (spec, path) in data.items()},
         }
-        boot = await self._place.put("boot.json", json.dumps(config).encode())
-        package = await self._place.copy("rlm_guest", Path(guest.__file__).parent)
+        boot = await self._live.put("boot.json", json.dumps(config).encode())
+        package = await self._live.copy("rlm_guest", Path(guest.__file__).parent)
         folder = str(PurePosixPath(package).parent)
         await self._run(
             f"__import__('sys').path.insert(0, {folder!r}); "
@@ -148,8 +151,8 @@ class GuestClient:
         """How the kernel must read the source's bytes, and where it finds them. A copy made for it
         takes room in the sandbox's memory: it goes once it is read."""
         data = source.path if source.path is not None else source.data or b""
-        path = await self._place.put(f"value-{name}", data)
-        return {**source.spec(), "remove": self._place.carries and source.kind != "folder"}, path
+        path = await self._live.put(f"value-{name}", data)
+        return {**source.spec(), "remove": self._live.copies and source.kind != "folder"}, path
 
     async def _ask(self, call: str) -> _Told:
         """What the guest tells when this call of its module is made."""
@@ -227,12 +230,12 @@ async def open_room(setup: KernelSetup, answerer: broker.Answerer) -> AsyncItera
 @asynccontextmanager
 async def _room(setup: KernelSetup, answerer: broker.Answerer) -> AsyncIterator[GuestClient]:
     async with (
-        open_live(setup.spot) as place,
-        broker.serve(place.folder, answerer) as address,
+        open_live(setup.config) as live,
+        broker.serve(live.folder, answerer) as address,
     ):
-        room = GuestClient(place)
+        room = GuestClient(live)
         try:
-            await room.boot(await place.reach(address), setup)
+            await room.boot(await live.reach(address), setup)
         except KernelDied as error:
             raise KernelStartError(str(error), died=not room.kernel.alive) from error
         yield room

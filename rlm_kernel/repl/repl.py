@@ -17,7 +17,9 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal, TypeVar
 
 from ..endings import at_no_cost, to_the_end
-from ..environments.kernels import Executed, Kernel, Message, OnMessage
+from ..environments.exchange import OnMessage
+from ..environments.kernel import Executed, Kernel
+from ..environments.messages import Message
 from ..errors import CallRefused, KernelDied, LimitReached
 from ..events import CellStatus, ContextInfo, Output
 from ..inputs.contexts import Source
@@ -118,8 +120,8 @@ class Repl:
 
     @property
     def sandbox(self) -> str:
-        """See ``places.Place``; another one after a restart."""
-        return self._live.sandbox
+        """See ``LiveKernel.sandbox_name``; another one after a restart."""
+        return self._live.sandbox_name
 
     def unpaid(self) -> tuple[float, Rate]:
         """The seconds since this was asked last, or since the kernel was ordered, and what one of

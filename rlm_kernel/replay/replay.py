@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from ..environments.places import KernelConfig, Kernels
+from ..environments.kernel_config import KernelConfig, KernelTemplate
 from ..errors import ContextError, RecordError
 from ..events import ContextInfo, Output
 from ..inputs import contexts
@@ -50,11 +50,13 @@ class Replay:
         return bool(self._recorded.settings.get("trust_html", True))
 
     @asynccontextmanager
-    async def opened(self, kernels: Kernels, calls: Calls | None = None) -> AsyncIterator[Repl]:
+    async def opened(
+        self, kernels: KernelTemplate, calls: Calls | None = None
+    ) -> AsyncIterator[Repl]:
         """A fresh kernel in a working folder that goes with it; its calls go to ``calls``, by
         default to ours."""
         with tempfile.TemporaryDirectory(prefix="rlm-replay-") as cwd:
-            setup = _setup(self._recorded, kernels.spot(Path(cwd)))
+            setup = _setup(self._recorded, kernels.config(Path(cwd)))
             held = recorded_limits(self._recorded)
             async with open_repl(calls or self.calls, setup, held) as repl:
                 yield repl
@@ -115,7 +117,7 @@ class Replay:
 async def replay(
     recorded: RecordedRun,
     progress: Callable[[str], None],
-    kernels: Kernels | None = None,
+    kernels: KernelTemplate | None = None,
     context: contexts.Source | None = None,
 ) -> Verdict:
     """Run every node again and compare. Raises ``RecordError`` where a context cannot be found.
@@ -140,7 +142,7 @@ async def replay_nodes(
     nodes: Iterable[RecordedNode],
     verdict: Verdict,
     progress: Callable[[str], None],
-    kernels: Kernels | None = None,
+    kernels: KernelTemplate | None = None,
 ) -> None:
     """Run these nodes of the record again, each in a kernel of its own, the lowest first."""
     for node in sorted(nodes, key=_depth_first):
@@ -167,7 +169,7 @@ def _depth_first(node: RecordedNode) -> tuple[int, str]:
     return -node.node.count("."), node.node
 
 
-async def _replay_node(again: Replay, kernels: Kernels) -> None:
+async def _replay_node(again: Replay, kernels: KernelTemplate) -> None:
     async with again.opened(kernels) as repl:
         for step in again.node.steps:
             if isinstance(step, RecordedContext):
@@ -194,19 +196,19 @@ def _found(recorded: RecordedRun, spec: dict[str, Any], what: str) -> contexts.S
     return source
 
 
-def recorded_kernels(recorded: RecordedRun) -> Kernels:
+def recorded_kernels(recorded: RecordedRun) -> KernelTemplate:
     """How the run's kernels were made, as far as a record may decide it. Records of the first
     versions do not say where."""
     settings = recorded.settings
     environment = settings.get("environment", "local")
     sandbox = recorded_place(environment, settings.get("sandbox", {}))
-    return Kernels(environment, sandbox, settings.get("kernel", "python3"))
+    return KernelTemplate(environment, sandbox, settings.get("kernel", "python3"))
 
 
-def _setup(recorded: RecordedRun, spot: KernelConfig) -> KernelSetup:
+def _setup(recorded: RecordedRun, config: KernelConfig) -> KernelSetup:
     settings = recorded.settings
     return KernelSetup(
-        spot,
+        config,
         tools=[{"name": n, "signature": "(...)", "doc": ""} for n in called(settings)],
         modules=modules(settings),
         data={n: _found(recorded, spec, n) for n, spec in settings.get("data", {}).items()},

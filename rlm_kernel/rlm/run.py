@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ..environments.places import Kernels
+from ..environments.kernel_config import KernelTemplate
 from ..events import Event, Usage
 from ..inputs.contexts import Source
 from ..inputs.tools import Tools
@@ -64,7 +64,7 @@ class Run:
         emit: Callable[[Event], None],
         folder: Path,
         tools: Tools,
-        kernels: Kernels,
+        kernels: KernelTemplate,
         seed: int = 0,
         earlier: RunMemory | None = None,
         budget: Budget | None = None,
@@ -110,11 +110,11 @@ class Run:
 
     def setup(self, node: str) -> KernelSetup:
         """What a node's kernel is given besides its context."""
-        spot = self.kernels.spot(self.kernels.cwd or self.folder / "files" / node)
+        config = self.kernels.config(self.kernels.cwd or self.folder / "files" / node)
         if self.kernels.shared and node != ROOT and (name := self.sandbox()):
-            spot = replace(spot, sandbox={**spot.sandbox, "join": name})
+            config = replace(config, sandbox={**config.sandbox, "join": name})
         return KernelSetup(
-            spot,
+            config,
             tools=self.tools.called,
             modules=self.tools.modules,
             data=self.tools.data,

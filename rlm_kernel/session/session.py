@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from ..endings import at_no_cost, to_the_end
-from ..environments.places import check, kernels_of
+from ..environments.kernel_config import kernel_template
+from ..environments.registry import check
 from ..errors import RecordError, UsageError
 from ..events import ContextInfo, Event, KernelRestarted, NodeStarted, RunStarted, Status, Usage
 from ..inputs.contexts import Source
@@ -137,7 +138,7 @@ class Session:
     async def check(self) -> None:
         """Find out that LMs and kernels can be had, before anything is asked; raises what ``ask``
         does."""
-        await check(kernels_of(self.force).spot(Path()))
+        await check(kernel_template(self.force).config(Path()))
         async with self._lms.using(self.force):
             pass
 
@@ -162,7 +163,7 @@ class Session:
         """
         force, text = force or self.force, question or QUESTION
         with boundary():
-            await check(kernels_of(force).spot(Path()))
+            await check(kernel_template(force).config(Path()))
             async with self._lms.using(force) as models, self._turn():
                 return await self._run(models, force, about, text, readers, asked, before)
 
@@ -256,7 +257,7 @@ class Session:
         recorder = onward.recorder
         async with AsyncExitStack() as lending:
             try:
-                await check(kernels_of(force).spot(Path()))
+                await check(kernel_template(force).config(Path()))
                 models = await lending.enter_async_context(self._lms.using(force))
                 tools = await asyncio.to_thread(onward.tools, self._tools)
                 recorder = recorder or Recorder(self._folder(force))
@@ -374,7 +375,7 @@ class Session:
             emit=emit,
             folder=folder,
             tools=self._tools,
-            kernels=kernels_of(force),
+            kernels=kernel_template(force),
             seed=secrets.randbelow(1 << 32) if onward is None else onward.seed,
             earlier=None if onward is None else onward.earlier,
             budget=self.budget,
@@ -413,7 +414,7 @@ class Session:
         """The persistent kernel, started if there is none; one that died is replaced."""
         if self._repl is None:
             assert self._cwd is not None
-            setup = KernelSetup(kernels_of(self.force).spot(self._cwd, history=True))
+            setup = KernelSetup(kernel_template(self.force).config(self._cwd, history=True))
             await self._keep(open_repl(self.by_hand, setup))
         repl = self._repl
         assert repl is not None

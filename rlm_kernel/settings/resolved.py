@@ -103,7 +103,7 @@ class Layer:
 
 def recorded_place(environment: str, made: Mapping[str, Any]) -> dict[str, Any]:
     """Of the settings of a record's sandbox, those that the record may decide."""
-    names = [n for n in RECORD_DECIDES if environment != "modal" or n not in BILLED]
+    names = [n for n in RECORD_DECIDES if n not in BILLED.get(environment, ())]
     return {name: made[name] for name in names if made.get(name) not in (None, "", [])}
 
 

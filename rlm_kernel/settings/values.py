@@ -46,8 +46,9 @@ SANDBOX = {
 RECORD_DECIDES = ("image", "packages", "memory", "cpus", "pids", "tmpfs", "transport")
 """Of those, the ones that a record may decide for a run that comes from it. Whether its code may
 reach the network, files of this machine or secrets, and what it is given that costs more, is for
-the user to say: at Modal, so are memory and processors, which are billed."""
-BILLED = ("memory", "cpus")
+the user to say; so is what an environment bills."""
+BILLED = {"modal": ("memory", "cpus")}
+"""By environment: the options that cost more the more is asked for."""
 SECRETS = ("api_key", "sub_api_key")
 MEANINGS = {
     "model": "the LM that writes the cells",

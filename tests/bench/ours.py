@@ -65,7 +65,7 @@ async def _repl(
 ) -> tuple[float, list[float]]:
     """The seconds until a REPL has its context, and of each trivial cell in it, the warm-up left
     out."""
-    from rlm_kernel.environments.places import KernelConfig
+    from rlm_kernel.environments.kernel_config import KernelConfig
     from rlm_kernel.inputs import contexts
     from rlm_kernel.repl.guest_client import KernelSetup
     from rlm_kernel.repl.protocol import Nobody

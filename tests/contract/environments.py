@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from rlm_kernel.environments.places import KernelConfig
+from rlm_kernel.environments.kernel_config import KernelConfig
 from rlm_kernel.events import ContextInfo
 from rlm_kernel.inputs import contexts
 from rlm_kernel.inputs.tools import Tools

@@ -10,7 +10,7 @@ from asking import ask, block, calls, cells, check_whole, events, of, script, to
 from environments import SANDBOXES, sandbox
 
 from rlm_kernel import RLM, Limits, Result, on_host
-from rlm_kernel.environments.places import Kernels
+from rlm_kernel.environments.kernel_config import KernelTemplate
 from rlm_kernel.events import KernelRestarted, NodeStarted
 from rlm_kernel.record import trajectory
 from rlm_kernel.replay.replay import replay
@@ -61,7 +61,7 @@ def _told_of(environment: dict[str, Any], out: Path) -> Result:
     return result
 
 
-def _replayed(result: Result, kernels: Kernels) -> Verdict:
+def _replayed(result: Result, kernels: KernelTemplate) -> Verdict:
     recorded = trajectory.load(result.trajectory.parent)
     return core().run(replay(recorded, lambda text: None, kernels=kernels))
 
@@ -77,9 +77,9 @@ def place(environment: str) -> dict[str, Any]:
     return sandbox(environment)
 
 
-def _kernels(place: dict[str, Any]) -> Kernels:
+def _kernels(place: dict[str, Any]) -> KernelTemplate:
     chosen = dict(place)
-    return Kernels(chosen.pop("environment"), chosen)
+    return KernelTemplate(chosen.pop("environment"), chosen)
 
 
 @pytest.fixture(scope="module")
@@ -108,7 +108,7 @@ def test_a_run_calls_lms_children_and_tools_from_a_sandbox(recorded: Result) -> 
 def test_a_record_of_a_sandbox_replays_there_and_here(
     recorded: Result, place: dict[str, Any]
 ) -> None:
-    for kernels in (_kernels(place), Kernels()):
+    for kernels in (_kernels(place), KernelTemplate()):
         verdict = _replayed(recorded, kernels)
         assert (verdict.result, verdict.differences) == ("equal", [])
         assert (verdict.cells, verdict.calls) == (6, 8)

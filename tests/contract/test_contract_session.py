@@ -8,7 +8,7 @@ import pytest
 from environments import SECONDS, Bench, shown
 from jupyter_client.session import Session
 
-from rlm_kernel.environments.kernels import Message
+from rlm_kernel.environments.messages import Message
 from rlm_kernel.errors import ContextError
 from rlm_kernel.record.outputs import Collector
 from rlm_kernel.repl.repl import Ran

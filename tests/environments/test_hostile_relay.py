@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from rlm_kernel.environments.pipe.carrier import Carrier, Order
+from rlm_kernel.environments.pipe.carrier import Carrier
+from rlm_kernel.environments.pipe.pipe import Order
 from rlm_kernel.errors import ContextError
 from rlm_kernel.remote import relay
 

@@ -15,9 +15,10 @@ from typing import Any
 import pytest
 
 from rlm_kernel.environments import exchange
-from rlm_kernel.environments.kernels import Kernel, open_kernel
+from rlm_kernel.environments.kernel import Kernel
 from rlm_kernel.environments.local import folders
 from rlm_kernel.environments.local.folders import private_folder
+from rlm_kernel.environments.local.kernel import open_kernel
 from rlm_kernel.errors import KernelDied, KernelStartError, UsageError
 
 pytestmark = pytest.mark.anyio
@@ -228,7 +229,7 @@ async def test_a_start_removes_what_hosts_left_that_were_killed_and_nothing_else
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    monkeypatch.setattr(folders, "MAX_PLACE", 200)  # no socket is made here
+    monkeypatch.setattr(folders, "MAX_PARENT", 200)  # no socket is made here
     left = _left(tmp_path, "rlm-0123abcd")
     kept = [_left(tmp_path, "rlm-0123abce", 0), _left(tmp_path, "rlm-mine0000")]
     (tmp_path / "elsewhere").mkdir()

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from asking import block
 
-from rlm_kernel.environments.local.folders import MAX_PLACE, private_folder, short_place
+from rlm_kernel.environments.local.folders import MAX_PARENT, parent_folder, private_folder
 from rlm_kernel.errors import KernelStartError
 from rlm_kernel.testing import FakeEndpoint
 
@@ -70,17 +70,17 @@ def test_sockets_are_in_a_short_plain_folder_that_is_there(
     if kind == "read by others":
         monkeypatch.setattr(os, "access", lambda path, mode: str(path) != usual)
     monkeypatch.setattr(tempfile, "tempdir", usual)
-    found = short_place()
+    found = parent_folder()
     assert found != usual
     assert os.path.isabs(found)
-    assert len(found) <= MAX_PLACE
+    assert len(found) <= MAX_PARENT
     assert os.access(found, os.W_OK)
 
 
 def test_no_folder_at_all_is_said_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "access", lambda path, mode: False)
     with pytest.raises(KernelStartError, match="let TMPDIR name one of at most 70"):
-        short_place()
+        parent_folder()
 
 
 @pytest.mark.anyio

@@ -21,7 +21,7 @@ from typing import Any
 
 import nbformat
 
-from rlm_kernel.environments.places import KernelConfig
+from rlm_kernel.environments.kernel_config import KernelConfig
 from rlm_kernel.repl.guest_client import KernelSetup
 from rlm_kernel.repl.protocol import Call, Slot
 from rlm_kernel.repl.repl import Repl, open_repl

@@ -17,7 +17,7 @@ from asking import ask, calls, script
 from tool_samples import words as handed_words
 
 from rlm_kernel import RecordError, UsageError, on_host
-from rlm_kernel.environments.places import KernelConfig
+from rlm_kernel.environments.kernel_config import KernelConfig
 from rlm_kernel.inputs.tools import Tools
 from rlm_kernel.record.notebooks.tools import called, modules, tools
 from rlm_kernel.remote.guest.tools import define

@@ -17,7 +17,7 @@ from asking import block, of, script, told
 from stories import call, cell, context_set, lived_in, started
 
 from rlm_kernel import Limits
-from rlm_kernel.environments.places import KernelConfig, Kernels
+from rlm_kernel.environments.kernel_config import KernelConfig, KernelTemplate
 from rlm_kernel.errors import ContextError
 from rlm_kernel.events import (
     CallEnded,
@@ -189,7 +189,7 @@ class Life:
             emit=emit,
             folder=folder,
             tools=Tools(),
-            kernels=Kernels(),
+            kernels=KernelTemplate(),
         )
         past, numbers = self.prelude.events, self.prelude.numbers
         source, variable = (None, about) if isinstance(about, str) else (about, None)

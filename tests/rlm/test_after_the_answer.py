@@ -10,8 +10,8 @@ import pytest
 from asking import ask, check_whole, events, of, script
 
 from rlm_kernel import RLM, Result
-from rlm_kernel.environments import kernels
-from rlm_kernel.environments.kernels import Kernel
+from rlm_kernel.environments import launch
+from rlm_kernel.environments.kernel import Kernel
 from rlm_kernel.events import NodeEnded, RunEnded
 from rlm_kernel.inputs.contexts import from_value
 from rlm_kernel.inputs.tools import Tools
@@ -99,7 +99,7 @@ def test_a_kernel_whose_end_hangs_does_not_take_the_answer_with_it(
         await asyncio.Event().wait()
 
     monkeypatch.setattr(Kernel, "close", hang)
-    monkeypatch.setattr(kernels, "CLOSE_SECONDS", 1.0, raising=False)
+    monkeypatch.setattr(launch, "CLOSE_SECONDS", 1.0, raising=False)
     _answered(ask(script(FINISH), tmp_path / "run"))
     assert "could not be ended" in caplog.text
 

@@ -15,7 +15,7 @@ from batching import number, results_of, tasks, turn
 
 from rlm_kernel import RLM, cli
 from rlm_kernel.batch import Plan, run_batch
-from rlm_kernel.environments import places
+from rlm_kernel.environments.local import kernel
 from rlm_kernel.errors import RunFailed, one_line
 from rlm_kernel.events import Event, Usage
 from rlm_kernel.inputs import contexts
@@ -149,7 +149,7 @@ def test_a_full_temporary_folder_is_told_in_one_line(
     def copytree(*given: Any, **more: Any) -> None:
         raise KINDS["copying"]
 
-    monkeypatch.setattr(places.shutil, "copytree", copytree)
+    monkeypatch.setattr(kernel.shutil, "copytree", copytree)
     result = ask(script("FINAL_VAR(1)"), tmp_path / "run")
     assert (result.status, result.reason) == ("failed", one_line(KINDS["copying"]))
     check_whole(result)

@@ -48,8 +48,8 @@ class DockerPipe:
         return b""
 
     def _take(self) -> bytes:
-        """Standard output out of what came: pieces behind a head of 8 bytes, the last perhaps
-        not whole."""
+        """Return standard output out of what came: pieces behind a head of 8 bytes, the last
+        perhaps not whole."""
         said, at = [], 0
         while len(self._rest) - at >= 8:
             stream, size = struct.unpack_from(">BxxxI", self._rest, at)

@@ -17,7 +17,7 @@ REQUEST_SECONDS = 60
 
 
 def connect() -> Any:
-    """A ``docker.DockerClient`` of the engine that DOCKER_HOST or the current context names.
+    """Return a ``docker.DockerClient`` of the engine that DOCKER_HOST or the current context names.
 
     Raises ``UsageError`` that says how to get an engine, or the SDK.
     """
@@ -51,13 +51,13 @@ def _unreachable(error: BaseException) -> str:
 
 
 def _system_error(error: BaseException) -> OSError | None:
-    """The system's own error under those of requests and urllib3, the deepest one."""
+    """Return the system's own error under those of requests and urllib3, the deepest one."""
     found = [each for each in _chain(error) if isinstance(each, OSError) and each.errno]
     return found[-1] if found else None
 
 
 def _chain(error: BaseException) -> list[BaseException]:
-    """An error and those that led to it; requests and urllib3 keep some in ``args``."""
+    """Return an error and those that led to it; requests and urllib3 keep some in ``args``."""
     found: list[BaseException] = []
     waiting: list[Any] = [error]
     while waiting:
@@ -69,8 +69,8 @@ def _chain(error: BaseException) -> list[BaseException]:
 
 
 def _close_sockets(error: BaseException) -> None:
-    """The SDK leaves a socket that found no engine to the garbage collector, and Python may warn
-    of it at any time later: let go of it now."""
+    """Let go of a socket that found no engine: the SDK leaves it to the garbage collector, and
+    Python may warn of it at any time later."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ResourceWarning)
         for each in _chain(error):

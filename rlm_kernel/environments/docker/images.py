@@ -17,8 +17,10 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import RLMError, UsageError
+from ...remote import probe
+from ..pipe.programs import command
 from .client import plain_errors
-from .container import Box, DockerContainer
+from .container import ContainerSpec, DockerContainer
 
 BASE = f"python:{sys.version_info[0]}.{sys.version_info[1]}-slim"
 """This process's own Python version: a trajectory replays alike in both."""
@@ -27,17 +29,6 @@ BASE_LABEL = "rlm_kernel.image.base"
 DOCKERFILE = Path(__file__).with_name("Dockerfile")
 OLDEST = (3, 9)
 LOG_LINES = 15
-PROBE = (
-    "import json, sys\n"
-    "lacks = []\n"
-    "for name in ('zmq', 'ipykernel'):\n"
-    "    try: __import__(name)\n"
-    "    except ImportError as error: lacks.append(str(error))\n"
-    "print(json.dumps([list(sys.version_info[:2]), lacks]))\n"
-)
-GUARD = "import importlib.util; assert importlib.util.find_spec('ipykernel'), 'no ipykernel'\n"
-"""Run before the relay, so that a start without ipykernel fails as a start."""
-
 Progress = Callable[[str], None]
 
 
@@ -62,7 +53,7 @@ class ImageRecipe:
 
     @property
     def tag(self) -> str:
-        """The same for the same content."""
+        """Return the image's name; it is the same for the same content."""
         if not self.builds:
             return self.image
         parts = [DOCKERFILE.read_text(), self.image or self.base, *self.requirements]
@@ -71,7 +62,8 @@ class ImageRecipe:
 
 
 def ready_image(client: Any, recipe: ImageRecipe, progress: Progress = lambda line: None) -> str:
-    """The image's name, once the engine has it: at once, or after a pull or build of minutes.
+    """Return the image's name, once the engine has it: at once, or after a pull or build of
+    minutes.
 
     ``progress`` gets lines for a person. Raises ``UsageError`` when the image cannot be had.
     """
@@ -111,13 +103,13 @@ def _identity(client: Any, image: str) -> str | None:
 
 
 def _base_of(client: Any, image: str) -> str | None:
-    """The identity of the base that we built it on; None when it is not there."""
+    """Return the identity of the base that we built it on; None when it is not there."""
     found = _inspect(client, image)
     return ((found["Config"].get("Labels") or {}).get(BASE_LABEL) or "") if found else None
 
 
 def _pull(client: Any, image: str, progress: Progress) -> str:
-    """Raises ``UsageError``: the text says what the engine said."""
+    """Pull it; return its identity. Raises ``UsageError`` with what the engine said."""
     progress(f"pulling the image {image}")
     doing = (
         f"the image {image} is not on this machine and cannot be pulled (`docker pull {image}`"
@@ -173,7 +165,7 @@ def _build_context(recipe: ImageRecipe) -> bytes:
 
 
 def _steps(stream: Iterator[dict[str, Any]], progress: Progress) -> list[str]:
-    """What the engine says on the way, errors included; layers' byte counts are left out."""
+    """Return what the engine says on the way, errors included, without layers' byte counts."""
     lines = []
     for step in stream:
         said = step.get("error") or step.get("stream")
@@ -190,12 +182,15 @@ def _end_of(lines: list[str]) -> str:
     return "\n".join(lines[-LOG_LINES:]) or "it said nothing"
 
 
-def fault(client: Any, image: str) -> str:
-    """What makes an image unfit for a kernel, asked after a kernel did not start; empty for
+def fault(client: Any, spec: ContainerSpec) -> str:
+    """Return what makes an image unfit for a kernel, asked after a kernel did not start; empty for
     nothing that we know of."""
-    place = DockerContainer(client, Box(image), f"rlm-probe-{uuid.uuid4().hex[:12]}")
+    image, container = (
+        spec.image,
+        DockerContainer(client, spec, f"rlm-probe-{uuid.uuid4().hex[:12]}"),
+    )
     try:
-        pipe = place.open(["python3", "-c", PROBE], {})
+        pipe = container.open(command(probe), {})
         found, lacks = json.loads(b"".join(iter(pipe.read, b"")))
     except RLMError as error:
         if "executable file not found" in str(error):
@@ -204,7 +199,7 @@ def fault(client: Any, image: str) -> str:
     except ValueError:
         return ""
     finally:
-        place.close()
+        container.close()
     if tuple(found) < OLDEST:
         return f"the image {image} has Python {found[0]}.{found[1]}; a kernel needs 3.9 or later"
     if lacks:

@@ -1,7 +1,7 @@
 """Containers carry the mark of the process that made them; those whose process is gone are strays.
 
-A container ends with its pipe and the engine then removes it; ``reaper`` ends what does not. Left
-for here is what was made while both were killed.
+A container ends with its pipe and the engine then removes it; ``remote.reaper`` ends what does not.
+Left for here is what was made while both were killed.
 """
 
 from __future__ import annotations
@@ -33,13 +33,13 @@ class Stray:
 
 
 def labelled(client: Any, label: str) -> list[dict[str, Any]]:
-    """The engine's containers with this label, those that never ran included."""
+    """Return the engine's containers with this label, those that never ran included."""
     found: list[dict[str, Any]] = client.api.containers(all=True, filters={"label": label})
     return found
 
 
 def strays(client: Any) -> list[Stray]:
-    """Containers of ours on this engine whose process on this machine is gone."""
+    """Return the containers of ours on this engine whose process on this machine is gone."""
     found = []
     for each in labelled(client, f"{LABEL}=1"):
         mark = each["Labels"].get(HOST_LABEL, "")
@@ -50,7 +50,7 @@ def strays(client: Any) -> list[Stray]:
 
 
 def remove_strays(client: Any) -> list[Stray]:
-    """Remove them; returns those that were there."""
+    """Remove them; return those that were there."""
     found = strays(client)
     for stray in found:
         remove(client, stray.id)

@@ -20,7 +20,7 @@ from ...endings import to_the_end
 from ...errors import KernelStartError
 from ...remote.watchdog import Watchdog
 
-MAX_PLACE = 70
+MAX_PARENT = 70
 """Bytes of the folder that the private ones are in. A socket's path ends at 107, on macOS at 103,
 and some 25 come behind."""
 NAME = re.compile(r"rlm-[0-9a-f]{8}")
@@ -30,10 +30,10 @@ NEW_S = 60.0
 
 @asynccontextmanager
 async def private_folder() -> AsyncIterator[tuple[Path, Watchdog]]:
-    """A folder and the watchdog that deletes it. Raises ``KernelStartError``."""
-    place = short_place()
-    await asyncio.to_thread(_sweep_once, place)
-    folder = Path(place, f"rlm-{secrets.token_hex(4)}")
+    """Give a folder and the watchdog that deletes it. Raises ``KernelStartError``."""
+    parent = parent_folder()
+    await asyncio.to_thread(_sweep_once, parent)
+    folder = Path(parent, f"rlm-{secrets.token_hex(4)}")
     try:
         watchdog = Watchdog(folder)  # before anything is there that could be left
     except OSError as error:
@@ -47,7 +47,7 @@ async def private_folder() -> AsyncIterator[tuple[Path, Watchdog]]:
 
 @contextmanager
 def _made(folder: Path) -> Iterator[None]:
-    """The folder, locked for as long as its host lives."""
+    """Make the folder, and lock it for as long as its host lives."""
     try:
         folder.mkdir(mode=0o700)
         lock = os.open(folder, os.O_RDONLY)
@@ -64,7 +64,7 @@ def _made(folder: Path) -> Iterator[None]:
         os.close(lock)
 
 
-def short_place() -> str:
+def parent_folder() -> str:
     """Return the folder for temporary files, or another one where sockets could not be in it.
 
     Raises ``KernelStartError`` where there is none.
@@ -72,24 +72,24 @@ def short_place() -> str:
     with contextlib.suppress(FileNotFoundError):
         if _holds_sockets(usual := tempfile.gettempdir()):
             return usual
-    for place in (os.environ.get("XDG_RUNTIME_DIR", ""), "/tmp", "/var/tmp"):
-        if _holds_sockets(place):
-            return place
+    for folder in (os.environ.get("XDG_RUNTIME_DIR", ""), "/tmp", "/var/tmp"):
+        if _holds_sockets(folder):
+            return folder
     raise KernelStartError(
-        f"no folder can hold the sockets of a kernel: let TMPDIR name one of at most {MAX_PLACE} "
+        f"no folder can hold the sockets of a kernel: let TMPDIR name one of at most {MAX_PARENT} "
         "plain characters, on a disk that is not full, in which you may write"
     )
 
 
-def _holds_sockets(place: str) -> bool:
-    short = len(os.fsencode(place)) <= MAX_PLACE and place.isprintable()
-    return short and os.path.isabs(place) and os.access(place, os.W_OK | os.X_OK)
+def _holds_sockets(folder: str) -> bool:
+    short = len(os.fsencode(folder)) <= MAX_PARENT and folder.isprintable()
+    return short and os.path.isabs(folder) and os.access(folder, os.W_OK | os.X_OK)
 
 
 @cache
-def _sweep_once(place: str) -> None:
+def _sweep_once(parent: str) -> None:
     """Remove the folders of hosts that were killed with their watchdogs: keys are in them."""
-    with contextlib.suppress(OSError), os.scandir(place) as entries:
+    with contextlib.suppress(OSError), os.scandir(parent) as entries:
         for entry in entries:
             if NAME.fullmatch(entry.name) and _is_left(entry):
                 shutil.rmtree(entry.path, ignore_errors=True)

@@ -7,6 +7,7 @@ connection costs time and no state.
 
 from __future__ import annotations
 
+import logging
 import queue
 import threading
 import time
@@ -15,6 +16,7 @@ from typing import Any
 
 from .sdk import failures
 
+log = logging.getLogger("rlm_kernel")
 WAITING = 16
 """Pieces that were read and not yet taken; after that the service keeps them."""
 MOST_AT_ONCE = 4 << 20
@@ -39,9 +41,9 @@ class ExecPipe:
         self._lost: tuple[type[Exception], ...] = (*failures(), ValueError)
         self._closed = threading.Event()
         self._came: queue.Queue[bytes] = queue.Queue(WAITING)
-        self._room = threading.Condition()
+        self._changed = threading.Condition()
         self._going = bytearray()
-        self._failed = False
+        self._ended = False
         for work in (self._pull, self._push):
             threading.Thread(target=work, name=f"rlm-modal-{work.__name__}", daemon=True).start()
 
@@ -51,7 +53,15 @@ class ExecPipe:
         return END if self._closed.is_set() else said
 
     def _pull(self) -> None:
-        """On a thread of its own, since the SDK's read cannot be called off."""
+        """The reading thread: the SDK's read cannot be called off."""
+        try:
+            self._end(self._read_all())
+        except Exception as error:
+            log.exception("reading from the sandbox failed")
+            self._end(f"reading from the sandbox failed: {error!r}")
+
+    def _read_all(self) -> str:
+        """Take what comes, to its end; return why that came."""
         pause = Pause(self._patience_s)
         while not self._closed.is_set():
             try:
@@ -59,51 +69,67 @@ class ExecPipe:
                     self._came.put(piece)
                     pause.reset()
                     if self._closed.is_set():
-                        return
+                        return ""
                 how = ""
             except self._lost as error:
                 how = f"the connection to the sandbox was lost ({error})"
             reason = self._find_reason()  # an end of the output may be told before its cause
             if reason is None and pause.wait(self._closed):
                 continue
-            self.reason = reason or how
-            break
+            return reason or how
+        return ""
+
+    def _end(self, reason: str) -> None:
+        """Note that nothing goes either way any more; the first reason is kept."""
+        self.reason = self.reason or reason
         self._came.put(END)
+        with self._changed:
+            self._ended = True
+            self._changed.notify_all()
 
     # to the relay
     def write(self, data: bytes) -> None:
-        with self._room:
-            self._room.wait_for(lambda: len(self._going) < MOST_AT_ONCE or self._over)
+        with self._changed:
+            self._changed.wait_for(lambda: len(self._going) < MOST_AT_ONCE or self._over)
             if self._over:
                 raise BrokenPipeError("the sandbox takes no more")
             self._going += data
-            self._room.notify_all()
+            self._changed.notify_all()
 
     @property
     def _over(self) -> bool:
-        return self._failed or self._closed.is_set()
+        return self._ended or self._closed.is_set()
 
     def _push(self) -> None:
+        """The writing thread."""
+        try:
+            self._write_all()
+        except Exception as error:
+            log.exception("writing to the sandbox failed")
+            self._end(f"writing to the sandbox failed: {error!r}")
+
+    def _write_all(self) -> None:
+        """Send what is written, until the sandbox takes no more."""
         pause = Pause(self._patience_s)
         while True:
-            with self._room:
-                self._room.wait_for(lambda: self._going or self._over)
+            with self._changed:
+                self._changed.wait_for(lambda: self._going or self._over)
                 if self._over:
                     return
                 data, self._going = bytes(self._going), bytearray()
-                self._room.notify_all()
+                self._changed.notify_all()
             try:
                 self._process.stdin.write(data)
                 while not self._drained(pause):
                     pass
             except self._lost:
-                with self._room:
-                    self._failed = True
-                    self._room.notify_all()
+                with self._changed:
+                    self._ended = True
+                    self._changed.notify_all()
                 return
 
     def _drained(self, pause: Pause) -> bool:
-        """Whether all was taken; False to try again, and by offset nothing is taken twice."""
+        """Return whether all was taken; else try again: by offset nothing is taken twice."""
         try:
             self._process.stdin.drain()
         except self._lost:
@@ -114,10 +140,10 @@ class ExecPipe:
         return True
 
     def close(self) -> None:
-        """Whoever made the sandbox ends it; our threads end with it, at the latest."""
+        """Let go of the sandbox, which others end; our threads end with it, at the latest."""
         self._closed.set()
-        with self._room:
-            self._room.notify_all()
+        with self._changed:
+            self._changed.notify_all()
         while not self._came.empty():  # lets go of the thread that wants to put something there
             self._came.get_nowait()
         self._came.put(END)
@@ -135,7 +161,7 @@ class Pause:
         self._since: float | None = None
 
     def wait(self, called_off: threading.Event) -> bool:
-        """False when there is no use in going on."""
+        """Wait before the next attempt; return False where there is no use in one."""
         now = time.monotonic()
         self._since = self._since or now
         if now - self._since > self._patience_s or called_off.wait(self._next):

@@ -26,8 +26,8 @@ class ModalImage:
     mounts: tuple[tuple[str, str], ...] = ()
 
     def made(self, client: Any) -> Any:
-        """A ``modal.Image``, built at Modal when a sandbox first needs it. Raises the SDK's own
-        errors."""
+        """Return a ``modal.Image``, built at Modal when a sandbox first needs it. Raises the SDK's
+        own errors."""
         image = _image(client, self.image, self.packages)
         for source, inside in self.mounts:  # each time anew: they may have changed
             if not Path(source).exists():
@@ -39,13 +39,13 @@ class ModalImage:
 
 @lru_cache(maxsize=64)
 def app(client: Any, name: str) -> Any:
-    """A ``modal.App``, made if there is none. Raises the SDK's own errors."""
+    """Return a ``modal.App``, made if there is none. Raises the SDK's own errors."""
     return sdk().App.lookup(name, create_if_missing=True, client=client)
 
 
 @lru_cache(maxsize=64)
 def _image(client: Any, name: str, packages: Iterable[str]) -> Any:
-    """Kept, for the many sandboxes of one process: the SDK asks once what an image is."""
+    """Return an image; kept for the many sandboxes of a process, since the SDK asks what it is."""
     images = sdk().Image
     if name.startswith("im-"):
         image = images.from_id(name, client=client)
@@ -59,6 +59,6 @@ def _image(client: Any, name: str, packages: Iterable[str]) -> Any:
 
 
 def forget() -> None:
-    """Ask anew: what is kept may be gone at Modal."""
+    """Forget what was asked: it may be gone at Modal."""
     app.cache_clear()
     _image.cache_clear()

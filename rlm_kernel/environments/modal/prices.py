@@ -27,7 +27,7 @@ GPUS = {
 
 
 def per_second(cores: float, memory: int, gpu: str | None = None) -> Rate:
-    """For cores, bytes of memory and a GPU such as ``a100`` or ``h100:2``."""
+    """Return the price for cores, bytes of memory and a GPU such as ``a100`` or ``h100:2``."""
     price = cores * CORE + memory / (1 << 30) * GIB
     if gpu is None:
         return Rate(price)

@@ -6,19 +6,24 @@ import asyncio
 import itertools
 import random
 import re
+from pathlib import Path
 
 from traitlets import Enum, Float, Int, List, Unicode
 
 from ...endings import in_daemon_thread
 from ...errors import UsageError
+from ...remote import bootstrap
 from ...settings.limits import Rate
+from ...settings.values import CHOICES, Settings
 from ..owner_tag import host_mark
 from ..pipe.pipe import Pipe
+from ..pipe.programs import source
+from ..pipe.reaper import Reaper
 from ..pipe.sandboxed import SandboxProvisioner
 from .image import ModalImage
-from .sandbox import PATIENCE_S, ModalSandbox, Shape, SharedPlace
+from .sandbox import PATIENCE_S, ModalSandbox, SandboxSpec, SharedSandbox
 from .sdk import HOST_TAG
-from .tunnelled import SharedTunnelPlace, TunnelPlace
+from .tunnelled import SharedTunnelSandbox, TunnelSandbox
 
 OWN_USERS = (20_000, 60_000)
 _next = itertools.count(random.randrange(OWN_USERS[1]))  # sandboxes may be on one machine
@@ -29,10 +34,10 @@ class ModalProvisioner(SandboxProvisioner):
     """For any Jupyter client, from a kernelspec whose ``kernel_provisioner`` names it.
 
     The sandbox ends when its relay has gone; what this process leaves behind when it is killed,
-    ``reaper`` terminates, and at ``timeout`` the service does.
+    ``remote.reaper`` terminates, and at ``sandbox_seconds`` the service does.
     """
 
-    app = Unicode("rlm-kernel", config=True, help="Modal app of the sandboxes; made if need be.")
+    app = Unicode(Settings.app, config=True, help="Modal app of the sandboxes; made if need be.")
     image = Unicode(
         "",
         config=True,
@@ -40,16 +45,18 @@ class ModalProvisioner(SandboxProvisioner):
         " Debian with this Python version and ipykernel is built at Modal on first use.",
     )
     transport = Enum(
-        ("exec", "http"),
-        default_value="exec",
+        CHOICES["transport"],
+        default_value=Settings.transport,
         config=True,
         help="'exec': over the SDK, with no network at all. 'http': over an HTTPS tunnel.",
     )
-    cpus = Float(2.0, config=True, help="Limit of processor time, in physical cores.")
+    cpus = Float(Settings.cpus, config=True, help="Limit of processor time, in physical cores.")
     gpu = Unicode("", config=True, help="A GPU such as 'L4' or 'H100:2'; by default none.")
     region = Unicode("", config=True, help="Where the sandbox runs, such as 'eu'.")
     sandbox_seconds = Int(
-        3600, config=True, help="Seconds after which Modal ends the sandbox, 24 hours at most."
+        Settings.sandbox_seconds,
+        config=True,
+        help="Seconds after which Modal ends the sandbox, 24 hours at most.",
     )
     secrets: List[str] = List(
         Unicode(), config=True, help="Names of Modal secrets that code in the sandbox may read."
@@ -69,32 +76,33 @@ class ModalProvisioner(SandboxProvisioner):
     )
 
     vendor = "modal"
-    clean_up = "rlm clean --env modal"
-    place: ModalSandbox | None = None
+    reaper = Reaper(Path(__file__).with_name("reaping.py"), ("MODAL_",))
+    sandbox: ModalSandbox | None = None
 
     async def open_pipe(self) -> Pipe:
         await asyncio.to_thread(self._prepare)
-        assert self.place is not None
-        pipe: Pipe = await in_daemon_thread(self.place.open, self._program)
+        assert self.sandbox is not None
+        pipe: Pipe = await in_daemon_thread(self.sandbox.open, source(bootstrap))
         return pipe
 
     def _prepare(self) -> None:
-        """The recipe, and the one who terminates sandboxes if we cannot."""
-        shape = self._shape()
+        """Make ready the sandbox, and the one who terminates sandboxes if we cannot."""
+        spec = self._spec()
         if not self.join:
             self._watch()
         if self.transport == "http":
-            self.place = SharedTunnelPlace(shape, self.join) if self.join else TunnelPlace(shape)
+            tunnelled = SharedTunnelSandbox if self.join else TunnelSandbox
+            self.sandbox = tunnelled(spec, self.join)
         else:
-            self.place = SharedPlace(shape, self.join) if self.join else ModalSandbox(shape)
+            self.sandbox = (SharedSandbox if self.join else ModalSandbox)(spec, self.join)
 
     @property
     def _selector(self) -> str:
         return f"{self.app}/{HOST_TAG}={host_mark()}"
 
-    def _shape(self) -> Shape:
-        return Shape(
-            recipe=ModalImage(self.image, tuple(self.packages), tuple(self.mounts.items())),
+    def _spec(self) -> SandboxSpec:
+        return SandboxSpec(
+            image=ModalImage(self.image, tuple(self.packages), tuple(self.mounts.items())),
             app=self.app,
             network=self.network != "none",
             cpus=self.cpus,
@@ -111,7 +119,8 @@ class ModalProvisioner(SandboxProvisioner):
         )
 
     def _user(self) -> tuple[int, int]:
-        """The limit of processes is counted by user, and users cannot end each other's."""
+        """Return user and group. The limit of processes is counted by user, and users cannot end
+        each other's."""
         if not self.user:
             own = OWN_USERS[0] + next(_next) % (OWN_USERS[1] - OWN_USERS[0])
             return own, own
@@ -122,11 +131,11 @@ class ModalProvisioner(SandboxProvisioner):
 
     @property
     def rate(self) -> Rate:
-        return self.place.rate if self.place is not None else Rate()
+        return self.sandbox.rate if self.sandbox is not None else Rate()
 
 
 def size(text: str) -> int:
-    """Bytes, of a size such as 512m or 2g. Raises ``UsageError``."""
+    """Return the bytes of a size such as 512m or 2g. Raises ``UsageError``."""
     found = re.fullmatch(r"(\d+(?:\.\d+)?)([kmg]?)b?", text.strip().lower())
     if found is None:
         raise UsageError(f"the setting `memory` is {text!r}: write a size, such as 512m or 2g")

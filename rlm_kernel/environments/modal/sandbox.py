@@ -7,16 +7,19 @@ reads anything: code in a sandbox starts as root on Modal.
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from ...errors import KernelStartError, UsageError
+from ...remote import drop_root, keeper, kill_user
 from ...settings.limits import Rate
 from ..pipe.host_end import printable
+from ..pipe.programs import command
 from .exec_pipe import ExecPipe
 from .image import ModalImage, app, forget
 from .prices import per_second
@@ -29,102 +32,45 @@ KILLED = 137
 MIB = 1 << 20
 STDERR_KEPT = 1 << 14
 
-KEEPER = """\
-import os, select, socket, sys
-work, patience = sys.argv[1], float(sys.argv[2])
-own = os.path.expanduser("~/.rlm")
-for folder, mode in ((work, 0o1777), (own, 0o700)):
-    os.makedirs(folder, exist_ok=True)
-    os.chmod(folder, mode)
-listener = socket.socket(socket.AF_UNIX)
-listener.bind(own + "/keeper")
-listener.listen(64)
-print("ready", flush=True)
-kept = []
-while True:
-    ready, _, _ = select.select([listener, *kept], [], [], None if kept else patience)
-    if not ready:
-        break
-    for each in ready:
-        if each is listener:
-            kept.append(listener.accept()[0])
-        elif not each.recv(1):
-            kept.remove(each)
-            patience = 6.0
-"""
-"""The first process: stays while a relay is connected to it, at first for ``patience``, and in the
-end until the relay's own end could be looked at. Its socket lies in root's home, where no other
-user gets at it."""
-LOWER = """\
-import sys
-sys.path[:] = [place for place in sys.path if place]
-import ctypes, os, resource, socket, time
-for attempt in range(100):
-    try:
-        keeper = socket.socket(socket.AF_UNIX)
-        keeper.connect(os.path.expanduser("~/.rlm/keeper"))
-        break
-    except OSError:
-        time.sleep(0.02)
-else:
-    raise SystemExit("the sandbox's first process does not answer")
-os.chdir({work!r})
-resource.setrlimit(resource.RLIMIT_NPROC, ({pids}, {pids}))
-if os.getuid() == 0:
-    os.setgroups([])
-    os.setgid({gid})
-    os.setuid({uid})
-ctypes.CDLL(None).prctl(38, 1, 0, 0, 0)
-os.environ.update(HOME={work!r}, USER="sandbox")
-"""
-"""Before the relay, in its process: the keeper's connection, then no rights (38 is
-PR_SET_NO_NEW_PRIVS) and a limit of processes and threads for that user. Nothing is imported from
-the folder that it starts in, where a cell may have put something."""
-KILL_ALL = """\
-import sys
-sys.path[:] = [place for place in sys.path if place]
-import os
-os.setgroups([])
-os.setuid(int(sys.argv[1]))
-os.kill(-1, 9)
-"""
-"""Ends all that a user runs, itself included."""
-
 
 @dataclass(frozen=True)
-class Shape:
+class SandboxSpec:
     """What a sandbox is made of, what it may reach and use, and how long it lives."""
 
-    recipe: ModalImage = field(default_factory=ModalImage)
-    app: str = "rlm-kernel"
-    network: bool = False
-    cpus: float = 2.0
-    memory: int = 2 << 30
+    image: ModalImage
+    app: str
+    network: bool
+    cpus: float
+    memory: int
     """Bytes."""
-    pids: int = 1024
-    gpu: str | None = None
-    region: str | None = None
-    timeout_s: int = 3600
+    pids: int
+    """Processes and threads of the user."""
+    gpu: str | None
+    region: str | None
+    timeout_s: int
     """The server ends it then, whatever becomes of us."""
-    secrets: tuple[str, ...] = ()
-    tags: Mapping[str, str] = field(default_factory=dict)
-    work: str = "/work"
-    user: tuple[int, int] = (65534, 65534)
-    patience_s: float = PATIENCE_S
+    secrets: tuple[str, ...]
+    tags: Mapping[str, str]
+    work: str
+    """The working folder."""
+    user: tuple[int, int]
+    """User and group."""
+    patience_s: float
+    """So long relays wait for us, and we for a lost connection."""
 
     @property
     def requested(self) -> tuple[float, int]:
-        """Processors and bytes that are set aside: what a kernel that waits for an LM needs. Up to
-        the limits it is given more when it asks, where the machine has it."""
+        """Return processors and bytes that are set aside: what a kernel that waits for an LM needs.
+        Up to the limits it is given more when it asks, where the machine has it."""
         return min(0.25, self.cpus), min(512 * MIB, self.memory)
 
     @property
     def rate(self) -> Rate:
-        """For what is set aside, the least that is billed."""
+        """Return the price of what is set aside, the least that is billed."""
         return per_second(*self.requested, self.gpu)
 
     def create(self, *command: str, **more: Any) -> Any:
-        """A ``modal.Sandbox``. Raises what ``plain_errors`` makes of the SDK's errors."""
+        """Return a ``modal.Sandbox``. Raises what ``plain_errors`` makes of the SDK's errors."""
         modal = sdk()
         cpus, memory = self.requested
         with plain_errors("cannot create a sandbox"), _nothing_stale():
@@ -132,7 +78,7 @@ class Shape:
             return modal.Sandbox.create(
                 *command,
                 app=app(client, self.app),
-                image=self.recipe.made(client),
+                image=self.image.made(client),
                 cpu=(cpus, self.cpus),
                 memory=(memory // MIB, self.memory // MIB),
                 gpu=self.gpu,
@@ -143,15 +89,15 @@ class Shape:
                 **more,
             )
 
-    def lowered(self, program: str) -> str:
-        """The program without rights, in the work folder."""
-        uid, gid = self.user
-        return LOWER.format(work=self.work, pids=self.pids, uid=uid, gid=gid) + program
+    def without_rights(self, program: str) -> list[str]:
+        """Return what runs a Python program without root's rights, in the work folder."""
+        settings = {"work": self.work, "pids": self.pids, "uid": self.user[0], "gid": self.user[1]}
+        return command(drop_root, json.dumps(settings), program)
 
 
 @contextmanager
 def _nothing_stale() -> Iterator[None]:
-    """After an error the app and the image are looked up anew the next time."""
+    """Forget the app and the image where the body fails: the next time they are looked up."""
     try:
         yield
     except BaseException:
@@ -163,8 +109,8 @@ class ModalSandbox:
     """A sandbox to be. ``open`` makes it and ``close`` ends it, on any thread each. ``open`` may
     wait long for Modal: a ``close`` meanwhile returns at once, and ``open`` ends what it makes."""
 
-    def __init__(self, shape: Shape, joined: str = "") -> None:
-        self.shape = shape
+    def __init__(self, spec: SandboxSpec, joined: str = "") -> None:
+        self.spec = spec
         self.joined = joined
         self.pipe: Any = None
         self._sandbox: Any = None
@@ -175,17 +121,17 @@ class ModalSandbox:
 
     @property
     def name(self) -> str:
-        """Its id at Modal; empty before it is there."""
+        """Return its id at Modal; empty before it is there."""
         return str(self._sandbox.object_id) if self._sandbox is not None else ""
 
     @property
     def rate(self) -> Rate:
-        """As ``Shape.rate``; a sandbox that is joined is paid for already."""
-        return Rate() if self.joined else self.shape.rate
+        """Return what it costs; a sandbox that is joined is paid for already."""
+        return Rate() if self.joined else self.spec.rate
 
     def open(self, program: str) -> Any:
-        """The pipe to ``program``. Raises ``UsageError`` or ``KernelStartError``; nothing is left
-        then."""
+        """Make it, and return the pipe to ``program``. Raises ``UsageError`` or
+        ``KernelStartError``; nothing is left then."""
         with self._lock:
             if self._unwanted:
                 raise KernelStartError("the sandbox is not wanted any more")
@@ -199,16 +145,14 @@ class ModalSandbox:
                 raise
 
     def _make(self) -> None:
-        command = ("python3", "-c", KEEPER, self.shape.work, str(self.shape.patience_s))
-        self._sandbox = self.shape.create(*command, block_network=not self.shape.network)
+        first = command(keeper, self.spec.work, str(self.spec.patience_s))
+        self._sandbox = self.spec.create(*first, block_network=not self.spec.network)
 
     def _start(self, program: str) -> Any:
         doing = f"cannot start a relay in the sandbox {self.name}"
         with plain_errors(doing, KernelStartError):
-            self._process = self._sandbox.exec(
-                "python3", "-c", self.shape.lowered(program), text=False
-            )
-        self.pipe = ExecPipe(self._process, self.how_it_ended, self.shape.patience_s)
+            self._process = self._sandbox.exec(*self.spec.without_rights(program), text=False)
+        self.pipe = ExecPipe(self._process, self.how_it_ended, self.spec.patience_s)
         return self.pipe
 
     def close(self) -> None:
@@ -230,12 +174,12 @@ class ModalSandbox:
                 sandbox.detach()  # its connections
 
     def last_words(self) -> str:
-        """What the relay wrote to its standard error: of use when it did not start."""
+        """Return what the relay wrote to its standard error: of use where it did not start."""
         return printable(self._stderr.decode("utf-8", "replace")).strip()
 
     def how_it_ended(self) -> str | None:
-        """Why the pipe ended: time was up, terminated, killed; empty for an end of its own, None
-        when it has not ended for all we know."""
+        """Return why the pipe ended: time was up, terminated, killed; empty for an end of its own,
+        None when it has not ended for all we know."""
         sandbox = self._sandbox  # ``close`` may take it away at any moment
         if self._unwanted or sandbox is None:
             return ""
@@ -248,8 +192,8 @@ class ModalSandbox:
             return str(error)
 
     def _look(self, sandbox: Any) -> str | None:
-        """The relay's end is told at once; that of the sandbox, which is its cause, a little
-        later."""
+        """Return why it ended. The relay's end is told at once; that of the sandbox, which is its
+        cause, a little later."""
         limit = time.monotonic() + REASON_SECONDS
         while True:
             if sandbox.poll() is not None:
@@ -272,7 +216,7 @@ class ModalSandbox:
             sandbox.wait()
         except errors.SandboxTimeoutError:
             return (
-                f"the sandbox reached its limit of {self.shape.timeout_s} s (the setting"
+                f"the sandbox reached its limit of {self.spec.timeout_s} s (the setting"
                 " `sandbox_seconds`)"
             )
         except errors.SandboxTerminatedError:
@@ -281,13 +225,13 @@ class ModalSandbox:
         if code == KILLED:
             return (
                 f"the sandbox was killed (exit code {code}): its memory of"
-                f" {self.shape.memory // MIB} MiB ran out (the setting `memory`), or Modal took the"
+                f" {self.spec.memory // MIB} MiB ran out (the setting `memory`), or Modal took the"
                 " machine back"
             )
         return f"the sandbox ended (exit code {code})" if code else ""
 
 
-class SharedPlace(ModalSandbox):
+class SharedSandbox(ModalSandbox):
     """A further kernel in a sandbox that runs: it starts sooner, and shares that sandbox's memory,
     processors, files and end."""
 
@@ -296,10 +240,10 @@ class SharedPlace(ModalSandbox):
             self._sandbox = sdk().Sandbox.from_id(self.joined)
 
     def _end(self) -> None:
-        """The sandbox is another kernel's: of it only what this one's user runs is ended."""
+        """End what this kernel's user runs: the sandbox is another kernel's."""
         sandbox, self._sandbox = self._sandbox, None
         if sandbox is not None:
             with plain_errors(f"cannot end a kernel in the sandbox {self.joined}"):
                 if self._process is not None and sandbox.poll() is None:
-                    sandbox.exec("python3", "-c", KILL_ALL, str(self.shape.user[0])).wait()
+                    sandbox.exec(*command(kill_user, str(self.spec.user[0]))).wait()
                 sandbox.detach()

@@ -29,7 +29,8 @@ class Stray:
 
 
 def sdk() -> Any:
-    """The package ``modal``. Raises ``UsageError`` where there is none or not the right one."""
+    """Return the package ``modal``. Raises ``UsageError`` where there is none or not the right
+    one."""
     try:
         modal = importlib.import_module("modal")
         importlib.import_module("modal.exception")  # any folder named modal passes for the package
@@ -46,13 +47,13 @@ def sdk() -> Any:
 
 
 def failures() -> tuple[type[Exception], ...]:
-    """What the SDK raises; some of it, where connections are lost, is grpclib's."""
+    """Return what the SDK raises; some of it, where connections are lost, is grpclib's."""
     grpc = importlib.import_module("grpclib.exceptions")
     return (sdk().exception.Error, grpc.GRPCError, grpc.StreamTerminatedError, OSError)
 
 
 def check() -> None:
-    """Raises ``UsageError`` for a missing SDK or token, ``KernelStartError`` where Modal does not
+    """Raise ``UsageError`` for a missing SDK or token, ``KernelStartError`` where Modal does not
     answer."""
     modal = sdk()
     with plain_errors("cannot reach Modal"):
@@ -60,17 +61,17 @@ def check() -> None:
 
 
 def host_tags() -> dict[str, str]:
-    """What every sandbox of this process carries."""
+    """Return what every sandbox of this process carries."""
     return {TAG: "1", HOST_TAG: host_mark()}
 
 
 def strays(app: str) -> list[Stray]:
-    """Sandboxes of ours in the Modal app whose process on this machine is gone."""
+    """Return the sandboxes of ours in the Modal app whose process on this machine is gone."""
     return [stray for stray, _ in _strays(app)]
 
 
 def remove_strays(app: str) -> list[Stray]:
-    """Terminate them; returns those that were there."""
+    """Terminate them; return those that were there."""
     found = []
     for stray, sandbox in _strays(app):
         with plain_errors(f"cannot terminate the sandbox {stray.id}"):
@@ -121,6 +122,6 @@ def plain_errors(doing: str, refusal: type[RLMError] = UsageError) -> Iterator[N
 
 
 def _first(error: BaseException) -> str:
-    """What an error says, without what a terminal would obey, and not all of a long log."""
+    """Return what an error says, without what a terminal would obey, and not all of a long log."""
     text = str(error).strip()
     return "".join(c for c in text if c.isprintable() or c == "\n")[-1500:]

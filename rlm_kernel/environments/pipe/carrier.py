@@ -1,7 +1,7 @@
 """The host's end of the pipe to a relay, with threads of its own.
 
 It uses no event loop of its caller, who may be a blocking kernel manager whose loop stands still.
-``hostend`` has what runs on the threads.
+``host_end`` has what runs on the threads.
 """
 
 from __future__ import annotations
@@ -21,13 +21,11 @@ from .host_end import HostEnd
 from .pipe import Order, Pipe
 from .transfer import Files, Transfer, Upload, files_of
 
-__all__ = ["Carrier", "Order", "Pipe"]
-
 CLOSE_S = 1.0
 
 
 class Carrier:
-    """One kernel elsewhere. Its methods may be called on any thread; those that wait say so."""
+    """One kernel behind a pipe. Its methods may be called on any thread; those that wait say so."""
 
     def __init__(
         self, pipe: Pipe, connection_info: Mapping[str, Any], order: Order, preamble: bytes = b""
@@ -76,7 +74,7 @@ class Carrier:
         self._greeted.set()
 
     def _over(self, code: int | None, reason: str) -> None:
-        """The kernel is gone; the first to say so is believed."""
+        """Note that the kernel is gone; the first to say so is believed."""
         with self._lock:
             if not self.exited.done():
                 self.reason = reason
@@ -88,12 +86,12 @@ class Carrier:
         self._do(lambda end: end.outbox.order(do="signal", number=int(number)))
 
     def serve_broker(self, path: str) -> str:
-        """From now on, connect what connects inside to this unix socket. Returns the path there."""
+        """From now on, connect what connects inside to this unix socket. Return the path there."""
         self._do(lambda end: end.serve_broker(path))
         return self.broker
 
     def put(self, name: str, source: Path | bytes) -> str:
-        """Copy a file or bytes to where the kernel can read it; waits. Returns the path there.
+        """Copy a file or bytes to where the kernel can read it; waits. Return the path there.
 
         Raises ``ContextError`` if it cannot be read here or stored there, ``KernelDied``.
         """

@@ -23,6 +23,7 @@ import zmq
 
 from ...remote import relay
 from ...remote.relay import Fields, PipeError
+from .dialing import Dialing
 from .pipe import Order, Pipe
 from .transfer import Transfer, Upload
 
@@ -34,57 +35,6 @@ SLOW_CLIENT_S = 10.0
 """So long a client may stand still and hold up the outputs of all; then it loses some."""
 GREETING = re.compile(r"^NOTE: When using the `ipython kernel`.*?--existing \S+\n", re.M | re.S)
 """What ipykernel writes first when it was started by hand, as it seems to it here."""
-
-
-class Dialing(relay.Channel):
-    """A connection from inside while the broker's backlog is full; turns into a ``Stream``."""
-
-    to_broker = True
-    end: HostEnd
-
-    def __init__(self, end: HostEnd, lane: relay.Lane, path: str) -> None:
-        super().__init__(end, lane)
-        self._path = path
-        self._early: list[bytes] = []
-        self._ended = False
-
-    def receive(self, data: bytes) -> None:
-        self._early.append(data)
-
-    def ended(self) -> None:
-        self._ended = True
-
-    def retry(self) -> None:
-        self.end.stalled.discard(self)
-        try:
-            sock = _dial(self._path)
-        except BlockingIOError:
-            self.end.stalled.add(self)
-        except (ConnectionRefusedError, FileNotFoundError):
-            self.end.reset(self.lane)  # it has ended, and soon the kernel will
-        except OSError as error:
-            self.end.complain(f"the broker at {self._path} cannot be reached: {error}")
-            self.end.reset(self.lane)
-        else:
-            self._become(relay.Stream(self.end, self.lane, sock))
-
-    def _become(self, stream: relay.Stream) -> None:
-        self.end.add(stream)
-        if self._early:
-            stream.receive(b"".join(self._early))
-        if self._ended and self.end.behind(self.lane.number) is stream:
-            stream.ended()
-
-
-def _dial(path: str) -> socket.socket:
-    sock = socket.socket(socket.AF_UNIX)
-    sock.setblocking(False)
-    try:
-        sock.connect(path)
-    except OSError:
-        sock.close()
-        raise
-    return sock
 
 
 class HostEnd(relay.End):
@@ -105,11 +55,11 @@ class HostEnd(relay.End):
         self._on_over = on_over
         self._broker: str | None = None
         self._stopped = False
-        self._complained = False
+        self._has_complained = False
         self._greeted = False
         self._tasks: queue.SimpleQueue[Callable[[HostEnd], None]] = queue.SimpleQueue()
         self._came: deque[bytes] = deque()
-        self._room = threading.Semaphore(READS)
+        self._unread = threading.Semaphore(READS)
         self._going: queue.SimpleQueue[bytes] = queue.SimpleQueue()
         self._writing = False
         self._pinged = time.monotonic()
@@ -190,7 +140,7 @@ class HostEnd(relay.End):
                 log.exception("reading from the relay failed")
                 data = b""
             if not self.over:
-                self._room.acquire()
+                self._unread.acquire()
                 self._came.append(data)
                 self._ring()
 
@@ -228,7 +178,7 @@ class HostEnd(relay.End):
             self._on_over(None, reason)
             self.over = True
             self._going.put(b"")
-            self._room.release(READS)
+            self._unread.release(READS)
             self._pipe.close()
             self.release()
 
@@ -264,7 +214,7 @@ class HostEnd(relay.End):
             self._tasks.get()(self)
         while self._came:
             data = self._came.popleft()
-            self._room.release()
+            self._unread.release()
             if not data:
                 raise PipeError("the relay is gone")
             self.feed(data)
@@ -273,10 +223,10 @@ class HostEnd(relay.End):
         with suppress(zmq.Again):
             self._heartbeat.send(self._heartbeat.recv(zmq.NOBLOCK), zmq.NOBLOCK)
 
-    def complain(self, what: str) -> None:
+    def _complain(self, what: str) -> None:
         """Log what goes wrong with connections from inside, the first time."""
-        if not self._complained:
-            self._complained = True
+        if not self._has_complained:
+            self._has_complained = True
             log.warning("%s", what)
 
     # what others ask for
@@ -298,7 +248,7 @@ class HostEnd(relay.End):
         if self._broker is None:
             self.outbox.send(relay.RESET, number)
             return
-        dialing = Dialing(self, lane, self._broker)
+        dialing = Dialing(self, lane, self._broker, self._complain)
         self.add(dialing)
         dialing.retry()
 
@@ -338,7 +288,7 @@ def _text(fields: Fields, name: str) -> str:
 
 
 def printable(text: str) -> str:
-    """Without what a terminal would obey."""
+    """Return the text without what a terminal would obey."""
     return "".join(c for c in text if c.isprintable() or c in "\n\t")
 
 

@@ -78,7 +78,7 @@ class GatewayAddress:
             raise UsageError("the gateway's token has other characters than letters, digits, -_.~")
         if not re.fullmatch(r"https?://[\w.-]+(:\d{1,5})?(/[\w./~-]*)?", self.url, re.ASCII):
             raise UsageError(f"the gateway's address is {self.url!r}: write https://HOST:PORT/PATH")
-        if self.url.startswith("http:") and not _here(self.host):
+        if self.url.startswith("http:") and not _is_this_machine(self.host):
             raise UsageError(f"the gateway's address is {self.url!r}: only https keeps the token")
 
     @property
@@ -96,7 +96,7 @@ class GatewayAddress:
         return Secure(self.host, port, timeout=CONNECT_S, context=self.context)
 
 
-def _here(host: str) -> bool:
+def _is_this_machine(host: str) -> bool:
     with suppress(ValueError):
         return ip_address(host).is_loopback
     return host == "localhost"
@@ -113,7 +113,7 @@ class HttpConnection:
         self._cut = False
 
     def ask(self, method: str, path: str, body: bytes = b"", *, timeout_s: float) -> HttpAnswer:
-        """The gateway's answer. Raises ``Lost`` if there is none, ``Untrusted``.
+        """Return the gateway's answer. Raises ``Lost`` if there is none, ``Untrusted``.
 
         ``timeout_s`` is the longest silence. Not promised: an end to an answer that trickles; who
         waits for frames ends the pipe then.
@@ -168,14 +168,14 @@ class HttpConnection:
         self._let_go()
 
     def _let_go(self) -> None:
-        """Close the connection; who uses it does that at the end."""
+        """Close the connection, unless it is in use: whoever uses it does so at the end."""
         if self._busy.acquire(blocking=False):
             self._connection.close()
             self._busy.release()
 
 
 def _read(response: http.client.HTTPResponse) -> HttpAnswer:
-    """Raises ``Lost`` for what no gateway says."""
+    """Return the answer. Raises ``Lost`` for what no gateway says."""
     if response.headers.get("Rlm-Gateway") != "1":
         raise Lost(f"the tunnel itself answered with status {response.status}")
     body = _body(response)
@@ -186,7 +186,7 @@ def _read(response: http.client.HTTPResponse) -> HttpAnswer:
 
 
 def _body(response: http.client.HTTPResponse) -> bytes:
-    """As far as it comes: of a stream any beginning is of use, of all else only the whole."""
+    """Return it as far as it comes: of a stream any beginning is of use, of all else the whole."""
     body = bytearray()
     try:
         for piece in _pieces(response):
@@ -200,7 +200,7 @@ def _body(response: http.client.HTTPResponse) -> bytes:
 
 
 def _pieces(response: http.client.HTTPResponse) -> Iterator[bytes]:
-    """Counted here: before Python 3.13 ``read1`` forgets to."""
+    """Give it piece by piece, counted here: before Python 3.13 ``read1`` forgets to."""
     left = response.length
     while left != 0:
         piece = response.read1(READ if left is None else min(READ, left))

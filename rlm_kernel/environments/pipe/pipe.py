@@ -1,4 +1,4 @@
-"""What a place must offer, a byte pipe to a relay, and what it is told."""
+"""The byte pipe to a relay, and what the relay is told."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ class Pipe(Protocol):
     """Bytes to and from a relay, each way used on a thread of its own."""
 
     def read(self) -> bytes:
-        """Some bytes, as soon as there are any; ``b""`` at the end. May raise ``OSError``."""
+        """Return some bytes, as soon as there are any; ``b""`` at the end. May raise
+        ``OSError``."""
         ...
 
     def write(self, data: bytes) -> None:
@@ -30,7 +31,7 @@ class Order:
 
     argv: list[str]
     env: Mapping[str, str] = field(default_factory=dict)
-    """Added to the environment of the place; nothing of this process's is."""
+    """Added to the variables of the sandbox; nothing of this process's is."""
     cwd: str | None = None
     max_message: int = 1 << 30
     """Bytes of one message from the kernel; a note takes the place of a larger one."""

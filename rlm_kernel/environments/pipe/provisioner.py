@@ -1,4 +1,4 @@
-"""A kernel provisioner for any place that a byte pipe leads to."""
+"""A kernel provisioner for whatever a byte pipe leads to."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import asyncio
 import signal
 import struct
 from abc import abstractmethod
+from collections.abc import Sequence
 from concurrent.futures import Future
 from contextlib import suppress
-from pathlib import Path
 from string import Template
 from typing import Any, TypeVar
 
@@ -18,43 +18,24 @@ from traitlets import Dict, Float, Int, List, Unicode
 
 from ...remote import relay
 from ...settings.limits import Rate
-from .carrier import Carrier, Order, Pipe
+from .carrier import Carrier
+from .pipe import Order, Pipe
+from .programs import source
 
 T = TypeVar("T")
 UNKNOWN = 255
 """What ``poll`` gives for a kernel that is gone and left no exit code."""
 
-BOOTSTRAP = """\
-import os, struct, sys, types
-def take(size):
-    data = b""
-    while len(data) < size:
-        more = os.read(0, size - len(data))
-        if not more:
-            sys.exit("the pipe ended before the relay had come")
-        data += more
-    return data
-sys.path[:] = [place for place in sys.path if place]
-source = take(*struct.unpack(">I", take(4)))
-module = sys.modules["relay"] = types.ModuleType("relay")
-exec(compile(source, "relay.py", "exec"), module.__dict__)
-module.main()
-"""
-"""For ``python -c`` in the place: takes the relay's source from the pipe and becomes it."""
 
-
-def relay_source() -> bytes:
-    return Path(relay.__file__).read_bytes()
-
-
-def preamble() -> bytes:
-    """What ``BOOTSTRAP`` reads from the pipe first."""
-    source = relay_source()
-    return struct.pack(">I", len(source)) + source
+def preamble(needed: Sequence[str] = ()) -> bytes:
+    """Return what ``remote.bootstrap`` reads from the pipe first: the modules that must be there,
+    and the relay's source."""
+    pieces = " ".join(needed).encode(), source(relay).encode()
+    return b"".join(struct.pack(">I", len(piece)) + piece for piece in pieces)
 
 
 class RelayProvisioner(KernelProvisionerBase):
-    """Starts a kernel through a relay. A subclass makes the place and opens the pipe.
+    """Starts a kernel through a relay. A subclass makes the sandbox and opens the pipe.
 
     Of this process's environment the kernel gets only what ``pass_env`` names: a Jupyter client
     hands over all of it, keys included.
@@ -73,22 +54,28 @@ class RelayProvisioner(KernelProvisionerBase):
         help="Names of variables that the kernel gets from those that its client hands over.",
     )
     kernel_cwd = Unicode(
-        None, allow_none=True, config=True, help="The kernel's working folder, in its place."
+        None, allow_none=True, config=True, help="The kernel's working folder, in the sandbox."
     )
     start_timeout = Float(60.0, config=True, help="Seconds until the relay must have answered.")
-    max_message = Int(1 << 30, config=True, help="Bytes of one message from the kernel.")
-    max_put = Int(1 << 34, config=True, help="Bytes of one file or folder put into the place.")
+    max_message = Int(Order.max_message, config=True, help="Bytes of one message from the kernel.")
+    max_put = Int(
+        Order.max_put, config=True, help="Bytes of one file or folder put into the sandbox."
+    )
     unread = Int(
-        0,
+        Order.unread,
         config=True,
         help="Outputs that wait for a reader at each step of their way, if the kernel waits too; "
         "0 for any number.",
     )
     silence = Float(
-        60.0, config=True, help="Seconds without a sign of life after which the place is given up."
+        Order.silence_s,
+        config=True,
+        help="Seconds without a sign of life after which the sandbox is given up.",
     )
     patience = Float(
-        600.0, config=True, help="Seconds after which a relay that hears nothing from here ends."
+        Order.patience_s,
+        config=True,
+        help="Seconds after which a relay that hears nothing from here ends.",
     )
 
     carrier: Carrier | None = None
@@ -96,14 +83,14 @@ class RelayProvisioner(KernelProvisionerBase):
 
     @abstractmethod
     async def open_pipe(self) -> Pipe:
-        """Make the place and start the relay in it. Raises ``KernelStartError``."""
+        """Make the sandbox and start the relay in it. Raises ``KernelStartError``."""
 
     @abstractmethod
-    async def close_place(self) -> None:
+    async def close_sandbox(self) -> None:
         """Remove what ``open_pipe`` made, finished or not. May be called again."""
 
     def preamble(self) -> bytes:
-        """What the carrier sends first. The relay's source, for ``BOOTSTRAP``; override it with
+        """Return what the carrier sends first: what ``remote.bootstrap`` reads. Override it with
         nothing where the relay is already there."""
         return preamble()
 
@@ -123,13 +110,13 @@ class RelayProvisioner(KernelProvisionerBase):
         return {**kwargs, "cmd": [*self.kernel_spec.argv, *extra]}
 
     def _environment(self, given: dict[str, str]) -> dict[str, str]:
-        """Of what was handed over, with the kernelspec's own merged in, what the kernel gets."""
+        """Return the kernel's variables: what it gets of those handed over, and its own."""
         spec = {k: Template(v).safe_substitute(given) for k, v in self.kernel_spec.env.items()}
         passed = {name: given[name] for name in self.pass_env if name in given}
         return {**passed, **spec, **self.env}
 
     async def launch_kernel(self, cmd: list[str], **kwargs: Any) -> KernelConnectionInfo:
-        """Raises ``KernelStartError``; nothing is left then, nor after a cancellation."""
+        """Start it. Raises ``KernelStartError``; nothing is left then, nor after a cancellation."""
         order = Order(
             argv=cmd,
             env=self._environment(kwargs["env"]),
@@ -150,19 +137,19 @@ class RelayProvisioner(KernelProvisionerBase):
         return self.connection_info
 
     @property
-    def sandbox(self) -> str:
-        """The place's name, for another kernel to join it; empty before the start, after the end,
-        and where there is none."""
+    def sandbox_name(self) -> str:
+        """Return the sandbox's name, for another kernel to join it; empty before the start, after
+        the end, and where there is none."""
         return ""
 
     @property
     def rate(self) -> Rate:
-        """What the place costs."""
+        """Return what the sandbox costs."""
         return Rate()
 
     async def reason(self) -> str:
-        """Why the kernel is gone, in the words of whoever runs the place where it knows more than
-        the relay could say; empty while it runs and after ``cleanup``."""
+        """Return why the kernel is gone, in the words of whoever runs the sandbox where it knows
+        more than the relay could say; empty while it runs and after ``cleanup``."""
         if self.carrier is None or not self.carrier.exited.done():
             return ""
         return self.carrier.reason
@@ -181,7 +168,7 @@ class RelayProvisioner(KernelProvisionerBase):
         return UNKNOWN if code is None else code
 
     async def wait(self) -> int | None:
-        """The exit code as soon as the kernel is gone; None when only the pipe broke."""
+        """Return the exit code as soon as the kernel is gone; None when only the pipe broke."""
         if self.carrier is None:
             return 0
         loop, gone = asyncio.get_running_loop(), asyncio.Event()
@@ -217,4 +204,4 @@ class RelayProvisioner(KernelProvisionerBase):
         carrier, self.carrier = self.carrier, None
         if carrier is not None:
             await asyncio.to_thread(carrier.close)
-        await self.close_place()
+        await self.close_sandbox()

@@ -10,9 +10,9 @@ from jupyter_client.connect import KernelConnectionInfo
 from traitlets import Dict, Enum, Int, List, Unicode
 
 from ...errors import KernelStartError, UsageError
-from ...remote.reaper import REAPERS
-from ..docker import images
-from .provisioner import BOOTSTRAP, RelayProvisioner
+from ...settings.values import CHOICES, Settings
+from .provisioner import RelayProvisioner, preamble
+from .reaper import Reaper
 
 
 class Sandbox(Protocol):
@@ -29,20 +29,23 @@ class Sandbox(Protocol):
 
 
 class SandboxProvisioner(RelayProvisioner):
-    """A subclass makes a ``Sandbox`` in ``open_pipe`` and says by whom its sandboxes are reaped."""
+    """A subclass makes a ``Sandbox`` in ``open_pipe`` and says by whom its sandboxes are reaped.
+
+    What ``Settings`` has too has the same default there and here.
+    """
 
     packages: List[str] = List(
         Unicode(), config=True, help="What pip installs besides, when the image is built."
     )
     network = Enum(
-        ("none", "bridge"),
-        default_value="none",
+        CHOICES["network"],
+        default_value=Settings.network,
         config=True,
         help="'bridge' gives code in the sandbox a way out: to the internet, and from a container"
         " to whatever this machine reaches.",
     )
-    memory = Unicode("2g", config=True, help="Limit of memory; no swap is added.")
-    pids = Int(1024, config=True, help="Limit of processes and threads.")
+    memory = Unicode(Settings.memory, config=True, help="Limit of memory; no swap is added.")
+    pids = Int(Settings.pids, config=True, help="Limit of processes and threads.")
     mounts: Dict[str, str] = Dict(
         key_trait=Unicode(),
         value_trait=Unicode(),
@@ -60,26 +63,25 @@ class SandboxProvisioner(RelayProvisioner):
     )
 
     vendor: ClassVar[str]
-    """Its name in ``REAPERS``."""
-    clean_up: ClassVar[str]
-    """The command that removes what is left."""
-    place: Sandbox | None = None
-    _program = BOOTSTRAP
+    """The environment's name."""
+    reaper: ClassVar[Reaper]
+    sandbox: Sandbox | None = None
+    _needed: tuple[str, ...] = ()
     _last_words = ""
 
     @property
     @abstractmethod
     def _selector(self) -> str:
-        """For the reaper: all sandboxes of this process."""
+        """Return the label or tag of all sandboxes of this process, for the reaper."""
 
     def _watch(self) -> None:
         """Have them removed if this process cannot."""
-        REAPERS[self.vendor].watch(self._selector)
+        self.reaper.watch(self._selector)
 
     async def launch_kernel(self, cmd: list[str], **kwargs: Any) -> KernelConnectionInfo:
-        """As the base's; the error has what the sandbox wrote last. Raises ``UsageError`` where
-        the image is at fault."""
-        self._program = images.GUARD + BOOTSTRAP if "ipykernel" in str(cmd) else BOOTSTRAP
+        """Start it as the base does; the error has what the sandbox wrote last. Raises
+        ``UsageError`` where the image is at fault."""
+        self._needed = ("ipykernel",) if "ipykernel" in str(cmd) else ()
         try:
             return await super().launch_kernel(cmd, **kwargs)
         except (KernelStartError, UsageError) as error:
@@ -89,33 +91,36 @@ class SandboxProvisioner(RelayProvisioner):
                 raise type(error)(f"{error}; it wrote:\n{self._last_words}") from error
             raise
 
+    def preamble(self) -> bytes:
+        return preamble(self._needed)
+
     def _fault(self) -> str:
-        """What is wrong with the image; empty where nothing is known to be."""
+        """Return what is wrong with the image; empty where nothing is known to be. Blocks."""
         return ""
 
-    async def close_place(self) -> None:
-        place, self.place = self.place, None
-        if place is None:
+    async def close_sandbox(self) -> None:
+        sandbox, self.sandbox = self.sandbox, None
+        if sandbox is None:
             return
-        self._last_words = place.last_words()
+        self._last_words = sandbox.last_words()
         try:
-            await asyncio.to_thread(place.close)
+            await asyncio.to_thread(sandbox.close)
             if not self.join:
-                REAPERS[self.vendor].gone(self._selector)
+                self.reaper.gone(self._selector)
         except (KernelStartError, UsageError) as error:
             # Its pipe is closed: it ends alone, or with whoever runs it.
-            self.log.warning("%s; `%s` removes what is left", error, self.clean_up)
+            self.log.warning("%s; `rlm clean --env %s` removes what is left", error, self.vendor)
 
     @property
-    def sandbox(self) -> str:
-        return self.place.name if self.place is not None else ""
+    def sandbox_name(self) -> str:
+        return self.sandbox.name if self.sandbox is not None else ""
 
     async def reason(self) -> str:
-        if self.carrier is None or self.place is None or not self.carrier.exited.done():
+        if self.carrier is None or self.sandbox is None or not self.carrier.exited.done():
             return ""
         said = self.carrier.reason
-        if self.place.pipe is not None and self.place.pipe.reason:
-            return str(self.place.pipe.reason)
+        if self.sandbox.pipe is not None and self.sandbox.pipe.reason:
+            return str(self.sandbox.pipe.reason)
         if "out of memory" in said:
             return f"{said}\nThe sandbox's limit of memory is {self.memory} (`memory`)."
         return said

@@ -25,19 +25,19 @@ class Outgoing:
             self._changed.notify_all()
 
     def first(self, size: int) -> bytes:
-        """Up to ``size`` bytes, as soon as there are any; none once it has ended."""
+        """Return up to ``size`` bytes, as soon as there are any; none once it has ended."""
         with self._changed:
             self._changed.wait_for(lambda: self._end or self._bytes)
             return b"" if self._end else bytes(self._bytes[:size])
 
     def drop(self, size: int) -> None:
-        """The first ``size`` bytes were taken."""
+        """Note that the first ``size`` bytes were sent."""
         with self._changed:
             del self._bytes[:size]
             self._changed.notify_all()
 
     def end(self, why: str) -> None:
-        """Nobody takes anything any more; the first reason is kept."""
+        """Note that nobody takes anything any more; the first reason is kept."""
         with self._changed:
             self._end = self._end or why
             self._changed.notify_all()

@@ -18,7 +18,7 @@ Files = list[tuple[str, Path | bytes]]
 
 
 def files_of(folder: Path) -> Files:
-    """The regular files below ``folder`` by their names from there; links are left out.
+    """Return the regular files below ``folder`` by their names from there; links are left out.
 
     Raises ``ContextError``.
     """
@@ -50,9 +50,9 @@ class Transfer:
         self._left = self._limit = limit
 
     def run(self, stir: Callable[[], None], check: Callable[[], None]) -> str:
-        """Feed ``blocks``, calling ``stir`` after each, until all is stored. Returns the path.
+        """Feed ``blocks``, calling ``stir`` after each, until all is stored. Return the path.
 
-        ``check`` raises when there is nobody any more to take them. Raises ``ContextError``.
+        ``check`` raises where nobody takes them any more. Raises ``ContextError``.
         """
         digest = hashlib.sha256()
         for block in _joined(self._read()):
@@ -110,7 +110,7 @@ class Transfer:
 
 
 def _joined(pieces: Iterator[bytes]) -> Iterator[bytes]:
-    """The same bytes in pieces of some size: a folder may have many small files."""
+    """Give the same bytes in pieces of some size: a folder may have many small files."""
     small: list[bytes] = []
     size = 0
     for piece in pieces:

@@ -12,11 +12,12 @@ and relay notice nothing. With a vendor's ``sandboxes`` this is all that a provi
             token = secrets.token_urlsafe(32)
             command = gateway_command(token, port=8000, user=(65534, 65534))
             self.sandbox = await sandboxes.start(*command, tunnel_to=8000)
-            self.pipe = TunnelPipe(self.sandbox.url, token, "kernel", BOOTSTRAP)
+            program = source(bootstrap)
+            self.pipe = TunnelPipe(self.sandbox.url, token, "kernel", program)
             await asyncio.to_thread(self.pipe.start)
             return self.pipe
 
-        async def close_place(self) -> None:
+        async def close_sandbox(self) -> None:
             if self.pipe is not None:
                 await asyncio.to_thread(self.pipe.close)
             if self.sandbox is not None:
@@ -32,6 +33,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import logging
 import re
 import ssl
 import threading
@@ -41,7 +43,6 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from itertools import count
-from pathlib import Path
 from typing import Any
 
 from tenacity import (
@@ -55,25 +56,19 @@ from tenacity import (
 )
 
 from ...errors import KernelStartError, UsageError
-from ...remote import gateway
+from ...remote import gateway, unpack
 from .host_end import printable
 from .http_connection import GatewayAddress, HttpAnswer, HttpConnection, Lost, Untrusted
+from .programs import command, source
 from .send_buffer import Outgoing
 
+log = logging.getLogger("rlm_kernel")
 CLOSE_S = 1.0
 LOOK_S = 1.0
 """Lost for longer, the tunnel may be gone with its sandbox: ``find_reason`` is asked."""
 POSTED = 1 << 21
 """Bytes of input in one request; less after each that was lost, which has to pass whole."""
 POSTED_LEAST = 1 << 12
-
-START = """\
-import sys
-sys.path[:] = [place for place in sys.path if place]
-import base64, zlib
-exec(compile(zlib.decompress(base64.b85decode({source!r})), "gateway.py", "exec"))
-"""
-"""For ``python -c``: imports nothing from the folder that it starts in, and becomes the gateway."""
 
 WORDS = {
     401: "the gateway refuses the token",
@@ -96,13 +91,13 @@ def gateway_command(
     user: tuple[int, int] | None = None,
     pids: int | None = None,
 ) -> list[str]:
-    """What a sandbox runs first; under 60 kB. Only a digest of the token is in it.
+    """Return what a sandbox runs first; under 60 kB. Only a digest of the token is in it.
 
     The gateway listens at ``port``, and ends after ``patience_s`` without a request. Programs work
     in ``folder``, which is made if it is missing. ``user`` (as numbers; then the gateway itself
     must be root) and ``pids`` lower their rights.
     """
-    source = base64.b85encode(zlib.compress(Path(gateway.__file__).read_bytes(), 9))
+    packed = base64.b85encode(zlib.compress(source(gateway).encode(), 9))
     settings = {
         "digest": hashlib.sha256(token.encode()).hexdigest(),
         "port": port,
@@ -113,7 +108,7 @@ def gateway_command(
         "gid": user[1] if user else None,
         "pids": pids,
     }
-    return ["python3", "-c", START.format(source=source.decode()), json.dumps(settings)]
+    return command(unpack, packed.decode(), json.dumps(settings))
 
 
 @dataclass(frozen=True)
@@ -176,7 +171,7 @@ class TunnelPipe:
         )
 
     def _look(self, trying: RetryCallState) -> None:
-        """Do not wait for a sandbox that is gone."""
+        """Give up a sandbox that is gone. Raises ``OSError``."""
         if (trying.seconds_since_start or 0) > LOOK_S:
             reason = self._find_reason()
             if reason:
@@ -211,7 +206,7 @@ class TunnelPipe:
         trying: Retrying | None = None,
         lost: str = "the tunnel to the sandbox was lost",
     ) -> HttpAnswer:
-        """Ask until there is an answer. Raises ``OSError`` when it is given up."""
+        """Ask until there is an answer, and return it. Raises ``OSError`` when it is given up."""
         try:
             return (trying or self._trying)(ask)
         except Lost as error:
@@ -243,7 +238,7 @@ class TunnelPipe:
                 return answer.body
 
     def _bury(self, body: bytes) -> None:
-        """The program ended."""
+        """Note that the program ended."""
         self._wanted = False
         self._outgoing.end("the program has ended")
         how = _epitaph(body)
@@ -261,6 +256,10 @@ class TunnelPipe:
                 self._outgoing.drop(self._taken(piece))
         except OSError as error:
             self._outgoing.end(str(error))
+        except Exception as error:
+            log.exception("sending to the sandbox failed")
+            self.reason = self.reason or f"sending to the sandbox failed: {error!r}"
+            self._end(self.reason)
 
     def _taken(self, piece: bytes) -> int:
         before = self._given
@@ -292,7 +291,7 @@ class TunnelPipe:
 
 
 def _epitaph(body: bytes) -> str:
-    """How the program ended, unless it ended well."""
+    """Return how the program ended, unless it ended well."""
     try:
         said: Any = json.loads(body)
         code, stderr = int(said["code"]), str(said["stderr"])

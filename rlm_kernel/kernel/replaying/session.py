@@ -12,7 +12,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from ...environments.places import Kernels, check, kernels_of
+from ...environments.kernel_config import KernelTemplate, kernel_template
+from ...environments.registry import ENVIRONMENTS, check
 from ...errors import ReplayDiffers, UsageError
 from ...inputs import contexts
 from ...inputs.contexts import Source
@@ -79,7 +80,7 @@ class NotebookReplay:
             return False
         await self._end(repl)
         kernels = _kernels(found, self._desk)
-        await check(kernels.spot(Path()))
+        await check(kernels.config(Path()))
         now, where = await self._prepared(found, command)
         for line in [*_about(now.found), *where, _place(kernels)]:
             tell(for_terminal(line))
@@ -113,12 +114,12 @@ class NotebookReplay:
         path = command.value or self._parameters.path("trajectory_path")
         return Wanted(path, command.options.get("run"), command.options.get("node"))
 
-    async def _replay_children(self, now: _Now, kernels: Kernels, tell: Tell) -> None:
+    async def _replay_children(self, now: _Now, kernels: KernelTemplate, tell: Tell) -> None:
         recorded = now.found.recorded
         children = [node for name, node in recorded.nodes.items() if name != now.node]
         await replay_nodes(recorded, children, now.verdict, tell, kernels)
 
-    async def _open(self, now: _Now, kernels: Kernels) -> None:
+    async def _open(self, now: _Now, kernels: KernelTemplate) -> None:
         """A fresh kernel for the notebook's cells, with what was there before the first one."""
         session = self._desk.session
         repl = await session.renew_kernel(now.replay.opened(kernels, session.by_hand))
@@ -280,11 +281,11 @@ class _Now:
         return {"text/plain": for_terminal("\n".join(lines))}
 
 
-def _kernels(found: Located, desk: NotebookSession) -> Kernels:
+def _kernels(found: Located, desk: NotebookSession) -> KernelTemplate:
     """As recorded, without its network and mounts; what is set here wins."""
     force, recorded = desk.force(), recorded_kernels(found.recorded)
     if "environment" in force.origins:
-        return kernels_of(force)
+        return kernel_template(force)
     if "kernel" in force.origins:
         return replace(recorded, kernel_name=force.settings.kernel)
     return recorded
@@ -303,10 +304,6 @@ def _about(found: Located) -> list[str]:
     ]
 
 
-def _place(kernels: Kernels) -> str:
-    if kernels.environment == "local":
-        where = "on this machine, with your rights"
-    else:
-        network = kernels.sandbox.get("network") or "none"
-        where = f"in {kernels.environment}, network: {network}"
+def _place(kernels: KernelTemplate) -> str:
+    where = ENVIRONMENTS[kernels.environment].describe(kernels.sandbox)
     return f"the trajectory's code is executed now: {where}"

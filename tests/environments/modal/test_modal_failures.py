@@ -12,9 +12,10 @@ import pytest
 from grpclib import Status
 from sandboxes import Opener, comes_true
 
-from rlm_kernel.environments import places
+from rlm_kernel.environments import registry
+from rlm_kernel.environments.kernel_config import KernelConfig
 from rlm_kernel.environments.modal import sdk
-from rlm_kernel.environments.places import KernelConfig, open_live
+from rlm_kernel.environments.registry import open_live
 from rlm_kernel.errors import KernelStartError, UsageError
 from tests.modals import TRANSPORTS
 from tests.plane import ControlPlane
@@ -56,9 +57,9 @@ async def test_a_service_that_does_not_answer_is_said(
     plane: ControlPlane, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plane.delay("ClientHello", 5.0)
-    monkeypatch.setattr(places, "CHECK_SECONDS", 1.0)
+    monkeypatch.setattr(registry, "CHECK_SECONDS", 1.0)
     with pytest.raises(KernelStartError, match="modal gave no answer within 1 s"):
-        await places.check(KernelConfig(Path(), "modal"))
+        await registry.check(KernelConfig(Path(), "modal"))
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,67 @@
+"""How a kernel is to be made: in which environment, of what, with what around it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ..settings.resolved import Resolved
+
+
+@dataclass(frozen=True)
+class KernelConfig:
+    """How one kernel is made: the name of its environment, and the options of its sandbox.
+
+    The kernelspec and the working folder are for ``local``; with ``history`` its cells go into the
+    user's IPython history. ``env`` are variables besides those that its environment gives it.
+    """
+
+    cwd: Path
+    environment: str = "local"
+    kernel_name: str = "python3"
+    env: dict[str, str] = field(default_factory=dict)
+    history: bool = False
+    sandbox: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class KernelTemplate:
+    """What the kernels of a run have in common, in the words of ``KernelConfig``.
+
+    Without ``cwd`` each node has a folder of its own in the run's. With ``shared`` children join
+    the sandbox of the root.
+    """
+
+    environment: str = "local"
+    sandbox: Mapping[str, Any] = field(default_factory=dict)
+    kernel_name: str = "python3"
+    env: dict[str, str] = field(default_factory=dict)
+    cwd: Path | None = None
+    shared: bool = False
+
+    def config(self, cwd: Path, *, history: bool = False) -> KernelConfig:
+        """Return how one of the kernels is made, to work in ``cwd``."""
+        return KernelConfig(
+            cwd=cwd,
+            environment=self.environment,
+            kernel_name=self.kernel_name,
+            env=self.env,
+            history=history,
+            sandbox=self.sandbox,
+        )
+
+
+def kernel_template(force: Resolved) -> KernelTemplate:
+    """Return how the settings want kernels made, with what they pass on of our environment."""
+    settings = force.settings
+    passed = {name: os.environ[name] for name in settings.pass_env if name in os.environ}
+    return KernelTemplate(
+        environment=settings.environment,
+        sandbox=settings.sandbox,
+        kernel_name=settings.kernel,
+        env=passed,
+        shared=settings.children == "shared",
+    )

@@ -1,0 +1,144 @@
+"""A kernel in a process of this machine, through any installed kernelspec.
+
+It is started through jupyter_client with ipc sockets in a short private folder of its own, in its
+own process group, with an environment that is an allow-list, as the child of a watchdog. It knows
+nothing of LMs; ``repl`` puts the guest into it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import shutil
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from jupyter_client.kernelspec import KernelSpecManager, NoSuchKernel
+from jupyter_client.manager import AsyncKernelManager
+from jupyter_client.provisioning.local_provisioner import LocalProvisioner
+
+from ...errors import UsageError
+from ...remote.watchdog import Watchdog
+from ...settings.limits import Rate
+from ..kernel import Kernel
+from ..launch import LOG, NO_HISTORY, launched
+from ..live_kernel import BrokerAddress
+from .folders import private_folder
+
+ALLOWED = (
+    "PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "LANGUAGE", "TZ", "TMPDIR", "TEMP",
+    "TMP", "VIRTUAL_ENV", "CONDA_PREFIX", "PYTHONPATH", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH",
+    "IPYTHONDIR", "JUPYTER_CONFIG_DIR", "MPLCONFIGDIR", "OMP_NUM_THREADS", "SSL_CERT_FILE",
+    "SYSTEMROOT", "WINDIR", "USERPROFILE", "APPDATA", "LOCALAPPDATA",
+)  # fmt: skip
+"""Variables that a kernel is given, and ``LC_*``. Keys are in none of them."""
+
+
+def variables(extra: Mapping[str, str]) -> dict[str, str]:
+    """Return a kernel's environment variables: what is allowed of ours, and ``extra``."""
+    kept = {k: v for k, v in os.environ.items() if k in ALLOWED or k.startswith("LC_")}
+    return {**kept, "PYTHONHASHSEED": "0", **extra}
+
+
+class LocalKernel:
+    """See ``LiveKernel``. The kernel reads what we read."""
+
+    sandbox_name = ""
+    copies = False
+    rate = Rate()
+
+    def __init__(self, kernel: Kernel, folder: Path) -> None:
+        self.kernel = kernel
+        self.folder = folder
+
+    async def put(self, name: str, source: Path | bytes) -> str:
+        if isinstance(source, Path):
+            return str(source)
+        path = self.folder / name
+        path.write_bytes(source)
+        return str(path)
+
+    async def copy(self, name: str, folder: Path) -> str:
+        path = self.folder / name
+        shutil.copytree(folder, path, ignore=shutil.ignore_patterns("__pycache__"))
+        return str(path)
+
+    async def reach(self, address: BrokerAddress) -> BrokerAddress:
+        return address
+
+
+class _WatchedProvisioner(LocalProvisioner):
+    """Starts the kernel as a child of its watchdog."""
+
+    watchdog: Watchdog
+    log_file: Path
+
+    async def launch_kernel(self, cmd: list[str], **options: Any) -> Any:
+        argv = [os.path.expanduser(word) for word in cmd]
+        self.process: Any = await asyncio.to_thread(
+            self.watchdog.start, argv, options["env"], options.get("cwd"), self.log_file
+        )
+        self.pid = self.pgid = self.process.pid
+        return self.connection_info
+
+    async def wait(self) -> int | None:
+        """Return the exit code at once: jupyter_client's own looks every 0.1 s, and a cell that
+        came in between was lost with the kernel."""
+        loop, ended = asyncio.get_running_loop(), asyncio.Event()
+
+        def tell() -> None:
+            with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits
+                loop.call_soon_threadsafe(ended.set)
+
+        if self.process is not None:
+            self.process.when_ended(tell)
+            await ended.wait()
+        return await super().wait()
+
+
+def check_kernelspec(name: str) -> None:
+    """Raise ``UsageError``, with the names there are, for one that is not installed."""
+    try:
+        KernelSpecManager().get_kernel_spec(name)
+    except NoSuchKernel:
+        known = ", ".join(sorted(KernelSpecManager().find_kernel_specs())) or "none"
+        raise UsageError(
+            f"there is no kernelspec {name!r} for the inner kernel; there are: {known}"
+        ) from None
+
+
+@asynccontextmanager
+async def open_kernel(
+    cwd: Path,
+    *,
+    kernel_name: str = "python3",
+    env: Mapping[str, str] | None = None,
+    history: bool = False,
+) -> AsyncIterator[tuple[Kernel, Path]]:
+    """Give a running kernel and its private folder, both gone with all they started afterwards.
+
+    With ``history`` its cells go into the user's IPython history, as from any notebook.
+    Raises ``KernelStartError`` with the end of the kernel's log, or ``UsageError`` for an unknown
+    kernelspec.
+    """
+    check_kernelspec(kernel_name)
+    async with private_folder() as (folder, watchdog):
+        manager = AsyncKernelManager(kernel_name=kernel_name)
+        spec = manager.kernel_spec
+        if spec is not None and "kernel_provisioner" not in spec.metadata:
+            ours = _WatchedProvisioner(kernel_spec=spec, parent=manager)
+            ours.watchdog, ours.log_file = watchdog, folder / LOG
+            manager.provisioner = ours
+        running = launched(
+            manager,
+            folder,
+            f"the inner kernel {kernel_name!r}",
+            cwd=str(cwd),
+            env=variables(env or {}),
+            extra_arguments=[] if history else [NO_HISTORY],
+        )
+        async with running as kernel:
+            yield kernel, folder
