@@ -19,6 +19,7 @@ from ..errors import ContextError, KernelDied, KernelStartError, UsageError
 from ..events import ContextInfo
 from ..inputs.contexts import Source
 from ..remote import guest
+from ..remote.guest.wire import SNAPSHOT_BYTES
 from . import broker
 from .protocol import MAX_NOTICE, as_text, as_texts
 
@@ -66,7 +67,7 @@ class GuestClient:
 
     def takes(self) -> int:
         """The most bytes of a copy that the guest may send: of a variable that it was asked for."""
-        return guest.SNAPSHOT_BYTES if self._told is not None and not self._told.done() else 0
+        return SNAPSHOT_BYTES if self._told is not None and not self._told.done() else 0
 
     def told(self, request: broker.Request) -> None:
         """Take what the guest tells of a context or a variable."""

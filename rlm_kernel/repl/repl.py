@@ -22,10 +22,11 @@ from ..errors import CallRefused, KernelDied, LimitReached
 from ..events import CellStatus, ContextInfo, Output
 from ..inputs.contexts import Source
 from ..record.outputs import Collector
+from ..remote.guest.globals import CHILD_STARTING
+from ..remote.guest.wire import MAX_PAYLOAD
 from ..settings.limits import CellLimits, Rate
 from . import broker
 from .clock import Clock
-from .frames import MAX_PAYLOAD
 from .guest_client import GuestClient, KernelSetup, open_room
 from .protocol import Call, Calls, RefusedCall, Slot, as_text, as_texts, check, refusal
 
@@ -427,7 +428,7 @@ class Repl:
     def takes(self, header: dict[str, Any]) -> int:
         """As in ``broker.Answerer``: children's contexts while their cell runs, and the copy of a
         variable that was asked for."""
-        if header.get("op") in ("rlm_query", "rlm_query_batched"):
+        if header.get("op") in CHILD_STARTING:
             mine = self._running is not None and header.get("cell") == self._runs
             return MAX_PAYLOAD if mine else 0
         copies = header.get("op") == "context" and self._room is not None
