@@ -11,8 +11,8 @@ import pytest
 from asking import ask, calls, cells, check_whole, script
 
 from rlm_kernel.record import trajectory
-from rlm_kernel.repl.clock import Clock
 from rlm_kernel.repl.protocol import MOST_REFUSED, REFUSED_CHARS
+from rlm_kernel.repl.running_cell import Clock
 from rlm_kernel.replay.replay import replay
 from rlm_kernel.session.event_loop import engine
 
