@@ -6,12 +6,12 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from nobody import Nobody
 
 from rlm_kernel.environments.kernels import Kernel
 from rlm_kernel.environments.places import KernelConfig
 from rlm_kernel.events import Output
 from rlm_kernel.repl.guest_client import KernelSetup
-from rlm_kernel.repl.protocol import Nobody
 from rlm_kernel.repl.repl import Repl, open_repl
 
 pytestmark = pytest.mark.anyio

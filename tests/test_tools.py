@@ -15,6 +15,7 @@ import handed
 import pytest
 from asking import ask, calls, script
 from handed import words as handed_words
+from nobody import Nobody
 
 from rlm_kernel import RecordError, UsageError, on_host
 from rlm_kernel.environments.places import KernelConfig
@@ -22,7 +23,6 @@ from rlm_kernel.inputs.tools import Tools
 from rlm_kernel.record.notebooks.tools import called, modules, tools
 from rlm_kernel.remote.guest.tools import define
 from rlm_kernel.repl.guest_client import KernelSetup
-from rlm_kernel.repl.protocol import Nobody
 from rlm_kernel.repl.repl import open_repl
 
 MADE = {"rlm_tools", "ring_one", "ring_two", "2much"}

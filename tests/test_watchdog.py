@@ -17,10 +17,13 @@ from processes import processes_with
 HOST = """
 import asyncio, sys
 from pathlib import Path
-from rlm_kernel.repl.protocol import Nobody
 from rlm_kernel.repl.repl import open_repl
-from rlm_kernel.environments.places import Spot
-from rlm_kernel.repl.guest_client import Setup
+from rlm_kernel.environments.places import KernelConfig
+from rlm_kernel.repl.guest_client import KernelSetup
+
+class Nobody:
+    async def serve(self, call):
+        raise AssertionError("no cell here asks")
 
 STARTS = '''
 import os, subprocess
@@ -31,7 +34,7 @@ print(os.getpid(), *(kid.pid for kid in kids))
 '''
 
 async def main():
-    async with open_repl(Nobody(), Setup(Spot(Path(sys.argv[1])))) as repl:
+    async with open_repl(Nobody(), KernelSetup(KernelConfig(Path(sys.argv[1])))) as repl:
         if sys.argv[2] == "early":
             print(repl.pid, flush=True)
         else:
@@ -114,11 +117,14 @@ def test_nothing_is_left_of_a_host_killed_while_its_kernel_starts(
 HOSTILE = """
 import asyncio, sys
 from pathlib import Path
-from rlm_kernel.environments.places import Spot
-from rlm_kernel.repl.protocol import Nobody
+from rlm_kernel.environments.places import KernelConfig
 from rlm_kernel.repl.repl import open_repl
-from rlm_kernel.repl.guest_client import Setup
+from rlm_kernel.repl.guest_client import KernelSetup
 from rlm_kernel.remote.watchdog import adopt_orphans
+
+class Nobody:
+    async def serve(self, call):
+        raise AssertionError("no cell here asks")
 
 STARTS = '''
 import os, signal, subprocess
@@ -150,7 +156,7 @@ ATTACKS = {
 async def main():
     adopt_orphans()
     pids = str(Path(sys.argv[1], "pids"))
-    async with open_repl(Nobody(), Setup(Spot(Path(sys.argv[1])))) as repl:
+    async with open_repl(Nobody(), KernelSetup(KernelConfig(Path(sys.argv[1])))) as repl:
         await repl.run(STARTS.replace("PIDS", repr(pids)), cell=1)
         first = repl.pid
         await repl.run(ATTACKS[sys.argv[2]], cell=2)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from ..errors import CallRefused
+from ..errors import CallRefused, Cause
 from ..events import CallEnded
 from ..record.equality import call_key
 from ..remote.guest.globals import ASKING, CHILD_STARTING
@@ -59,13 +59,6 @@ class RefusedCall(Exception):
     def __init__(self, slot: Slot) -> None:
         super().__init__(slot["error"]["message"])
         self.slot = slot
-
-
-class Nobody:
-    """``repl.Calls`` between two questions of a session."""
-
-    async def serve(self, call: Call) -> list[Slot]:
-        raise CallRefused("no question is being answered: nobody pays for this call")
 
 
 def identity(call: Call) -> str:
@@ -157,5 +150,16 @@ def is_refused(slot: Slot) -> bool:
     return slot.get("error", {}).get("type") in ("LimitReached", "CallRefused")
 
 
-def refusal(message: str, kind: str = "CallRefused", **more: Any) -> Slot:
-    return {"error": {"type": kind, "message": message, **more}}
+def refusal(
+    message: str,
+    kind: str = "CallRefused",
+    *,
+    cause: Cause | None = None,
+    attempts: int | None = None,
+) -> Slot:
+    """Return the slot of an error; the last two are those of an ``LMError``."""
+    error: dict[str, Any] = {"type": kind, "message": message}
+    for name, value in (("cause", cause), ("attempts", attempts)):
+        if value is not None:
+            error[name] = value
+    return {"error": error}
