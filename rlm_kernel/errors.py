@@ -10,6 +10,28 @@
 
 from __future__ import annotations
 
+from typing import Literal, TypeAlias
+
+Cause: TypeAlias = Literal[
+    "unreachable",  # no connection could be made
+    "timeout",  # no reply in time
+    "auth",  # 401, 403
+    "model",  # the endpoint does not know the model
+    "window",  # the prompt does not fit the model's context window
+    "bad_request",  # any other 4xx
+    "rate_limit",  # 429 after the last retry
+    "server",  # 5xx after the last retry
+    "cut",  # the stream ended before the reply did
+    "garbage",  # the body was not a chat completion
+    "endless",  # the reply went on beyond all bounds of time or size
+    "proxy",  # the proxy on the way did not pass the request on
+    "redirect",  # the endpoint refers to another host, which is not followed
+    "empty",  # a choice with no text
+    "refusal",  # the model refused, or a content filter did
+    "child",  # a child node ended without an answer
+    "interrupted",  # the run or the cell was stopped before the reply came
+]
+"""Why an LM gave no usable reply."""
 LONGEST_CAUSE = 500
 
 
@@ -35,32 +57,14 @@ class NoLM(UsageError):
 class LMError(RLMError):
     """An LM did not give a usable reply.
 
-    ``cause`` is one of ``CAUSES``; ``attempts`` counts the HTTP requests made for it (0 when none
+    ``cause`` is a ``Cause``; ``attempts`` counts the HTTP requests made for it (0 when none
     was sent); ``status`` is the last HTTP status, if any.
     """
 
-    CAUSES = (
-        "unreachable",  # no connection could be made
-        "timeout",  # no reply in time
-        "auth",  # 401, 403
-        "model",  # the endpoint does not know the model
-        "window",  # the prompt does not fit the model's context window
-        "bad_request",  # any other 4xx
-        "rate_limit",  # 429 after the last retry
-        "server",  # 5xx after the last retry
-        "cut",  # the stream ended before the reply did
-        "garbage",  # the body was not a chat completion
-        "endless",  # the reply went on beyond all bounds of time or size
-        "proxy",  # the proxy on the way did not pass the request on
-        "redirect",  # the endpoint refers to another host, which is not followed
-        "empty",  # a choice with no text
-        "refusal",  # the model refused, or a content filter did
-        "child",  # a child node ended without an answer
-    )
-    PASSING = ("unreachable", "timeout", "rate_limit", "server", "cut", "proxy")
+    PASSING: tuple[Cause, ...] = ("unreachable", "timeout", "rate_limit", "server", "cut", "proxy")
 
     def __init__(
-        self, message: str, *, cause: str, attempts: int = 0, status: int | None = None
+        self, message: str, *, cause: Cause, attempts: int = 0, status: int | None = None
     ) -> None:
         super().__init__(message)
         self.cause = cause

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..errors import UsageError
+from ..remote.guest.globals import NAMES
 from ..settings.resolved import checked
 from .grammar import (
     ANSWER,
@@ -27,15 +28,6 @@ from .grammar import (
     shell_words,
 )
 
-_LMS = (
-    "answer",
-    "llm_query",
-    "llm_query_batched",
-    "rlm_query",
-    "rlm_query_batched",
-    "FINAL_VAR",
-    "SHOW_VARS",
-)
 _STATEMENTS = {*keyword.kwlist, "print", "exec", "match", "case", "type"} - {"is"}
 _CODE = re.compile(r"[=\[\]{}_<>|&\\@#$%^*+/~`]|\w\(|\w\.\w|:\s*$")
 
@@ -130,7 +122,7 @@ def _question(line: str, text: str, commands: tuple[Command, ...]) -> Question:
     name = plain[0] if plain else ANSWER
     if not name.isidentifier() or keyword.iskeyword(name):
         raise UsageError(f"{name!r} cannot be the name of a variable for the answer: {only}")
-    if name in _LMS:
+    if name in NAMES and name != "context":
         raise UsageError(f"the LM's cells have a {name!r} of their own: choose another name")
     if not text:
         raise UsageError("write the question below the %%rlm line")

@@ -7,7 +7,7 @@ from typing import Any
 
 from ..environments.messages import Message
 from ..events import CellRan
-from ..repl.repl import Author, Ran
+from ..repl.running_cell import Author, Ran
 from .cell_parser import Completion
 
 ExecuteReply = tuple[dict[str, Any], dict[str, Any]]

@@ -20,7 +20,8 @@ from ..environments.messages import Message
 from ..errors import KernelDied, RLMError, RunFailed, UsageError
 from ..record.filters import for_terminal
 from ..record.outputs import Collector
-from ..repl.repl import Ran, Repl
+from ..repl.repl import Repl
+from ..repl.running_cell import Ran
 from ..rlm.boundary import boundary
 from ..session.session import Result
 from . import cell_parser

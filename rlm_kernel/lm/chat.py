@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import Any
 
+from ..errors import Cause
 from . import usage
 
 IMAGE_CHARS = 4000  # an image is charged about a thousand tokens, whatever its bytes
@@ -35,12 +36,12 @@ REFUSED = re.compile(r"content_filter|content_policy|content management policy",
 
 
 class Failure(Exception):
-    """One request that failed. ``cause`` is one of ``LMError.CAUSES``, ``said`` what the endpoint
+    """One request that failed. ``cause`` is that of ``LMError``, ``said`` what the endpoint
     said about it; ``again`` whether another try may help, ``wait_s`` how long it asked to wait;
     ``reported`` what it used, and ``charged`` false where no work was done."""
 
     def __init__(
-        self, cause: str, said: str = "", *, again: bool = False, status: int | None = None
+        self, cause: Cause, said: str = "", *, again: bool = False, status: int | None = None
     ) -> None:
         super().__init__(cause, said)
         self.cause = cause
@@ -103,7 +104,7 @@ def failure(status: int, body: object) -> Failure:
     return found
 
 
-def _cause(status: int, text: str, code: str) -> tuple[str, bool]:
+def _cause(status: int, text: str, code: str) -> tuple[Cause, bool]:
     if status in (401, 403):
         return "auth", False
     if status in (400, 413, 422, 500) and WINDOW.search(text):

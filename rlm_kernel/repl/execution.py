@@ -8,7 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from ..events import CellRan, CellStarted, Event, KernelRestarted, OutputMade
-from .repl import Author, Ran, Repl
+from .repl import Repl
+from .running_cell import Author, Ran
 
 
 @dataclass(frozen=True)

@@ -20,9 +20,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from ..remote import guest
+from ..remote.guest.wire import HEADER, MAX_HEADER, MAX_PAYLOAD, pack, unpack_header
 
-MAX_PAYLOAD = guest.MAX_PAYLOAD
 HELD_BYTES = 192 << 20
 """What the headers of a node's calls under way may take of this process's memory."""
 SPOOLED_BYTES = 1 << 30
@@ -165,7 +164,7 @@ class Wire:
 
     async def send(self, header: dict[str, Any]) -> None:
         """Raises ``TimeoutError`` where it is not taken."""
-        data = guest.pack(header)
+        data = pack(header)
         async with asyncio.timeout(patience_s(len(data))):
             await self._loop.sock_sendall(self._sock, data)
 
@@ -175,14 +174,14 @@ class Wire:
 
 async def read_greeting(wire: Wire) -> dict[str, Any]:
     """The first frame of a connection. Raises ``Ended`` and ``ValueError``."""
-    head, extra = guest.HEADER.unpack(await wire.exactly(guest.HEADER.size))
+    head, extra = HEADER.unpack(await wire.exactly(HEADER.size))
     if head > TOKEN_FRAME or extra:
         raise ValueError(f"a greeting of {head:,} + {extra:,} bytes")
     return _object(await wire.exactly(head))
 
 
 def _object(data: bytes) -> dict[str, Any]:
-    header = guest.unpack_header(data)
+    header = unpack_header(data)
     if not isinstance(header, dict):
         raise ValueError("a header that is no object")
     return header
@@ -204,10 +203,10 @@ class Frames:
         Raises ``Ended``, ``RefusedFrame`` for one that is not taken, ``TooLarge``, ``TimeoutError``
         for one that comes too slowly, and ``ValueError`` for garbage.
         """
-        head, extra = guest.HEADER.unpack(await wire.exactly(guest.HEADER.size))
-        if head > guest.MAX_HEADER or extra > MAX_PAYLOAD:
+        head, extra = HEADER.unpack(await wire.exactly(HEADER.size))
+        if head > MAX_HEADER or extra > MAX_PAYLOAD:
             raise TooLarge(
-                f"a call of {head + extra:,} bytes: one may carry {guest.MAX_HEADER:,} and "
+                f"a call of {head + extra:,} bytes: one may carry {MAX_HEADER:,} and "
                 f"{MAX_PAYLOAD:,} of contexts"
             )
         held = _Held(self._memory, self._disk)

@@ -22,6 +22,7 @@ from ..errors import ContextError, KernelDied, KernelStartError, UsageError
 from ..events import ContextInfo
 from ..inputs.contexts import Source
 from ..remote import guest
+from ..remote.guest.wire import SNAPSHOT_BYTES
 from . import broker
 from .protocol import MAX_NOTICE, as_text, as_texts
 
@@ -37,7 +38,7 @@ SMALL_SECONDS = 20.0
 class KernelSetup:
     """Where a kernel runs and what it is given besides its context. ``tools`` holds name,
     signature and doc of each function that is called back; ``modules`` are those that are sent,
-    as in ``guest.tools.define``; ``data`` the sources of values under their names."""
+    as in ``guest.tools.define``; ``data`` are the sources of values under their names."""
 
     config: KernelConfig
     tools: list[dict[str, str]] = field(default_factory=list)
@@ -47,14 +48,14 @@ class KernelSetup:
 
 @dataclass(frozen=True)
 class _Told:
-    """What the guest said of a context or a variable, with a copy of its value if it sent one."""
+    """What the guest told of a context or a variable, with a copy of its value if it sent one."""
 
     header: dict[str, Any]
     copy: bytes
 
 
 class GuestClient:
-    """Made by ``open_room``. Its methods run code of ours in the kernel, between two cells.
+    """Made by ``open_guest``. Its methods run code of ours in the kernel, between two cells.
 
     They raise ``KernelDied`` where the kernel ends, or the code cannot be run, meanwhile.
     """
@@ -65,21 +66,21 @@ class GuestClient:
         self.sandbox_name = live.sandbox_name
         self.rate = live.rate
         self._begun = False
-        self._told: asyncio.Future[_Told] | None = None
+        self._awaited: asyncio.Future[_Told] | None = None
 
     def takes(self) -> int:
-        """The most bytes of a copy that the guest may send: of a variable that it was asked for."""
-        return guest.SNAPSHOT_BYTES if self._told is not None and not self._told.done() else 0
+        """Return the most bytes of a copy that the guest may send now: none unasked."""
+        return SNAPSHOT_BYTES if self._awaited is not None else 0
 
     def told(self, request: broker.Request) -> None:
-        """Take what the guest tells of a context or a variable."""
-        if self._told is not None and not self._told.done():
-            self._told.set_result(_Told(request.header, request.payload.read()))
+        """Take what the guest tells of a context or a variable, where it was asked."""
+        if self._awaited is not None and not self._awaited.done():
+            self._awaited.set_result(_Told(request.header, request.payload.read()))
 
     async def boot(self, address: BrokerAddress, setup: KernelSetup) -> None:
         """Load the guest, which defines the REPL globals. Raises ``UsageError`` where a tool
         cannot be defined there."""
-        data = {name: await self._placed(source, name) for name, source in setup.data.items()}
+        data = {name: await self._put(source, name) for name, source in setup.data.items()}
         config = {
             "address": address.where,
             "token": address.token,
@@ -99,13 +100,13 @@ class GuestClient:
         )
 
     async def give(self, source: Source) -> ContextInfo:
-        """Bind ``context`` to the source's value."""
-        spec, path = await self._placed(source, "context")
+        """Bind ``context`` to the source's value; return what the guest says it became."""
+        spec, path = await self._put(source, "context")
         report = await self._ask(f"set_context({spec!r}, {path!r})")
         return _info(report.header.get("info"), source.spec(), source.notice)
 
     async def find(self, name: str) -> None:
-        """Raises ``ContextError`` if the kernel has no such variable."""
+        """Raise ``ContextError`` if the kernel has no such variable."""
         report = await self._ask(f"find({name!r})")
         if "missing" in report.header:
             near = ", ".join(as_texts(report.header.get("names"))) or "none"
@@ -122,14 +123,14 @@ class GuestClient:
         return _info(report.header.get("info"), {**spec, "variable": name}, notice), source
 
     async def begin(self, seed: int) -> None:
-        """A question begins: note how the kernel runs cells, and seed what they draw from."""
+        """Begin a question: note how the kernel runs cells, and seed what they draw from."""
         await self._evaluate(_with_hooks(f"{SEED}({seed}), h['begin']()"), "the seed")
         self._begun = True
 
     async def end(self) -> list[str] | None:
-        """The question has ended: take back what its cells changed in how the kernel runs cells,
-        and let what they draw go on from where it was before. Returns names of what was taken
-        back; None where the kernel does not do what it is told."""
+        """End the question: take back what its cells changed in how the kernel runs cells, and let
+        what they draw go on from where it was before. Returns names of what was taken back; None
+        where the kernel does not do what it is told."""
         if not self._begun:
             await self._evaluate(f"{SEED}(None)", "the seed")
             return []
@@ -142,24 +143,28 @@ class GuestClient:
         return as_texts(names[1:-1]) if names[0] == nonce else None
 
     async def assign(self, name: str, value: str) -> str:
-        """Bind a variable, and the source that does it."""
+        """Bind a variable, and return the source that does it."""
         source = f"{name} = {value!r}"
         await self._run(source, f"the variable {name}", seconds=SMALL_SECONDS)
         return source
 
-    async def _placed(self, source: Source, name: str) -> tuple[dict[str, Any], str]:
-        """How the kernel must read the source's bytes, and where it finds them. A copy made for it
-        takes room in the sandbox's memory: it goes once it is read."""
+    async def _put(self, source: Source, name: str) -> tuple[dict[str, Any], str]:
+        """Make the source's bytes readable for the kernel; return how it must read them, and their
+        path there. A copy made for it takes up the sandbox's memory: it goes once it is read."""
         data = source.path if source.path is not None else source.data or b""
         path = await self._live.put(f"value-{name}", data)
         return {**source.spec(), "remove": self._live.copies and source.kind != "folder"}, path
 
     async def _ask(self, call: str) -> _Told:
-        """What the guest tells when this call of its module is made."""
-        self._told = asyncio.get_running_loop().create_future()
-        await self._evaluate(f"__import__('rlm_guest').{call}", "the context", LOAD_SECONDS)
-        async with within(SMALL_SECONDS, lambda: _late("the context", SMALL_SECONDS)):
-            return await self._told
+        """Return what the guest tells when this call of its module is made."""
+        awaited: asyncio.Future[_Told] = asyncio.get_running_loop().create_future()
+        self._awaited = awaited
+        try:
+            await self._evaluate(f"__import__('rlm_guest').{call}", "the context", LOAD_SECONDS)
+            async with within(SMALL_SECONDS, lambda: _late("the context", SMALL_SECONDS)):
+                return await awaited
+        finally:
+            self._awaited = None
 
     async def _run(
         self, source: str, what: str, *, may_refuse: bool = False, seconds: float = LOAD_SECONDS
@@ -192,13 +197,14 @@ class GuestClient:
 
 
 def _with_hooks(then: str) -> str:
-    """An expression that runs our file of hooks, sent along, whatever became of it in there."""
+    """Return an expression that runs our file of hooks, which it brings: the one in there may have
+    been changed."""
     names = "{'__name__': 'rlm_hooks'}"
     return f"(lambda h: (__import__('builtins').exec({HOOKS!r}, h), {then})[-1])({names})"
 
 
 def _value(done: Executed) -> tuple[str, str | None]:
-    """The text of the value that an expression had, or what went wrong, checked."""
+    """Return the text of an expression's value, checked, and None, or what went wrong."""
     told = done.reply["content"].get("user_expressions")
     told = told.get("rlm") if isinstance(told, dict) else None
     data = told.get("data") if isinstance(told, dict) else None
@@ -210,35 +216,35 @@ def _value(done: Executed) -> tuple[str, str | None]:
 
 
 @asynccontextmanager
-async def open_room(setup: KernelSetup, answerer: broker.Answerer) -> AsyncIterator[GuestClient]:
-    """A kernel with the guest in it, whose calls ``answerer`` answers. One that ends while it
+async def open_guest(setup: KernelSetup, answerer: broker.Answerer) -> AsyncIterator[GuestClient]:
+    """Open a kernel with the guest in it, whose calls ``answerer`` answers. One that ends while it
     starts is tried once more. Raises what ``open_live`` raises."""
     async with AsyncExitStack() as stack:
         try:
-            room = await stack.enter_async_context(_room(setup, answerer))
+            client = await stack.enter_async_context(_opened(setup, answerer))
         except KernelStartError as first:
             if not first.died:
                 raise
             try:
-                room = await stack.enter_async_context(_room(setup, answerer))
+                client = await stack.enter_async_context(_opened(setup, answerer))
             except KernelStartError as second:
                 told = f"{first}\nIt was tried once more: {second}"
                 raise KernelStartError(told, died=second.died) from first
-        yield room
+        yield client
 
 
 @asynccontextmanager
-async def _room(setup: KernelSetup, answerer: broker.Answerer) -> AsyncIterator[GuestClient]:
+async def _opened(setup: KernelSetup, answerer: broker.Answerer) -> AsyncIterator[GuestClient]:
     async with (
         open_live(setup.config) as live,
         broker.serve(live.folder, answerer) as address,
     ):
-        room = GuestClient(live)
+        client = GuestClient(live)
         try:
-            await room.boot(await live.reach(address), setup)
+            await client.boot(await live.reach(address), setup)
         except KernelDied as error:
-            raise KernelStartError(str(error), died=not room.kernel.alive) from error
-        yield room
+            raise KernelStartError(str(error), died=not client.kernel.alive) from error
+        yield client
 
 
 def _late(what: str, seconds: float) -> KernelDied:
@@ -246,7 +252,7 @@ def _late(what: str, seconds: float) -> KernelDied:
 
 
 def _copied(report: _Told, name: str) -> Source | None:
-    """The copy of a variable's value, as the guest sent it with its report."""
+    """Return the copy of a variable's value that the guest sent with its report, if it did."""
     kind = report.header.get("kind")
     if kind not in ("text", "bytes", "json", "pickle"):
         return None
@@ -261,12 +267,12 @@ def _copied(report: _Told, name: str) -> Source | None:
 
 
 def _unknown(name: str) -> dict[str, Any]:
-    """The spec of a value of which there is no copy."""
+    """Return the spec of a value of which there is no copy."""
     return {"kind": "variable", "name": name, "sha256": None, "size": None, "path": None}
 
 
 def _info(told: object, spec: dict[str, Any], notice: str | None) -> ContextInfo:
-    """What the guest says its context is, checked, with where it came from."""
+    """Return what the guest says its context is, checked, with where it came from."""
     info = told if isinstance(told, dict) else {}
     number = {k: v if isinstance(v := info.get(k), int) else None for k in ("length", "lines")}
     return ContextInfo(

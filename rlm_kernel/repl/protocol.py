@@ -8,10 +8,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from ..errors import CallRefused
+from ..errors import CallRefused, Cause
 from ..events import CallEnded
 from ..record.equality import call_key
-from ..remote import guest
+from ..remote.guest.globals import ASKING, CHILD_STARTING
+from ..remote.guest.wire import LONGEST_NAME
 from . import broker
 from .frames import Payload
 
@@ -60,13 +61,6 @@ class RefusedCall(Exception):
         self.slot = slot
 
 
-class Nobody:
-    """``repl.Calls`` between two questions of a session."""
-
-    async def serve(self, call: Call) -> list[Slot]:
-        raise CallRefused("no question is being answered: nobody pays for this call")
-
-
 def identity(call: Call) -> str:
     """The key of a call: what was written, so that replay finds it again."""
     if call.op == "tool":
@@ -107,23 +101,23 @@ def _written(request: broker.Request) -> Call | None:
     prompts = header.get("prompts", [])
     if not isinstance(cell, int) or not isinstance(model, str | None):
         return None
-    if model is not None and len(model) > guest.LONGEST_MODEL:
+    if model is not None and len(model) > LONGEST_NAME:
         return None
     if request.op == "tool":
         arguments = {"args": header.get("args"), "kwargs": header.get("kwargs")}
         right = isinstance(arguments["args"], list) and isinstance(arguments["kwargs"], dict)
         name = header.get("name")
-        if not right or not isinstance(name, str) or not 0 < len(name) <= guest.LONGEST_MODEL:
+        if not right or not isinstance(name, str) or not 0 < len(name) <= LONGEST_NAME:
             return None
         return Call("tool", cell, [], None, [], [], name, arguments)
     if not isinstance(prompts, list) or not all(isinstance(p, str) for p in prompts):
         return None
     if not prompts or (len(prompts) > 1 and not request.op.endswith("_batched")):
         return None
-    if request.op in ("llm_query", "llm_query_batched"):
-        return Call(request.op, cell, prompts, model)
-    if request.op not in ("rlm_query", "rlm_query_batched"):
+    if request.op not in ASKING:
         return None
+    if request.op not in CHILD_STARTING:
+        return Call(request.op, cell, prompts, model)
     contexts, given = _contexts(header.get("contexts"), payload), header.get("given")
     if contexts is None or len(contexts) != len(prompts):
         return None
@@ -156,5 +150,16 @@ def is_refused(slot: Slot) -> bool:
     return slot.get("error", {}).get("type") in ("LimitReached", "CallRefused")
 
 
-def refusal(message: str, kind: str = "CallRefused", **more: Any) -> Slot:
-    return {"error": {"type": kind, "message": message, **more}}
+def refusal(
+    message: str,
+    kind: str = "CallRefused",
+    *,
+    cause: Cause | None = None,
+    attempts: int | None = None,
+) -> Slot:
+    """Return the slot of an error; the last two are those of an ``LMError``."""
+    error: dict[str, Any] = {"type": kind, "message": message}
+    for name, value in (("cause", cause), ("attempts", attempts)):
+        if value is not None:
+            error[name] = value
+    return {"error": error}

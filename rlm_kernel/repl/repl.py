@@ -1,74 +1,39 @@
 """The REPL: a kernel with the guest, the broker and the context in it.
 
-It runs cells under a clock, comes back after the kernel's death, and turns what the guest sends
-into checked ``Call`` values. What a call is answered with is the caller's business: the loop asks
-LMs, replay reads the record.
+It runs cells under a clock and comes back after the kernel's death (``kernel_life``). What cells
+ask for becomes checked ``Call`` values (``guest_requests``), and what those are answered with is
+the caller's business: the loop asks LMs, replay reads the record.
 """
 
 from __future__ import annotations
 
 import asyncio
-import logging
 import math
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, nullcontext, suppress
-from dataclasses import dataclass, field, replace
-from typing import Any, Literal, TypeVar
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from contextlib import asynccontextmanager, suppress
+from typing import Any
 
-from ..endings import at_no_cost, to_the_end
+from ..endings import to_the_end
 from ..environments.exchange import OnMessage
 from ..environments.kernel import Executed, Kernel
 from ..environments.messages import Message
-from ..errors import CallRefused, KernelDied, LimitReached
+from ..errors import KernelDied
 from ..events import CellStatus, ContextInfo, Output
 from ..inputs.contexts import Source
 from ..record.outputs import Collector
 from ..settings.limits import CellLimits, Rate
-from . import broker
-from .clock import Clock
-from .frames import MAX_PAYLOAD
-from .guest_client import GuestClient, KernelSetup, open_room
-from .protocol import Call, Calls, RefusedCall, Slot, as_text, as_texts, check, refusal
+from .guest_client import KernelSetup
+from .guest_requests import GuestRequests
+from .kernel_life import KernelLife
+from .protocol import Calls, as_text, as_texts
+from .running_cell import Author, Ran, RunningCell
 
-log = logging.getLogger("rlm_kernel")
 GRACE_SECONDS = 3.0
 """How long an interrupted cell has to end before its kernel is replaced."""
-AT_ONCE = 8
-"""Rounds of the event loop in which a call that asks nobody is answered."""
-T = TypeVar("T")
-MAX_NAMES = 5
-TAKEN_BACK = (
-    "The question's cells changed how this kernel runs cells, which was taken back: {names}."
-)
-SPOILT = (
-    "The question's cells changed this kernel in a way that cannot be taken back: do not rely on "
-    "what it says from now on, start a fresh one (`%rlm kernel python3`, or a restart)."
-)
-Author = Literal["lm", "human"]
+NO_STOP = "the last cell did not stop"
 _DONE = {"lm": 0, "human": 1_000}
 """How many ``%rlm`` lines of a cell count as done: a human's were, before it first ran."""
-
-
-@dataclass(frozen=True)
-class Ran:
-    """How a cell ended. ``draft`` is an answer it named without ending well or being ready;
-    ``lost`` the names that went with a kernel that died or was replaced; ``reply`` is the kernel's
-    own, None if there is none; ``inputs`` and ``concurrent`` are as in ``CellRan``."""
-
-    status: CellStatus
-    outputs: list[Output]
-    notices: list[str]
-    answer: str | None
-    draft: str | None
-    execution_count: int | None
-    seconds: float
-    names: list[str] = field(default_factory=list)
-    restarted: str | None = None
-    lost: list[str] = field(default_factory=list)
-    reply: Message | None = None
-    inputs: list[str | None] = field(default_factory=list)
-    concurrent: bool = False
 
 
 class Repl:
@@ -82,98 +47,67 @@ class Repl:
         """Gets the messages of the kernel that no cell under way caused."""
         self.on_input: OnMessage | None = None
         """Gets the kernel's requests for a line of input, in a human's cell."""
-        self.changed = ""
-        """What the last question's cells did to the kernel, in a sentence for the human."""
         self.trust_html = False
-        self._setup = setup
-        self._stack = AsyncExitStack()
-        self._room: GuestClient | None = None
-        self._context: Source | None = None
-        self._seed: int | None = None
-        self._reports: dict[int, dict[str, Any]] = {}
-        self._names: list[str] = []
-        self._running: int | None = None
-        self._runs = 0  # names a cell to the guest: a session's questions each count from 1
-        self._broken = ""  # why the kernel is of no more use, though it may live
-        self.gone = ""
-        """Why the kernel before this one ended; empty where this is the first."""
-        self._paid_until = time.monotonic()
-        self._typed: list[str | None] = []
-        self._to_type: list[str | None] = []
-        self._hidden = False
-        self._clock = Clock(math.inf)
-        self._serving: set[asyncio.Future[list[Slot]]] = set()
+        self._requests = GuestRequests()
+        self._life = KernelLife(setup, self._requests, self._listen)
+        self._runs = 0
+        self._typing: set[asyncio.Task[None]] = set()
+
+    # the kernel
+    @property
+    def kernel(self) -> Kernel:
+        """The kernel as it is now; another one after a restart."""
+        return self._life.client.kernel
 
     @property
     def pid(self) -> int:
         return self.kernel.pid
 
     @property
-    def _live(self) -> GuestClient:
-        assert self._room is not None
-        return self._room
-
-    @property
-    def kernel(self) -> Kernel:
-        """The kernel as it is now; another one after a restart."""
-        return self._live.kernel
-
-    @property
     def sandbox(self) -> str:
         """See ``LiveKernel.sandbox_name``; another one after a restart."""
-        return self._live.sandbox_name
+        return self._life.client.sandbox_name
 
-    def unpaid(self) -> tuple[float, Rate]:
-        """The seconds since this was asked last, or since the kernel was ordered, and what one of
-        them costs."""
-        now = time.monotonic()
-        seconds, self._paid_until = now - self._paid_until, now
-        return seconds, self._room.rate if self._room is not None else Rate()
+    @property
+    def gone(self) -> str:
+        """Why the kernel before this one ended; empty where this is the first."""
+        return self._life.gone
+
+    @property
+    def changed(self) -> str:
+        """What the last question's cells did to the kernel, in a sentence for the human."""
+        return self._life.changed
 
     @property
     def names(self) -> list[str]:
         """The variables that cells made so far, oldest first, as of the last cell."""
-        return list(self._names)
+        return list(self._life.names)
 
-    # life
-    async def _open(self) -> None:
-        self._broken = ""
-        self._room = await self._stack.enter_async_context(open_room(self._setup, self))
-        self.kernel.hear(self._heard_stray, self._heard_input)
+    def unpaid(self) -> tuple[float, Rate]:
+        """Return the seconds since this was asked last, or since the kernel was ordered, and what
+        one of them costs."""
+        return self._life.unpaid()
 
-    def _heard_stray(self, message: Message) -> None:
-        if self.on_stray is not None:
-            self.on_stray(message)
+    async def revive(self, *, context: bool = True) -> str | None:
+        """Replace a kernel that has died, or that would not stop, since the last cell; return why,
+        None where it need not be. Without ``context`` the new one has none yet."""
+        return await self._life.revive(context=context)
 
-    def _heard_input(self, message: Message) -> None:
-        self._hidden = bool(message["content"].get("password"))
-        if self._to_type:
-            self._typing = asyncio.ensure_future(self.answer_input(self._to_type.pop(0) or ""))
-            self._typing.add_done_callback(self._typed_for_it)
-        elif self.on_input is not None:
-            self.on_input(message)
+    async def close(self) -> None:
+        """End the kernel. What goes wrong then is logged: what it was for is over."""
+        await self._life.close()
 
-    def _typed_for_it(self, typing: asyncio.Future[None]) -> None:
-        if not typing.cancelled() and isinstance(error := typing.exception(), Exception):
-            self.kernel.fail(error)
-
-    async def answer_input(self, line: str) -> None:
-        """What the human typed for the cell that runs."""
-        self._typed.append(None if self._hidden else line)
-        await self.kernel.answer_input(line)
-
+    # what it is given
     async def set_context(self, source: Source) -> ContextInfo:
         """Give the kernel its ``context``; also after every restart.
 
         A kernel that has died, or that would not stop, since the last cell is replaced.
         """
-        await self.revive(context=False)
-        self._context = source
-        return await self._told(self._live.give(source))
+        return await self._life.set_context(source)
 
     async def find(self, name: str) -> None:
-        """Raises ``ContextError`` if the kernel has no such variable."""
-        await self._told(self._live.find(name))
+        """Raise ``ContextError`` if the kernel has no such variable."""
+        await self._life.find(name)
 
     async def adopt(self, name: str) -> tuple[ContextInfo, Source | None]:
         """Take the value of a variable in the kernel as its ``context``, by reference.
@@ -182,87 +116,61 @@ class Repl:
         where it cannot be copied: a kernel that is started again then has no context. The spec
         has the name as ``variable``. Raises ``ContextError`` if there is no such variable.
         """
-        info, self._context = await self._told(self._live.adopt(name, self._context))
-        return info, self._context
+        return await self._life.adopt(name)
+
+    async def assign(self, name: str, value: str) -> str:
+        """Bind a variable in the kernel, and return the source that does it."""
+        return await self._life.assign(name, value)
 
     async def seed(self, number: int | None) -> None:
         """Begin a question: seed ``random`` and numpy for its cells, also after a restart. None
         ends it: they go on from where they were before, and what its cells changed in how the
         kernel runs cells is taken back; ``changed`` has a sentence on it."""
-        self._seed = number
-        self.changed = ""
-        if not self._alive or self._broken:
-            return
-        if number is not None:
-            await self._told(self._live.begin(number))
-            return
-        names = await self._told(self._live.end())
-        if names is None:
-            self.changed = SPOILT
-            log.warning("%s", SPOILT)
-        elif names:
-            self.changed = TAKEN_BACK.format(names=", ".join(names[:MAX_NAMES]))
-            log.info("%s", self.changed)
+        await self._life.seed(number)
 
     async def hand_back(self, calls: Calls) -> None:
         """Let a question be over: the human's cells draw from where they were before, and their
         calls go to ``calls``. A kernel that refuses is replaced when it is next used."""
         self.calls, self.held = calls, CellLimits()
-        with suppress(KernelDied):  # noted: see ``_told``
+        with suppress(KernelDied):  # noted: see ``KernelLife.broken``
             await self.seed(None)
 
-    async def assign(self, name: str, value: str) -> str:
-        """Bind a variable in the kernel, and the source that does it."""
-        return await self._told(self._live.assign(name, value))
+    # input
+    def _listen(self, kernel: Kernel) -> None:
+        kernel.hear(self._heard_stray, self._heard_input)
 
-    async def _told(self, work: Awaitable[T]) -> T:
-        """What our code in the kernel gives. A kernel that does not run it is of no more use."""
+    def _heard_stray(self, message: Message) -> None:
+        if self.on_stray is not None:
+            self.on_stray(message)
+
+    def _heard_input(self, message: Message) -> None:
+        cell = self._requests.cell
+        if cell is not None:
+            cell.asked_hidden = bool(message["content"].get("password"))
+        if cell is not None and cell.to_type:
+            typing = asyncio.create_task(self._type(cell.to_type.pop(0) or ""))
+            self._typing.add(typing)
+            typing.add_done_callback(self._typing.discard)
+        elif self.on_input is not None:
+            self.on_input(message)
+
+    async def _type(self, line: str) -> None:
+        """Never raises: the cell that asked for the line ends with the error."""
         try:
-            return await work
-        except KernelDied as error:
-            self._broken = str(error)
-            raise
+            await self.answer_input(line)
+        except Exception as error:  # noqa: BLE001 (raised where the cell is awaited)
+            self.kernel.fail(error)
 
-    async def revive(self, *, context: bool = True) -> str | None:
-        """Replace a kernel that has died, or that would not stop, since the last cell; why, if so.
-
-        Without ``context`` the new one has none yet.
-        """
-        if self._alive and not self._broken:
-            return None
-        self.gone = self._broken or self.kernel.epitaph()
-        await (self._reopen() if context else self._renew())
-        return self.gone
-
-    async def _reopen(self) -> list[str]:
-        """A new kernel with guest and context. Returns the names that were lost."""
-        lost = self._names
-        await self._renew()
-        if self._context is not None:
-            await self.set_context(self._context)
-        if self._seed is not None:
-            await self._told(self._live.begin(self._seed))
-        return lost
-
-    async def _renew(self) -> None:
-        self._names = []
-        await self.close()
-        await self._open()
-
-    @property
-    def _alive(self) -> bool:
-        return self._room is not None and self._room.kernel.alive
-
-    async def close(self) -> None:
-        """End the kernel. What goes wrong then is logged: what it was for is over."""
-        self._stop_calls()
-        stack, self._stack = self._stack, AsyncExitStack()
-        with at_no_cost("a kernel could not be ended"):
-            await stack.aclose()
+    async def answer_input(self, line: str) -> None:
+        """Send what the human typed for the cell that runs."""
+        cell = self._requests.cell
+        if cell is not None:
+            cell.typed.append(None if cell.asked_hidden else line)
+        await self.kernel.answer_input(line)
 
     # cells
     def collector(self) -> Collector:
-        """For the outputs of one cell, through the filter that is set."""
+        """Return a collector for the outputs of one cell, with the filter that is set."""
         return Collector(trust_html=self.trust_html)
 
     async def run(
@@ -284,38 +192,22 @@ class Repl:
         interrupted and the caller finds in ``collector`` what it had put out; the kernel and its
         names stay unless it would not stop.
         """
-        if self._broken:
-            await self._reopen()
+        if self._life.broken:
+            await self._life.reopen()
         collector = collector or self.collector()
         allowed = self.held.seconds if seconds is None else seconds
-        self._begin(cell, allowed if author == "lm" else math.inf)
-        started = time.monotonic()
+        running = self._running(cell, allowed if author == "lm" else math.inf, inputs)
 
         def listen(message: Message) -> None:
             output = collector.add(message["msg_type"], message["content"])
             if output is not None and on_output is not None:
                 on_output(output)
 
-        self._to_type = list(inputs)
-        about = self._about(author, commands=_DONE[author])
-        executing = asyncio.ensure_future(
-            self.kernel.execute(
-                source, on_message=listen, metadata={"rlm": about}, stdin=bool(inputs)
-            )
+        told = {"rlm": running.told(author, commands=_DONE[author])}
+        execution = self.kernel.execute(
+            source, on_message=listen, metadata=told, stdin=bool(inputs)
         )
-        expiring = asyncio.ensure_future(self._clock.expired())
-        try:
-            await asyncio.wait({executing, expiring}, return_when=asyncio.FIRST_COMPLETED)
-            timed_out = not executing.done()
-            if timed_out:
-                await self._stop(executing)
-        except asyncio.CancelledError:
-            await asyncio.shield(self._stop(executing))
-            raise
-        finally:
-            expiring.cancel()
-            self._running = None
-        return await self._ran(executing, timed_out, collector, cell, time.monotonic() - started)
+        return await self._run(running, execution, collector)
 
     async def relay(
         self,
@@ -331,67 +223,75 @@ class Repl:
         ``about`` is what the guest is told of the cell beside its number. ``on_message`` gets
         each message that the cell causes, ``collector`` too.
         """
-        self._begin(cell, math.inf)
-        started = time.monotonic()
-        told = {**request["metadata"], "rlm": self._about("human", **about)}
-        request = {**request, "metadata": told}
+        running = self._running(cell, math.inf)
+        told = {**request["metadata"], "rlm": running.told("human", **about)}
 
         def listen(message: Message) -> None:
             collector.add(message["msg_type"], message["content"])
             on_message(message)
 
-        executing = asyncio.ensure_future(self.kernel.execute_message(request, listen))
+        execution = self.kernel.execute_message({**request, "metadata": told}, listen)
+        return await self._run(running, execution, collector)
+
+    def _running(self, cell: int, seconds: float, inputs: Sequence[str | None] = ()) -> RunningCell:
+        self._runs += 1
+        return RunningCell(cell, self._runs, self.calls, self.held, seconds=seconds, inputs=inputs)
+
+    async def _run(
+        self,
+        cell: RunningCell,
+        execution: Coroutine[Any, Any, Executed],
+        collector: Collector,
+    ) -> Ran:
+        """Let the kernel execute the cell, to its end or that of its time."""
+        self._requests.cell, started = cell, time.monotonic()
+        executing = asyncio.create_task(execution)
         try:
-            await asyncio.wait({executing})
+            timed_out = await cell.clock.over_before(executing)
+            if timed_out:
+                await self._stop(executing)
         except asyncio.CancelledError:
-            await asyncio.shield(self._stop(executing))
+            await to_the_end(self._stop(executing))
             raise
         finally:
-            self._running = None
-        return await self._ran(executing, False, collector, cell, time.monotonic() - started)
-
-    def _begin(self, cell: int, seconds: float) -> None:
-        self._running, self._clock = cell, Clock(seconds)
-        self._runs += 1
-        self._typed, self._to_type = [], []
-
-    def _about(self, author: Author, **more: Any) -> dict[str, Any]:
-        """What the guest is told of the cell that is about to run."""
-        most = {"prompt_chars": self.held.prompt_chars, "batch": self.held.batch}
-        return {**more, "cell": self._runs, "author": author, "most": most}
+            self._requests.cell = None
+            executing.cancel()  # where even the stop failed
+            for typing in self._typing:
+                typing.cancel()
+        seconds = time.monotonic() - started
+        return await self._ran(cell, executing, timed_out, collector.outputs, seconds)
 
     async def interrupt(self) -> None:
         """Stop the cell that runs, and the calls it waits for; see ``Kernel.interrupt``."""
         await self.kernel.interrupt()
-        self._stop_calls()
+        self._requests.stop()
 
-    async def _stop(self, executing: asyncio.Future[Any]) -> None:
+    async def _stop(self, executing: asyncio.Task[Executed]) -> None:
         """Interrupt the cell; if it will not end in time, leave ``executing`` cancelled."""
         await self.interrupt()
         await asyncio.wait({executing}, timeout=GRACE_SECONDS)
         if not executing.done():
-            self._broken = "the last cell did not stop"
+            self._life.broken = NO_STOP
             executing.cancel()
         await asyncio.gather(executing, return_exceptions=True)
 
     async def _halt(self) -> None:
         """End the cell that runs, for whose outcome nobody waits any more."""
         await self.interrupt()
-        self._stuck = not await self.kernel.answers(GRACE_SECONDS)
-
-    def _stop_calls(self) -> None:
-        for serving in self._serving:
-            serving.cancel()
+        if not await self.kernel.answers(GRACE_SECONDS):
+            self._life.broken = NO_STOP
 
     async def _ran(
         self,
-        executing: asyncio.Future[Executed],
+        cell: RunningCell,
+        executing: asyncio.Task[Executed],
         timed_out: bool,
-        collector: Collector,
-        cell: int,
+        outputs: list[Output],
         seconds: float,
     ) -> Ran:
-        restarted, lost, status, count, reply = None, [], "ok", None, None
+        """Return how the cell ended, with a new kernel in place where it ended its own."""
+        executed, restarted, lost = None, None, []
+        status: CellStatus = "ok"
         if executing.cancelled():
             restarted = f"the cell did not stop within {GRACE_SECONDS:g} s of being interrupted"
         elif isinstance(error := executing.exception(), KernelDied):
@@ -400,104 +300,39 @@ class Repl:
             await self._halt()
             raise error
         else:
-            status = "ok" if executing.result().ok else "error"
-            count, reply = executing.result().execution_count, executing.result().reply
+            executed = executing.result()
+            status = "ok" if executed.ok else "error"
         if restarted is not None:
-            self.gone, lost = restarted, await self._reopen()
-        report = self._reports.pop(cell, {})
-        if restarted is None and report:
-            self._names = as_texts(report.get("names"))
+            self._life.gone, lost = restarted, await self._life.reopen()
+        elif cell.report:
+            self._life.names = as_texts(cell.report.get("names"))
         ended_well = status == "ok" and not timed_out
+        answer, draft = (as_text(cell.report.get(key)) for key in ("answer", "draft"))
         return Ran(
-            status="timeout" if timed_out and status != "died" else status,  # type: ignore[arg-type]
-            outputs=collector.outputs,
-            notices=as_texts(report.get("notices")),
-            answer=as_text(report.get("answer")) if ended_well else None,
-            draft=as_text(report.get("draft"))
-            or (None if ended_well else as_text(report.get("answer"))),
-            execution_count=count,
+            status="timeout" if timed_out and status != "died" else status,
+            outputs=outputs,
+            notices=as_texts(cell.report.get("notices")),
+            answer=answer if ended_well else None,
+            draft=draft or (None if ended_well else answer),
+            execution_count=executed.execution_count if executed is not None else None,
             seconds=seconds,
-            names=self._names,
+            names=self.names,
             restarted=restarted,
             lost=lost,
-            reply=reply,
-            inputs=self._typed,
-            concurrent=bool(report.get("concurrent")),
+            reply=executed.reply if executed is not None else None,
+            inputs=cell.typed,
+            concurrent=bool(cell.report.get("concurrent")),
         )
-
-    # calls
-    def takes(self, header: dict[str, Any]) -> int:
-        """As in ``broker.Answerer``: children's contexts while their cell runs, and the copy of a
-        variable that was asked for."""
-        if header.get("op") in ("rlm_query", "rlm_query_batched"):
-            mine = self._running is not None and header.get("cell") == self._runs
-            return MAX_PAYLOAD if mine else 0
-        copies = header.get("op") == "context" and self._room is not None
-        return self._live.takes() if copies else 0
-
-    async def answer(self, request: broker.Request) -> dict[str, Any]:
-        """The broker's ``Answerer``."""
-        if request.op in ("context", "find"):
-            if self._room is not None:
-                self._room.told(request)
-            return {"value": None}
-        if request.op == "ran":
-            cell = request.header.get("cell")
-            if self._running is not None and cell == self._runs:
-                self._reports.setdefault(self._running, request.header)  # a later one is forged
-            return {"value": None}
-        try:
-            call = check(request, self.held.prompt_chars, self.held.batch)
-        except CallRefused as error:
-            return refusal(str(error))
-        if call is None:
-            return refusal(f"a malformed call: {str(request.op)[:50]!r}")
-        if self._running is None or call.cell != self._runs:
-            return refusal(
-                "the cell that started this code has ended: calls are served only while their "
-                "cell runs. Wait for threads and tasks before the cell ends."
-            )
-        call = replace(call, cell=self._running)
-        try:
-            slots = await self._serve(call, waits=bool(request.header.get("main")))
-        except RefusedCall as refused:
-            return refused.slot
-        except (LimitReached, CallRefused) as error:
-            return refusal(str(error), type(error).__name__)
-        except Exception as error:  # noqa: BLE001 (raised where the cell is awaited)
-            self.kernel.fail(error)
-            return refusal(f"the run ends: {type(error).__name__}", "LMError", cause="interrupted")
-        return {"value": slots} if call.op.endswith("_batched") else slots[0]
-
-    async def _serve(self, call: Call, *, waits: bool) -> list[Slot]:
-        """What the calls give; the cell's clock stands still meanwhile if the cell ``waits``."""
-        serving: asyncio.Future[list[Slot]] = asyncio.ensure_future(self.calls.serve(call))
-        self._serving.add(serving)
-        try:
-            for _ in range(AT_ONCE):  # a refusal stops no clock: there is no end to them
-                if not serving.done():
-                    await asyncio.sleep(0)
-            with self._clock.waiting() if waits and not serving.done() else nullcontext():
-                return await serving
-        except asyncio.CancelledError:
-            task = asyncio.current_task()
-            if serving.cancelled() and task is not None and not task.cancelling():
-                raise CallRefused("the cell was interrupted") from None
-            serving.cancel()
-            await asyncio.gather(serving, return_exceptions=True)
-            raise
-        finally:
-            self._serving.discard(serving)
 
 
 @asynccontextmanager
 async def open_repl(
     calls: Calls, setup: KernelSetup, held: CellLimits | None = None
 ) -> AsyncIterator[Repl]:
-    """A REPL with no context yet. Raises what ``open_kernel`` raises."""
+    """Open a REPL with no context yet. Raises what ``open_guest`` raises."""
     repl = Repl(calls, setup, held or CellLimits())
     try:
-        await repl._open()
+        await repl._life.open()
         yield repl
     finally:
         await to_the_end(repl.close())

@@ -22,7 +22,8 @@ from ..record.outputs import Collector, text_of
 from ..record.trajectory import RecordedCell, RecordedContext, RecordedNode, RecordedRun
 from ..repl.guest_client import KernelSetup
 from ..repl.protocol import Calls
-from ..repl.repl import Ran, Repl, open_repl
+from ..repl.repl import Repl, open_repl
+from ..repl.running_cell import Ran
 from ..settings.limits import CellLimits
 from ..settings.resolved import recorded_place
 from .prelude import ROOT

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Literal
@@ -11,7 +11,8 @@ from typing import Literal
 from ..errors import CallRefused
 from ..record.numbers import counted
 from ..record.trajectory import RecordedCall, RecordedNode
-from ..repl.protocol import MOST_REFUSED, Call, RefusedCall, Slot, identity, is_refused
+from ..repl.occurrences import Occurrences
+from ..repl.protocol import MOST_REFUSED, Call, RefusedCall, Slot, is_refused
 
 Result = Literal["equal", "differs", "ambiguous"]
 
@@ -49,20 +50,18 @@ class RecordedCalls:
         self._calls: dict[tuple[int, str, int], list[RecordedCall]] = defaultdict(list)
         for call in node.calls:
             self._calls[call.cell, call.key, call.occurrence].append(call)
-        self._seen: Counter[tuple[int, str]] = Counter()
+        self._occurrences = Occurrences()
         self._used: set[tuple[int, str, int]] = set()
         self._ambiguous = list(self._equal_calls())
 
     async def serve(self, call: Call) -> list[Slot]:
-        key = identity(call)
-        occurrence = self._seen[call.cell, key]
-        self._seen[call.cell, key] += 1
-        found = sorted(self._calls.get((call.cell, key, occurrence), ()), key=lambda c: c.index)
+        taken = self._occurrences.take(call)
+        found = sorted(self._calls.get(taken, ()), key=lambda c: c.index)
         if not found and (refused := self._more_refused(call.cell)) is not None:
             raise RefusedCall(refused)
         if not found:
             raise CallRefused(self._miss(call))
-        self._used.add((call.cell, key, occurrence))
+        self._used.add(taken)
         self._verdict.calls += len(found)
         wanted = max(len(call.prompts), 1)
         errors = [c.slot["error"] for c in found if "error" in c.slot]

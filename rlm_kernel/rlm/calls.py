@@ -14,12 +14,12 @@ from ..lm.attempts import cut_short
 from ..record.blobs import in_folder
 from ..record.outputs import cut
 from ..repl.frames import Payload
+from ..repl.occurrences import Occurrences
 from ..repl.protocol import (
     MOST_REFUSED,
     REFUSED_CHARS,
     Call,
     Slot,
-    identity,
     is_refused,
     refusal,
     slot_of,
@@ -56,7 +56,7 @@ class LiveCalls:
         self._child = child
         self._numbers = numbers
         self._past = run.earlier.of(node)
-        self._seen: Counter[tuple[int, str]] = Counter()
+        self._occurrences = Occurrences()
         self._refused: Counter[int] = Counter()
         self.failed: Counter[int] = Counter()
         self.made: Counter[int] = Counter()
@@ -68,10 +68,8 @@ class LiveCalls:
     async def serve(self, call: Call) -> list[Slot]:
         """One slot a prompt. Raises ``LimitReached`` and ``CallRefused`` for the whole call."""
         count = max(len(call.prompts), 1)
-        key = identity(call)
-        occurrence = self._seen[call.cell, key]
-        self._seen[call.cell, key] += 1
-        known = self._past.calls.get((call.cell, key, occurrence), {})
+        _, key, occurrence = taken = self._occurrences.take(call)
+        known = self._past.calls.get(taken, {})
         number = known[min(known)].call if known else next(self._numbers.calls)
         if call.op != "tool" and len(known) < count:
             self._count(_Place(call, number, key, occurrence, 0), count - len(known))

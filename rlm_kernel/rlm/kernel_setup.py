@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +12,8 @@ from ..errors import CallRefused, RecordError
 from ..events import CellRan, ContextInfo, ContextSet, Event
 from ..inputs.contexts import Source, find
 from ..record.blobs import in_folder, owned
-from ..repl.protocol import Call, Slot, identity, slot_of
+from ..repl.occurrences import Occurrences
+from ..repl.protocol import Call, Slot, slot_of
 from ..repl.repl import Repl
 from ..replay.memory import NodeMemory
 from .run import Run
@@ -65,13 +65,10 @@ class _Recalled:
 
     def __init__(self, past: NodeMemory) -> None:
         self._past = past
-        self._seen: Counter[tuple[int, str]] = Counter()
+        self._occurrences = Occurrences()
 
     async def serve(self, call: Call) -> list[Slot]:
-        key = identity(call)
-        place = call.cell, key, self._seen[call.cell, key]
-        self._seen[call.cell, key] += 1
-        known = self._past.calls.get(place, {})
+        known = self._past.calls.get(self._occurrences.take(call), {})
         if len(known) < max(len(call.prompts), 1):
             raise CallRefused(
                 f"cell {call.cell}, from before the question, makes a {call.op} that is not in the "

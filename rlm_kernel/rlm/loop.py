@@ -23,7 +23,8 @@ from ..record.equality import node_seed
 from ..record.outputs import text_of
 from ..repl.execution import Written, execute
 from ..repl.frames import Payload
-from ..repl.repl import Author, Ran, Repl, open_repl
+from ..repl.repl import Repl, open_repl
+from ..repl.running_cell import Author, Ran
 from ..replay.memory import ForkPoint
 from ..replay.prelude import Numbers
 from ..settings.limits import Ledger, Rent

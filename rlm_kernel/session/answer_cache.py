@@ -28,7 +28,8 @@ from ..record import journal, trajectory
 from ..record.recorder import JOURNAL
 from ..repl.execution import Written, execute
 from ..repl.protocol import Call, Slot
-from ..repl.repl import Ran, Repl
+from ..repl.repl import Repl
+from ..repl.running_cell import Ran
 from ..replay.prelude import Numbers
 from ..replay.replay import recorded_limits
 from ..replay.verdict import RecordedCalls, Verdict

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import time
-from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -20,7 +19,8 @@ from ..events import CallEnded, Event, NodeEnded, NodeStarted, RunEnded, Status,
 from ..lm.models import Models
 from ..record.outputs import cut
 from ..record.recorder import Recorder
-from ..repl.protocol import MOST_REFUSED, REFUSED_CHARS, Call, RefusedCall, Slot, identity, refusal
+from ..repl.occurrences import Occurrences
+from ..repl.protocol import MOST_REFUSED, REFUSED_CHARS, Call, RefusedCall, Slot, refusal
 from ..replay.prelude import Prelude
 from ..rlm.calls import LiveCalls
 from ..rlm.kernel_setup import carry
@@ -52,7 +52,7 @@ class HumanCalls:
         self._opening = asyncio.Lock()
         self._answer: str | None = None
         self._before = Usage()  # of records that are sealed
-        self._refused: Counter[tuple[int, str]] = Counter()
+        self._refused = Occurrences()
 
     @property
     def usage(self) -> Usage:
@@ -84,10 +84,8 @@ class HumanCalls:
 
     def _remember_refusal(self, call: Call, slot: Slot) -> None:
         """So that the cell, which got an error, gets it in a replay too."""
-        key = identity(call)
-        occurrence = self._refused[call.cell, key]
-        self._refused[call.cell, key] += 1
-        if self._refused.total() > MOST_REFUSED:
+        _, key, occurrence = self._refused.take(call)
+        if self._refused.total > MOST_REFUSED:
             return
         event = CallEnded(
             node="0",

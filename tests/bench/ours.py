@@ -68,8 +68,8 @@ async def _repl(
     from rlm_kernel.environments.kernel_config import KernelConfig
     from rlm_kernel.inputs import contexts
     from rlm_kernel.repl.guest_client import KernelSetup
-    from rlm_kernel.repl.protocol import Nobody
     from rlm_kernel.repl.repl import open_repl
+    from tests.nobody import Nobody
 
     spot = KernelConfig(Path.cwd(), environment, sandbox=sandbox)
     began = time.perf_counter()

@@ -18,7 +18,8 @@ from rlm_kernel.inputs.tools import Tools
 from rlm_kernel.record.outputs import text_of
 from rlm_kernel.repl.guest_client import KernelSetup
 from rlm_kernel.repl.protocol import Call, Slot
-from rlm_kernel.repl.repl import Author, Ran, Repl, open_repl
+from rlm_kernel.repl.repl import Repl, open_repl
+from rlm_kernel.repl.running_cell import Author, Ran
 from rlm_kernel.settings.limits import CellLimits
 from tests.modals import SERVICE, TRANSPORTS, image, use_plane
 

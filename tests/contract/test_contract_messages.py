@@ -14,7 +14,7 @@ from faults.odd import MESSAGES, Odd, made
 from rlm_kernel.errors import RecordError
 from rlm_kernel.events import Output
 from rlm_kernel.repl.protocol import Call, Slot
-from rlm_kernel.repl.repl import Ran
+from rlm_kernel.repl.running_cell import Ran
 
 pytestmark = pytest.mark.anyio
 

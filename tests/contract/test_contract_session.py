@@ -11,7 +11,7 @@ from jupyter_client.session import Session
 from rlm_kernel.environments.messages import Message
 from rlm_kernel.errors import ContextError
 from rlm_kernel.record.outputs import Collector
-from rlm_kernel.repl.repl import Ran
+from rlm_kernel.repl.running_cell import Ran
 
 pytestmark = pytest.mark.anyio
 FRONT = Session(key=b"front")

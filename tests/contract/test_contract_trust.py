@@ -14,17 +14,16 @@ import rlm_guest, sys, builtins, threading, signal, json
 ip = get_ipython()
 g = rlm_guest._guest
 """
-FORGE = "g.line.ask({'op': 'ran', 'cell': g._cell, 'answer': 'FORGED', 'names': []})"
+FORGE = "g.broker.ask({'op': 'ran', 'cell': g._cell, 'answer': 'FORGED', 'names': []})"
 HOSTILE = {
     "the guest's method": "g.finish = lambda value: setattr(g, '_answer', 'FORGED')",
     "a method of its class": "type(g).finish = lambda self, v: setattr(self, '_answer', 'FORGED')",
-    "the code of a global": "def make(guest):\n"
-    "    def FINAL_VAR(value): guest._answer = 'FORGED'\n    return FINAL_VAR\n"
-    "FINAL_VAR.__code__ = make(g).__code__",
+    "the code of a global": "def forge(value): _guest._answer = 'FORGED'\n"
+    "FINAL_VAR.__code__ = forge.__code__",
     "a global": "g.names['FINAL_VAR'] = lambda value: setattr(g, '_answer', 'FORGED')",
-    "the line": "ask = g.line.ask\n"
-    "g.line.ask = lambda h, p=b'': ask(dict(h, answer='FORGED') if 'answer' in h else h, p)",
-    "its wire": "import rlm_guest.wire as w\npack = w.pack\n"
+    "its client": "ask = g.broker.ask\n"
+    "g.broker.ask = lambda h, p=b'': ask(dict(h, answer='FORGED') if 'answer' in h else h, p)",
+    "its wire": "import rlm_guest.broker_client as w\npack = w.pack\n"
     "w.pack = lambda h, p=b'': pack(dict(h, answer='FORGED') if 'answer' in h else h, p)",
     "a hook after cells": f"ip.events.register('post_run_cell', lambda result: {FORGE})",
     "a hook before cells": f"ip.events.register('pre_run_cell', lambda info: {FORGE})",

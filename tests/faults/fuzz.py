@@ -23,9 +23,9 @@ import nbformat
 
 from rlm_kernel.environments.kernel_config import KernelConfig
 from rlm_kernel.repl.guest_client import KernelSetup
-from rlm_kernel.repl.protocol import Call, Slot
 from rlm_kernel.repl.repl import Repl, open_repl
 from rlm_kernel.settings.limits import CellLimits
+from tests.nobody import Nobody
 
 from . import sending
 from .odd import ASKED, MESSAGES, Odd, made
@@ -44,11 +44,6 @@ def cell(odd: Odd) -> str:
     return f"{_SEND}\nsend({odd.channel!r}, {head!r}, {content!r}, {metadata!r})\nprint('after')"
 
 
-class _Nobody:
-    async def serve(self, call: Call) -> list[Slot]:
-        raise AssertionError("nothing here asks an LM")
-
-
 def spot(environment: str, cwd: Path) -> KernelConfig:
     if environment == "local":
         return KernelConfig(cwd)
@@ -61,7 +56,7 @@ def spot(environment: str, cwd: Path) -> KernelConfig:
 @asynccontextmanager
 async def opened(environment: str, cwd: Path) -> AsyncIterator[Repl]:
     held = CellLimits(seconds=SECONDS)
-    async with open_repl(_Nobody(), KernelSetup(spot(environment, cwd)), held) as repl:
+    async with open_repl(Nobody(), KernelSetup(spot(environment, cwd)), held) as repl:
         await repl.run("kept = 40", cell=0)
         yield repl
 

@@ -31,8 +31,8 @@ MOST_LINES = 20
 SAMPLE_S = 1.0
 
 LINE = """
-import gc, json, struct, threading, time
-line = next(o for o in gc.get_objects() if type(o).__name__ == "Line" and hasattr(o, "_address"))
+import json, struct, threading, time
+guest = __import__("rlm_guest")._guest
 def told(work, *given):
     try:
         work(*given)
@@ -54,7 +54,7 @@ k.session.send(
 """
 PROMPTS = """
 def ask():
-    sock = line._connect()
+    sock = guest.broker._connect()
     for _ in range(10):
         header = {"op": "llm_query", "cell": 1, "main": True, "model": None}
         sock.sendall(framed({**header, "prompts": ["y" * 20_000_000]}, 0))
@@ -63,7 +63,7 @@ all_at_once(ask, 4)
 """
 PAYLOADS = """
 def flood():
-    sock = line._connect()
+    sock = guest.broker._connect()
     header = {"op": "rlm_query", "cell": 1, "main": True, "model": None, "prompts": ["x"]}
     given = {"given": [True], "contexts": [{"kind": "text", "size": 4 << 30}]}
     sock.sendall(framed({**header, **given}, 4 << 30))
@@ -76,7 +76,7 @@ CONNECTIONS = """
 held = []
 def hold():
     while len(held) < 1500:
-        held.append(line._connect())
+        held.append(guest.broker._connect())
 thread = threading.Thread(target=told, args=(hold,), daemon=True)
 thread.start()
 thread.join(10)

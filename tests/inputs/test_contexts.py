@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from rlm_kernel.errors import ContextError, RecordError
 from rlm_kernel.inputs import contexts
 from rlm_kernel.inputs.contexts import detect, folders
-from rlm_kernel.remote import guest
+from rlm_kernel.remote.guest import values
 
 FRENCH = "Le café est fermé à côté de l’hôtel. Voilà où ça mène, garçon.\n"
 CZECH = "Příliš žluťoučký kůň úpěl ďábelské ódy. Dnes je hezké počasí.\n"
@@ -45,7 +45,7 @@ def loaded(source, folder):
     if path is None:
         path = folder / "context"
         path.write_bytes(source.data)
-    return guest.load(json.loads(json.dumps(source.spec())), str(path))
+    return values.load(json.loads(json.dumps(source.spec())), str(path))
 
 
 def read(path, **options):

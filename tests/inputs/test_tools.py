@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 import tool_samples
 from asking import ask, calls, script
+from nobody import Nobody
 from tool_samples import words as handed_words
 
 from rlm_kernel import RecordError, UsageError, on_host
@@ -22,7 +23,6 @@ from rlm_kernel.inputs.tools import Tools
 from rlm_kernel.record.notebooks.tools import called, modules, tools
 from rlm_kernel.remote.guest.tools import define
 from rlm_kernel.repl.guest_client import KernelSetup
-from rlm_kernel.repl.protocol import Nobody
 from rlm_kernel.repl.repl import open_repl
 
 MADE = {"rlm_tools", "ring_one", "ring_two", "2much"}

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rlm_kernel.remote import guest
+from rlm_kernel.remote.guest.describe import describe
+from rlm_kernel.remote.guest.values import load as load_value
 
 LOG = "".join(f"2024-01-{d:02} 10:00:0{d % 10},123 INFO worker, step {d}\n" for d in range(1, 29))
 CSV = "name,city,n\n" + 'Zoé,"Paris, 5e",1\n' * 9
@@ -20,7 +21,7 @@ def load(tmp_path, kind, data, **options):
     path = tmp_path / "bytes"
     path.write_bytes(data)
     spec = {"kind": kind, "encoding": "utf-8", "errors": "strict", "name": "a", **options}
-    return guest.load(spec, str(path))
+    return load_value(spec, str(path))
 
 
 @pytest.mark.parametrize(
@@ -46,7 +47,7 @@ def load(tmp_path, kind, data, **options):
     ],
 )
 def test_the_format_of_a_text_is_named(text, form):
-    assert guest.describe(text)["format"] == form
+    assert describe(text)["format"] == form
 
 
 @pytest.mark.parametrize(
@@ -61,13 +62,13 @@ def test_the_format_of_a_text_is_named(text, form):
     ],
 )
 def test_the_format_of_a_text_longer_than_the_look_is_named_too(text, form):
-    assert guest.describe(text * (200_000 // len(text)))["format"] == form
+    assert describe(text * (200_000 // len(text)))["format"] == form
 
 
 @pytest.mark.parametrize("value", [{"k": list(range(50_000))}, [{"k": 1}] * 20_000])
 @pytest.mark.parametrize("indent", [None, 1])
 def test_json_longer_than_the_look_is_named(value, indent):
-    form = guest.describe(json.dumps(value, indent=indent))["format"]
+    form = describe(json.dumps(value, indent=indent))["format"]
     assert form == ("JSON object" if isinstance(value, dict) else "JSON array")
 
 
@@ -77,18 +78,18 @@ def test_json_longer_than_the_look_is_named(value, indent):
      "\0\ud800", "1999 was a year\n2003 was one\n7 dwarfs\n", "a,b\nc,d,e\nf\n", '"' * 300_000],
 )  # fmt: skip
 def test_no_format_is_named_when_nothing_is_sure(text):
-    assert guest.describe(text)["format"] is None
+    assert describe(text)["format"] is None
 
 
 def test_a_short_text_is_all_head():
-    assert guest.describe("a\r\nb") == {
+    assert describe("a\r\nb") == {
         "type": "str", "length": 4, "lines": 2, "format": None, "head": "a\r\nb", "tail": ""
     }  # fmt: skip
 
 
 def test_a_long_text_shows_its_first_and_last_characters():
     text = "".join(f"{n}\n" for n in range(1000))
-    seen = guest.describe(text)
+    seen = describe(text)
     assert (seen["head"], seen["tail"]) == (text[:300], text[-150:])
     assert (seen["length"], seen["lines"]) == (len(text), 1001)
 
@@ -106,14 +107,14 @@ def test_a_long_text_shows_its_first_and_last_characters():
     ],
 )
 def test_other_values_show_their_first_items_and_what_they_are_made_of(value, form, head):
-    seen = guest.describe(value)
+    seen = describe(value)
     assert seen["format"] == form
     assert seen["head"].startswith(head)
     assert (seen["type"], seen["lines"]) == (type(value).__name__, None)
 
 
 def test_a_long_list_shows_its_first_and_last_items():
-    seen = guest.describe([f"item {n}" for n in range(10_000)])
+    seen = describe([f"item {n}" for n in range(10_000)])
     assert seen["length"] == 10_000
     assert seen["head"].startswith('["item 0", "item 1"')
     assert seen["tail"] == '"item 9999"'
@@ -121,7 +122,7 @@ def test_a_long_list_shows_its_first_and_last_items():
 
 def test_a_dataframe_shows_its_columns_and_types():
     pandas = pytest.importorskip("pandas")
-    seen = guest.describe(pandas.DataFrame({"a": range(500), "b": [0.5] * 500}))
+    seen = describe(pandas.DataFrame({"a": range(500), "b": [0.5] * 500}))
     assert (seen["type"], seen["length"]) == ("DataFrame", 500)
     assert seen["format"] == "2 columns: a (int64), b (float64)"
     assert "0,0.5" in seen["head"]
@@ -179,7 +180,7 @@ HOSTILE = {
 
 @pytest.mark.parametrize("name", HOSTILE)
 def test_hostile_and_huge_values_are_described_within_bounds(name):
-    seen = guest.describe(HOSTILE[name])
+    seen = describe(HOSTILE[name])
     assert len(json.dumps(seen)) < 3000
     assert seen["type"] == type(HOSTILE[name]).__name__
 
@@ -187,17 +188,17 @@ def test_hostile_and_huge_values_are_described_within_bounds(name):
 def test_a_cycle_is_described():
     value: dict = {}
     value["self"] = [value]
-    assert "…" in guest.describe(value)["head"]
+    assert "…" in describe(value)["head"]
 
 
 @given(st.text(st.characters(codec=None, exclude_categories=[])))
 def test_any_text_is_described(text):
-    assert guest.describe(text)["length"] == len(text)
+    assert describe(text)["length"] == len(text)
 
 
 @given(st.text("[]{}<>,;|\t\n:\"'# `1a-", max_size=80))
 def test_texts_made_of_marks_are_described(text):
-    assert guest.describe(text)["head"] == text
+    assert describe(text)["head"] == text
 
 
 def test_ragged_tables_keep_every_field(tmp_path):
@@ -236,7 +237,7 @@ def folder(tmp_path):
 
 
 def opened(folder):
-    return guest.load({"kind": "folder", "name": folder.name}, str(folder))
+    return load_value({"kind": "folder", "name": folder.name}, str(folder))
 
 
 def test_a_folder_reads_like_a_mapping(folder):
@@ -248,7 +249,7 @@ def test_a_folder_reads_like_a_mapping(folder):
 
 
 def test_a_folder_is_described(folder):
-    seen = guest.describe(opened(folder))
+    seen = describe(opened(folder))
     assert (seen["type"], seen["length"]) == ("Folder", 2)
     assert seen["format"] == "folder of text files: 1 .md, 1 .txt"
     assert "sub/a.txt" in seen["head"]

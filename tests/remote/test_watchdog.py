@@ -17,10 +17,13 @@ from processes import processes_with
 HOST = """
 import asyncio, sys
 from pathlib import Path
-from rlm_kernel.repl.protocol import Nobody
 from rlm_kernel.repl.repl import open_repl
 from rlm_kernel.environments.kernel_config import KernelConfig
 from rlm_kernel.repl.guest_client import KernelSetup
+
+class Nobody:
+    async def serve(self, call):
+        raise AssertionError("no cell here asks")
 
 STARTS = '''
 import os, subprocess
@@ -115,10 +118,13 @@ HOSTILE = """
 import asyncio, sys
 from pathlib import Path
 from rlm_kernel.environments.kernel_config import KernelConfig
-from rlm_kernel.repl.protocol import Nobody
 from rlm_kernel.repl.repl import open_repl
 from rlm_kernel.repl.guest_client import KernelSetup
 from rlm_kernel.remote.watchdog import adopt_orphans
+
+class Nobody:
+    async def serve(self, call):
+        raise AssertionError("no cell here asks")
 
 STARTS = '''
 import os, signal, subprocess

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from rlm_kernel.remote.guest import HEADER, MAX_HEADER, pack, unpack_header
+from rlm_kernel.remote.guest.wire import HEADER, MAX_HEADER, pack, unpack_header
 from rlm_kernel.repl import broker, frames
 
 pytestmark = pytest.mark.anyio

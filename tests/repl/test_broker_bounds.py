@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from test_broker import Echo, _refused, _reply, connected, served
 
-from rlm_kernel.remote.guest import MAX_HEADER, pack
+from rlm_kernel.remote.guest.wire import MAX_HEADER, pack
 from rlm_kernel.repl import broker, frames
 
 pytestmark = pytest.mark.anyio

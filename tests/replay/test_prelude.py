@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 from asking import block, of, script, told
+from nobody import Nobody
 from stories import call, cell, context_set, lived_in, started
 
 from rlm_kernel import Limits
@@ -39,7 +40,6 @@ from rlm_kernel.record import journal, loading, trajectory
 from rlm_kernel.record.recorder import Recorder
 from rlm_kernel.repl.execution import Written, execute
 from rlm_kernel.repl.guest_client import KernelSetup
-from rlm_kernel.repl.protocol import Nobody
 from rlm_kernel.repl.repl import Repl, open_repl
 from rlm_kernel.replay.prelude import Prelude
 from rlm_kernel.replay.replay import replay

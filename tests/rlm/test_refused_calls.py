@@ -11,18 +11,18 @@ import pytest
 from asking import ask, calls, cells, check_whole, script
 
 from rlm_kernel.record import trajectory
-from rlm_kernel.repl.clock import Clock
 from rlm_kernel.repl.protocol import MOST_REFUSED, REFUSED_CHARS
+from rlm_kernel.repl.running_cell import Clock
 from rlm_kernel.replay.replay import replay
 from rlm_kernel.session.event_loop import engine
 
 RAW = """\
 import gc
-line = next(o for o in gc.get_objects() if type(o).__name__ == "Line")
+client = next(o for o in gc.get_objects() if type(o).__name__ == "BrokerClient")
 cell = get_ipython().kernel.get_parent("shell")["metadata"]["rlm"]["cell"]
 def raw(op, prompts, **more):
-    return line.ask(dict({"op": op, "cell": cell, "prompts": prompts, "model": None,
-                          "main": True, "given": [], "contexts": []}, **more))["error"]["message"]
+    return client.ask(dict({"op": op, "cell": cell, "prompts": prompts, "model": None,
+                            "main": True, "given": [], "contexts": []}, **more))["error"]["message"]
 print(len(context))
 """
 

@@ -8,18 +8,17 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ...errors import CallRefused, LimitReached, LMError, UsageError
+from ...remote.guest.globals import NAMES
 from .. import contexts
 from ..contexts import Source
 from .bundle import Parcel
 from .host import OnHost, call, on_host, refused
-from .module import CALLS, OF_CELLS
 
-__all__ = ["RESERVED", "Tools", "on_host"]
+__all__ = ["Tools", "on_host"]
 
 ERRORS = (LMError, LimitReached, CallRefused)
 """What calls raise; in a kernel they are the guest's, under the same names."""
 NOT_HERE = "it ran in the process that recorded this run, and is not here"
-RESERVED = frozenset((*CALLS, *OF_CELLS))
 
 
 class Tools:
@@ -101,7 +100,7 @@ class Tools:
 def _check_name(name: object) -> None:
     if not isinstance(name, str) or not name.isidentifier() or keyword.iskeyword(name):
         raise UsageError(f"tool name {name!r}: give a Python identifier")
-    if name in RESERVED:
+    if name in NAMES:
         raise UsageError(f"tool name {name!r} is taken by the REPL itself: choose another")
 
 

@@ -19,10 +19,11 @@ from types import FunctionType, MethodType, ModuleType
 from typing import Any
 
 from ...errors import UsageError
+from ...remote.guest.globals import ASKING, NAMES
 from ...remote.guest.tools import PACKAGE
 from .host import OnHost
 from .imports import from_import, importable, installed, package_of
-from .module import CALLS, OF_CELLS, Module, literal
+from .module import Module, literal
 from .source import Definition, Unsendable, is_decorated, is_postponed, read
 
 MOST_CHARS = 200_000
@@ -124,9 +125,9 @@ class Parcel:
                 self._bind(module, name, module.namespace[name])
             except Unsendable as why:
                 raise Unsendable(f"uses {name!r}, which {why}") from None
-        elif name in CALLS:
+        elif name in ASKING:
             module.imports.add(from_import(PACKAGE, name, name))
-        elif name in OF_CELLS:
+        elif name in NAMES:
             raise Unsendable(f"uses {name!r}, which only cells have: make it an argument")
         elif not (hasattr(builtins, name) or name in _ANYWHERE or name in user.sets):
             raise Unsendable(f"uses {name!r}, which is not defined in its module")

@@ -11,7 +11,7 @@ from typing import Any
 
 from ...endings import in_daemon_thread
 from ...errors import UsageError, one_line
-from ...remote import guest
+from ...remote.guest.values import plain
 
 
 class OnHost:
@@ -50,7 +50,7 @@ async def call(name: str, function: Callable[..., Any], arguments: Mapping[str, 
         else:
             value = await in_daemon_thread(functools.partial(function, *args, **kwargs))
         value = list(value) if isinstance(value, tuple) else value
-        if guest.plain(value):
+        if plain(value):
             return {"value": json.loads(json.dumps(value))}
     except asyncio.CancelledError as error:
         if _is_cancelled():

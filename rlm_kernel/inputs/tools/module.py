@@ -9,10 +9,6 @@ from typing import Any
 
 from .source import Definition, is_postponed
 
-CALLS = ("llm_query", "llm_query_batched", "rlm_query", "rlm_query_batched")
-"""What a tool may call as the cells do."""
-OF_CELLS = ("context", "answer", "FINAL_VAR", "SHOW_VARS")
-
 
 @dataclass
 class Module:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
 from dataclasses import replace
 
 from ...events import CallEnded, Usage
-from ...repl.protocol import Call, RefusedCall, Slot, identity
+from ...repl.occurrences import Occurrences
+from ...repl.protocol import Call, RefusedCall, Slot
 from ...replay.replay import Replay
 from ...replay.verdict import RecordedCalls
 from ...session.session import Session
@@ -22,7 +22,7 @@ class Answers:
         self._session = session
         self._cell = 0
         self._calls = replay.calls
-        self._seen: Counter[tuple[int, str]] = Counter()
+        self._occurrences = Occurrences()
 
     def under(self, cell: int) -> None:
         """What comes is of this recorded cell."""
@@ -44,9 +44,8 @@ class Answers:
         return slots
 
     def _remember(self, call: Call, slots: list[Slot]) -> None:
-        key, now = identity(call), time.time()
-        occurrence = self._seen[call.cell, key]
-        self._seen[call.cell, key] += 1
+        _, key, occurrence = self._occurrences.take(call)
+        now = time.time()
         number = next(self._session.prelude.numbers.calls)
         for index, slot in enumerate(slots):
             event = CallEnded(

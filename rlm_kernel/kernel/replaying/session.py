@@ -22,7 +22,8 @@ from ...record.markdown import one_line, shorten
 from ...record.numbers import counted, spent
 from ...record.outputs import cut
 from ...record.trajectory import RecordedCell, RecordedContext
-from ...repl.repl import Ran, Repl
+from ...repl.repl import Repl
+from ...repl.running_cell import Ran
 from ...replay.prelude import ROOT
 from ...replay.replay import Replay, children_compared, recorded_kernels, replay_nodes
 from ...replay.verdict import Verdict

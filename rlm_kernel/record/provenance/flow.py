@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from ...events import CellRan
+from ...remote.guest.globals import ASKING
 from ..outputs import text_of
 from .names import Statement, statements
 
-ASKING = frozenset({"llm_query", "llm_query_batched", "rlm_query", "rlm_query_batched"})
 Why: TypeAlias = Literal["answer", "bound", "shown", "seen"]
 _NUMBER = re.compile(r"\d[\d.,]*\d|\d")
 MAX_HOPS = 20

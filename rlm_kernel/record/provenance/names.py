@@ -10,11 +10,13 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+from ...remote.guest.globals import ASKING, NAMES
+
 MUTATORS = frozenset(
     {"add", "append", "appendleft", "clear", "discard", "extend", "extendleft", "insert", "pop"}
     | {"popitem", "remove", "reverse", "setdefault", "sort", "update", "write", "writelines"}
 )
-LOOKING = frozenset({*dir(builtins), "display", "FINAL_VAR", "SHOW_VARS"})
+LOOKING = frozenset({*dir(builtins), "display"} | (NAMES - ASKING))
 """Functions that change none of their arguments, though their value is dropped."""
 _TIMED = re.compile(r"^[ \t]*%%?time(?:it)?\b", re.MULTILINE)
 _MAGIC = re.compile(r"^([ \t]*)[%!?][^\n]*", re.MULTILINE)

@@ -164,7 +164,7 @@ def _owners(shell):
     for mime, formatter in shell.display_formatter.formatters.items():
         yield "the formatter of %s" % mime, formatter
     yield "the kernel's session", shell.kernel.session
-    for name in ("line", "seeds", "_writers"):
+    for name in ("broker", "calls", "seeds", "_writers"):
         yield "the guest's %s" % name, getattr(guest._guest, name)
     yield "the guest", guest._guest
     for name, value in guest._guest.names.items():

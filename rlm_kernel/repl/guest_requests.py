@@ -1,0 +1,104 @@
+"""What the host answers to the guest: a cell's calls, the report of its end, what a context is."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import nullcontext
+from dataclasses import replace
+from typing import Any
+
+from ..errors import CallRefused, LimitReached
+from ..remote.guest.globals import CHILD_STARTING
+from ..remote.guest.wire import MAX_PAYLOAD
+from . import broker
+from .guest_client import GuestClient
+from .protocol import Call, RefusedCall, Slot, check, refusal
+from .running_cell import RunningCell
+
+AT_ONCE = 8
+"""Rounds of the event loop in which a call that asks nobody is answered."""
+ENDED = (
+    "the cell that started this code has ended: calls are served only while their cell runs. Wait "
+    "for threads and tasks before the cell ends."
+)
+
+
+class GuestRequests:
+    """``broker.Answerer`` of one REPL. ``cell`` is the cell that runs, ``client`` speaks to the
+    kernel that is there now; both are set by the REPL."""
+
+    def __init__(self) -> None:
+        self.cell: RunningCell | None = None
+        self.client: GuestClient | None = None
+        self._serving: set[asyncio.Task[Slot]] = set()
+
+    def takes(self, header: dict[str, Any]) -> int:
+        """Children's contexts while their cell runs, and the copy of a variable that was asked
+        for."""
+        if header.get("op") in CHILD_STARTING:
+            return MAX_PAYLOAD if self._of_running_cell(header) is not None else 0
+        if header.get("op") == "context" and self.client is not None:
+            return self.client.takes()
+        return 0
+
+    async def answer(self, request: broker.Request) -> dict[str, Any]:
+        """See ``broker.Answerer``."""
+        if request.op in ("context", "find"):
+            if self.client is not None:
+                self.client.told(request)
+            return {"value": None}
+        cell = self._of_running_cell(request.header)
+        if request.op == "ran":
+            if cell is not None:
+                cell.report = cell.report or request.header  # a later one is forged
+            return {"value": None}
+        if cell is None:
+            return refusal(ENDED)
+        try:
+            call = check(request, cell.held.prompt_chars, cell.held.batch)
+        except CallRefused as error:
+            return refusal(str(error))
+        if call is None:
+            return refusal(f"a malformed call: {str(request.op)[:50]!r}")
+        waits = bool(request.header.get("main"))
+        return await self._serve(cell, replace(call, cell=cell.number), waits=waits)
+
+    def stop(self) -> None:
+        """Refuse the calls under way: their cell was interrupted, or their kernel ends."""
+        for serving in self._serving:
+            serving.cancel()
+
+    def _of_running_cell(self, header: dict[str, Any]) -> RunningCell | None:
+        mine = self.cell is not None and header.get("cell") == self.cell.run
+        return self.cell if mine else None
+
+    async def _serve(self, cell: RunningCell, call: Call, *, waits: bool) -> Slot:
+        """Return the reply to a call; the cell's clock stands still meanwhile if it ``waits``."""
+        serving = asyncio.create_task(self._reply(cell, call))
+        self._serving.add(serving)
+        try:
+            for _ in range(AT_ONCE):  # a refusal stops no clock: there is no end to them
+                if not serving.done():
+                    await asyncio.sleep(0)
+            with cell.clock.waiting() if waits and not serving.done() else nullcontext():
+                await asyncio.wait({serving})
+            return refusal("the cell was interrupted") if serving.cancelled() else serving.result()
+        finally:
+            self._serving.discard(serving)
+            if not serving.done():  # the caller hung up
+                serving.cancel()
+                await asyncio.wait({serving})
+
+    async def _reply(self, cell: RunningCell, call: Call) -> Slot:
+        """Never raises: an error that is not the call's own ends the cell where it is awaited."""
+        try:
+            slots = await cell.calls.serve(call)
+        except RefusedCall as refused:
+            return refused.slot
+        except (LimitReached, CallRefused) as error:
+            return refusal(str(error), type(error).__name__)
+        except Exception as error:  # noqa: BLE001 (raised where the cell is awaited)
+            assert self.client is not None
+            self.client.kernel.fail(error)
+            return refusal(f"the run ends: {type(error).__name__}", "LMError", cause="interrupted")
+        return {"value": slots} if call.op.endswith("_batched") else slots[0]

@@ -1,0 +1,151 @@
+"""The kernel of a REPL, from its start over its deaths to its end."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
+from typing import TypeVar
+
+from ..endings import at_no_cost
+from ..environments.kernel import Kernel
+from ..errors import KernelDied
+from ..events import ContextInfo
+from ..inputs.contexts import Source
+from ..settings.limits import Rate
+from .guest_client import GuestClient, KernelSetup, open_guest
+from .guest_requests import GuestRequests
+
+log = logging.getLogger("rlm_kernel")
+MAX_NAMES = 5
+TAKEN_BACK = (
+    "The question's cells changed how this kernel runs cells, which was taken back: {names}."
+)
+SPOILT = (
+    "The question's cells changed this kernel in a way that cannot be taken back: do not rely on "
+    "what it says from now on, start a fresh one (`%rlm kernel python3`, or a restart)."
+)
+T = TypeVar("T")
+
+
+class KernelLife:
+    """Opens a kernel, and the next one where it has died or is of no more use, with the same
+    context and seed. ``begun`` is told of each one."""
+
+    def __init__(
+        self, setup: KernelSetup, requests: GuestRequests, begun: Callable[[Kernel], None]
+    ) -> None:
+        self._setup = setup
+        self._requests = requests
+        self._begun = begun
+        self._stack = AsyncExitStack()
+        self._context: Source | None = None
+        self._seed: int | None = None
+        self._paid_until = time.monotonic()
+        self.names: list[str] = []
+        """The variables that cells made so far; they go with the kernel."""
+        self.broken = ""
+        """Why the kernel is of no more use, though it may live."""
+        self.gone = ""
+        self.changed = ""
+
+    @property
+    def client(self) -> GuestClient:
+        assert self._requests.client is not None
+        return self._requests.client
+
+    def unpaid(self) -> tuple[float, Rate]:
+        """See ``Repl.unpaid``."""
+        now = time.monotonic()
+        seconds, self._paid_until = now - self._paid_until, now
+        client = self._requests.client
+        return seconds, client.rate if client is not None else Rate()
+
+    # from birth to death
+    async def open(self) -> None:
+        """Start a kernel with the guest in it. Raises what ``open_guest`` raises."""
+        self.broken = ""
+        opening = open_guest(self._setup, self._requests)
+        self._requests.client = await self._stack.enter_async_context(opening)
+        self._begun(self.client.kernel)
+
+    async def close(self) -> None:
+        """End the kernel. What goes wrong then is logged: what it was for is over."""
+        self._requests.stop()
+        stack, self._stack = self._stack, AsyncExitStack()
+        with at_no_cost("a kernel could not be ended"):
+            await stack.aclose()
+
+    async def revive(self, *, context: bool) -> str | None:
+        """See ``Repl.revive``."""
+        if self._usable:
+            return None
+        self.gone = self.broken or self.client.kernel.epitaph()
+        await (self.reopen() if context else self._renew())
+        return self.gone
+
+    async def reopen(self) -> list[str]:
+        """Replace the kernel by one with context and seed. Returns the names that were lost."""
+        lost = self.names
+        await self._renew()
+        if self._context is not None:
+            await self.set_context(self._context)
+        if self._seed is not None:
+            await self._ours(self.client.begin(self._seed))
+        return lost
+
+    async def _renew(self) -> None:
+        self.names = []
+        await self.close()
+        await self.open()
+
+    @property
+    def _usable(self) -> bool:
+        client = self._requests.client
+        return client is not None and client.kernel.alive and not self.broken
+
+    # what it is given
+    async def set_context(self, source: Source) -> ContextInfo:
+        """See ``Repl.set_context``."""
+        await self.revive(context=False)
+        self._context = source
+        return await self._ours(self.client.give(source))
+
+    async def find(self, name: str) -> None:
+        """See ``Repl.find``."""
+        await self._ours(self.client.find(name))
+
+    async def adopt(self, name: str) -> tuple[ContextInfo, Source | None]:
+        """See ``Repl.adopt``."""
+        info, self._context = await self._ours(self.client.adopt(name, self._context))
+        return info, self._context
+
+    async def assign(self, name: str, value: str) -> str:
+        """See ``Repl.assign``."""
+        return await self._ours(self.client.assign(name, value))
+
+    async def seed(self, number: int | None) -> None:
+        """See ``Repl.seed``."""
+        self._seed = number
+        self.changed = ""
+        if not self._usable:
+            return
+        if number is not None:
+            await self._ours(self.client.begin(number))
+            return
+        names = await self._ours(self.client.end())
+        if names is None:
+            self.changed = SPOILT
+            log.warning("%s", SPOILT)
+        elif names:
+            self.changed = TAKEN_BACK.format(names=", ".join(names[:MAX_NAMES]))
+            log.info("%s", self.changed)
+
+    async def _ours(self, work: Awaitable[T]) -> T:
+        """Return what code of ours gives in the kernel; one that does not run it is broken."""
+        try:
+            return await work
+        except KernelDied as error:
+            self.broken = str(error)
+            raise

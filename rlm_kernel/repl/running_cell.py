@@ -1,0 +1,110 @@
+"""One cell while it runs, with its clock, its input and the guest's report; and how it ended."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from ..environments.messages import Message
+from ..events import CellStatus, Output
+from ..settings.limits import CellLimits
+from .protocol import Calls
+
+Author = Literal["lm", "human"]
+
+
+class Clock:
+    """A cell's running time. It stands still while the cell's main thread waits for an LM."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._spent = 0.0
+        self._since = time.monotonic()
+        self._waiting = 0
+
+    @contextmanager
+    def waiting(self) -> Iterator[None]:
+        """Stand still in the body, of which several may run at a time."""
+        if self._waiting == 0:
+            self._spent += time.monotonic() - self._since
+        self._waiting += 1
+        try:
+            yield
+        finally:
+            self._waiting -= 1
+            if self._waiting == 0:
+                self._since = time.monotonic()
+
+    @property
+    def left(self) -> float:
+        """Return the seconds that are left, infinity without a limit."""
+        running = 0.0 if self._waiting else time.monotonic() - self._since
+        return self._seconds - self._spent - running
+
+    async def over_before(self, work: asyncio.Future[Any]) -> bool:
+        """Return once the work is done or the time is over; true where it is over first."""
+        while not work.done():
+            left = self.left
+            if left <= 0:
+                return True
+            await asyncio.wait({work}, timeout=None if left == math.inf else max(left, 0.05))
+        return False
+
+
+class RunningCell:
+    """One cell from its start to its end. Its record has it as ``number``, the guest knows it as
+    ``run``: a session's questions each count their cells from 1. ``calls`` answers what it asks,
+    within what it is ``held`` to; ``inputs`` are typed for it as it asks for lines."""
+
+    def __init__(
+        self,
+        number: int,
+        run: int,
+        calls: Calls,
+        held: CellLimits,
+        *,
+        seconds: float = math.inf,
+        inputs: Sequence[str | None] = (),
+    ) -> None:
+        self.number = number
+        self.run = run
+        self.calls = calls
+        self.held = held
+        self.clock = Clock(seconds)
+        self.report: dict[str, Any] = {}
+        """What the guest told of its end; empty where it told nothing."""
+        self.typed: list[str | None] = []
+        """The lines typed so far, None for one that was asked for hidden."""
+        self.asked_hidden = False
+        self.to_type = list(inputs)
+
+    def told(self, author: Author, **more: Any) -> dict[str, Any]:
+        """Return what the guest is told of the cell, in the metadata of its request."""
+        most = {"prompt_chars": self.held.prompt_chars, "batch": self.held.batch}
+        return {**more, "cell": self.run, "author": author, "most": most}
+
+
+@dataclass(frozen=True)
+class Ran:
+    """How a cell ended. ``draft`` is an answer it named without ending well or being ready;
+    ``lost`` the names that went with a kernel that died or was replaced; ``reply`` is the kernel's
+    own, None if there is none; ``inputs`` and ``concurrent`` are as in ``CellRan``."""
+
+    status: CellStatus
+    outputs: list[Output]
+    notices: list[str]
+    answer: str | None
+    draft: str | None
+    execution_count: int | None
+    seconds: float
+    names: list[str] = field(default_factory=list)
+    restarted: str | None = None
+    lost: list[str] = field(default_factory=list)
+    reply: Message | None = None
+    inputs: list[str | None] = field(default_factory=list)
+    concurrent: bool = False
