@@ -96,9 +96,10 @@ def shell_words(line: str, advice: str) -> list[str]:
 def _refuse_key(name: str) -> None:
     setting = name.replace("-", "_")
     if setting in SECRETS:
+        variable = SETTINGS[setting].variable
         raise UsageError(
-            f"a key would stand in the notebook: set {SETTINGS[setting].variable} in the environment "
-            f"in which Jupyter is started, or c.RLM.{setting} in jupyter_rlm_config.py"
+            f"a key would stand in the notebook: set {variable} in the environment in which "
+            f"Jupyter is started, or c.RLM.{setting} in jupyter_rlm_config.py"
         )
 
 
