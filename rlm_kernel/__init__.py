@@ -50,12 +50,17 @@ _HOMES = {
     "Source": "inputs.contexts", "on_host": "inputs.tools",
 }  # fmt: skip
 """The modules of the names that are not in ``errors``."""
+_MODULES = {
+    "api": "api", "contexts": "inputs.contexts", "errors": "errors", "events": "events",
+    "limits": "settings.limits", "tools": "inputs.tools",
+}  # fmt: skip
+"""The modules that need no import of their own."""
 
 
 def __getattr__(name: str) -> Any:
     """Import a name when it is first used: a command must hide what it knows before that."""
-    if name in {"api", "errors", "events"}:
-        return importlib.import_module(f".{name}", __name__)
+    if name in _MODULES:
+        return importlib.import_module(f".{_MODULES[name]}", __name__)
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     value = getattr(importlib.import_module(f".{_HOMES.get(name, 'errors')}", __name__), name)

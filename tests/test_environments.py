@@ -20,8 +20,9 @@ from rlm_kernel.environments.live_kernel import LiveKernel
 from rlm_kernel.environments.local.environment import LocalEnvironment
 from rlm_kernel.environments.pipe.environment import SandboxEnvironment
 from rlm_kernel.environments.registry import ENVIRONMENTS
-from rlm_kernel.settings.values import BILLED, SANDBOX, Settings
 from rlm_kernel.settings.values import ENVIRONMENTS as NAMES
+from rlm_kernel.settings.values import OPTIONS as SETTINGS
+from rlm_kernel.settings.values import SANDBOX, Settings
 
 ROOT = Path(__file__).parents[1]
 SANDBOXES = {
@@ -49,7 +50,11 @@ def test_an_option_is_the_provisioners_with_the_same_default(name: str, option: 
 
 def test_a_record_cannot_decide_what_an_environment_bills() -> None:
     billed = {name: set(each.billed) for name, each in ENVIRONMENTS.items() if each.billed}
-    assert {name: set(options) for name, options in BILLED.items()} == billed
+    held_back = {
+        environment: {name for name, option in SETTINGS.items() if environment in option.billed}
+        for environment in NAMES
+    }
+    assert {name: options for name, options in held_back.items() if options} == billed
 
 
 @pytest.mark.parametrize("name", SANDBOXES)

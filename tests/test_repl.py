@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 from nobody import Nobody
-from rlm_kernel.environments.kernels import Kernel
-from rlm_kernel.environments.places import KernelConfig
 
+from rlm_kernel.environments.kernel import Kernel
+from rlm_kernel.environments.kernel_config import KernelConfig
 from rlm_kernel.events import Output
 from rlm_kernel.repl.guest_client import KernelSetup
 from rlm_kernel.repl.repl import Repl, open_repl

@@ -7,84 +7,36 @@ import json
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rich.console import Console
 
+from .. import batch
+from ..batch import Batch, Plan, Summary
+from ..batch.results import RESULTS
 from ..errors import UsageError
 from ..reports.terminal import standard_error
 from ..session.event_loop import engine
-from .ask import answer_options
-from .options import settle
+from .batch_screen import BatchScreen, outcomes, sentence
+from .settle import settle
 from .statuses import ANSWERED, FAILED, INTERRUPTED, LIMIT
 from .terminal import write_line
 
-if TYPE_CHECKING:
-    from ..batch import Batch, Plan, Summary
 
-OWN = (
-    "tasks", "output", "concurrency", "task_retries", "retry_failed", "total_cost",
-    "total_seconds", "no_notebook", "json", "quiet",
-)  # fmt: skip
-"""Options that are no settings."""
-
-
-def add(commands: Any) -> None:
-    batch = commands.add_parser(
-        "batch",
-        help="answer many questions, each by a run of its own",
-        description="Answer the questions of TASKS, a JSON object a line: question; context (text "
-        "or a JSON value) or context_path (relative to TASKS); where known the expected answer (a "
-        "text, a number, or a list of those that count); an id; max_cost and the like for one "
-        "task; any others are copied to the results. The same command again goes on: what has "
-        "ended is not run again, and what a run that was stopped had been answered is not asked "
-        "again. An answer is right if it equals what is expected but for case, white space and "
-        "punctuation around it; numbers are compared as numbers. Exit status: 0 all answered, 1 "
-        "some not, 2 wrong usage, 3 a total limit was reached, 130 interrupted.",
-    )
-    batch.set_defaults(work=_batch)
-    batch.add_argument("tasks", metavar="TASKS", type=Path, help="a file of JSON lines")
-    batch.add_argument(
-        "-o", "--output", metavar="DIR", type=Path, required=True, help="the folder of the results"
-    )
-    batch.add_argument(
-        "-n", "--concurrency", metavar="N", default="8", help="live runs at once; by default 8"
-    )
-    batch.add_argument(
-        "--total-cost", metavar="N", help="US dollars for all runs of DIR, earlier ones included"
-    )
-    batch.add_argument("--total-seconds", metavar="N", help="seconds until the last run is ended")
-    batch.add_argument(
-        "--task-retries", metavar="N", default="1",
-        help="how often a run is gone on with that failed for a cause that may pass; by default 1",
-    )  # fmt: skip
-    batch.add_argument(
-        "--retry-failed", action="store_true",
-        help="go on with runs of DIR that failed or reached a limit of their own, too",
-    )  # fmt: skip
-    batch.add_argument("--no-notebook", action="store_true", help="make no summary.ipynb")
-    answer_options(batch)
-
-
-def _batch(options: argparse.Namespace) -> int:
-    from .. import batch
-    from .batch_screen import BatchScreen
-
+def work(options: argparse.Namespace) -> int:
+    """Do it; return the exit status."""
     plan = _plan(options)
-    force = settle(options, *OWN)
+    force = settle(options)
     tasks = batch.read_tasks(options.tasks)
     console = standard_error(quiet=options.quiet)
     session = batch.open_session(force, plan)
     with BatchScreen(console) as screen, _first_interrupt() as stopping:
-        work = batch.run(tasks, options.output, session, plan, screen, stopping.append)
-        summary = engine().run(work)
+        asked = batch.run(tasks, options.output, session, plan, screen, stopping.append)
+        summary = engine().run(asked)
     return _tell(summary, options.json, console)
 
 
 def _plan(options: argparse.Namespace) -> Plan:
-    from ..batch import Plan
-
     return Plan(
         concurrency=_number(int, options.concurrency, "--concurrency"),
         retries=_number(int, options.task_retries, "--task-retries"),
@@ -124,10 +76,7 @@ def _first_interrupt() -> Iterator[list[Batch]]:
 
 
 def _tell(summary: Summary, as_json: bool, console: Console) -> int:
-    """Where the results are on standard output; what they come to on standard error."""
-    from ..batch.results import RESULTS
-    from .batch_screen import outcomes, sentence
-
+    """Print where the results are on standard output, what they come to on standard error."""
     if as_json:
         write_line(json.dumps(_as_json(summary)))
     else:

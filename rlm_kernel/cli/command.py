@@ -1,4 +1,4 @@
-"""The command ``rlm``, once it is hidden: its parser, and what it ends in."""
+"""The command ``rlm``, once it is hidden: what is parsed is carried out, and ends in a status."""
 
 from __future__ import annotations
 
@@ -7,13 +7,12 @@ import logging
 import os
 import sys
 from collections.abc import Callable, Sequence
+from importlib import import_module
 
-from .. import __version__
 from ..environments.descriptors import allow_many, check_enough
 from ..errors import RLMError, UsageError, one_line
-from ..remote.watchdog import adopt_orphans
-from ..reports.terminal import gated, standard_error
-from . import ask, batch, diff, export, machine, records, resume, why
+from ..reports.gate import flush_output, gated
+from . import parser
 from .statuses import FAILED, INTERRUPTED, USAGE
 
 log = logging.getLogger(__name__)
@@ -23,28 +22,29 @@ def run(arguments: Sequence[str] | None, *, own_process: bool) -> int:
     """Run the command; returns its exit status. ``own_process`` says that this process does
     nothing else."""
     if own_process:
-        adopt_orphans()
         _fill_closed_streams()
-    allow_many()
     with gated():
-        return _carried_out(arguments)
+        return _carried_out(arguments, own_process)
 
 
-def _carried_out(arguments: Sequence[str] | None) -> int:
-    options = _parser().parse_args(arguments)
-    work: Callable[[argparse.Namespace], int] = options.work
-    errors = standard_error()
+def _carried_out(arguments: Sequence[str] | None, own_process: bool) -> int:
     try:
+        options = _parsed(arguments)
+        if own_process:
+            from ..remote.watchdog import adopt_orphans  # which a help does not need
+
+            adopt_orphans()
+        allow_many()
         check_enough()
-        return work(options)
+        return _work(options.work)(options)
     except UsageError as error:
-        errors.print(f"rlm: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
+        _say(str(error), "red")
         return USAGE
     except RLMError as error:
-        errors.print(f"rlm: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
+        _say(str(error), "red")
         return FAILED
     except KeyboardInterrupt:
-        errors.print("rlm: interrupted", style="yellow")
+        _say("interrupted", "yellow")
         return INTERRUPTED
     except BrokenPipeError:
         return FAILED
@@ -52,14 +52,37 @@ def _carried_out(arguments: Sequence[str] | None) -> int:
         if sys.flags.dev_mode:
             raise
         if not _has_working_folder():
-            errors.print(
-                "rlm: the working folder is gone: go to one that is there (cd)", style="red"
-            )
+            _say("the working folder is gone: go to one that is there (cd)", "red")
             return USAGE
         log.debug("an error that nobody foresaw", exc_info=True)
-        text = f"rlm: {one_line(error)} (an error of rlm itself; python -X dev shows where)"
-        errors.print(text, style="red", markup=False, highlight=False, soft_wrap=True)
+        _say(f"{one_line(error)} (an error of rlm itself; python -X dev shows where)", "red")
         return FAILED
+
+
+def _parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
+    try:
+        return parser.make().parse_args(arguments)
+    except SystemExit:  # after a help, which must have arrived
+        flush_output()
+        raise
+
+
+def _work(named: str) -> Callable[[argparse.Namespace], int]:
+    """Return the function of a command. Its module is imported now: it may take half a second."""
+    module, _, function = named.rpartition(".")
+    work: Callable[[argparse.Namespace], int] = getattr(
+        import_module(f".{module}", __package__), function
+    )
+    return work
+
+
+def _say(text: str, style: str) -> None:
+    """Print a message on standard error."""
+    from ..reports.terminal import standard_error  # Rich is of weight
+
+    standard_error().print(
+        f"rlm: {text}", style=style, markup=False, highlight=False, soft_wrap=True
+    )
 
 
 def _fill_closed_streams() -> None:
@@ -77,16 +100,3 @@ def _has_working_folder() -> bool:
     except FileNotFoundError:
         return False
     return True
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="rlm",
-        description="Answer questions about inputs of any length: a language model writes a "
-        "notebook about them.",
-    )
-    parser.add_argument("--version", action="version", version=f"rlm {__version__}")
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for group in (ask, batch, records, resume, diff, why, export, machine):
-        group.add(commands)
-    return parser

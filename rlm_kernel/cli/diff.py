@@ -5,8 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 from rich.text import Text
@@ -17,36 +15,14 @@ from ..reports.cell_diff import CellDiff
 from ..reports.comparable_run import ComparableRun
 from ..reports.compare import Comparison, compare
 from ..reports.terminal import standard_output
+from .paths import check_there
 from .statuses import ANSWERED, FAILED
 from .terminal import write_line
 
 
-def add(commands: Any) -> None:
-    diff = commands.add_parser(
-        "diff",
-        help="compare two runs",
-        description="Compare two runs: what was asked, what came of it, what it used, and the "
-        "first place where they part. They are the same if the question, the context, the status, "
-        "the answer and the course are: node by node the LM's replies, the cells with their "
-        "outputs, and the calls with their replies. Names, ids, times, tokens, costs, settings and "
-        "versions are shown, and make no two runs different; outputs are compared as a replay "
-        "does. Of an unfinished or damaged record what is there is compared. Exit status: 0 the "
-        "same, 1 different, 2 wrong usage or no run.",
-    )
-    diff.set_defaults(work=_diff)
-    for name in ("a", "b"):
-        diff.add_argument(
-            name, metavar=name.upper(), type=Path, help="a run's folder, record or notebook"
-        )
-    diff.add_argument("--json", action="store_true", help="one JSON object on standard output")
-    diff.add_argument(
-        "--cells",
-        action="store_true",
-        help="the cells that differ too, by nbdime (pip install 'rlm_kernel[diff]')",
-    )
-
-
-def _diff(options: argparse.Namespace) -> int:
+def work(options: argparse.Namespace) -> int:
+    """Do it; return the exit status."""
+    check_there(options.a, options.b)
     try:
         a, b = comparable_run.load(options.a), comparable_run.load(options.b)
     except RecordError as error:  # its own exit status, 1, would say that the runs differ

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import argparse
 import asyncio
-import dataclasses
 import tempfile
 import time
 from collections.abc import Awaitable, Callable, Mapping
@@ -19,14 +19,25 @@ from ..environments.registry import ENVIRONMENTS, open_live
 from ..errors import RLMError
 from ..lm.model import Model
 from ..lm.models import Models, open_models
+from ..reports.terminal import standard_output
 from ..rlm import prompts
 from ..rlm.run import CallMeter
+from ..session.event_loop import engine
 from ..settings.limits import Ledger, Limits
-from ..settings.resolved import LIMIT_NAMES, SECRETS, Resolved, unknown_variables
+from ..settings.option import Group
+from ..settings.resolved import OPTIONS, Resolved, unknown_variables
+from .settle import settle
+from .statuses import ANSWERED, FAILED
+
+
+def work(options: argparse.Namespace) -> int:
+    """Do it; return the exit status."""
+    good = engine().run(examine(settle(options), standard_output()))
+    return ANSWERED if good else FAILED
 
 
 async def examine(force: Resolved, console: Console) -> bool:
-    """Print the settings and try the kernel and both LMs; whether all of them answered."""
+    """Print the settings and try the kernel and both LMs; return whether all of them answered."""
     console.print(_table(force))
     for sentence in unknown_variables():
         console.print(sentence, style="yellow", markup=False)
@@ -94,11 +105,9 @@ async def _tried(console: Console, what: str, attempt: Callable[[], Awaitable[st
 
 def _table(force: Resolved) -> Table:
     table = Table("setting", "value", "from", box=None, pad_edge=False)
-    for field in dataclasses.fields(force.settings):
-        value = getattr(force.settings, field.name)
-        shown = "(set)" if field.name in SECRETS and value else value
-        table.add_row(field.name, str(shown), force.origins.get(field.name, "default"))
-    for name, limit in LIMIT_NAMES.items():
-        value = getattr(force.limits, limit)
-        table.add_row(name, str(value), force.origins.get(name, "default"))
+    for name, option in OPTIONS.items():
+        owner = force.limits if option.group is Group.LIMIT else force.settings
+        value = getattr(owner, option.field)
+        shown = "(set)" if option.secret and value else str(value)
+        table.add_row(name, shown, force.origins.get(name, "default"))
     return table

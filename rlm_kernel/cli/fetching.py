@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import sys
 import time
 from collections.abc import Iterator
@@ -14,10 +15,17 @@ from rich.progress import Progress as Bars
 from ..errors import UsageError
 from ..lm.embedded.download import fetch
 from ..lm.embedded.weights import ALL, Progress, Weights, is_present, plan
-from ..reports.terminal import live
+from ..reports.terminal import live, standard_error
+from .statuses import ANSWERED
 
 LINE_SECONDS = 5.0
 """Without a terminal: at most one line of progress in this time."""
+
+
+def work(options: argparse.Namespace) -> int:
+    """Do it; return the exit status."""
+    fetch_with_progress(standard_error(), options.yes)
+    return ANSWERED
 
 
 def fetch_with_progress(console: Console, yes: bool) -> None:

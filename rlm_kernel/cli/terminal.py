@@ -1,13 +1,12 @@
-"""Standard output: the answer and what else a command was asked for, or an error that says so."""
+"""Writing to standard output: the answer and what else a command was asked for."""
 
 from __future__ import annotations
 
-import os
 import sys
 
 from ..errors import RLMError
 from ..record.filters import for_terminal
-from ..reports.terminal import ungated
+from ..reports.gate import checked_output, forget_output, ungated
 
 
 def write_answer(text: str, where: str) -> None:
@@ -16,22 +15,24 @@ def write_answer(text: str, where: str) -> None:
     Raises ``RLMError``, which says ``where`` the answer is too.
     """
     try:
-        _write(text)
+        _write(f"{text}\n")
     except OSError as error:
+        forget_output()
         raise RLMError(
             f"the answer cannot be written to standard output ({error}); it is in {where}"
         ) from error
 
 
 def write_line(text: str) -> None:
-    """Write a line as ``write_answer`` does. Raises ``RLMError``, and ``BrokenPipeError`` where
-    nobody reads any more."""
-    try:
+    """``write_text`` with the end of a line."""
+    write_text(f"{text}\n")
+
+
+def write_text(text: str) -> None:
+    """Write as ``write_answer`` does. Raises ``RLMError``, and ``BrokenPipeError`` where nobody
+    reads any more."""
+    with checked_output():
         _write(text)
-    except BrokenPipeError:
-        raise
-    except OSError as error:
-        raise RLMError(f"standard output cannot be written to: {error}") from error
 
 
 def _write(text: str) -> None:
@@ -40,17 +41,6 @@ def _write(text: str) -> None:
     out, encoding = ungated(sys.stdout), "utf-8"
     if out.isatty():  # which takes other bytes than its own encoding's for commands, too
         text, encoding = for_terminal(text), out.encoding
-    try:
-        out.flush()
-        out.buffer.write(text.encode(encoding, "backslashreplace") + b"\n")
-        out.flush()
-    except OSError:
-        _forget_output()
-        raise
-
-
-def _forget_output() -> None:
-    """What is still to be written would be tried again, and fail again, when Python ends."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, sys.stdout.fileno())
-    os.close(nowhere)
+    out.flush()
+    out.buffer.write(text.encode(encoding, "backslashreplace"))
+    out.flush()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
-from pathlib import Path
 from typing import Any
 
 from rich.markup import escape
@@ -19,6 +18,7 @@ from ..record.provenance import FlowStep, Origin, Range, Span
 from ..reports import provenance_of
 from ..reports.provenance_of import Origins
 from ..reports.terminal import standard_output
+from .paths import check_there
 from .statuses import ANSWERED
 from .terminal import write_line
 
@@ -26,20 +26,9 @@ MOST = 8
 """Of each: steps, calls, parts of the context, nodes."""
 
 
-def add(commands: Any) -> None:
-    why = commands.add_parser(
-        "why",
-        help="show where an answer came from",
-        description="Follow an answer back to the cells, the sub-calls and the parts of the "
-        "context that it came from, by the cells' sources and by exact matches of the prompts in "
-        "the context. It is approximate.",
-    )
-    why.set_defaults(work=_why)
-    why.add_argument("path", metavar="PATH", type=Path, help="a run's folder or notebook")
-    why.add_argument("--json", action="store_true", help="all of it, for programs")
-
-
-def _why(options: argparse.Namespace) -> int:
+def work(options: argparse.Namespace) -> int:
+    """Do it; return the exit status."""
+    check_there(options.path)
     found = provenance_of.find(reading.load(options.path))
     if options.json:
         write_line(json.dumps(as_json(found), indent=1))

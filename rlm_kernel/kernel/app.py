@@ -10,7 +10,7 @@ from ipykernel.kernelapp import IPKernelApp
 
 from ..environments.descriptors import allow_many
 from ..remote.watchdog import adopt_orphans
-from ..reports.terminal import gated
+from ..reports.gate import gated
 from .outer import RLMKernel
 
 HELD_MESSAGES = 100_000

@@ -1,4 +1,4 @@
-"""What each ``%rlm`` line does, and what it shows."""
+"""The ``%rlm`` lines: doing what each says, and showing what came of it."""
 
 from __future__ import annotations
 
@@ -13,16 +13,18 @@ from ..record.numbers import spent
 from ..repl.repl import Repl
 from ..session.session import Result
 from ..settings.limits import Limits
-from ..settings.resolved import LIMIT_NAMES, SECRETS, Resolved, option_name, unknown_variables
-from .grammar import Command, help_text
+from ..settings.option import Group
+from ..settings.resolved import LIMIT_NAMES, OPTIONS, Resolved, unknown_variables
+from .grammar import SETTING_VERBS, Command, help_text
 from .notebook_session import URLS, NotebookSession, kept_keys
 from .replaying.session import NotebookReplay
 
 Shown = dict[str, str]
 """A MIME bundle."""
-NOT_IN_REPLAY = ("context", "kernel", "env")
+_OF_KERNELS = tuple(v for v, n in SETTING_VERBS.items() if OPTIONS[n].group is Group.PLACE)
+"""Verbs that start another kernel."""
+NOT_IN_REPLAY = ("context", *_OF_KERNELS)
 """Verbs that would take the kernel or its context from a replay that goes on."""
-SHOWN_SETTINGS = ("model", "sub_model", "base_url", "sub_base_url", "prompt", "temperature", "out")
 
 
 class Commands:
@@ -44,8 +46,7 @@ class Commands:
             "status": self._status,
             "context": self._context,
             "limits": self._limits,
-            "kernel": self._kernel,
-            "env": self._kernel,
+            **dict.fromkeys(_OF_KERNELS, self._kernel),
             "runs": self._runs,
             "open": self._open,
             "cost": self._cost,
@@ -58,15 +59,13 @@ class Commands:
         }
 
     async def run(self, command: Command, repl: Repl) -> Shown | None:
-        """Do it. What it shows is None where there is nothing to say. Raises ``UsageError``."""
+        """Do it; return what it shows, None where there is nothing. Raises ``UsageError``."""
         if self._revival.on and command.verb in NOT_IN_REPLAY:
             raise UsageError(f"%rlm {command.verb}: a replay goes on; %rlm verdict ends it")
         return await self._verbs.get(command.verb, self._setting)(command, repl)
 
     async def _setting(self, command: Command, repl: Repl) -> Shown | None:
-        [name] = [
-            n for n in (*SHOWN_SETTINGS, "kernel", "environment") if option_name(n) == command.verb
-        ]
+        name = SETTING_VERBS[command.verb]
         if command.settings or command.reset:
             self._desk.change(command.settings, command.reset)
             note = kept_keys(self._desk.force()) if name in URLS else None
@@ -99,14 +98,14 @@ class Commands:
 
     async def _status(self, command: Command, repl: Repl) -> Shown:
         force, desk = self._desk.force(), self._desk
-        shown_too = ("kernel", "environment", *SECRETS)
-        rows = [[option_name(n), *_value(force, n)] for n in (*SHOWN_SETTINGS, *shown_too)]
+        shown = [n for n, o in OPTIONS.items() if n in SETTING_VERBS.values() or o.secret]
+        rows = [[OPTIONS[n].flag, *_value(force, n)] for n in shown]
         context = "none" if desk.context is None else _in_words(desk.context)
         rows += [["context", context, ""], ["mode", desk.mode, ""], ["replay", desk.replay, ""]]
         rows += [[f"limit {name}", value, origin] for name, value, origin in _limit_rows(force)]
-        shown = _table(["", "in force", "from"], rows)
+        made = _table(["", "in force", "from"], rows)
         warnings = "\n".join(unknown_variables())
-        return _joined([shown, _text(warnings)] if warnings else [shown])
+        return _joined([made, _text(warnings)] if warnings else [made])
 
     async def _cost(self, command: Command, repl: Repl) -> Shown:
         by_hand = self._desk.session.by_hand
@@ -180,10 +179,10 @@ def _number(written: str, last: int) -> int:
 
 
 def _value(force: Resolved, name: str) -> tuple[str, str]:
-    """A setting in words, and where it came from."""
+    """Return a setting in words, and where it came from."""
     value = getattr(force.settings, name)
     origin = force.origins.get(name, "default")
-    if name in SECRETS:
+    if OPTIONS[name].secret:
         value = "set" if value else "none"
     if value is None and name == "model" and force.settings.embedded:
         value = "the embedded one"

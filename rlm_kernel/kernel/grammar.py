@@ -13,7 +13,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..errors import UsageError
-from ..settings.resolved import CHOICES, LIMIT_NAMES, MEANINGS, checked, did_you_mean, option_name
+from ..settings.option import Face, Group, Option
+from ..settings.resolved import LIMIT_NAMES, SECRETS, checked, did_you_mean
+from ..settings.resolved import OPTIONS as SETTINGS
 
 ANSWER = "answer_"
 """The variable that holds an answer where a question names none."""
@@ -47,7 +49,7 @@ class Command:
 
 
 @dataclass(frozen=True)
-class Option:
+class CellOption:
     """An option of ``%%rlm``: what stands for its value, what it is for, its values if few."""
 
     value: str
@@ -93,15 +95,16 @@ def shell_words(line: str, advice: str) -> list[str]:
 
 def _refuse_key(name: str) -> None:
     setting = name.replace("-", "_")
-    if setting in ("api_key", "sub_api_key"):
+    if setting in SECRETS:
+        variable = SETTINGS[setting].variable
         raise UsageError(
-            f"a key would stand in the notebook: set RLM_{setting.upper()} in the environment in "
-            f"which Jupyter is started, or c.RLM.{setting} in jupyter_rlm_config.py"
+            f"a key would stand in the notebook: set {variable} in the environment in which "
+            f"Jupyter is started, or c.RLM.{setting} in jupyter_rlm_config.py"
         )
 
 
 def read_options(
-    words: list[str], options: Mapping[str, Option]
+    words: list[str], options: Mapping[str, CellOption]
 ) -> tuple[list[str], dict[str, str]]:
     """The words that are no options, and the options' values by name. Raises ``UsageError``."""
     plain: list[str] = []
@@ -125,7 +128,7 @@ def _is_option(word: str) -> bool:
     return re.match(r"--?[A-Za-z]", word) is not None
 
 
-def _check_option(name: str, given: Container[str], options: Mapping[str, Option]) -> None:
+def _check_option(name: str, given: Container[str], options: Mapping[str, CellOption]) -> None:
     if name in given:
         raise UsageError(f"--{name} is given twice")
     if name in options:
@@ -185,8 +188,7 @@ def _context(verb: str, words: list[str]) -> Command:
 
 
 def _setting(verb: str, words: list[str]) -> Command:
-    [name] = [name for name in MEANINGS if option_name(name) == verb]
-    value = _one(words)
+    name, value = SETTING_VERBS[verb], _one(words)
     if value == DEFAULT:
         return Command(verb, reset=(name,))
     if value is None:
@@ -218,44 +220,38 @@ def _limits(verb: str, words: list[str]) -> Command:
     return Command(verb, settings=settings, reset=reset)
 
 
-_CLOSED = {name: CHOICES[name] for name in ("prompt", "environment")}
-_VALUES = {
-    "base_url": "URL",
-    "sub_base_url": "URL",
-    "temperature": "T",
-    "out": "DIR",
-    **{name: "|".join(values) for name, values in _CLOSED.items()},
-    **dict.fromkeys(LIMIT_NAMES, "N"),
-}
+def _taken(option: Option) -> CellOption:
+    return CellOption(option.placeholder, option.help, option.choices)
 
 
-def _option(name: str) -> Option:
-    return Option(_VALUES.get(name, "NAME"), MEANINGS[name], _CLOSED.get(name, ()))
-
-
-def _setting_verb(name: str) -> Verb:
-    closed = _CLOSED.get(name, ())
-    arguments = f"[{_VALUES.get(name, 'NAME')}|{DEFAULT}]"
-    return Verb(arguments, MEANINGS[name], _setting, (*closed, DEFAULT))
+def _setting_verb(option: Option) -> Verb:
+    arguments = f"[{option.placeholder}|{DEFAULT}]"
+    return Verb(arguments, option.help, _setting, (*option.choices, DEFAULT))
 
 
 def _choice(values: tuple[str, ...], what: str) -> Verb:
     return Verb(f"[{'|'.join(values)}]", what, _mode, values)
 
 
-_BOTH = ("model", "sub_model", "base_url", "sub_base_url", "prompt", "temperature", "out")
-SETTING_OPTIONS = {option_name(name): name for name in (*_BOTH, *LIMIT_NAMES)}
+SETTING_OPTIONS = {o.flag: name for name, o in SETTINGS.items() if Face.CELL in o.faces}
+"""Those of ``%%rlm`` that are settings or limits, and the names of these."""
+SETTING_VERBS = {
+    o.flag: name
+    for name, o in SETTINGS.items()
+    if Face.LINE in o.faces and o.group is not Group.LIMIT
+}
+"""The words after ``%rlm`` that are settings; limits are set by a word of their own."""
 OPTIONS = {
-    "context": Option("PATH|VARIABLE", "what this question is about"),
-    "encoding": Option("E", "of a text context; found out by default"),
-    "replay": Option("|".join(REPLAY), "whether a recorded run may answer", REPLAY),
-    **{option: _option(name) for option, name in SETTING_OPTIONS.items()},
+    "context": CellOption("PATH|VARIABLE", "what this question is about"),
+    "encoding": CellOption("E", "of a text context; found out by default"),
+    "replay": CellOption("|".join(REPLAY), "whether a recorded run may answer", REPLAY),
+    **{option: _taken(SETTINGS[name]) for option, name in SETTING_OPTIONS.items()},
 }
 """The options of ``%%rlm``."""
 REPLAY_OPTIONS = {
-    "run": Option("NAME", "the run whose trajectory it is"),
-    "node": Option("N", "its node"),
-    "context": Option("PATH", "the context, where it lies nowhere else"),
+    "run": CellOption("NAME", "the run whose trajectory it is"),
+    "node": CellOption("N", "its node"),
+    "context": CellOption("PATH", "the context, where it lies nowhere else"),
 }
 """The options of a ``%rlm replay`` that begins one."""
 VERBS = {
@@ -263,7 +259,7 @@ VERBS = {
     "context": Verb(
         "[PATH|VARIABLE] [--encoding E]", "what the questions are about", _context, ("--encoding",)
     ),
-    **{option_name(name): _setting_verb(name) for name in (*_BOTH, "kernel", "environment")},
+    **{verb: _setting_verb(SETTINGS[name]) for verb, name in SETTING_VERBS.items()},
     "limits": Verb(
         f"[NAME=VALUE ...|{DEFAULT}]",
         f"what a run may use: {', '.join(LIMIT_NAMES.values())}",

@@ -10,7 +10,8 @@ from typing import Any, TypeGuard
 
 from ..errors import NoLM, UsageError
 from ..settings.limits import Limits
-from ..settings.resolved import Settings
+from ..settings.option import Group
+from ..settings.resolved import OPTIONS, Settings
 from . import embedded, prices
 from .client import Client, Meter, Reply, Sampling
 from .embedded.weights import AUTHOR, SUB
@@ -23,20 +24,7 @@ EMBEDDED = (AUTHOR.name, SUB.name)
 EMBEDDED_IN_FLIGHT = 8
 WARM_CHARS = 8_000
 EMBEDDED_BATCH = 200  # two minutes on two cores
-NAMED_BY = (
-    "model",
-    "sub_model",
-    "base_url",
-    "sub_base_url",
-    "api_key",
-    "sub_api_key",
-    "prompt",
-    "temperature",
-    "output_tokens",
-    "window",
-    "timeout_s",
-    "retries",
-)
+NAMED_BY = tuple(name for name, option in OPTIONS.items() if option.group is Group.LM)
 """The settings that make LMs other ones. ``open_models`` reads no more than these."""
 
 

@@ -20,12 +20,10 @@ from ..record.files import check_own
 from ..record.notebooks.metadata import ROOT_PAGE
 from ..record.notebooks.tools import called, modules
 from ..record.recorder import JOURNAL, Recorder
-from ..settings.resolved import LIMIT_NAMES, Layer, recorded_place
+from ..settings.option import Group
+from ..settings.resolved import LIMIT_NAMES, OPTIONS, Layer, decided_by_record, recorded_place
 from .memory import RunMemory, leave, on_another_input, remembered
 from .prelude import ROOT
-
-SPOKEN = ("model", "sub_model", "prompt", "temperature")
-PLACE = ("environment", "kernel")
 
 
 @dataclass(frozen=True)
@@ -62,8 +60,7 @@ class Continuation:
     def spoken(self) -> Layer:
         """The LMs of the record and how they are spoken to, for ``in_force``: weaker than
         options."""
-        was = self.started.settings
-        return Layer("the record", {n: was[n] for n in SPOKEN if was.get(n) is not None})
+        return Layer("the record", decided_by_record(Group.LM, self.started.settings))
 
     @property
     def place(self) -> Layer:
@@ -72,11 +69,10 @@ class Continuation:
         but for the depth, on which cells depend."""
         was = self.started.settings
         sandbox, limits = was.get("sandbox", {}), was.get("limits", {})
-        values = {name: was.get(name) for name in PLACE}
+        values = decided_by_record(Group.PLACE, was)
         values |= recorded_place(was.get("environment", "local"), sandbox)
-        values = {name: value for name, value in values.items() if value not in (None, "", [])}
-        kept = LIMIT_NAMES if self.origin is None else {"max_depth": "depth"}
-        values |= {name: limits[field] for name, field in kept.items() if field in limits}
+        kept = [n for n in LIMIT_NAMES if self.origin is None or OPTIONS[n].from_record]
+        values |= {n: limits[LIMIT_NAMES[n]] for n in kept if LIMIT_NAMES[n] in limits}
         return Layer("the record", values)
 
     def tools(self, own: Tools) -> Tools:

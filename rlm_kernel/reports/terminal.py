@@ -7,7 +7,6 @@ Our own colours and live displays are made here, behind the gate.
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
@@ -17,6 +16,7 @@ from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
 
 from ..record.filters import for_terminal
+from .gate import checked_output, gated, ungated
 
 
 class Terminal(Console):
@@ -34,23 +34,6 @@ def _harmless(segment: Segment) -> Segment:
     if style is not None and style.link:  # nothing of ours is one
         style = style.update_link(None)
     return Segment(for_terminal(segment.text), style)
-
-
-class _Gate:
-    """A text stream from which nothing that is written reaches a terminal as a command."""
-
-    def __init__(self, stream: TextIO) -> None:
-        self.ungated = stream
-
-    def write(self, text: str) -> int:
-        self.ungated.write(for_terminal(text))
-        return len(text)
-
-    def writelines(self, lines: Iterable[str]) -> None:
-        self.write("".join(lines))
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.ungated, name)
 
 
 class _Unheard:
@@ -73,25 +56,22 @@ class _Unheard:
         return getattr(self._stream, name)
 
 
-@contextmanager
-def gated() -> Iterator[None]:
-    """Let print, logging, warnings, tracebacks and argparse write through the gate: on standard
-    error always, on standard output where it is a terminal. What is piped stays as it is."""
-    os.environ["PYTHON_COLORS"] = "0"  # of Python's own tracebacks and help, from 3.13 on
-    kept = sys.stdout, sys.stderr
-    gates: list[Any] = [None if stream is None else _Gate(stream) for stream in kept]
-    if sys.stdout is not None and sys.stdout.isatty():
-        sys.stdout = gates[0]
-    sys.stderr = gates[1]
-    try:
-        yield
-    finally:
-        sys.stdout, sys.stderr = kept
+class _Checked:
+    """Standard output that raises ``RLMError`` where it cannot be written to."""
 
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
 
-def ungated(stream: Any) -> Any:
-    """Return the stream itself, for what is made harmless elsewhere."""
-    return stream.ungated if isinstance(stream, _Gate) else stream
+    def write(self, text: str) -> int:
+        with checked_output():
+            return self._stream.write(text)
+
+    def flush(self) -> None:
+        with checked_output():
+            self._stream.flush()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
 
 
 @contextmanager
@@ -111,5 +91,11 @@ def standard_error(**options: Any) -> Terminal:
 
 
 def standard_output(**options: Any) -> Terminal:
-    """A console for what a command is asked to show; ``options`` as for ``standard_error``."""
-    return Terminal(file=ungated(sys.stdout), **options)
+    """A console for what a command is asked to show; ``options`` as for ``standard_error``.
+
+    Printing raises ``RLMError`` where the stream cannot be written to.
+    """
+    if sys.stdout is None:
+        return Terminal(**options)
+    checked: Any = _Checked(ungated(sys.stdout))
+    return Terminal(file=checked, **options)

@@ -1,4 +1,4 @@
-"""What stands at the head of a record: the settings of a run, with no key in them."""
+"""The settings of a run as they stand at the head of its record, with no key in them."""
 
 from __future__ import annotations
 
@@ -6,22 +6,25 @@ import dataclasses
 from typing import Any
 
 from ..rlm.run import Run
-from ..settings.resolved import Resolved
+from ..settings.resolved import OPTIONS, Resolved
 
 
 def announced(run: Run, force: Resolved, *, trust_html: bool) -> dict[str, Any]:
-    """The settings as the record keeps them: no key, no address with a password. Blocks: values
-    that the user handed in are kept in the run's folder."""
+    """Return the settings as the record keeps them: no key, no address with a password. Blocks:
+    values that the user handed in are kept in the run's folder."""
     settings = force.settings
-    return {
+    set_to = {n: getattr(settings, n) for n, option in OPTIONS.items() if option.recorded}
+    resolved = {
         "model": run.root.name,
         "sub_model": run.sub.name,
-        "environment": settings.environment,
-        "sandbox": settings.sandbox,
-        "kernel": settings.kernel,
         "prompt": run.style.name,
-        "seed": run.seed,
         "temperature": run.root.sampling.temperature,
+    }
+    return {
+        **set_to,
+        **resolved,
+        "sandbox": settings.sandbox,
+        "seed": run.seed,
         "prompt_chars": run.prompt_chars,
         "max_batch": run.sub.max_batch,
         "trust_html": trust_html,
@@ -33,7 +36,7 @@ def announced(run: Run, force: Resolved, *, trust_html: bool) -> dict[str, Any]:
 
 
 def _kept_data(run: Run) -> dict[str, dict[str, Any]]:
-    """Where replay finds the values that the user handed in. Blocks."""
+    """Return where replay finds the values that the user handed in. Blocks."""
     kept = {name: run.kept(source) for name, source in run.tools.data.items()}
     return {
         name: source.spec() if text is None else {**source.spec(), "text": text}

@@ -18,7 +18,8 @@ from traitlets.config import Config, Configurable
 from traitlets.config.loader import JSONFileConfigLoader, PyFileConfigLoader
 
 from ..errors import UsageError
-from .resolved import KINDS, MEANINGS, SECRETS, Layer, checked, did_you_mean
+from .option import Option
+from .resolved import OPTIONS, Layer, checked, did_you_mean
 
 NAME = "jupyter_rlm_config"
 SECTION = "RLM"
@@ -29,28 +30,28 @@ _LOADERS: dict[str, Callable[[str], Any]] = {
 }
 
 
-def _trait(name: str) -> TraitType[Any, Any]:
-    kind, optional = KINDS[name]
+def _trait(option: Option) -> TraitType[Any, Any]:
+    kind, optional = option.kind, option.optional
     if kind is tuple:
-        return List(Unicode(), help=MEANINGS[name]).tag(config=True)
+        return List(Unicode(), help=option.help).tag(config=True)
     maker: Callable[..., TraitType[Any, Any]] = {int: Int, float: Float}.get(kind, Unicode)
     default = None if optional else kind()
-    return maker(default, allow_none=optional, help=MEANINGS[name]).tag(config=True)
+    return maker(default, allow_none=optional, help=option.help).tag(config=True)
 
 
 RLM: type[Configurable] = type(
     SECTION,
     (Configurable,),
     {
-        "__doc__": "What ``c.RLM`` has in a config file: every setting and limit.",
+        "__doc__": "Every setting and limit, as ``c.RLM`` has them in a config file.",
         "__module__": __name__,
-        **{name: _trait(name) for name in MEANINGS},
+        **{name: _trait(option) for name, option in OPTIONS.items()},
     },
 )
 
 
 def load(folders: Sequence[str | Path] | None = None) -> list[Layer]:
-    """What the config files set: a layer for each file, strongest first, for ``in_force``.
+    """Return what the config files set: a layer for each file, strongest first.
 
     ``folders``, strongest first, are Jupyter's own by default.
 
@@ -76,25 +77,25 @@ def _layer(file: Path) -> Layer:
 
 
 def _value(name: str, section: Config, shown: str) -> Any:
-    if name not in MEANINGS:
-        raise UsageError(f"{shown}: unknown setting {name!r}{did_you_mean(name, MEANINGS)}")
+    if name not in OPTIONS:
+        raise UsageError(f"{shown}: unknown setting {name!r}{did_you_mean(name, OPTIONS)}")
     try:
         value = getattr(RLM(config=Config({SECTION: {name: section[name]}})), name)
     except TraitError:
-        written = "..." if name in SECRETS else repr(section[name])
+        written = "..." if OPTIONS[name].secret else repr(section[name])
         wanted = RLM.class_traits()[name].info()
         raise UsageError(f"{shown}: {name}={written}: give {wanted}") from None
     return checked(name, value, f"{shown}: {name}")
 
 
 def _shown(file: Path) -> str:
-    """The file's path, short: it is shown in notebooks."""
+    """Return the file's path, short: it is shown in notebooks."""
     home = os.path.expanduser("~")
     return str(Path("~", file.relative_to(home))) if file.is_relative_to(home) else str(file)
 
 
 def _line(error: BaseException, file: Path) -> str:
-    """Where in the file it went wrong, as the end of a sentence's subject."""
+    """Return the line where it went wrong, as the end of a sentence's subject."""
     if isinstance(error, (SyntaxError, json.JSONDecodeError)):
         return f", line {error.lineno}"
     line, step = None, error.__traceback__

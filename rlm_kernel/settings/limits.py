@@ -1,65 +1,59 @@
 """What a run may cost, and what it has cost.
 
 ``Limits`` is one frozen value; ``Ledger`` is the one account of the whole tree, and ``Budget`` that
-of several runs together. Money, tokens and
-calls are reserved before a request is sent and settled when it has ended, so that many requests
-in flight cannot overshoot together by more than their estimates were wrong.
+of several runs together. Money, tokens and calls are reserved before a request is sent and settled
+when it has ended, so that many requests in flight cannot overshoot together by more than their
+estimates were wrong.
 """
 
 from __future__ import annotations
 
-import dataclasses
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 
 from ..errors import LimitReached, UsageError
 from ..events import Usage
+from .option import Face, Group, declared, options_of
+
+_limit = partial(declared, group=Group.LIMIT, faces=Face.EVERY, metavar="N")
 
 
 @dataclass(frozen=True)
 class Limits:
     """The limits of one run, over its whole tree unless it says otherwise.
 
-    Raises ``UsageError`` for a value out of range. ``None`` for ``tokens``, ``cost`` or
-    ``seconds`` lifts that limit.
+    ``depth`` 0 makes every ``rlm_query`` a plain sub-call; ``cell_seconds`` stand still while the
+    cell waits for an LM. Raises ``UsageError`` for a value out of range. ``None`` for ``tokens``,
+    ``cost`` or ``seconds`` lifts that limit.
     """
 
-    turns: int = 20
-    """LM replies in each node."""
-    depth: int = 1
-    """How deep children may go: 0 makes every ``rlm_query`` a plain sub-call."""
-    calls: int = 2000
-    """Sub-calls and children, counted by prompt."""
-    tokens: int | None = 5_000_000
-    """Input and output tokens, the LM's turns included."""
-    cost: float | None = 5.0
-    """US dollars, where prices are known."""
-    seconds: float | None = 3600.0
-    """Wall time of the run."""
-    cell_seconds: float = 120.0
-    """Running time of one cell; it stands still while the cell waits for an LM."""
-    in_flight: int = 64
-    """HTTP requests at the same time."""
-    kernels: int = 8
-    """Live children at each depth; the others wait."""
+    turns: int = _limit(20, "LM replies in each node", least=1)
+    depth: int = _limit(1, "levels of children", least=0, from_record=True)
+    calls: int = _limit(2000, "sub-calls and children", least=0)
+    tokens: int | None = _limit(5_000_000, "tokens, in and out", least=0)
+    cost: float | None = _limit(5.0, "US dollars, where prices are known", least=0)
+    seconds: float | None = _limit(3600.0, "seconds for the run", least=0)
+    cell_seconds: float = _limit(120.0, "running seconds of a cell", least=0)
+    in_flight: int = _limit(64, "requests in flight", least=1, faces=Face.NOTEBOOK)
+    kernels: int = _limit(8, "live children at each depth", least=1, faces=Face.NOTEBOOK)
 
     def __post_init__(self) -> None:
-        lowest = {"turns": 1, "in_flight": 1, "kernels": 1}
-        for f in dataclasses.fields(self):
-            value = getattr(self, f.name)
-            optional = f.name in ("tokens", "cost", "seconds")
-            if value is None and optional:
+        for name, option in _DECLARED.items():
+            value = getattr(self, name)
+            if value is None and option.optional:
                 continue
-            whole = f.name not in ("cost", "seconds", "cell_seconds")
-            right = isinstance(value, int if whole else (int, float))
-            if not right or isinstance(value, bool) or not value >= lowest.get(f.name, 0):
-                kind = "a whole number" if whole else "a number"
-                raise UsageError(
-                    f"limit {f.name}={value!r}: give {kind} of at least {lowest.get(f.name, 0)}"
-                    + (" or None" if optional else "")
-                )
+            right = isinstance(value, int if option.kind is int else (int, float))
+            if not right or isinstance(value, bool) or not value >= option.least:
+                none = " or None" if option.optional else ""
+                raise UsageError(f"limit {name}={value!r}: give {option.wanted}{none}")
+
+
+_DECLARED = options_of(Limits)
+LIMITS = options_of(Limits, prefix="max_")
+"""The limits as options, by the names that they are set by."""
 
 
 @dataclass(frozen=True)

@@ -10,20 +10,20 @@ from __future__ import annotations
 import difflib
 import enum
 import os
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ..errors import UsageError
-from .checks import KINDS, checked, did_you_mean
+from .checks import checked, did_you_mean
 from .limits import Limits
+from .option import Group
 from .values import (
-    BILLED,
     CHOICES,
     ENVIRONMENTS,
     LIMIT_NAMES,
     MEANINGS,
-    RECORD_DECIDES,
+    OPTIONS,
     SANDBOX,
     SECRETS,
     Settings,
@@ -32,9 +32,9 @@ from .values import (
 __all__ = [
     "CHOICES",
     "ENVIRONMENTS",
-    "KINDS",
     "LIMIT_NAMES",
     "MEANINGS",
+    "OPTIONS",
     "SANDBOX",
     "SECRETS",
     "Layer",
@@ -42,6 +42,7 @@ __all__ = [
     "Settings",
     "Wrote",
     "checked",
+    "decided_by_record",
     "did_you_mean",
     "in_force",
     "option_name",
@@ -88,7 +89,7 @@ class Layer:
     wrote: Wrote = Wrote.CALLER
 
     def source(self, name: str) -> str:
-        """Where the value of ``name`` came from."""
+        """Return where the value of ``name`` came from."""
         forms = {"{name}": name, "{option}": option_name(name), "{NAME}": name.upper()}
         for form, text in forms.items():
             if form in self.origin:
@@ -96,20 +97,30 @@ class Layer:
         return self.origin
 
     def label(self, name: str) -> str:
-        """How an error calls the value of ``name``."""
+        """Return what an error calls the value of ``name``."""
         source = self.source(name)
         return source if source != self.origin else f"{source}: {name}"
 
 
+def decided_by_record(group: Group, made: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings of a group that a record may decide, of those at its head."""
+    options = [o for o in OPTIONS.values() if o.group is group and o.recorded and o.from_record]
+    return _given([option.name for option in options], made)
+
+
 def recorded_place(environment: str, made: Mapping[str, Any]) -> dict[str, Any]:
-    """Of the settings of a record's sandbox, those that the record may decide."""
-    names = [n for n in RECORD_DECIDES if n not in BILLED.get(environment, ())]
+    """Return the settings of a record's sandbox that the record may decide."""
+    options = [option for option in OPTIONS.values() if option.sandboxes and option.from_record]
+    return _given([o.name for o in options if environment not in o.billed], made)
+
+
+def _given(names: Iterable[str], made: Mapping[str, Any]) -> dict[str, Any]:
     return {name: made[name] for name in names if made.get(name) not in (None, "", [])}
 
 
 def option_name(name: str) -> str:
-    """A setting's name as an option has it, without the dashes before it."""
-    return {"environment": "env"}.get(name, name.replace("_", "-"))
+    """Return a setting's name as an option has it, without the dashes before it."""
+    return OPTIONS[name].flag
 
 
 @dataclass
@@ -123,8 +134,9 @@ class _Found:
     def fill(self, layer: Layer, without: Container[str]) -> None:
         """Take from a layer what no stronger one has set."""
         for name, value in layer.values.items():
-            if name not in MEANINGS:
-                meant = did_you_mean({"env": "environment"}.get(name, name), MEANINGS)
+            if name not in OPTIONS:
+                called = {option.called: n for n, option in OPTIONS.items() if option.called}
+                meant = did_you_mean(called.get(name, name), OPTIONS)
                 raise UsageError(f"unknown setting {name!r}{meant}")
             if name not in self.values and name not in without:
                 self.values[name] = checked(name, value, layer.label(name))
@@ -187,7 +199,7 @@ def in_force(
 
 
 def _variables(environ: Mapping[str, str]) -> Layer:
-    ours = {name: environ.get(f"RLM_{name.upper()}") for name in MEANINGS}
+    ours = {name: environ.get(option.variable) for name, option in OPTIONS.items()}
     set_ones = {name: text for name, text in ours.items() if text}
     return Layer("RLM_{NAME}", set_ones, Wrote.ENVIRONMENT)
 
@@ -204,9 +216,9 @@ def _openai_variables(
 
 
 def unknown_variables(environ: Mapping[str, str] | None = None) -> list[str]:
-    """A sentence for each ``RLM_...`` variable that is no setting but nearly one. No values."""
+    """Return a sentence for each ``RLM_...`` variable that is nearly a setting. No values."""
     environ = os.environ if environ is None else environ
-    known = {f"RLM_{name.upper()}" for name in MEANINGS}
+    known = {option.variable for option in OPTIONS.values()}
     sentences = []
     for variable in sorted(environ):
         if variable.startswith("RLM_") and variable not in known | _OTHER_VARIABLES:

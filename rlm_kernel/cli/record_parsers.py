@@ -1,0 +1,181 @@
+"""The commands on records, as ``parser`` has the others: shown, compared, gone on with."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from .shared_options import add_answer_options
+
+SORT_KEYS = (
+    "time", "answer", "status", "turns", "calls", "tokens", "cost", "seconds", "question", "model",
+)  # fmt: skip
+"""The names of ``reports.listing.KEYS``."""
+_ENDS = "Exit status as of `rlm run`."
+_EXECUTES = "This executes the code of the record, whoever wrote it."
+_RUN = "a run's folder or notebook"
+_ROOT = "a run's folder or root notebook"
+
+
+def add(commands: Any) -> None:
+    """Add the parsers of these commands."""
+    _show(commands)
+    _replay(commands)
+    _resume(commands)
+    _fork(commands)
+    _rerun(commands)
+    _diff(commands)
+    _why(commands)
+    _export(commands)
+
+
+def _path(parser: argparse.ArgumentParser, what: str | None = _RUN, metavar: str = "PATH") -> None:
+    parser.add_argument("path", metavar=metavar, type=Path, help=what)
+
+
+def _show(commands: Any) -> None:
+    show = commands.add_parser(
+        "show",
+        help="print a run, or a table of many",
+        description="Print a run: its tree and what it used. Of a folder of runs, or of several "
+        "paths, print a table, newest first; folders are searched 5 levels deep, without hidden "
+        "ones and links. The table of ended runs is made from the first and last lines of their "
+        "records: only `rlm show RUN` checks the seals. Where the output is no terminal the table "
+        "is tab-separated and nothing is cut. Exit status: 0, 1 no run is there or it cannot be "
+        "read, 2 wrong usage or a path that is not there.",
+    )
+    show.set_defaults(work="show.work")
+    show.add_argument(
+        "paths", metavar="PATH", type=Path, nargs="+", help="a run, or a folder of runs"
+    )
+    show.add_argument("--json", action="store_true", help="one object, or a list of many runs")
+    show.add_argument(
+        "--sort",
+        choices=SORT_KEYS,
+        default="time",
+        help="of a table: words from A to Z, numbers and times from the greatest; by default time",
+    )
+    show.add_argument("-r", "--reverse", action="store_true", help="the other way round")
+
+
+def _replay(commands: Any) -> None:
+    replay = commands.add_parser(
+        "replay",
+        help="run a trajectory's cells again, with no LM, and compare",
+        description="Run the recorded cells again in fresh kernels; calls answer from the record. "
+        "This executes the code of the trajectory on this machine. Exit status 0: nothing "
+        "differs. With --live it is a new run, recorded as such, in which calls that the record "
+        "does not answer are asked of the LM; exit status as of `rlm run`.",
+    )
+    replay.set_defaults(work="replay.work")
+    _path(replay)
+    way = replay.add_mutually_exclusive_group()
+    way.add_argument("--strict", action="store_true", help="what is ambiguous counts as different")
+    way.add_argument("--live", action="store_true", help="ask the LM for what is not recorded")
+    replay.add_argument(
+        "--context", metavar="PATH", help="where the context is now; with --live also another one"
+    )
+    add_answer_options(replay)
+
+
+def _resume(commands: Any) -> None:
+    resume = commands.add_parser(
+        "resume",
+        help="go on with a run that was killed",
+        description="Go on with a run that was killed, in its own folder. Its cells run again, "
+        "their calls answer from the record and are not paid for again; then the LM goes on. "
+        f"{_EXECUTES} {_ENDS}",
+    )
+    resume.set_defaults(work="resume.resume")
+    _path(resume, "the run's folder", "RUN_DIR")
+    add_answer_options(resume, out=False)
+
+
+def _fork(commands: Any) -> None:
+    fork = commands.add_parser(
+        "fork",
+        help="go on from any cell of a run, in a new one",
+        description="Run the cells before a cell again, at no cost, and let the LM go on from "
+        f"there. The new trajectory names the old one and the cell. {_EXECUTES} {_ENDS}",
+    )
+    fork.set_defaults(work="resume.fork")
+    _path(fork, _ROOT)
+    fork.add_argument(
+        "--at", type=int, metavar="N", help="the cell to leave it before; by default after the last"
+    )
+    fork.add_argument(
+        "--edit", type=Path, metavar="FILE", help="a source to run in place of the cell"
+    )
+    fork.add_argument("--note", metavar="TEXT", help="your word to the LM")
+    add_answer_options(fork)
+
+
+def _rerun(commands: Any) -> None:
+    rerun = commands.add_parser(
+        "rerun",
+        help="run the cells of a run on another input",
+        description="Run the cells that an LM wrote on another input. Their sub-calls are asked "
+        "anew; the LM that wrote the cells is not. A cell that fails where it did not before ends "
+        f"it. {_EXECUTES} {_ENDS}",
+    )
+    rerun.set_defaults(work="resume.rerun")
+    _path(rerun, _ROOT)
+    rerun.add_argument("--context", required=True, metavar="NEW", help="as for `rlm run`")
+    rerun.add_argument("--encoding", help="of a text context; found out by default")
+    add_answer_options(rerun)
+
+
+def _diff(commands: Any) -> None:
+    diff = commands.add_parser(
+        "diff",
+        help="compare two runs",
+        description="Compare two runs: what was asked, what came of it, what it used, and the "
+        "first place where they part. They are the same if the question, the context, the status, "
+        "the answer and the course are: node by node the LM's replies, the cells with their "
+        "outputs, and the calls with their replies. Names, ids, times, tokens, costs, settings and "
+        "versions are shown, and make no two runs different; outputs are compared as a replay "
+        "does. Of an unfinished or damaged record what is there is compared. Exit status: 0 the "
+        "same, 1 different, 2 wrong usage or no run.",
+    )
+    diff.set_defaults(work="diff.work")
+    for name in ("a", "b"):
+        diff.add_argument(
+            name, metavar=name.upper(), type=Path, help="a run's folder, record or notebook"
+        )
+    diff.add_argument("--json", action="store_true", help="one JSON object on standard output")
+    diff.add_argument(
+        "--cells",
+        action="store_true",
+        help="the cells that differ too, by nbdime (pip install 'rlm_kernel[diff]')",
+    )
+
+
+def _why(commands: Any) -> None:
+    why = commands.add_parser(
+        "why",
+        help="show where an answer came from",
+        description="Follow an answer back to the cells, the sub-calls and the parts of the "
+        "context that it came from, by the cells' sources and by exact matches of the prompts in "
+        "the context. It is approximate.",
+    )
+    why.set_defaults(work="why.work")
+    _path(why)
+    why.add_argument("--json", action="store_true", help="all of it, for programs")
+
+
+def _export(commands: Any) -> None:
+    export = commands.add_parser(
+        "export",
+        help="write a run as one HTML page that can be read anywhere, offline",
+        description="Write a run as one HTML page: question, answer, where it came from, every "
+        "turn, every sub-call. The page needs no network and runs nothing that a model wrote. "
+        "Only an older export is written over.",
+    )
+    export.set_defaults(work="export.work")
+    _path(export)
+    export.add_argument(
+        "-o", "--output", metavar="FILE", type=Path,
+        help="by default the run's name with .html; - for standard output",
+    )  # fmt: skip
+    export.add_argument("--force", action="store_true", help="write over whatever is there")

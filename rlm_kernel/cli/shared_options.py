@@ -1,0 +1,28 @@
+"""Options that several commands take."""
+
+from __future__ import annotations
+
+import argparse
+
+from ..settings.option import Face, Group
+from ..settings.values import OPTIONS
+
+
+def add_settings(parser: argparse.ArgumentParser, *groups: Group) -> None:
+    """Add the options of these groups that a command line has."""
+    for option in OPTIONS.values():
+        if option.group in groups and Face.COMMAND in option.faces:
+            parser.add_argument(
+                f"--{option.flag}",
+                dest=option.name,
+                metavar=option.placeholder,
+                help=option.help.replace("%", "%%"),
+            )
+
+
+def add_answer_options(parser: argparse.ArgumentParser, *, out: bool = True) -> None:
+    """Add who answers, where, at what cost, and how it is told; with ``out`` where it is kept."""
+    groups = (Group.LM, Group.PLACE, Group.LIMIT)
+    add_settings(parser, *groups, *([Group.FOLDER] if out else []))
+    parser.add_argument("--json", action="store_true", help="print the whole result as JSON")
+    parser.add_argument("--quiet", action="store_true", help="no progress on standard error")
