@@ -18,7 +18,9 @@ Status: TypeAlias = Literal["answered", "failed", "limit", "interrupted"]
 CellStatus: TypeAlias = Literal["ok", "error", "timeout", "interrupted", "died"]
 Output: TypeAlias = dict[str, Any]  # an nbformat 4 output
 NodeId: TypeAlias = Annotated[str, re.compile(r"0(\.[1-9][0-9]{0,8}){0,99}")]
-"""``"0"`` for the root, ``"0.2"`` for its second child. It is part of file names."""
+"""``ROOT``, or ``"0.2"`` for its second child. It is part of file names."""
+ROOT: NodeId = "0"
+"""The node that answers the question itself."""
 
 
 @dataclass(frozen=True)

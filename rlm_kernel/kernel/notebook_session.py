@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import ContextError, NoLM, UsageError
-from ..events import CellRan, ContextInfo, ContextSet
+from ..events import ROOT, CellRan, ContextInfo, ContextSet
 from ..inputs import contexts
 from ..inputs.contexts import Source
 from ..inputs.tools import Tools
@@ -108,7 +108,7 @@ class NotebookSession:
             text = await asyncio.to_thread(small_text, source)
             info = replace(info, spec=info.spec if text is None else {**info.spec, "text": text})
         self.context = info
-        self.session.remember(ContextSet("0", info, time.time()))
+        self.session.remember(ContextSet(ROOT, info, time.time()))
         return info
 
     async def renew_kernel(self, settings: Mapping[str, Any], reset: Sequence[str]) -> bool:
@@ -250,7 +250,7 @@ class NotebookSession:
         cell = next(self.session.prelude.numbers.cells)
         now = time.time()
         self.session.remember(
-            CellRan("0", cell, 0, source, "human", "ok", [], [], None, None, 0.0, now)
+            CellRan(ROOT, cell, 0, source, "human", "ok", [], [], None, None, 0.0, now)
         )
         self._leave()
 

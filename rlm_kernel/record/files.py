@@ -15,6 +15,8 @@ from typing import BinaryIO
 
 from ..errors import RecordError
 
+JOURNAL = "journal.jsonl"
+"""The name of a run's record in its folder."""
 SUBFOLDERS = ("blobs", "calls")
 LARGEST_FILE = 1 << 29
 """Bytes of a notebook, or of a text beside a record, that are read."""

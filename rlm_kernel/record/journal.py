@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from ..errors import RecordError
-from ..events import TRANSIENT, Event, to_dict
+from ..events import ROOT, TRANSIENT, Event, to_dict
 from . import files
 from .equality import canonical, sha256
 from .forms import NewerRecord, event_of
@@ -471,7 +471,7 @@ def describe(event: dict[str, Any]) -> str:
         words = f"cell {cell}"
     elif kind in ("replied", "prompted"):
         words = f"{'reply' if kind == 'replied' else 'prompt'} of turn {turn}"
-    return words if node in ("None", "0") else f"{words} of node {node}"
+    return words if node in ("None", ROOT) else f"{words} of node {node}"
 
 
 def _brief(value: Any) -> str:

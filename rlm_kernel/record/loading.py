@@ -11,12 +11,11 @@ from typing import Any
 from ..errors import RecordError
 from ..events import Usage
 from . import journal
+from .files import JOURNAL
 from .notebooks import pages
 from .notebooks.metadata import ROOT_PAGE
 from .packing import blob_named, unpack
 from .summary import Node, Tree, summarise
-
-JOURNAL = "journal.jsonl"
 
 
 @dataclass(frozen=True)

@@ -11,18 +11,17 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import RecordError, UsageError
-from ..events import ContextSet, Event, NodeStarted, Replied, RunEnded, RunStarted
+from ..events import ROOT, ContextSet, Event, NodeStarted, Replied, RunEnded, RunStarted
 from ..inputs import contexts
 from ..inputs.contexts import Source
 from ..inputs.tools import Tools
 from ..record import journal
-from ..record.files import check_own
+from ..record.files import JOURNAL, check_own
 from ..record.notebooks.metadata import ROOT_PAGE
 from ..record.notebooks.tools import called, modules
-from ..record.recorder import JOURNAL, Recorder
+from ..record.recorder import Recorder
 from ..settings.resolved import LIMIT_NAMES, Layer, recorded_place
 from .memory import RunMemory, leave, on_another_input, remembered
-from .prelude import ROOT
 
 SPOKEN = ("model", "sub_model", "prompt", "temperature")
 PLACE = ("environment", "kernel")

@@ -14,8 +14,7 @@ from pathlib import Path
 from ..errors import RecordError
 from ..events import CallEnded, CellRan, Event, NodeEnded, NodeStarted, RunEnded, Usage
 from ..record import journal
-from ..record.files import check_own
-from ..record.recorder import JOURNAL
+from ..record.files import JOURNAL, check_own
 from .memory import lost
 
 log = logging.getLogger(__name__)

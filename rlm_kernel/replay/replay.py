@@ -13,7 +13,7 @@ from typing import Any
 
 from ..environments.places import KernelConfig, Kernels
 from ..errors import ContextError, RecordError
-from ..events import ContextInfo, Output
+from ..events import ROOT, ContextInfo, Output
 from ..inputs import contexts
 from ..record.equality import digest_as_kept
 from ..record.notebooks.tools import called, modules
@@ -25,7 +25,6 @@ from ..repl.protocol import Calls
 from ..repl.repl import Ran, Repl, open_repl
 from ..settings.limits import CellLimits
 from ..settings.resolved import recorded_place
-from .prelude import ROOT
 from .verdict import RecordedCalls, Verdict
 
 SHOWN = 20

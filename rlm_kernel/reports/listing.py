@@ -17,9 +17,9 @@ from typing import Any
 from ..errors import RecordError
 from ..events import NodeStarted, RunEnded, RunStarted, Usage
 from ..record import journal, loading
+from ..record.files import JOURNAL
 from ..record.notebooks.metadata import ROOT_PAGE
 from ..record.summary import RUNNING, add_up
-from .show import JOURNAL
 
 MAX_LEVELS = 5  # of folders below the one that is named
 DAMAGED = "damaged"

@@ -15,7 +15,6 @@ from ..record.markdown import one_line, shorten
 from ..record.numbers import counted, duration, spent
 from ..record.summary import Node
 
-JOURNAL = "journal.jsonl"
 MAX_PROBLEMS = 20
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from ..errors import RecordError
 from ..events import (
+    ROOT,
     CallEnded,
     CellRan,
     Event,
@@ -25,7 +26,7 @@ from ..events import (
 )
 from ..inputs.contexts import Source
 from ..record import journal, trajectory
-from ..record.recorder import JOURNAL
+from ..record.files import JOURNAL
 from ..repl.execution import Written, execute
 from ..repl.protocol import Call, Slot
 from ..repl.repl import Ran, Repl
@@ -34,7 +35,6 @@ from ..replay.replay import recorded_limits
 from ..replay.verdict import RecordedCalls, Verdict
 from .handover import CONTINUE, Before
 
-ROOT = "0"
 LOOKED_AT = 200
 """Runs whose beginning is read, newest first."""
 

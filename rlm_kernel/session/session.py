@@ -14,7 +14,16 @@ from typing import Any
 from ..endings import at_no_cost, to_the_end
 from ..environments.places import check, kernels_of
 from ..errors import RecordError, UsageError
-from ..events import ContextInfo, Event, KernelRestarted, NodeStarted, RunStarted, Status, Usage
+from ..events import (
+    ROOT,
+    ContextInfo,
+    Event,
+    KernelRestarted,
+    NodeStarted,
+    RunStarted,
+    Status,
+    Usage,
+)
 from ..inputs.contexts import Source
 from ..inputs.tools import Tools
 from ..lm.model import LM
@@ -229,7 +238,7 @@ class Session:
             if past is not None:
                 await self._handed_back(past)
             with at_no_cost("a working folder that no cell wrote to is still there"):
-                drop_empty(recorder.folder / "files", "0" if self._persistent else None)
+                drop_empty(recorder.folder / "files", ROOT if self._persistent else None)
         finally:
             unrecorded = await _seal(recorder, outcome)
         return unrecorded
@@ -280,7 +289,7 @@ class Session:
                 onward.source,
                 variable=onward.variable,
                 prelude=onward.prelude,
-                numbers=onward.earlier.numbers("0"),
+                numbers=onward.earlier.numbers(ROOT),
             )
             outcome = await recorder.attended(solve_tree(run, task))
         finally:
@@ -294,7 +303,7 @@ class Session:
         spent = summarise(onward.events)
         last = max(getattr(event, "time", 0.0) for event in onward.events)
         run.ledger.carry(spent.usage, spent.turns, spent.calls, last - onward.started.time)
-        run.emit(KernelRestarted("0", 0, RESUMED, [], time.time()))
+        run.emit(KernelRestarted(ROOT, 0, RESUMED, [], time.time()))
 
     async def recall(
         self,
@@ -316,10 +325,10 @@ class Session:
 
         async with self._asking:
             past, repl = self.prelude.events, await self.repl()
-            self.trajectory = folder / page("0", root=True)
+            self.trajectory = folder / page(ROOT, root=True)
             try:
                 info = await _given(repl, about)
-                opened = NodeStarted("0", None, 0, None, "", "", info, time.time())
+                opened = NodeStarted(ROOT, None, 0, None, "", "", info, time.time())
                 answer = await again(folder, repl, self.prelude.numbers, emit, opened, seconds)
             finally:
                 await to_the_end(self._handed_back(past))
@@ -343,7 +352,7 @@ class Session:
 
     async def restarted(self, reason: str, lost: list[str]) -> None:
         """Note that the persistent kernel is a new one: a record of the old one ends."""
-        self.remember(KernelRestarted("0", 0, reason, lost, time.time()))
+        self.remember(KernelRestarted(ROOT, 0, reason, lost, time.time()))
         await self.by_hand.close()
 
     # records
@@ -449,7 +458,7 @@ class Session:
         if not self._persistent or self._cwd is not None:
             return await self.repl() if self._persistent else None
         if self._repl is None:
-            return await self._keep(open_repl(self.by_hand, run.setup("0")))
+            return await self._keep(open_repl(self.by_hand, run.setup(ROOT)))
         return self._repl
 
 

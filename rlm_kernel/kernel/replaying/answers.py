@@ -6,7 +6,7 @@ import time
 from collections import Counter
 from dataclasses import replace
 
-from ...events import CallEnded, Usage
+from ...events import ROOT, CallEnded, Usage
 from ...repl.protocol import Call, RefusedCall, Slot, identity
 from ...replay.replay import Replay
 from ...replay.verdict import RecordedCalls
@@ -50,7 +50,7 @@ class Answers:
         number = next(self._session.prelude.numbers.calls)
         for index, slot in enumerate(slots):
             event = CallEnded(
-                node="0",
+                node=ROOT,
                 cell=call.cell,
                 call=number,
                 op=call.op,  # type: ignore[arg-type]

@@ -16,16 +16,15 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import RecordError, UsageError
-from ...events import RunStarted
+from ...events import ROOT, RunStarted
 from ...inputs import contexts
 from ...record import journal, trajectory
 from ...record.equality import canonical
+from ...record.files import JOURNAL
 from ...record.notebooks import ipynb
-from ...record.recorder import JOURNAL
 from ...record.trajectory import RecordedContext, RecordedNode, RecordedRun
 from .. import launcher_process
 
-ROOT = "0"
 MAX_NOTEBOOKS = 200
 """How many notebooks of a folder are looked at, in the order of their names."""
 MAX_BYTES = 64 << 20

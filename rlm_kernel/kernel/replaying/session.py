@@ -14,6 +14,7 @@ from pathlib import Path
 
 from ...environments.places import Kernels, check, kernels_of
 from ...errors import ReplayDiffers, UsageError
+from ...events import ROOT
 from ...inputs import contexts
 from ...inputs.contexts import Source
 from ...record.filters import for_terminal
@@ -22,7 +23,6 @@ from ...record.numbers import counted, spent
 from ...record.outputs import cut
 from ...record.trajectory import RecordedCell, RecordedContext
 from ...repl.repl import Ran, Repl
-from ...replay.prelude import ROOT
 from ...replay.replay import Replay, children_compared, recorded_kernels, replay_nodes
 from ...replay.verdict import Verdict
 from ...session.session import Session

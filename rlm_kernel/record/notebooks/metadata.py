@@ -9,8 +9,9 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
-from ..equality import (VERSION, digest, sha256)
-from ...events import (CallEnded, CellRan, ContextSet, Event, KernelRestarted, RunStarted)
+from ..equality import VERSION, digest, sha256
+from ...events import CallEnded, CellRan, ContextSet, Event, KernelRestarted, RunStarted
+from ..files import JOURNAL
 from ..markdown import shorten
 from ..packing import pack
 from ..summary import Node
@@ -82,7 +83,7 @@ def _contexts(events: list[Event]) -> dict[str, Any]:
 def record(root: bool, seal: str | None) -> dict[str, str] | None:
     if seal is None:
         return None
-    return {"path": "journal.jsonl" if root else "../journal.jsonl", "seal": seal}
+    return {"path": JOURNAL if root else f"../{JOURNAL}", "seal": seal}
 
 
 def row(node: Node) -> dict[str, Any]:
