@@ -8,7 +8,7 @@ from typing import Any
 
 from rich import filesize
 
-from ..record import reading
+from ..record.recording import Recording
 from ..reports import provenance_of
 from ..reports.terminal import standard_error
 from .statuses import ANSWERED
@@ -33,9 +33,9 @@ def add(commands: Any) -> None:
 def _export(options: argparse.Namespace) -> int:
     from ..reports import export
 
-    read = reading.load(options.path)
-    text = export.page(read, provenance_of.find(read))
-    target = options.output or Path(f"{read.folder.resolve().name}.html")
+    recording = Recording.open(options.path)
+    text = export.page(recording, provenance_of.find(recording))
+    target = options.output or Path(f"{recording.folder.resolve().name}.html")
     export.write(text, target, force=options.force)
     size = filesize.decimal(len(text.encode()))
     standard_error().print(f"{target}: {size}", style="dim", markup=False, soft_wrap=True)

@@ -13,7 +13,7 @@ from rich.progress import Progress
 from ..environments.places import Kernels, kernels_of
 from ..errors import RecordError, UsageError
 from ..inputs import contexts
-from ..record import loading
+from ..record.recording import Recording
 from ..replay import continuation, replay
 from ..reports import listing, run_table, show
 from ..reports.terminal import live, standard_error, standard_output
@@ -81,11 +81,11 @@ def _show(options: argparse.Namespace) -> int:
     [first, *others] = options.paths
     if others or (first.is_dir() and not listing.is_run(first)):
         return _show_many(options)
-    loaded = loading.load(first)
+    recording = Recording.open(first)
     if options.json:
-        write_line(json.dumps(show.as_json(loaded), indent=1))
+        write_line(json.dumps(show.as_json(recording), indent=1))
     else:
-        show.render(loaded, standard_output())
+        show.render(recording, standard_output())
     return ANSWERED
 
 

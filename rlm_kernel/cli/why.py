@@ -12,10 +12,10 @@ from rich.markup import escape
 from rich.tree import Tree
 
 from ..events import CallEnded
-from ..record import reading
 from ..record.markdown import one_line, shorten
 from ..record.numbers import counted
 from ..record.provenance import FlowStep, Origin, Range, Span
+from ..record.recording import Recording
 from ..reports import provenance_of
 from ..reports.provenance_of import Origins
 from ..reports.terminal import standard_output
@@ -40,7 +40,7 @@ def add(commands: Any) -> None:
 
 
 def _why(options: argparse.Namespace) -> int:
-    found = provenance_of.find(reading.load(options.path))
+    found = provenance_of.find(Recording.open(options.path))
     if options.json:
         write_line(json.dumps(as_json(found), indent=1))
     else:

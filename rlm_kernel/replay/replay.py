@@ -16,10 +16,11 @@ from ..errors import ContextError, RecordError
 from ..events import ROOT, ContextInfo, Output
 from ..inputs import contexts
 from ..record.equality import digest_as_kept
+from ..record.nodes import RecordedCell, RecordedContext, RecordedNode
 from ..record.notebooks.tools import called, modules
 from ..record.numbers import counted
 from ..record.outputs import Collector, text_of
-from ..record.trajectory import RecordedCell, RecordedContext, RecordedNode, RecordedRun
+from ..record.trajectory import RecordedRun
 from ..repl.guest_client import KernelSetup
 from ..repl.protocol import Calls
 from ..repl.repl import Ran, Repl, open_repl

@@ -30,6 +30,7 @@ from ..lm.model import LM
 from ..lm.models import Models
 from ..record.notebooks.metadata import page
 from ..record.recorder import Recorder
+from ..record.recording import Recording
 from ..record.summary import summarise
 from ..record.versions import versions
 from ..repl.guest_client import KernelSetup
@@ -307,16 +308,16 @@ class Session:
 
     async def recall(
         self,
-        folder: Path,
+        recording: Recording,
         about: Source | str,
         question: str,
         readers: Sequence[Reader] = (),
         *,
         force: Resolved | None = None,
     ) -> Result:
-        """Answer from a recorded run, in the persistent kernel and with no LM; see ``recall``.
-        ``force`` holds for this question instead of the session's."""
-        seconds = (force or self.force).limits.cell_seconds
+        """Answer from a recorded run, in the persistent kernel and with no LM; see
+        ``answer_cache``. ``force`` holds for this question instead of the session's."""
+        seconds, folder = (force or self.force).limits.cell_seconds, recording.folder
 
         def emit(event: Event) -> None:
             self.prelude(event, folder)
@@ -329,7 +330,7 @@ class Session:
             try:
                 info = await _given(repl, about)
                 opened = NodeStarted(ROOT, None, 0, None, "", "", info, time.time())
-                answer = await again(folder, repl, self.prelude.numbers, emit, opened, seconds)
+                answer = await again(recording, repl, self.prelude.numbers, emit, opened, seconds)
             finally:
                 await to_the_end(self._handed_back(past))
         return Result(answer, "answered", True, None, Usage(), self.trajectory, question)

@@ -21,8 +21,9 @@ from ...inputs import contexts
 from ...record import journal, trajectory
 from ...record.equality import canonical
 from ...record.files import JOURNAL
-from ...record.notebooks import ipynb
-from ...record.trajectory import RecordedContext, RecordedNode, RecordedRun
+from ...record.nodes import RecordedContext, RecordedNode
+from ...record.notebooks import ipynb, pages
+from ...record.trajectory import RecordedRun
 from .. import launcher_process
 
 MAX_NOTEBOOKS = 200
@@ -132,7 +133,7 @@ def _about(path: Path, run: str | None = None, node: str | None = None) -> dict[
 
 def _alone(path: Path) -> Located:
     try:
-        recorded = trajectory.alone(path)
+        recorded = trajectory.alone(pages.load(path))
     except (OSError, ValueError) as error:
         raise RecordError(f"{path}: no trajectory can be read: {error}") from error
     return Located(recorded, next(iter(recorded.nodes)), path)

@@ -19,9 +19,9 @@ from ...inputs import contexts
 from ...inputs.contexts import Source
 from ...record.filters import for_terminal
 from ...record.markdown import one_line, shorten
+from ...record.nodes import RecordedCell, RecordedContext
 from ...record.numbers import counted, spent
 from ...record.outputs import cut
-from ...record.trajectory import RecordedCell, RecordedContext
 from ...repl.repl import Ran, Repl
 from ...replay.replay import Replay, children_compared, recorded_kernels, replay_nodes
 from ...replay.verdict import Verdict
