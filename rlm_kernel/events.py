@@ -12,13 +12,16 @@ import re
 from dataclasses import dataclass, field
 from typing import Annotated, Any, ClassVar, Literal, TypeAlias
 
-FORMAT = 2
-"""Of the records that are written now; older ones are read too."""
+FORMAT = "2.0"
+"""The version of the journal that is written now: of what its lines are and of the events in them.
+Older ones are read too; see ``record.format_version``."""
 Status: TypeAlias = Literal["answered", "failed", "limit", "interrupted"]
 CellStatus: TypeAlias = Literal["ok", "error", "timeout", "interrupted", "died"]
 Output: TypeAlias = dict[str, Any]  # an nbformat 4 output
 NodeId: TypeAlias = Annotated[str, re.compile(r"0(\.[1-9][0-9]{0,8}){0,99}")]
-"""``"0"`` for the root, ``"0.2"`` for its second child. It is part of file names."""
+"""``ROOT``, or ``"0.2"`` for its second child. It is part of file names."""
+ROOT: NodeId = "0"
+"""The node that answers the question itself."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +80,8 @@ class ContextInfo:
 
 @dataclass(frozen=True)
 class RunStarted:
-    """``format`` is that of the record; those of before it was written down are of 1 or 2."""
+    """``format`` is the version of the record, an integer in older ones; those of before it was
+    written down are of 1 or 2."""
 
     kind: ClassVar[str] = "run_started"
     run: str
@@ -85,7 +89,7 @@ class RunStarted:
     settings: dict[str, Any]
     versions: dict[str, str]
     time: float
-    format: int = FORMAT
+    format: int | str = FORMAT
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,8 @@ from typing import Any, TypeVar
 
 from rlm_kernel import RLM, Result
 from rlm_kernel.events import CallEnded, CellRan, Event
-from rlm_kernel.record import journal, loading
+from rlm_kernel.record import journal
+from rlm_kernel.record.recording import Recording
 from rlm_kernel.testing import ScriptedLM
 
 E = TypeVar("E")
@@ -62,7 +63,7 @@ def told(lm: ScriptedLM, turn: int) -> str:
 
 def check_whole(result: Result) -> None:
     """The record is sealed and every notebook of the run is valid."""
-    loaded = loading.load(result.trajectory.parent)
+    loaded = Recording.open(result.trajectory.parent)
     assert loaded.sealed, loaded.problems
     assert list(loaded.problems) == []
 

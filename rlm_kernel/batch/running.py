@@ -16,8 +16,8 @@ from typing import Any, TypeVar
 from ..errors import ContextError, RecordError, RLMError, UsageError
 from ..events import Event, RunEnded, Usage
 from ..record import journal
+from ..record.files import JOURNAL
 from ..record.notebooks.metadata import ROOT_PAGE
-from ..record.recorder import JOURNAL
 from ..replay import continuation
 from ..replay.continuation import Continuation
 from ..replay.reopen import ended_before, left_out, reopen

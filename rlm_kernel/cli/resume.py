@@ -9,8 +9,8 @@ from ..errors import UsageError
 from ..events import CallEnded
 from ..inputs import contexts
 from ..record import journal
+from ..record.files import JOURNAL
 from ..record.numbers import counted
-from ..record.recorder import JOURNAL
 from ..replay import continuation
 from ..replay.continuation import Continuation
 from ..reports.terminal import standard_error

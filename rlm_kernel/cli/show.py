@@ -9,7 +9,7 @@ from pathlib import Path
 from rich.progress import Progress
 
 from ..errors import RecordError
-from ..record import loading
+from ..record.recording import Recording
 from ..reports import listing, run_table, show
 from ..reports.terminal import live, standard_error, standard_output
 from .paths import check_there, missing
@@ -23,11 +23,11 @@ def work(options: argparse.Namespace) -> int:
     if others or (first.is_dir() and not listing.is_run(first)):
         return _show_many(options)
     check_there(first)
-    loaded = loading.load(first)
+    recording = Recording.open(first)
     if options.json:
-        write_line(json.dumps(show.as_json(loaded), indent=1))
+        write_line(json.dumps(show.as_json(recording), indent=1))
     else:
-        show.render(loaded, standard_output())
+        show.render(recording, standard_output())
     return ANSWERED
 
 

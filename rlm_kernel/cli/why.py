@@ -11,10 +11,10 @@ from rich.markup import escape
 from rich.tree import Tree
 
 from ..events import CallEnded
-from ..record import reading
 from ..record.markdown import one_line, shorten
 from ..record.numbers import counted
 from ..record.provenance import FlowStep, Origin, Range, Span
+from ..record.recording import Recording
 from ..reports import provenance_of
 from ..reports.provenance_of import Origins
 from ..reports.terminal import standard_output
@@ -29,7 +29,7 @@ MOST = 8
 def work(options: argparse.Namespace) -> int:
     """Do it; return the exit status."""
     check_there(options.path)
-    found = provenance_of.find(reading.load(options.path))
+    found = provenance_of.find(Recording.open(options.path))
     if options.json:
         write_line(json.dumps(as_json(found), indent=1))
     else:

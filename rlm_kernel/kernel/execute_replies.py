@@ -6,7 +6,7 @@ import time
 from typing import Any
 
 from ..environments.messages import Message
-from ..events import CellRan
+from ..events import ROOT, CellRan
 from ..repl.running_cell import Author, Ran
 from .cell_parser import Completion
 
@@ -27,7 +27,7 @@ def ename(ran: Ran) -> str | None:
 def cell_ran(cell: int, code: str, ran: Ran, author: Author = "human") -> CellRan:
     """The record of a cell for what is asked later. Notices are for the LM."""
     return CellRan(
-        "0",
+        ROOT,
         cell,
         0,
         code,

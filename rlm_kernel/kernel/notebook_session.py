@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import ContextError, NoLM, UsageError
-from ..events import CellRan, ContextInfo, ContextSet
+from ..events import ROOT, CellRan, ContextInfo, ContextSet
 from ..inputs import contexts
 from ..inputs.contexts import Source
 from ..inputs.tools import Tools
@@ -108,7 +108,7 @@ class NotebookSession:
             text = await asyncio.to_thread(small_text, source)
             info = replace(info, spec=info.spec if text is None else {**info.spec, "text": text})
         self.context = info
-        self.session.remember(ContextSet("0", info, time.time()))
+        self.session.remember(ContextSet(ROOT, info, time.time()))
         return info
 
     async def renew_kernel(self, settings: Mapping[str, Any], reset: Sequence[str]) -> bool:
@@ -164,9 +164,9 @@ class NotebookSession:
             mode, about, answer_cache.AskedBefore(question.text, None, asked), out, repl
         )
         try:
-            if found.folder is not None:
+            if found.recording is not None:
                 result = await self.session.recall(
-                    found.folder, about, question.text, readers, force=force
+                    found.recording, about, question.text, readers, force=force
                 )
             else:
                 result = await self.session.ask(
@@ -211,8 +211,10 @@ class NotebookSession:
         wanted = answer_cache.AskedBefore(began.question, None, {}, before)
         found = await self._recorded(self.replay, "context", wanted, None, repl)
         try:
-            if found.folder is not None:
-                result = await self.session.recall(found.folder, "context", began.question, readers)
+            if found.recording is not None:
+                result = await self.session.recall(
+                    found.recording, "context", began.question, readers
+                )
             else:
                 result = await self.session.ask(
                     "context", began.question, readers, force=self.force(), before=before
@@ -240,7 +242,7 @@ class NotebookSession:
         wanted = replace(wanted, context=await answer_cache.digest_of(about, repl))
         folders = [self.cwd / "rlm-runs", self.replay_folder, out]
         found = await asyncio.to_thread(answer_cache.find, wanted, [f for f in folders if f])
-        if found.folder is None and mode == "only":
+        if found.recording is None and mode == "only":
             raise UsageError(found.sentence.strip())
         return found
 
@@ -250,7 +252,7 @@ class NotebookSession:
         cell = next(self.session.prelude.numbers.cells)
         now = time.time()
         self.session.remember(
-            CellRan("0", cell, 0, source, "human", "ok", [], [], None, None, 0.0, now)
+            CellRan(ROOT, cell, 0, source, "human", "ok", [], [], None, None, 0.0, now)
         )
         self._leave()
 

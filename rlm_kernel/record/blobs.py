@@ -1,17 +1,36 @@
-"""Contexts that a run takes over from another one: their bytes go with them."""
+"""The blobs of a run's folder: long texts of its record, and contexts with their bytes."""
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from ..events import ContextSet, Event, NodeStarted
 from . import files
+from .equality import sha256
+
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+
+
+def text(blobs: Path, name: Any, chars: Any) -> str:
+    """Return the text of so many ``chars`` kept under this name. Raises ``OSError`` and
+    ``ValueError``."""
+    # The name comes from the file: nothing but a hash may become part of a path.
+    if not isinstance(name, str) or not _SHA256.fullmatch(name):
+        raise ValueError(f"not a sha256: {ascii(name)[:80]}")
+    if not isinstance(chars, int) or not 0 <= chars <= files.LARGEST_FILE:
+        raise ValueError(f"not a number of characters: {ascii(chars)[:80]}")
+    # Of a character UTF-8 has four bytes at most.
+    read = files.read(blobs / name, 4 * chars).decode("utf-8", "surrogatepass")
+    if sha256(read) != name:
+        raise ValueError(f"blobs/{name} was changed after it was written")
+    return read
 
 
 def in_folder(event: Event, folder: Path) -> Event:
-    """The event with its context, if it has one, in the blobs of ``folder``. Blocks."""
+    """Return the event with its context, if it has one, in the blobs of ``folder``. Blocks."""
     if not isinstance(event, ContextSet | NodeStarted) or event.context is None:
         return event
     spec = owned(event.context.spec, folder)
@@ -21,7 +40,8 @@ def in_folder(event: Event, folder: Path) -> Event:
 
 
 def owned(spec: dict[str, Any], folder: Path) -> dict[str, Any]:
-    """The spec with its bytes in the blobs of ``folder`` if they are in those of another run."""
+    """Return a context's spec with its bytes in the blobs of ``folder``, if they are in those of
+    another run."""
     path = Path(spec.get("path") or "")
     if "text" in spec or path.parent.name != "blobs" or path.name != spec.get("sha256"):
         return spec

@@ -1,7 +1,7 @@
 """What makes two values the same: canonical JSON, the identity of a call, the digest of outputs.
 
 All of it is pure and stable: replay compares these values with those of an older record, so a
-new rule is one of a new version of the schema.
+new rule is one of a new ``VERSION``.
 """
 
 from __future__ import annotations
@@ -13,10 +13,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from ..events import FORMAT, Output
+from ..events import Output
+from .format_version import FormatVersion
 
-VERSION = FORMAT
-"""Of the rules that a record made now goes by."""
+VERSION = FormatVersion(2)
+"""The version of the rules of comparison (``RULES``) by which digests are made now. A rule that
+changes the digest of any outputs is one of a new major version; older digests are compared by the
+rules of theirs."""
 _TEXTS = ("text", "evalue")
 
 
@@ -40,9 +43,10 @@ def call_key(op: str, args: Any) -> str:
     return hashlib.sha256(canonical([op, args]).encode("ascii")).hexdigest()[:24]
 
 
-def digest(outputs: list[Output], *, version: int = VERSION, concurrent: bool = False) -> str:
-    """SHA-256 of a cell's outputs, after every one of ``RULES`` that its ``version`` has was
-    applied in its order. ``concurrent`` says that threads or tasks wrote them together."""
+def digest(outputs: list[Output], *, version: int = VERSION.major, concurrent: bool = False) -> str:
+    """Return the SHA-256 of a cell's outputs, after every one of ``RULES`` that this major
+    ``version`` has was applied in its order. ``concurrent`` says that threads or tasks wrote them
+    together."""
     for rule in RULES.values():
         if rule.since <= version and (concurrent or not rule.concurrent):
             outputs = rule.apply(outputs)
@@ -51,7 +55,7 @@ def digest(outputs: list[Output], *, version: int = VERSION, concurrent: bool = 
 
 @dataclass(frozen=True)
 class Rule:
-    """Makes outputs alike that differ by chance. ``since`` is the first version that has it;
+    """Makes outputs alike that differ by chance. ``since`` is the first major version that has it;
     with ``concurrent`` it is for the outputs of threads or tasks only."""
 
     apply: Callable[[list[Output]], list[Output]]

@@ -15,6 +15,8 @@ from typing import BinaryIO
 
 from ..errors import RecordError
 
+JOURNAL = "journal.jsonl"
+"""The name of a run's record in its folder."""
 SUBFOLDERS = ("blobs", "calls")
 LARGEST_FILE = 1 << 29
 """Bytes of a notebook, or of a text beside a record, that are read."""
@@ -89,11 +91,17 @@ def refused(path: Path, error: OSError) -> RecordError:
 
 def open_file(path: Path) -> BinaryIO:
     """Open a file to be read, and nothing that would keep us waiting. Raises ``OSError``."""
-    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
+    return os.fdopen(opened(path, os.O_RDONLY), "rb")
+
+
+def opened(path: Path, flags: int) -> int:
+    """Return the descriptor of a file that is there, and of nothing that would keep us waiting.
+    Raises ``OSError``."""
+    descriptor = os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
         raise OSError(errno.EINVAL, "it is a folder, a pipe or a device, and no file")
-    return os.fdopen(descriptor, "rb")
+    return descriptor
 
 
 def read(path: Path, most: int = LARGEST_FILE) -> bytes:

@@ -12,14 +12,17 @@ import reprlib
 import types
 from functools import cache, reduce
 from operator import or_
-from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError, create_model
 
 from .. import events as words
 from ..errors import RecordError
-from ..events import FORMAT, ContextInfo, Event, Usage
+from ..events import FORMAT, ContextInfo, Event, RunStarted, Usage
 from ..settings.resolved import ENVIRONMENTS
+from .format_version import FormatVersion, checked
+
+T = TypeVar("T")
 
 LARGEST = 10**15
 """No count, size, sum or time of a run is larger, and none is below zero."""
@@ -32,14 +35,16 @@ _OBJECT = re.compile(r"a valid dictionary or instance of \w+")
 _SHOULD = re.compile(r"^\w+ should ")
 
 
-class NewerRecord(RecordError):
-    """A record of a format that is not known here."""
+class UnknownKind(RecordError):
+    """An event of a kind that is not known here."""
 
 
-def event_of(data: Any) -> Event:
-    """Return the event of ``events.to_dict``'s form.
+def event_of(data: Any, newer: bool = False) -> Event:
+    """Return the event of ``events.to_dict``'s form. Fields that are not known here are passed over
+    in one of a ``newer`` minor version, and refused in any other.
 
-    Raises ``RecordError``, which says which field of it is not what it should be.
+    Raises ``UnknownKind``, ``NewerRecord`` for the first event of a record of a newer major
+    version, and ``RecordError``, which says which field is not what it should be.
     """
     if not isinstance(data, dict):
         raise RecordError("it is no object")
@@ -47,24 +52,38 @@ def event_of(data: Any) -> Event:
     kind = fields.pop("kind", None)
     cls = _KINDS.get(kind) if isinstance(kind, str) else None
     if cls is None:
-        raise RecordError(f"there is no kind of event {_SHOWN.repr(kind)}")
-    written = fields.get("format")
-    if isinstance(written, int) and written > FORMAT:
-        raise NewerRecord(
-            f"this record was written by a newer rlm_kernel (format {_SHOWN.repr(written)}; this "
-            f"one reads up to {FORMAT}): update rlm_kernel"
-        )
-    _check(cls, fields)
+        raise UnknownKind(f"there is no kind of event {_SHOWN.repr(kind)}")
+    if cls is RunStarted and "format" in fields:
+        newer = is_newer(fields["format"])
+    _check(cls, fields, newer)
     for name, part in (("usage", Usage), ("context", ContextInfo)):
         if isinstance(fields.get(name), dict):
-            fields[name] = part(**fields[name])
-    event: Event = cls(**fields)
+            fields[name] = known_part(part, fields[name])
+    event: Event = known_part(cls, fields)
     return event
 
 
-def _check(cls: type, fields: dict[str, Any]) -> None:
+def known_part(cls: type[T], fields: dict[str, Any]) -> T:
+    """Return a record of this dataclass made of those of the fields that it has."""
+    names = {field.name for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
+    return cls(**{name: value for name, value in fields.items() if name in names})
+
+
+def is_newer(written: Any) -> bool:
+    """Return whether a journal of this version may have fields and events that are not known here.
+
+    Raises ``NewerRecord`` for a newer major version and ``RecordError`` for what is no version.
+    """
+    known = FormatVersion.of(FORMAT)
     try:
-        _form(cls).model_validate(fields)
+        return checked(written, known, "journal").has_unknown(known)
+    except ValueError as error:
+        raise RecordError(f"its field `format` is no version: {error}") from None
+
+
+def _check(cls: type, fields: dict[str, Any], newer: bool) -> None:
+    try:
+        _form(cls, newer).model_validate(fields)
     except ValidationError as error:
         raise RecordError(_sentence(error)) from None
     except RecursionError:
@@ -194,13 +213,14 @@ _DICTS: dict[str, Any] = {
 
 
 @cache
-def _form(cls: type) -> type[BaseModel]:
+def _form(cls: type, newer: bool) -> type[BaseModel]:
     hints = get_type_hints(cls, vars(words), include_extras=True)
     fields: dict[str, Any] = {
-        field.name: (_DICTS.get(field.name) or _hint(hints[field.name]), _default(field))
+        field.name: (_DICTS.get(field.name) or _hint(hints[field.name], newer), _default(field))
         for field in dataclasses.fields(cls)
     }
-    config = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
+    unknown: Literal["ignore", "forbid"] = "ignore" if newer else "forbid"
+    config = ConfigDict(strict=True, extra=unknown, allow_inf_nan=False)
     return create_model(cls.__name__, __config__=config, **fields)
 
 
@@ -209,13 +229,13 @@ def _default(field: dataclasses.Field[Any]) -> Any:
     return ... if required else None
 
 
-def _hint(hint: Any) -> Any:
-    """The type that a field is checked by: numbers are bounded, ids are of their pattern."""
+def _hint(hint: Any, newer: bool) -> Any:
+    """Return the type that a field is checked by: numbers are bounded, ids are of their pattern."""
     origin, inner = get_origin(hint), get_args(hint)
     if origin in (Union, types.UnionType):
-        return reduce(or_, (_hint(one) for one in inner))
+        return reduce(or_, (_hint(one, newer) for one in inner))
     if origin is Annotated:
         return Annotated[inner[0], Field(pattern=f"^(?:{inner[1].pattern})$")]
     if dataclasses.is_dataclass(hint) and isinstance(hint, type):
-        return _form(hint)
+        return _form(hint, newer)
     return {int: Count, float: Amount}.get(hint, hint)

@@ -33,6 +33,7 @@ from ..events import (
     RunStarted,
 )
 from . import files, journal
+from .files import JOURNAL
 from .notebooks import ipynb
 from .notebooks.metadata import NotebookContext, page, record
 from .notebooks.notebook import build
@@ -40,7 +41,6 @@ from .shelf import Shelf
 from .summary import Fold
 
 T = TypeVar("T")
-JOURNAL = "journal.jsonl"
 INTERVAL_S = 1.0
 FULL = (errno.ENOSPC, errno.EDQUOT)
 LONGEST_PROMPT = 2000  # characters of a prompt that are kept in memory for the view

@@ -6,24 +6,24 @@ Each is an ``Continuation``, which ``session.Session.go_on`` carries out.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from ..errors import RecordError, UsageError
-from ..events import ContextSet, Event, NodeStarted, Replied, RunEnded, RunStarted
+from ..events import ROOT, ContextSet, Event, NodeStarted, Replied, RunStarted
 from ..inputs import contexts
 from ..inputs.contexts import Source
 from ..inputs.tools import Tools
-from ..record import journal
-from ..record.files import check_own
+from ..record.files import JOURNAL, check_own
+from ..record.journal import RunHasEnded
 from ..record.notebooks.metadata import ROOT_PAGE
 from ..record.notebooks.tools import called, modules
-from ..record.recorder import JOURNAL, Recorder
+from ..record.recorder import Recorder
+from ..record.recording import Recording
 from ..settings.option import Group
 from ..settings.resolved import LIMIT_NAMES, OPTIONS, Layer, decided_by_record, recorded_place
 from .memory import RunMemory, leave, on_another_input, remembered
-from .prelude import ROOT
 
 
 @dataclass(frozen=True)
@@ -42,6 +42,30 @@ class Continuation:
     variable: str | None = None
     origin: Mapping[str, Any] | None = None
     recorder: Recorder | None = field(default=None, repr=False)
+
+    @classmethod
+    def of(
+        cls,
+        folder: Path,
+        events: list[Event],
+        *,
+        source: Source | None = None,
+        recorder: Recorder | None = None,
+    ) -> Self:
+        """Return what these events of a run in ``folder`` are to be gone on from, on its own
+        context or on another ``source``. Raises ``UsageError`` and ``RecordError``."""
+        started, node = _beginning(folder, events)
+        variable = None
+        if source is None:
+            source, variable = _context(folder, node)
+        return cls(
+            events=events,
+            earlier=remembered(folder, events),
+            started=started,
+            source=source,
+            variable=variable,
+            recorder=recorder,
+        )
 
     @property
     def question(self) -> str:
@@ -113,7 +137,7 @@ def _unanswered(event: Event) -> bool:
 
 
 def resume(folder: Path) -> Continuation:
-    """The run in this folder, which was killed. Blocks.
+    """Go on with the run in this folder, which was killed. Blocks.
 
     Files that its cells wrote are set aside: the cells write them again. Raises ``UsageError`` for
     a run that ended, ``RecordError`` for one that still goes on or is damaged.
@@ -121,29 +145,26 @@ def resume(folder: Path) -> Continuation:
     folder = folder.parent if folder.name in (JOURNAL, ROOT_PAGE) else folder
     if not (folder / JOURNAL).exists():
         raise UsageError(f"{folder}: there is no run here: {JOURNAL} is missing")
-    ended = _ended(folder)
-    if ended is not None:
-        raise UsageError(
-            f"{folder}: the run ended ({ended.status}): there is nothing to resume. `rlm fork` "
-            "goes on from any cell of it, and after its last one"
-        )
     check_own(folder)
-    recorder, events = Recorder.reopen(folder)
+    recorder, events = _reopened(folder)
     try:
-        started, node = _beginning(folder, events)
-        source, variable = _context(folder, node)
+        run = Continuation.of(folder, events, recorder=recorder)
     except BaseException:
         recorder.abandon()
         raise
     _set_aside(folder / "files")
-    earlier = remembered(folder, events)
-    return Continuation(events, earlier, started, source, variable, recorder=recorder)
+    return run
 
 
-def _ended(folder: Path) -> RunEnded | None:
-    record = journal.read(folder / JOURNAL)
-    last = record.events[-1] if record.events else None
-    return last if isinstance(last, RunEnded) else None
+def _reopened(folder: Path) -> tuple[Recorder, list[Event]]:
+    try:
+        return Recorder.reopen(folder)
+    except RunHasEnded as error:
+        how = "" if error.ended is None else f" ({error.ended.status})"
+        raise UsageError(
+            f"{folder}: the run ended{how}: there is nothing to resume. `rlm fork` goes on from "
+            "any cell of it, and after its last one"
+        ) from error
 
 
 def _set_aside(files: Path) -> None:
@@ -158,12 +179,11 @@ def _set_aside(files: Path) -> None:
 def fork(
     path: Path, at: int | None, *, edit: str | None = None, note: str | None = None
 ) -> Continuation:
-    """The run at ``path`` up to its cell ``at``, or to its end; see ``past.leave``. Blocks."""
-    folder, events = _read(path)
-    started, node = _beginning(folder, events)
-    source, variable = _context(folder, node)
-    earlier = remembered(folder, events)
-    cells = [cell.cell for cell in earlier.of(ROOT).own_cells]
+    """Go on from the run at ``path`` at its cell ``at``, or at its end; see ``memory.leave``.
+    Blocks."""
+    recording = _opened(path)
+    run = Continuation.of(recording.folder, recording.events)
+    cells = [cell.cell for cell in run.earlier.of(ROOT).own_cells]
     end = max(cells, default=0) + 1
     cell = end if at is None else at
     if cell not in cells and (cell != end or not cells or edit is not None):
@@ -171,10 +191,9 @@ def fork(
             f"--at {cell}: the run has no such cell; {_range(cells)}"
             + (f", and {end} goes on after the last one" if cells and edit is None else "")
         )
-    leave(earlier, cell, edit=edit, note=note)
+    leave(run.earlier, cell, edit=edit, note=note)
     edited = {} if edit is None else {"edited": True}
-    origin = {"kind": "fork", **_origin(folder, started), "cell": cell, **edited}
-    return Continuation(events, earlier, started, source, variable, origin)
+    return replace(run, origin={"kind": "fork", **_origin(recording), "cell": cell, **edited})
 
 
 def _range(cells: list[int]) -> str:
@@ -186,23 +205,25 @@ def _range(cells: list[int]) -> str:
 
 
 def rerun(path: Path, source: Source | None, *, recall: bool = False) -> Continuation:
-    """The cells of the run at ``path`` on another input, or again on its own. With ``recall``
+    """Run the cells of the run at ``path`` on another input, or again on its own. With ``recall``
     calls that its record answers are not asked anew. Blocks."""
-    folder, events = _read(path)
-    started, node = _beginning(folder, events)
-    variable = None
-    if source is None:
-        source, variable = _context(folder, node)
-    earlier = remembered(folder, events)
-    if not earlier.of(ROOT).own_cells:
-        raise UsageError(f"{folder}: the run has no cells that could be run again")
-    on_another_input(earlier, recall=recall)
-    origin = {"kind": "rerun", **_origin(folder, started)}
-    return Continuation(events, earlier, started, source, variable, origin)
+    recording = _opened(path)
+    run = Continuation.of(recording.folder, recording.events, source=source)
+    if not run.earlier.of(ROOT).own_cells:
+        raise UsageError(f"{recording.folder}: the run has no cells that could be run again")
+    on_another_input(run.earlier, recall=recall)
+    return replace(run, origin={"kind": "rerun", **_origin(recording)})
 
 
-def _read(path: Path) -> tuple[Path, list[Event]]:
-    """The folder and the events of a run. What is damaged is no ground to go on from."""
+def read_run(path: Path) -> tuple[list[Event], RunStarted, NodeStarted]:
+    """Return the events of a run, and how it and its root began. Raises ``UsageError`` and
+    ``RecordError`` where that is no ground to go on from. Blocks."""
+    recording = _opened(path)
+    return recording.events, *_beginning(recording.folder, recording.events)
+
+
+def _opened(path: Path) -> Recording:
+    """Return the whole run at ``path``. What is damaged is no ground to go on from."""
     folder = path if path.is_dir() else path.parent
     if folder.name == "calls" and not (folder / JOURNAL).exists():
         raise UsageError(
@@ -213,18 +234,10 @@ def _read(path: Path) -> tuple[Path, list[Event]]:
             f"{path}: there is no {JOURNAL} beside it, and a notebook alone does not say what the "
             "LM was told: ask for the run's folder"
         )
-    record = journal.read(folder / JOURNAL)
-    damage = [problem for problem in record.problems if not problem.cut]
-    if damage:
-        raise RecordError(f"{folder / JOURNAL}: {damage[0]}")
-    return folder.resolve(), record.events
-
-
-def read_run(path: Path) -> tuple[list[Event], RunStarted, NodeStarted]:
-    """The events of a run, and how it and its root began. Raises ``UsageError`` and
-    ``RecordError`` where that is no ground to go on from. Blocks."""
-    folder, events = _read(path)
-    return events, *_beginning(folder, events)
+    recording = Recording.open(folder.resolve() / JOURNAL)
+    if recording.damage is not None:
+        raise RecordError(f"{recording.source}: {recording.damage}")
+    return recording
 
 
 def _beginning(folder: Path, events: list[Event]) -> tuple[RunStarted, NodeStarted]:
@@ -238,7 +251,7 @@ def _beginning(folder: Path, events: list[Event]) -> tuple[RunStarted, NodeStart
 
 
 def _context(folder: Path, node: NodeStarted) -> tuple[Source | None, str | None]:
-    """The context's bytes; where there are none, the name of the variable that held it."""
+    """Return the context's bytes; where there are none, the name of the variable that held it."""
     assert node.context is not None
     spec = node.context.spec
     if spec.get("sha256") is None:
@@ -251,5 +264,5 @@ def _context(folder: Path, node: NodeStarted) -> tuple[Source | None, str | None
     return source, None
 
 
-def _origin(folder: Path, started: RunStarted) -> dict[str, Any]:
-    return {"run": started.run, "seal": journal.read(folder / JOURNAL).seal}
+def _origin(recording: Recording) -> dict[str, Any]:
+    return {"run": recording.tree.run, "seal": recording.seal}

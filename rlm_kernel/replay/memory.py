@@ -13,8 +13,18 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ..events import CallEnded, CellRan, ContextSet, Event, NodeStarted, Prompted, Replied, Usage
-from .prelude import ROOT, Numbers, placed
+from ..events import (
+    ROOT,
+    CallEnded,
+    CellRan,
+    ContextSet,
+    Event,
+    NodeStarted,
+    Prompted,
+    Replied,
+    Usage,
+)
+from .prelude import Numbers, placed
 
 CallId = tuple[int, str, int]
 """A call's place in a node: cell, key, occurrence."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from ..events import (
+    ROOT,
     CallEnded,
     CellRan,
     ContextInfo,
@@ -18,8 +19,6 @@ from ..events import (
     Usage,
 )
 from ..record.shelf import Shelf
-
-ROOT = "0"
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
-"""Ended runs made into ones that ``onward.resume`` goes on with: interrupted, stopped by a limit,
-or failed for a cause that is gone. What their record answers is not asked or paid for again.
+"""Ended runs made into ones that ``continuation.resume`` goes on with: they were interrupted,
+stopped by a limit, or failed for a cause that is gone. What their record answers is not asked or
+paid for again.
 
 The record as it ended is kept beside the new one, as ``journal-1.jsonl`` and so on.
 """
@@ -14,8 +15,7 @@ from pathlib import Path
 from ..errors import RecordError
 from ..events import CallEnded, CellRan, Event, NodeEnded, NodeStarted, RunEnded, Usage
 from ..record import journal
-from ..record.files import check_own
-from ..record.recorder import JOURNAL
+from ..record.files import JOURNAL, check_own
 from .memory import lost
 
 log = logging.getLogger(__name__)
@@ -33,26 +33,29 @@ def reopen(folder: Path) -> bool:
         return False
     check_own(folder)
     record = journal.read(path)
-    record.check_fit(path)
+    if (problem := journal.unfit(record.problems)) is not None:
+        raise RecordError(f"{path}: the record is damaged: {problem}")
     if not any(isinstance(event, NodeStarted) for event in record.events):
         path.replace(_aside(path))
         return False
-    damage = [problem for problem in record.problems if not problem.cut]
-    if damage:
-        raise RecordError(f"{path}: {damage[0]}")
+    if (problem := journal.damage(record.problems)) is not None:
+        raise RecordError(f"{path}: {problem}")
     if isinstance(record.events[-1], RunEnded):
-        _write_again(path, kept(record.events))
+        dropped = zip(record.lines, _dropped(record.events), strict=True)
+        _write_again(path, {number for number, drop in dropped if drop})
     return True
 
 
-def _write_again(path: Path, events: Iterable[Event]) -> None:
-    """Put a record of these events in place of the one there is, which is kept."""
+def _write_again(path: Path, dropped: set[int]) -> None:
+    """Put a record without these lines in place of the one there is, which is kept. Lines are
+    copied as they stand: what a newer version wrote in them is not lost."""
     half = path.with_name(f".{path.name}.part")
     half.unlink(missing_ok=True)
     written = journal.Journal.create(half)
     try:
-        for event in events:
-            written.write(event)
+        for number, packed in journal.event_lines(path):
+            if number not in dropped:
+                written.copy(packed)
         written.sync()
     finally:
         written.close()
@@ -72,19 +75,24 @@ def ended_before(folder: Path) -> list[Path]:
 
 
 def kept(events: list[Event]) -> list[Event]:
-    """Of an ended run what happened before that which ended it.
+    """Return what happened in an ended run before that which ended it.
 
-    That is, in each node whose answer nobody has: its end, and its last cell where that was stopped
-    or some of its calls were, with those calls.
+    What ended it is, in each node whose answer nobody has: its end, and its last cell where that
+    was stopped or some of its calls were, with those calls.
     """
+    return [event for event, drop in zip(events, _dropped(events), strict=True) if not drop]
+
+
+def _dropped(events: list[Event]) -> list[bool]:
+    """Return of each event whether it is part of what ended the run."""
     calls = [event for event in events if isinstance(event, CallEnded)]
     given = {call.child for call in calls if call.child is not None and not lost(call)}
     last = _last_cells(events)
-    return [event for event in events if not _of_the_end(event, last, given)]
+    return [_of_the_end(event, last, given) for event in events]
 
 
 def _last_cells(events: Iterable[Event]) -> dict[str, int]:
-    """By node its last cell, where that one was stopped; a later number where none was."""
+    """Return by node its last cell, where that one was stopped; a later number where none was."""
     last: dict[str, int] = {}
     stopped: set[tuple[str, int]] = set()
     for event in events:
@@ -111,8 +119,8 @@ def _of_the_end(event: Event, last: dict[str, int], given: set[str]) -> bool:
 
 
 def left_out(folder: Path) -> Usage:
-    """What the runs that ended here before have used and is no part of the record that goes on:
-    requests that were on their way when they were stopped. Blocks."""
+    """Return what the runs that ended here before have used and is no part of the record that goes
+    on: requests that were on their way when they were stopped. Blocks."""
     whole = Usage()
     for path in ended_before(folder):
         try:
@@ -127,13 +135,14 @@ def left_out(folder: Path) -> Usage:
 
 
 def _less(whole: Usage, part: Usage) -> Usage:
-    """Never below nothing: sums of money in another order differ in their last digit."""
+    """Return the rest, never below zero: sums of money in another order differ in their last
+    digit."""
     return Usage(
-        max(whole.requests - part.requests, 0),
-        max(whole.input_tokens - part.input_tokens, 0),
-        max(whole.output_tokens - part.output_tokens, 0),
-        max(whole.cached_tokens - part.cached_tokens, 0),
-        max(whole.cost - part.cost, 0.0),
-        max(whole.unpriced - part.unpriced, 0),
-        whole.estimated,
+        requests=max(whole.requests - part.requests, 0),
+        input_tokens=max(whole.input_tokens - part.input_tokens, 0),
+        output_tokens=max(whole.output_tokens - part.output_tokens, 0),
+        cached_tokens=max(whole.cached_tokens - part.cached_tokens, 0),
+        cost=max(whole.cost - part.cost, 0.0),
+        unpriced=max(whole.unpriced - part.unpriced, 0),
+        estimated=whole.estimated,
     )

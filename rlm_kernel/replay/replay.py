@@ -13,20 +13,20 @@ from typing import Any
 
 from ..environments.kernel_config import KernelConfig, KernelTemplate
 from ..errors import ContextError, RecordError
-from ..events import ContextInfo, Output
+from ..events import ROOT, ContextInfo, Output
 from ..inputs import contexts
 from ..record.equality import digest_as_kept
+from ..record.nodes import RecordedCell, RecordedContext, RecordedNode
 from ..record.notebooks.tools import called, modules
 from ..record.numbers import counted
 from ..record.outputs import Collector, text_of
-from ..record.trajectory import RecordedCell, RecordedContext, RecordedNode, RecordedRun
+from ..record.trajectory import RecordedRun
 from ..repl.guest_client import KernelSetup
 from ..repl.protocol import Calls
 from ..repl.repl import Repl, open_repl
 from ..repl.running_cell import Ran
 from ..settings.limits import CellLimits
 from ..settings.resolved import recorded_place
-from .prelude import ROOT
 from .verdict import RecordedCalls, Verdict
 
 SHOWN = 20

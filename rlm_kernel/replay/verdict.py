@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from ..errors import CallRefused
+from ..record.nodes import RecordedCall, RecordedNode
 from ..record.numbers import counted
-from ..record.trajectory import RecordedCall, RecordedNode
 from ..repl.occurrences import Occurrences
 from ..repl.protocol import MOST_REFUSED, Call, RefusedCall, Slot, is_refused
 

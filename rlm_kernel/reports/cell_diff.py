@@ -12,8 +12,8 @@ from typing import Any
 from ..errors import UsageError
 from ..events import Output
 from ..record.equality import sha256
+from ..record.nodes import RecordedCell
 from ..record.outputs import ANSI
-from ..record.trajectory import RecordedCell
 from .compare import equal_beginning
 
 # nbdime compares texts in the square of their length: 2.6 s for one pair of 4000 characters.

@@ -1,84 +1,90 @@
-"""The course of a run: what was asked, written, run and replied in each of its nodes.
-
-Read from a record, or from a notebook that was sent alone, in the one form in which two runs can
-be laid side by side (``compare``).
-"""
+"""What was asked, written, run and replied in each node of a run, in the one form in which two
+runs can be laid side by side (``compare``), whether read from a record or from a notebook alone."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self, TypeAlias
 
 from ..errors import RecordError
-from ..events import CallEnded, Event, Replied, RunStarted
-from ..record import journal, loading, trajectory
+from ..events import CallEnded, Replied
 from ..record.equality import digest_as_kept
 from ..record.markdown import printable
-from ..record.notebooks import pages
+from ..record.nodes import RecordedCall, RecordedCell, RecordedContext, RecordedNode
 from ..record.notebooks.notebook import as_kept
+from ..record.recording import Recording
 from ..record.summary import Node, Tree
-from ..record.trajectory import RecordedCall, RecordedCell, RecordedContext, RecordedNode
+from ..record.trajectory import replayable
 
 Identity: TypeAlias = tuple[int, str, int, int]
-"""Of a call in its node: the cell, its key, which of the equal ones, which prompt."""
+"""A call in its node: the cell, its key, which of the equal ones, which prompt."""
 
 
 @dataclass(frozen=True)
 class ComparableRun:
-    """A run to be compared. ``path`` is as it was named, ``source`` the file that was read.
+    """A run to be compared. ``path`` is as it was named.
 
     ``nodes`` are those whose cells are known: of a notebook without its record its own node only.
     ``replies`` has the LM's text by node and turn, ``prompts`` a call's prompt by node and
-    identity; both are empty without a record. ``record`` tells whether there was one.
+    identity; both are empty without a record.
     """
 
     path: Path
-    source: Path
-    tree: Tree
-    record: bool
-    settings: dict[str, Any]
-    versions: dict[str, str]
+    recording: Recording
     nodes: dict[str, RecordedNode]
     replies: dict[tuple[str, int], str]
     prompts: dict[tuple[str, Identity], str]
     problems: tuple[str, ...]
 
     @property
+    def source(self) -> Path:
+        return self.recording.source
+
+    @property
+    def record(self) -> bool:
+        """Whether there was a record."""
+        return not self.recording.alone
+
+    @property
+    def tree(self) -> Tree:
+        return self.recording.tree
+
+    @property
     def root(self) -> Node:
-        return self.tree.nodes[0]
+        return self.recording.root
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        started = self.recording.started
+        return {} if started is None else started.settings
+
+    @property
+    def versions(self) -> dict[str, str]:
+        started = self.recording.started
+        return {} if started is None else started.versions
 
 
 def load(path: Path) -> ComparableRun:
-    """From a run folder, a journal or a notebook; the record is preferred where it is there.
+    """Open a run to be compared. What is damaged is told in ``problems``.
 
-    What is damaged is told in ``problems``. Raises ``RecordError`` where there is no node to be
-    compared.
+    Raises as ``Recording.open`` and ``replayable`` do, and ``RecordError`` where there is no node
+    to be compared. Blocks.
     """
-    return _load(path)
-
-
-def _load(path: Path) -> ComparableRun:
-    loaded = loading.load(path)
-    recorded = trajectory.load(path)
-    if not loaded.tree.nodes:
-        raise RecordError(f"{path}: there is no run to compare: {loaded.problems[0]}")
-    record = loaded.sealed is not None
-    events = journal.read(loaded.source).events if record else []
+    recording = Recording.open(path)
+    recorded = replayable(recording)
+    if not recording.tree.nodes:
+        raise RecordError(f"{path}: there is no run to compare: {recording.problems[0]}")
+    told = [] if recording.alone else recording.events
     return ComparableRun(
         path=path,
-        source=loaded.source,
-        tree=loaded.tree,
-        record=record,
-        settings=recorded.settings,
-        versions=_versions(events) if record else _versions_of_notebook(loaded.source),
+        recording=recording,
         nodes={name: _as_kept(node) for name, node in recorded.nodes.items()},
-        replies={(e.node, e.turn): e.text for e in events if isinstance(e, Replied)},
+        replies={(e.node, e.turn): e.text for e in told if isinstance(e, Replied)},
         prompts={
             (e.node, (e.cell, e.key, e.occurrence, e.index)): e.prompt
-            for e in events
+            for e in told
             if isinstance(e, CallEnded)
         },
         problems=tuple(recorded.problems),
@@ -90,23 +96,13 @@ def identity(call: RecordedCall) -> Identity:
 
 
 def content(context: RecordedContext) -> dict[str, Any]:
-    """What a context is, whatever it is called and wherever it came from."""
+    """Return what a context is, whatever it is called and wherever it came from."""
     return {key: context.spec.get(key) for key in ("kind", "sha256", "size")}
 
 
-def _versions(events: Iterable[Event]) -> dict[str, str]:
-    started = (event for event in events if isinstance(event, RunStarted))
-    return next((event.versions for event in started), {})
-
-
-def _versions_of_notebook(path: Path) -> dict[str, str]:
-    _, about = pages.load(path)
-    versions: dict[str, str] = about["versions"]
-    return versions
-
-
 def _as_kept(node: RecordedNode) -> RecordedNode:
-    """With its cells as a notebook keeps them, so that a record and a notebook of it are equal."""
+    """Return the node with its cells as a notebook keeps them, so that a record and a notebook of
+    it are equal."""
     steps = [
         _cell_as_kept(step) if isinstance(step, RecordedCell) else step for step in node.happened
     ]

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..record.markdown import shorten
+from ..record.nodes import RecordedCell
 from ..record.summary import Node
-from ..record.trajectory import RecordedCell
 from .comparable_run import ComparableRun, PutOut, content
 from .first_difference import Parting, Walk
 

@@ -16,9 +16,9 @@ from typing import Any
 from ..events import Output
 from ..record.equality import RULES, sha256
 from ..record.markdown import shorten
+from ..record.nodes import RecordedCall, RecordedCell, RecordedContext
 from ..record.outputs import text_of
 from ..record.summary import RUNNING
-from ..record.trajectory import RecordedCall, RecordedCell, RecordedContext
 from .comparable_run import ComparableRun, PutOut, content, identity
 
 MAX_SHOWN = 20_000  # characters of a cell's outputs

@@ -16,22 +16,27 @@ from typing import Any
 
 from ..errors import RecordError
 from ..events import NodeStarted, RunEnded, RunStarted, Usage
-from ..record import journal, loading
+from ..record import journal
+from ..record.files import JOURNAL
+from ..record.format_version import NewerRecord
 from ..record.notebooks.metadata import ROOT_PAGE
+from ..record.recording import Recording
 from ..record.summary import RUNNING, add_up
-from .show import JOURNAL
 
 MAX_LEVELS = 5  # of folders below the one that is named
 DAMAGED = "damaged"
+NEWER = "newer"
+"""The status of a run that a newer version of rlm_kernel has written."""
 
 
 @dataclass(frozen=True)
 class Row:
     """A run. ``path`` is its folder, or the file that was named. None where a thing is not known.
 
-    ``status`` is that of the run, ``"running"`` or ``"damaged"``; ``note`` is the reason where
-    there is no sure answer. ``began`` and ``changed`` are Unix seconds; the second is when the file
-    was last written. What a running or damaged one has used is counted as far as it goes.
+    ``status`` is that of the run, ``"running"``, ``"damaged"`` or ``"newer"``; ``note`` is the
+    reason where there is no sure answer. ``began`` and ``changed`` are Unix seconds; the second is
+    when the file was last written. What a running or damaged one has used is counted as far as it
+    goes.
     """
 
     path: Path
@@ -104,6 +109,8 @@ def read(path: Path) -> Row:
     """Never raises for what is wrong with a run: its row says so."""
     try:
         return _quick(path) or _whole(path)
+    except NewerRecord as error:
+        return Row(path, status=NEWER, note=str(error))
     except RecordError as error:
         return Row(path, note=str(error))
     except OSError as error:  # it was removed meanwhile
@@ -111,14 +118,13 @@ def read(path: Path) -> Row:
 
 
 def _quick(path: Path) -> Row | None:
-    """From both ends of the record; None where they do not tell."""
+    """Return the row from both ends of the record; None where they do not tell."""
     record = path if path.name == JOURNAL else path / JOURNAL
     if not os.path.isfile(record):
         return None
-    beginning = journal.beginning(record, 3)
+    beginning, ending = journal.ends(record, 3, 2)
     started = next((event for event in beginning if isinstance(event, RunStarted)), None)
     node = next((event for event in beginning if isinstance(event, NodeStarted)), None)
-    ending = journal.ending(record, 2)
     ended = ending.events[-1] if ending.events else None
     if started is None or not isinstance(ended, RunEnded) or not ending.sealed:
         return None
@@ -143,16 +149,16 @@ def _quick(path: Path) -> Row | None:
 
 
 def _whole(path: Path) -> Row:
-    loaded = loading.load(path)
-    tree, root = loaded.tree, next(iter(loaded.tree.nodes), None)
-    beginning = journal.beginning(loaded.source, 1) if loaded.sealed is not None else []
+    recording = Recording.open(path)
+    tree, root = recording.tree, next(iter(recording.tree.nodes), None)
+    started = None if recording.alone else recording.started
     row = Row(
         path=path,
         run=tree.run,
         question=tree.question,
-        began=next((event.time for event in beginning if isinstance(event, RunStarted)), None),
-        changed=loaded.source.stat().st_mtime,
-        note="; ".join(loaded.problems[:3]),
+        began=None if started is None else started.time,
+        changed=recording.source.stat().st_mtime,
+        note="; ".join(recording.problems[:3]),
     )
     if root is None:
         return row
@@ -166,9 +172,9 @@ def _whole(path: Path) -> Row:
         usage=tree.usage,
         seconds=root.seconds,
     )
-    if loaded.problems:
+    if recording.faults:
         return row
-    goes_on = loaded.sealed is False and tree.ended is None  # even if its root has ended
+    goes_on = recording.sealed is False and tree.ended is None  # even if its root has ended
     status = RUNNING if goes_on else root.status
     return dataclasses.replace(row, status=status, note=root.reason)
 

@@ -17,7 +17,7 @@ from ..events import ContextInfo, NodeStarted
 from ..inputs import contexts
 from ..inputs.contexts import Source, folders
 from ..record.provenance import Covered, Origin, Texts, cover, trace
-from ..record.reading import Reading
+from ..record.recording import Recording
 
 MAX_BYTES = 400_000_000
 _ALONE = "a notebook alone has no prompts: give the run's folder"
@@ -38,20 +38,27 @@ class Origins:
         return sum(len(node.calls) for node in self.nodes)
 
 
-def find(reading: Reading) -> Origins:
-    """Of the first node of a trajectory. May take seconds where the context is large."""
-    nodes = trace(reading.events, reading.root)
+def find(recording: Recording) -> Origins:
+    """Trace the answer of the first node. May take seconds where the context is large.
+
+    Raises ``RecordError`` for a record of no node, or with events that are damaged.
+    """
+    recording.check_fit()
+    root = recording.root.id
+    nodes = trace(recording.events, root)
     if not nodes or not nodes[0].calls:
         return Origins(nodes, None, None, "no sub-call is on the way")
-    if reading.alone:
+    if recording.alone:
         return Origins(nodes, None, None, _ALONE)
-    given = {e.node: e.context for e in reading.events if isinstance(e, NodeStarted) and e.context}
-    texts, reason = as_texts(given.get(reading.root), reading.folder)
+    given = {
+        e.node: e.context for e in recording.events if isinstance(e, NodeStarted) and e.context
+    }
+    texts, reason = as_texts(given.get(root), recording.folder)
     if texts is None:
         return Origins(nodes, None, None, reason)
     handed = {}
     for child in {call.child for call in nodes[0].calls if call.child is not None}:
-        part, _ = as_texts(given.get(child), reading.folder)
+        part, _ = as_texts(given.get(child), recording.folder)
         if part is not None:
             handed[child] = part.text
     return Origins(nodes, texts, cover(nodes[0], texts, handed), None)

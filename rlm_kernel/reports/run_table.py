@@ -16,9 +16,9 @@ from rich.text import Text
 from ..record.markdown import one_line, shorten
 from ..record.numbers import counted, duration, money, spent
 from ..record.summary import RUNNING
-from .listing import DAMAGED, Row, Totals
+from .listing import DAMAGED, NEWER, Row, Totals
 
-MAX_DAMAGED = 20  # whose reasons are told in full below a table
+MAX_UNREAD = 20  # whose reasons are told in full below a table
 LONGEST_CELL = 400  # characters, before it is cut to its column
 _STYLES = {"answered": "green", "failed": "red", DAMAGED: "bold red", RUNNING: "bold yellow"}
 _GAP = "  "
@@ -75,7 +75,7 @@ _COLUMNS = (
 
 
 def render(rows: list[Row], whole: Totals, console: Console) -> None:
-    """A line a run, cut to the width; then the totals, and what is wrong with damaged runs.
+    """Print a line a run, cut to the width; then the totals, and why runs could not be read.
 
     Not by a table of rich, which takes five seconds for 2,000 runs.
     """
@@ -93,7 +93,7 @@ def render(rows: list[Row], whole: Totals, console: Console) -> None:
         sure = "" if row.confirmed and row.status != DAMAGED else "dim"
         _print_row(console, zip(texts, widths, right, [*styles, "", sure], strict=True))
     _print(console, _sum(whole), "bold")
-    _tell_damaged(rows, console)
+    _tell_unread(rows, console)
 
 
 def _cell(text: str) -> str:
@@ -153,12 +153,13 @@ def _sum(whole: Totals) -> str:
     )
 
 
-def _tell_damaged(rows: list[Row], console: Console) -> None:
-    damaged = [row for row in rows if row.status == DAMAGED]
-    for row in damaged[:MAX_DAMAGED]:
-        _print(console, f"damaged: {row.path}: {shorten(row.note or '', 400)}", "red")
-    if len(damaged) > MAX_DAMAGED:
-        _print(console, f"and {len(damaged) - MAX_DAMAGED:,} more damaged", "red")
+def _tell_unread(rows: list[Row], console: Console) -> None:
+    for status in (DAMAGED, NEWER):
+        unread = [row for row in rows if row.status == status]
+        for row in unread[:MAX_UNREAD]:
+            _print(console, f"{status}: {row.path}: {shorten(row.note or '', 400)}", "red")
+        if len(unread) > MAX_UNREAD:
+            _print(console, f"and {len(unread) - MAX_UNREAD:,} more {status}", "red")
 
 
 def lines(rows: list[Row], whole: Totals) -> Iterator[str]:

@@ -10,18 +10,17 @@ from rich.markup import escape
 from rich.tree import Tree as RichTree
 
 from ..events import Usage
-from ..record.loading import Loaded
 from ..record.markdown import one_line, shorten
 from ..record.numbers import counted, duration, spent
+from ..record.recording import Recording
 from ..record.summary import Node
 
-JOURNAL = "journal.jsonl"
 MAX_PROBLEMS = 20
 
 
-def render(loaded: Loaded, console: Console) -> None:
+def render(recording: Recording, console: Console) -> None:
     """The tree with its totals, then what is wrong with the record."""
-    tree = loaded.tree
+    tree = recording.tree
     if tree.nodes:
         root = tree.nodes[0]
         drawn = RichTree(_line(root))
@@ -36,12 +35,13 @@ def render(loaded: Loaded, console: Console) -> None:
     elif tree.ended is not None and tree.ended.status != "answered":
         why = escape(tree.ended.reason or "")
         console.print(f"[bold]{tree.ended.status}[/] before its kernel was ready: {why}")
-    state = {True: "sealed", False: "not sealed", None: "notebook only, no record"}[loaded.sealed]
-    console.print(f"{escape(str(loaded.source))}: {state}", style="dim", soft_wrap=True)
-    for problem in loaded.problems[:MAX_PROBLEMS]:
+    states = {True: "sealed", False: "not sealed", None: "notebook only, no record"}
+    state = states[recording.sealed]
+    console.print(f"{escape(str(recording.source))}: {state}", style="dim", soft_wrap=True)
+    for problem in recording.problems[:MAX_PROBLEMS]:
         console.print(f"[red]problem:[/] {escape(one_line(problem))}", soft_wrap=True)
-    if len(loaded.problems) > MAX_PROBLEMS:
-        console.print(f"[red]and {len(loaded.problems) - MAX_PROBLEMS} problems more[/]")
+    if len(recording.problems) > MAX_PROBLEMS:
+        console.print(f"[red]and {len(recording.problems) - MAX_PROBLEMS} problems more[/]")
 
 
 def _line(node: Node) -> str:
@@ -68,9 +68,9 @@ def _short(text: str) -> str:
     return escape(one_line(shorten(text, 200)))
 
 
-def as_json(loaded: Loaded) -> dict[str, Any]:
+def as_json(recording: Recording) -> dict[str, Any]:
     """Plain JSON data for programs: the totals, and the nodes in the order of their start."""
-    tree = loaded.tree
+    tree = recording.tree
     return {
         "run": tree.run,
         "question": tree.question,
@@ -81,7 +81,7 @@ def as_json(loaded: Loaded) -> dict[str, Any]:
         "calls": tree.calls,
         "usage": dataclasses.asdict(tree.usage),
         "nodes": [dataclasses.asdict(node) for node in tree.nodes],
-        "source": str(loaded.source),
-        "sealed": loaded.sealed,
-        "problems": loaded.problems,
+        "source": str(recording.source),
+        "sealed": recording.sealed,
+        "problems": recording.problems,
     }

@@ -14,7 +14,16 @@ from functools import partial
 
 from ..endings import to_the_end
 from ..errors import KernelDied, LimitReached, LMError, RecordError, RLMError, UsageError
-from ..events import ContextInfo, Event, KernelRestarted, NodeEnded, NodeStarted, RunEnded, Status
+from ..events import (
+    ROOT,
+    ContextInfo,
+    Event,
+    KernelRestarted,
+    NodeEnded,
+    NodeStarted,
+    RunEnded,
+    Status,
+)
 from ..inputs.contexts import Source
 from ..lm import cells
 from ..lm.client import Reply
@@ -49,7 +58,7 @@ class Task:
 
     question: str
     source: Source | None
-    node: str = "0"
+    node: str = ROOT
     parent: str | None = None
     call: int | None = None
     depth: int = 0

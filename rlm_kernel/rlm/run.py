@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ..environments.kernel_config import KernelTemplate
-from ..events import Event, Usage
+from ..events import ROOT, Event, Usage
 from ..inputs.contexts import Source
 from ..inputs.tools import Tools
 from ..lm.model import Model
@@ -22,7 +22,6 @@ from ..replay.memory import RunMemory
 from ..settings.limits import Budget, CellLimits, Ledger, Limits
 from .prompts import Style
 
-ROOT = "0"
 """The root's node."""
 INLINE_BYTES = 32_768
 """Contexts up to this size stand in the record; larger ones go to ``blobs`` or stay by path."""

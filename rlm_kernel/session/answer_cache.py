@@ -6,26 +6,37 @@ their calls answer from the record. A cell that ends otherwise than it did is an
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, assert_never
 
 from ..errors import RecordError
 from ..events import (
+    ROOT,
     CallEnded,
+    CallStarted,
     CellRan,
+    CellStarted,
+    ContextSet,
     Event,
+    KernelRestarted,
+    NodeEnded,
     NodeStarted,
+    OutputMade,
     Prompted,
     Replied,
+    ReplyDelta,
     RunEnded,
     RunStarted,
     Usage,
 )
 from ..inputs.contexts import Source
-from ..record import journal, trajectory
-from ..record.recorder import JOURNAL
+from ..record import journal
+from ..record.files import JOURNAL
+from ..record.recording import Recording
+from ..record.trajectory import replayable
 from ..repl.execution import Written, execute
 from ..repl.protocol import Call, Slot
 from ..repl.repl import Repl
@@ -35,7 +46,6 @@ from ..replay.replay import recorded_limits
 from ..replay.verdict import RecordedCalls, Verdict
 from .handover import CONTINUE, Before
 
-ROOT = "0"
 LOOKED_AT = 200
 """Runs whose beginning is read, newest first."""
 
@@ -54,19 +64,20 @@ class AskedBefore:
 
 @dataclass(frozen=True)
 class CachedAnswer:
-    """The folder of a run that fits, or why there is none."""
+    """A run that fits, or why there is none."""
 
-    folder: Path | None
+    recording: Recording | None
     reason: str
 
     @property
     def sentence(self) -> str:
-        """To be put behind what went wrong; empty where no run was looked for, or one fits."""
+        """Return what to put behind what went wrong; empty where no run was looked for, or one
+        fits."""
         return f"\nno recorded run fits this question: {self.reason}" if self.reason else ""
 
 
 async def digest_of(about: Source | str, repl: Repl) -> str | None:
-    """The SHA-256 of a source, or of a copy of the variable's value."""
+    """Return the SHA-256 of a source, or of a copy of the variable's value."""
     if isinstance(about, Source):
         return about.sha256
     _, source = await repl.adopt(about)
@@ -74,7 +85,7 @@ async def digest_of(about: Source | str, repl: Repl) -> str | None:
 
 
 def find(wanted: AskedBefore, folders: Iterable[Path]) -> CachedAnswer:
-    """The newest answered run that fits, in these folders or one below them. Blocks."""
+    """Return the newest answered run that fits, in these folders or one below them. Blocks."""
     reasons = []
     for folder in _runs(folders):
         try:
@@ -83,9 +94,12 @@ def find(wanted: AskedBefore, folders: Iterable[Path]) -> CachedAnswer:
             continue  # of a run that was cut off at once, or not ours to read
         if started is None or node is None or started.question != wanted.question:
             continue
-        reason = _misfit(started, node, wanted) or _unanswered(folder, wanted.before)
+        reason = _misfit(started, node, wanted)
         if reason is None:
-            return CachedAnswer(folder, "")
+            recording = Recording.open(folder / JOURNAL)
+            reason = _unanswered(recording, wanted.before)
+            if reason is None:
+                return CachedAnswer(recording, "")
         reasons.append(f"{folder.name} {reason}")
     return CachedAnswer(None, "; ".join(reasons[:3]) or "none was asked it")
 
@@ -120,26 +134,24 @@ def _misfit(started: RunStarted, node: NodeStarted, wanted: AskedBefore) -> str 
 
 
 def _continued(started: RunStarted) -> dict[str, Any] | None:
-    """What the run goes on from in the same kernel: alone its cells lack what was there."""
+    """Return what the run goes on from in the same kernel: alone its cells lack what was there."""
     origin: dict[str, Any] = started.settings.get("origin") or {}
     return origin if origin.get("kind") == CONTINUE else None
 
 
-def _unanswered(folder: Path, before: Before | None) -> str | None:
-    record = journal.read(folder / JOURNAL)
-    if record.problems:
-        return f"has a damaged record ({record.problems[0]})"
-    ended = record.events[-1] if record.events else None
-    if not isinstance(ended, RunEnded) or ended.status != "answered":
+def _unanswered(recording: Recording, before: Before | None) -> str | None:
+    if recording.faults:
+        return f"has a damaged record ({recording.faults[0]})"
+    if recording.ended is None or recording.ended.status != "answered":
         return "was not answered"
-    told = (e.messages for e in record.events if isinstance(e, Prompted) and e.node == ROOT)
+    told = (e.messages for e in recording.events if isinstance(e, Prompted) and e.node == ROOT)
     if before is not None and next(told, None) != before.opening.messages:
         return "was told something else by the human"
     return None
 
 
 async def again(
-    folder: Path,
+    recording: Recording,
     repl: Repl,
     numbers: Numbers,
     emit: Callable[[Event], None],
@@ -152,10 +164,10 @@ async def again(
     else that it may do is as it was. Emits the events of the run, free of cost. Raises
     ``RecordError`` where a cell ends otherwise.
     """
-    events = journal.read(folder / JOURNAL).events
-    recorded = trajectory.load(folder)
+    events = recording.events
+    recorded = await asyncio.to_thread(replayable, recording)
     if recorded.problems:
-        raise RecordError(f"{folder}: {recorded.problems[0]}")
+        raise RecordError(f"{recording.folder}: {recorded.problems[0]}")
     calls = _Renumbered(RecordedCalls(recorded.nodes[ROOT], Verdict()))
     repl.calls = calls
     repl.held = replace(recorded_limits(recorded), seconds=cell_seconds)
@@ -177,11 +189,19 @@ async def again(
             case RunEnded():
                 answer = event.answer or ""
                 emit(replace(event, usage=Usage()))
+            case CallEnded():
+                pass  # goes with its cell
+            case ContextSet() | KernelRestarted() | NodeEnded():
+                pass  # the kernel is the live one, which has its context
+            case ReplyDelta() | CellStarted() | OutputMade() | CallStarted():
+                pass  # for the screen only
+            case _:
+                assert_never(event)
     return answer
 
 
 def _of_question(events: list[Event]) -> Iterator[Event]:
-    """The root's events, without the prelude, which the live session has of its own."""
+    """Yield the root's events, without the prelude, which the live session has of its own."""
     for event in events:
         if isinstance(event, CellRan) and event.turn == 0:
             continue

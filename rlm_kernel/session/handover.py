@@ -12,12 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import UsageError
-from ..events import CellRan
+from ..events import ROOT, CellRan
 from ..lm.model import Message
 from ..record.outputs import text_of
 from ..replay.continuation import read_run
 from ..replay.memory import NodeMemory, remembered
-from ..replay.prelude import ROOT
 from ..rlm import prompts
 from ..rlm.history import Opening
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from ..endings import to_the_end
 from ..errors import CallRefused, LimitReached, LMError, RLMError
-from ..events import CallEnded, Event, NodeEnded, NodeStarted, RunEnded, Status, Usage
+from ..events import ROOT, CallEnded, Event, NodeEnded, NodeStarted, RunEnded, Status, Usage
 from ..lm.models import Models
 from ..record.outputs import cut
 from ..record.recorder import Recorder
@@ -88,7 +88,7 @@ class HumanCalls:
         if self._refused.total > MOST_REFUSED:
             return
         event = CallEnded(
-            node="0",
+            node=ROOT,
             cell=call.cell,
             call=next(self._prelude.numbers.calls),
             op=call.op,  # type: ignore[arg-type]
@@ -144,7 +144,7 @@ class HumanCalls:
         answer, self._answer = self._answer, None
         now, ledger = time.time(), run.ledger
         try:
-            run.emit(NodeEnded("0", status, answer, ended, reason, now))
+            run.emit(NodeEnded(ROOT, status, answer, ended, reason, now))
             run.emit(
                 RunEnded(
                     status,
@@ -177,14 +177,14 @@ class HumanCalls:
         run.ledger = Ledger(run.limits)
         model, now = run.sub.name, time.time()
         try:
-            recorder(NodeStarted("0", None, 0, None, self.QUESTION, model, None, now))
+            recorder(NodeStarted(ROOT, None, 0, None, self.QUESTION, model, None, now))
             await carry(self._prelude.events, run.folder, recorder)
         except BaseException:
             await to_the_end(recorder.close())
             raise
         self._run, self._recorder = run, recorder
-        child = partial(solve_child, run, "0", 0)
-        self._calls = LiveCalls(run, "0", 0, child, self._prelude.numbers)
+        child = partial(solve_child, run, ROOT, 0)
+        self._calls = LiveCalls(run, ROOT, 0, child, self._prelude.numbers)
         return self._calls
 
 

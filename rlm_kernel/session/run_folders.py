@@ -7,7 +7,8 @@ from pathlib import Path
 
 from ..errors import UsageError
 from ..record import files
-from ..record.recorder import JOURNAL, new_run_folder
+from ..record.files import JOURNAL
+from ..record.recorder import new_run_folder
 
 
 def run_folder(out: Path | None, base: Path | None) -> Path:

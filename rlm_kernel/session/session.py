@@ -15,13 +15,23 @@ from ..endings import at_no_cost, to_the_end
 from ..environments.kernel_config import kernel_template
 from ..environments.registry import check
 from ..errors import RecordError, UsageError
-from ..events import ContextInfo, Event, KernelRestarted, NodeStarted, RunStarted, Status, Usage
+from ..events import (
+    ROOT,
+    ContextInfo,
+    Event,
+    KernelRestarted,
+    NodeStarted,
+    RunStarted,
+    Status,
+    Usage,
+)
 from ..inputs.contexts import Source
 from ..inputs.tools import Tools
 from ..lm.model import LM
 from ..lm.models import Models
 from ..record.notebooks.metadata import page
 from ..record.recorder import Recorder
+from ..record.recording import Recording
 from ..record.summary import summarise
 from ..record.versions import versions
 from ..repl.guest_client import KernelSetup
@@ -230,7 +240,7 @@ class Session:
             if past is not None:
                 await self._handed_back(past)
             with at_no_cost("a working folder that no cell wrote to is still there"):
-                drop_empty(recorder.folder / "files", "0" if self._persistent else None)
+                drop_empty(recorder.folder / "files", ROOT if self._persistent else None)
         finally:
             unrecorded = await _seal(recorder, outcome)
         return unrecorded
@@ -281,7 +291,7 @@ class Session:
                 onward.source,
                 variable=onward.variable,
                 prelude=onward.prelude,
-                numbers=onward.earlier.numbers("0"),
+                numbers=onward.earlier.numbers(ROOT),
             )
             outcome = await recorder.attended(solve_tree(run, task))
         finally:
@@ -295,20 +305,20 @@ class Session:
         spent = summarise(onward.events)
         last = max(getattr(event, "time", 0.0) for event in onward.events)
         run.ledger.carry(spent.usage, spent.turns, spent.calls, last - onward.started.time)
-        run.emit(KernelRestarted("0", 0, RESUMED, [], time.time()))
+        run.emit(KernelRestarted(ROOT, 0, RESUMED, [], time.time()))
 
     async def recall(
         self,
-        folder: Path,
+        recording: Recording,
         about: Source | str,
         question: str,
         readers: Sequence[Reader] = (),
         *,
         force: Resolved | None = None,
     ) -> Result:
-        """Answer from a recorded run, in the persistent kernel and with no LM; see ``recall``.
-        ``force`` holds for this question instead of the session's."""
-        seconds = (force or self.force).limits.cell_seconds
+        """Answer from a recorded run, in the persistent kernel and with no LM; see
+        ``answer_cache``. ``force`` holds for this question instead of the session's."""
+        seconds, folder = (force or self.force).limits.cell_seconds, recording.folder
 
         def emit(event: Event) -> None:
             self.prelude(event, folder)
@@ -317,11 +327,11 @@ class Session:
 
         async with self._asking:
             past, repl = self.prelude.events, await self.repl()
-            self.trajectory = folder / page("0", root=True)
+            self.trajectory = folder / page(ROOT, root=True)
             try:
                 info = await _given(repl, about)
-                opened = NodeStarted("0", None, 0, None, "", "", info, time.time())
-                answer = await again(folder, repl, self.prelude.numbers, emit, opened, seconds)
+                opened = NodeStarted(ROOT, None, 0, None, "", "", info, time.time())
+                answer = await again(recording, repl, self.prelude.numbers, emit, opened, seconds)
             finally:
                 await to_the_end(self._handed_back(past))
         return Result(answer, "answered", True, None, Usage(), self.trajectory, question)
@@ -344,7 +354,7 @@ class Session:
 
     async def restarted(self, reason: str, lost: list[str]) -> None:
         """Note that the persistent kernel is a new one: a record of the old one ends."""
-        self.remember(KernelRestarted("0", 0, reason, lost, time.time()))
+        self.remember(KernelRestarted(ROOT, 0, reason, lost, time.time()))
         await self.by_hand.close()
 
     # records
@@ -450,7 +460,7 @@ class Session:
         if not self._persistent or self._cwd is not None:
             return await self.repl() if self._persistent else None
         if self._repl is None:
-            return await self._keep(open_repl(self.by_hand, run.setup("0")))
+            return await self._keep(open_repl(self.by_hand, run.setup(ROOT)))
         return self._repl
 
 

@@ -15,7 +15,7 @@ from longruns import LAST, journal_of, long_run
 from playwright.async_api import Browser, Page, expect
 from stories import story
 
-from rlm_kernel.record import reading
+from rlm_kernel.record.recording import Recording
 from rlm_kernel.reports import export, provenance_of
 
 pytestmark = [pytest.mark.anyio, pytest.mark.needs("browser")]
@@ -62,7 +62,7 @@ async def reader(browser: Browser) -> AsyncIterator[Reader]:
 
 
 def written(folder: Path, target: Path) -> Path:
-    read = reading.load(folder)
+    read = Recording.open(folder)
     export.write(export.page(read, provenance_of.find(read)), target)
     return target
 

@@ -9,7 +9,8 @@ import nbformat
 from harness import RunningKernel
 
 from rlm_kernel.events import Event
-from rlm_kernel.record import journal, loading, trajectory
+from rlm_kernel.record import journal, trajectory
+from rlm_kernel.record.recording import Recording
 from rlm_kernel.replay.replay import replay
 from rlm_kernel.replay.verdict import Verdict
 
@@ -26,7 +27,7 @@ def events(folder: Path) -> list[Event]:
 
 def check_valid(folder: Path) -> None:
     """The record is sealed, and every notebook is valid by nbformat's schema and by ours."""
-    loaded = loading.load(folder)
+    loaded = Recording.open(folder)
     assert loaded.sealed, folder
     assert list(loaded.problems) == []
     for notebook in folder.rglob("*.ipynb"):

@@ -7,8 +7,8 @@ import pytest
 from rlm_kernel.errors import UsageError
 from rlm_kernel.kernel.replaying.parameters import Parameters
 from rlm_kernel.kernel.replaying.progress import ReplayProgress
+from rlm_kernel.record.nodes import RecordedCell, RecordedContext
 from rlm_kernel.record.notebooks.sources import same
-from rlm_kernel.record.trajectory import RecordedCell, RecordedContext
 
 
 def _cell(number: int, source: str, status: str = "ok") -> RecordedCell:

@@ -18,10 +18,11 @@ from test_notebook import view
 
 from rlm_kernel.errors import RecordError, RLMError
 from rlm_kernel.events import TRANSIENT, Event, to_dict
-from rlm_kernel.record import loading, reading, trajectory
+from rlm_kernel.record import trajectory
 from rlm_kernel.record.forms import event_of
 from rlm_kernel.record.notebooks import ipynb
 from rlm_kernel.record.packing import blob_named, pack, unpack
+from rlm_kernel.record.recording import Recording
 from rlm_kernel.replay import continuation, reopen
 from rlm_kernel.replay.replay import recorded_kernels
 from rlm_kernel.reports import comparable_run, listing, provenance_of, show
@@ -36,7 +37,7 @@ RECORDED = [kind for kind in get_args(Event) if kind not in TRANSIENT]
 
 
 def shown(path: Path) -> None:
-    loaded = loading.load(path)
+    loaded = Recording.open(path)
     show.render(loaded, Console(file=io.StringIO()))
     json.dumps(show.as_json(loaded))
 
@@ -54,7 +55,7 @@ def replayed(path: Path) -> None:
 
 
 def explained(path: Path) -> None:
-    provenance_of.find(reading.load(path))
+    provenance_of.find(Recording.open(path))
 
 
 def forked(path: Path) -> None:

@@ -32,7 +32,7 @@ from rlm_kernel.errors import RecordError
 from rlm_kernel.events import CellRan, Event, NodeEnded
 from rlm_kernel.record.equality import digest
 from rlm_kernel.record.markdown import details, fenced, inert, literal, quote, shorten, table
-from rlm_kernel.record.notebooks import ipynb
+from rlm_kernel.record.notebooks import ipynb, metadata
 from rlm_kernel.record.notebooks.metadata import NotebookContext
 from rlm_kernel.record.notebooks.notebook import build
 from rlm_kernel.record.notebooks.prose import reminders, without_blocks
@@ -40,7 +40,7 @@ from rlm_kernel.record.packing import LONGEST, unpack
 from rlm_kernel.record.summary import summarise
 
 SCHEMA = json.loads(
-    (files("rlm_kernel") / "record" / "schema" / "trajectory-2.json").read_text("utf-8")
+    (files("rlm_kernel") / "record" / "schema" / f"trajectory-{metadata.SCHEMA}.json").read_text()
 )
 
 

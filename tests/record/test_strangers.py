@@ -33,7 +33,6 @@ CHANGED: dict[str, list[dict[str, Any]]] = {
     "an absolute id": [GOOD[0], {**GOOD[1], "node": "/etc/x"}],
     "an id with a NUL": [GOOD[0], {**GOOD[1], "node": "0.\x00"}],
     "a long id": [GOOD[0], {**GOOD[1], "node": "0" + ".1" * 2500}],
-    "a newer format": [{**GOOD[0], "format": 3, "what": "is new"}, *GOOD[1:]],
 }
 BYTES: dict[str, bytes] = {
     "brackets": b"[" * 100_000,
@@ -71,7 +70,6 @@ def test_an_event_that_is_not_what_it_should_be_is_told_and_nothing_is_made_of_i
     folder.mkdir(parents=True)
     (folder / "journal.jsonl").write_bytes(unsealed(CHANGED[name]))
     expected = {
-        "a newer format": "written by a newer rlm_kernel (format 3; this one reads up to 2)",
         "another kind": "there is no kind of event 'dreamt'",
     }.get(name, "its field `" if name not in ("a field more", "a field less") else "it has ")
     assert expected in told(capsys, "show", folder)

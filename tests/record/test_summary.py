@@ -14,12 +14,12 @@ from stories import call, cell, lived_in, replied, run_started, started, story
 
 from rlm_kernel.errors import RecordError
 from rlm_kernel.events import CallEnded, Event, NodeEnded, Replied, Usage
-from rlm_kernel.record import loading
 from rlm_kernel.record.journal import Journal
 from rlm_kernel.record.notebooks import ipynb
 from rlm_kernel.record.notebooks.metadata import NotebookContext
 from rlm_kernel.record.notebooks.notebook import build
 from rlm_kernel.record.numbers import price
+from rlm_kernel.record.recording import Recording
 from rlm_kernel.record.summary import RUNNING, summarise
 from rlm_kernel.reports import show
 
@@ -85,7 +85,7 @@ def test_an_unknown_price_is_said() -> None:
 
 def shown(path: Path) -> str:
     console = Console(file=io.StringIO(), width=160)
-    show.render(loading.load(path), console)
+    show.render(Recording.open(path), console)
     text: str = console.file.getvalue()  # type: ignore[attr-defined]
     return text
 
@@ -116,7 +116,7 @@ def test_a_changed_record_is_shown_with_its_problem(folder: Path) -> None:
 
 
 def test_json_holds_what_the_screen_shows(folder: Path) -> None:
-    data = json.loads(json.dumps(show.as_json(loading.load(folder))))
+    data = json.loads(json.dumps(show.as_json(Recording.open(folder))))
     assert data["usage"]["output_tokens"] == summarise(story()).usage.output_tokens
     assert [node["id"] for node in data["nodes"]] == ["0", "0.1"]
     assert data["sealed"] is True
@@ -131,7 +131,7 @@ def write_notebook(path: Path, seal: str | None = None) -> Path:
 
 
 def test_a_lone_notebook_shows_the_same_totals(tmp_path: Path) -> None:
-    loaded = loading.load(write_notebook(tmp_path / "mailed.ipynb"))
+    loaded = Recording.open(write_notebook(tmp_path / "mailed.ipynb"))
     tree = summarise(story())
     assert loaded.sealed is None
     assert loaded.tree.usage == tree.usage
@@ -168,6 +168,6 @@ def test_a_file_that_is_no_trajectory_is_refused(tmp_path: Path, content: bytes)
     path = tmp_path / "some.ipynb"
     path.write_bytes(content)
     with pytest.raises(RecordError, match=r"some\.ipynb"):
-        loading.load(path)
+        Recording.open(path)
     with pytest.raises(RecordError):
-        loading.load(tmp_path / "nothing")
+        Recording.open(tmp_path / "nothing")

@@ -36,8 +36,9 @@ from rlm_kernel.inputs.contexts import Source
 from rlm_kernel.inputs.tools import Tools
 from rlm_kernel.lm.client import Sampling
 from rlm_kernel.lm.model import Model
-from rlm_kernel.record import journal, loading, trajectory
+from rlm_kernel.record import journal, trajectory
 from rlm_kernel.record.recorder import Recorder
+from rlm_kernel.record.recording import Recording
 from rlm_kernel.repl.execution import Written, execute
 from rlm_kernel.repl.guest_client import KernelSetup
 from rlm_kernel.repl.repl import Repl, open_repl
@@ -208,7 +209,7 @@ class Life:
         """From the run's folder alone, and from its notebook alone if nothing is in a blob."""
         folder = Path(shutil.move(self.folder / name, self.folder / f"moved-{name}"))
         verdict = await replay(trajectory.load(folder), lambda text: None)
-        assert loading.load(folder).problems == []
+        assert Recording.open(folder).problems == []
         if not (folder / "blobs").exists():
             alone = Path(shutil.copy(folder / "trajectory.ipynb", self.folder / f"{name}.ipynb"))
             seen = await replay(trajectory.load(alone), lambda text: None)
@@ -271,7 +272,7 @@ async def test_a_second_question_has_the_first_ones_cells_and_replies(life: Life
     assert (ended.calls, ended.answer) == (1, "<one>!<two>")
     verdict = await life.equal("two")
     assert (verdict.cells, verdict.calls) == (3, 2)
-    [node] = loading.load(life.folder / "moved-two").tree.nodes
+    [node] = Recording.open(life.folder / "moved-two").tree.nodes
     assert (node.turns, node.cells, node.calls) == (1, 1, 1)
 
 

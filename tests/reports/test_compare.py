@@ -27,11 +27,11 @@ from rlm_kernel.events import (
     to_dict,
 )
 from rlm_kernel.record.journal import Journal
+from rlm_kernel.record.nodes import RecordedCell
 from rlm_kernel.record.notebooks import ipynb
 from rlm_kernel.record.notebooks.metadata import NotebookContext
 from rlm_kernel.record.notebooks.notebook import build
 from rlm_kernel.record.summary import summarise
-from rlm_kernel.record.trajectory import RecordedCell
 from rlm_kernel.reports import comparable_run
 from rlm_kernel.reports.cell_diff import MAX_CELLS, MAX_CHARS, CellDiff
 from rlm_kernel.reports.compare import Comparison, compare

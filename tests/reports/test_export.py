@@ -21,8 +21,8 @@ from stories import cell, context_set, replied, run_started, started, story
 from rlm_kernel import cli
 from rlm_kernel.errors import RecordError, UsageError
 from rlm_kernel.events import CallEnded, Event, NodeEnded, to_dict
-from rlm_kernel.record import reading
 from rlm_kernel.record.equality import canonical
+from rlm_kernel.record.recording import Recording
 from rlm_kernel.reports import export, provenance_of
 from rlm_kernel.reports.export.markup import visible
 from rlm_kernel.reports.export.texts import folded, prose, terminal
@@ -72,7 +72,7 @@ class Page(HTMLParser):
 
 
 def exported(path: Path) -> Page:
-    read = reading.load(path)
+    read = Recording.open(path)
     return Page(export.page(read, provenance_of.find(read)))
 
 
@@ -220,7 +220,7 @@ def test_a_record_whose_events_are_not_what_they_should_be_is_refused(
     with (folder / "journal.jsonl").open("a") as journal:
         journal.write(f'{{"seal": "{"0" * 32}", "event": {canonical(bad)}}}\n')
     with pytest.raises(RecordError, match=r"is damaged: line 46 .* its field"):
-        reading.load(folder)
+        provenance_of.find(Recording.open(folder))
 
 
 def test_a_damaged_notebook_is_told_in_one_sentence(tmp_path: Path) -> None:
@@ -229,7 +229,7 @@ def test_a_damaged_notebook_is_told_in_one_sentence(tmp_path: Path) -> None:
     made["metadata"]["rlm"]["calls"][0]["index"] = "<script>"
     (tmp_path / "bad.ipynb").write_text(json.dumps(made))
     with pytest.raises(RecordError, match="damaged"):
-        reading.load(tmp_path / "bad.ipynb")
+        Recording.open(tmp_path / "bad.ipynb")
 
 
 def test_a_blob_that_a_notebook_names_is_read_from_its_folder_only(tmp_path: Path) -> None:
@@ -372,7 +372,7 @@ def test_why_gives_everything_to_programs(
 def test_parts_of_lists_and_dicts_are_named(context: Any, where: str, tmp_path: Path) -> None:
     prompt = "The second item tells of a whale."
     lm = script(f"n = len(context)\nx = llm_query({prompt!r})\nFINAL_VAR(x)")
-    found = provenance_of.find(reading.load(ask(lm, tmp_path / "run", context).trajectory))
+    found = provenance_of.find(Recording.open(ask(lm, tmp_path / "run", context).trajectory))
     assert found.covered is not None
     assert [span.where for span in found.covered.spans] == [where]
 
@@ -385,7 +385,7 @@ def test_a_part_of_a_folder_is_named_by_its_path(tmp_path: Path) -> None:
     ask_it = "x = llm_query('Say: A note about the blue whale and its song.')"
     lm = script(f"n = len(context)\n{ask_it}\nFINAL_VAR(x)")
     found = provenance_of.find(
-        reading.load(ask(lm, tmp_path / "run", tmp_path / "notes").trajectory)
+        Recording.open(ask(lm, tmp_path / "run", tmp_path / "notes").trajectory)
     )
     assert found.covered is not None
     assert [(s.where, s.first_line) for s in found.covered.spans] == [("b/c.txt", 2)]
@@ -393,7 +393,7 @@ def test_a_part_of_a_folder_is_named_by_its_path(tmp_path: Path) -> None:
 
 def test_a_context_that_would_have_to_be_unpickled_is_not_opened(tmp_path: Path) -> None:
     lm = script("n = len(context)\nx = llm_query('hello')\nFINAL_VAR(x)")
-    found = provenance_of.find(reading.load(ask(lm, tmp_path / "run", {1, 2}).trajectory))
+    found = provenance_of.find(Recording.open(ask(lm, tmp_path / "run", {1, 2}).trajectory))
     assert found.covered is None
     assert "not opened" in str(found.unknown)
 

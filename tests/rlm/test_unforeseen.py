@@ -21,7 +21,8 @@ from rlm_kernel.events import Event, Usage
 from rlm_kernel.inputs import contexts
 from rlm_kernel.inputs.tools import Tools, on_host
 from rlm_kernel.kernel.request_handler import RequestHandler
-from rlm_kernel.record import journal, loading
+from rlm_kernel.record import journal
+from rlm_kernel.record.recording import Recording
 from rlm_kernel.session.event_loop import engine
 from rlm_kernel.session.session import Session
 from rlm_kernel.settings.resolved import in_force
@@ -140,7 +141,7 @@ def test_a_reader_that_raises_ends_its_run_and_leaves_the_record_whole(tmp_path:
     with pytest.raises(RunFailed, match=r"^LookupError: nobody reads$"):
         engine().run(asked)
     engine().run(session.close())
-    assert loading.load(tmp_path / "run").sealed
+    assert Recording.open(tmp_path / "run").sealed
 
 
 def test_a_full_temporary_folder_is_told_in_one_line(

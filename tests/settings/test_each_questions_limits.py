@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from asking import block, calls, cells, events, of
-from test_lending import Serving, serving
+from serving import Serving, serving
 
 from rlm_kernel import RLM, Limits, Result
 from rlm_kernel.events import NodeEnded, NodeStarted, Usage

@@ -11,7 +11,7 @@ from asking import ask, block, calls, check_whole, events, script
 from rlm_kernel import Limits, UsageError
 from rlm_kernel.errors import LimitReached
 from rlm_kernel.events import RunEnded, Usage
-from rlm_kernel.record import loading
+from rlm_kernel.record.recording import Recording
 from rlm_kernel.reports import show
 from rlm_kernel.settings.limits import Budget, Ledger
 from rlm_kernel.testing import ScriptedLM
@@ -85,7 +85,7 @@ def test_seconds_while_an_lm_is_waited_for(tmp_path: Path) -> None:
 def test_seconds_while_the_kernel_starts(tmp_path: Path) -> None:
     result = ask(script("print(context)"), tmp_path / "run", max_seconds=0.01)
     assert (result.status, result.response) == ("limit", None)
-    loaded = loading.load(tmp_path / "run")
+    loaded = Recording.open(tmp_path / "run")
     assert (loaded.sealed, loaded.problems) == (True, [])
     assert show.as_json(loaded)["status"] == "limit"
 

@@ -7,6 +7,7 @@ import uuid
 from collections.abc import Callable
 from typing import Any
 
+from ... import events
 from ...events import CellStarted, Event, OutputMade
 
 Send = Callable[[str, dict[str, Any], dict[str, Any]], None]
@@ -26,11 +27,11 @@ class Activity:
 
     def __call__(self, event: Event) -> None:
         match event:
-            case CellStarted(node="0"):
+            case CellStarted(node=events.ROOT):
                 self._request = self._new_request()
                 shown = {"code": event.source, "execution_count": event.cell}
                 self._send("execute_input", shown, self._request)
-            case OutputMade(node="0"):
+            case OutputMade(node=events.ROOT):
                 content = {k: v for k, v in event.output.items() if k != "output_type"}
                 self._send(event.output["output_type"], content, self._request)
 

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from ... import events
 from ...events import (
     CallEnded,
     CellRan,
@@ -29,7 +30,6 @@ from ...events import (
 from ...record.filters import for_terminal
 from ...record.markdown import literal, one_line, shorten
 from ...record.notebooks.metadata import ROOT_PAGE
-from . import progress
 from .card import Bundle, Child, Link, Turn, page_link, rich, turn_bundle
 from .live import Live
 from .progress import Progress
@@ -80,11 +80,11 @@ class Display:
         match event:
             case RunStarted():
                 self._begin(event)
-            case Prompted(node=progress.ROOT) | NodeEnded(node=progress.ROOT):
+            case Prompted(node=events.ROOT) | NodeEnded(node=events.ROOT):
                 self._finish_turn()
             case RunEnded():
                 self._end(event)
-            case Replied(node=progress.ROOT) if event.turn:
+            case Replied(node=events.ROOT) if event.turn:
                 self._turn = Turn(event)
             case _:
                 self._keep(event)
@@ -111,14 +111,14 @@ class Display:
         if turn is None:
             return
         match event:
-            case CallEnded(node=progress.ROOT):
+            case CallEnded(node=events.ROOT):
                 turn.add_call(event)
-            case CellRan(node=progress.ROOT) if event.turn:
+            case CellRan(node=events.ROOT) if event.turn:
                 turn.cells.append(event)
                 self._say(f"RLM · {self._progress.ran(event)}")
-            case KernelRestarted(node=progress.ROOT):
+            case KernelRestarted(node=events.ROOT):
                 turn.restarts[event.cell] = event
-            case NodeStarted(parent=progress.ROOT):
+            case NodeStarted(parent=events.ROOT):
                 turn.children[event.node] = Child(event)
             case NodeEnded() if event.node in turn.children:
                 turn.children[event.node].ended = event

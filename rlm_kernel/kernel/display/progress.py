@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ...events import (
+    ROOT,
     CallEnded,
     CallStarted,
     CellRan,
@@ -17,8 +18,6 @@ from ...events import (
     Usage,
 )
 from ...record.numbers import counted, duration, money, spent, unheld
-
-ROOT = "0"
 
 
 class Progress:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import replace
 
-from ...events import CallEnded, Usage
+from ...events import ROOT, CallEnded, Usage
 from ...repl.occurrences import Occurrences
 from ...repl.protocol import Call, RefusedCall, Slot
 from ...replay.replay import Replay
@@ -49,7 +49,7 @@ class Answers:
         number = next(self._session.prelude.numbers.calls)
         for index, slot in enumerate(slots):
             event = CallEnded(
-                node="0",
+                node=ROOT,
                 cell=call.cell,
                 call=number,
                 op=call.op,  # type: ignore[arg-type]

@@ -16,16 +16,16 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import RecordError, UsageError
-from ...events import RunStarted
+from ...events import ROOT, RunStarted
 from ...inputs import contexts
 from ...record import journal, trajectory
 from ...record.equality import canonical
-from ...record.notebooks import ipynb
-from ...record.recorder import JOURNAL
-from ...record.trajectory import RecordedContext, RecordedNode, RecordedRun
+from ...record.files import JOURNAL
+from ...record.nodes import RecordedContext, RecordedNode
+from ...record.notebooks import ipynb, pages
+from ...record.trajectory import RecordedRun
 from .. import launcher_process
 
-ROOT = "0"
 MAX_NOTEBOOKS = 200
 """How many notebooks of a folder are looked at, in the order of their names."""
 MAX_BYTES = 64 << 20
@@ -133,7 +133,7 @@ def _about(path: Path, run: str | None = None, node: str | None = None) -> dict[
 
 def _alone(path: Path) -> Located:
     try:
-        recorded = trajectory.alone(path)
+        recorded = trajectory.alone(pages.load(path))
     except (OSError, ValueError) as error:
         raise RecordError(f"{path}: no trajectory can be read: {error}") from error
     return Located(recorded, next(iter(recorded.nodes)), path)

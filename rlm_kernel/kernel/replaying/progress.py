@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from ...record.nodes import RecordedCell, RecordedContext
 from ...record.notebooks.sources import same
-from ...record.trajectory import RecordedCell, RecordedContext
 
 Step = RecordedCell | RecordedContext
 

@@ -15,16 +15,16 @@ from pathlib import Path
 from ...environments.kernel_config import KernelTemplate, kernel_template
 from ...environments.registry import ENVIRONMENTS, check
 from ...errors import ReplayDiffers, UsageError
+from ...events import ROOT
 from ...inputs import contexts
 from ...inputs.contexts import Source
 from ...record.filters import for_terminal
 from ...record.markdown import one_line, shorten
+from ...record.nodes import RecordedCell, RecordedContext
 from ...record.numbers import counted, spent
 from ...record.outputs import cut
-from ...record.trajectory import RecordedCell, RecordedContext
 from ...repl.repl import Repl
 from ...repl.running_cell import Ran
-from ...replay.prelude import ROOT
 from ...replay.replay import Replay, children_compared, recorded_kernels, replay_nodes
 from ...replay.verdict import Verdict
 from ...session.session import Session

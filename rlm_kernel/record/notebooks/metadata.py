@@ -1,6 +1,6 @@
 """``metadata.rlm`` of a notebook: what is needed to replay its node alone, and to add it up.
 
-Its form is ``schema/trajectory-2.json``. Nothing here looks at cell ids: tools renumber them.
+Its form is ``schema/trajectory-2.1.json``. Nothing here looks at cell ids: tools renumber them.
 """
 
 from __future__ import annotations
@@ -9,13 +9,17 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
-from ..equality import (VERSION, digest, sha256)
-from ...events import (CallEnded, CellRan, ContextSet, Event, KernelRestarted, RunStarted)
+from ..equality import VERSION, digest, sha256
+from ...events import CallEnded, CellRan, ContextSet, Event, KernelRestarted, RunStarted
+from ..files import JOURNAL
+from ..format_version import FormatVersion
 from ..markdown import shorten
 from ..packing import pack
 from ..summary import Node
 
-SCHEMA = VERSION
+SCHEMA = FormatVersion(2, 1)
+"""The version of ``metadata.rlm`` that is written now; in those before 2.1 the major version is
+that of the rules of comparison too."""
 ROOT_PAGE = "trajectory.ipynb"
 
 
@@ -42,7 +46,8 @@ def describe(events: list[Event], node: Node, place: NotebookContext) -> dict[st
     """The whole of ``metadata.rlm`` as plain JSON data."""
     run = place.run
     data = {
-        "schema": SCHEMA,
+        "schema": str(SCHEMA),
+        "rules": str(VERSION),
         "run": run.run if run else "",
         "settings": run.settings if run else {},
         "versions": run.versions if run else {},
@@ -82,7 +87,7 @@ def _contexts(events: list[Event]) -> dict[str, Any]:
 def record(root: bool, seal: str | None) -> dict[str, str] | None:
     if seal is None:
         return None
-    return {"path": "journal.jsonl" if root else "../journal.jsonl", "seal": seal}
+    return {"path": JOURNAL if root else f"../{JOURNAL}", "seal": seal}
 
 
 def row(node: Node) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from ...events import CallEnded, CellRan, Event, KernelRestarted, NodeEnded, RunStarted
+from ...events import ROOT, CallEnded, CellRan, Event, KernelRestarted, NodeEnded, RunStarted
 from .flow import FlowStep, stands_in, steps
 from .spans import Index, Range, Span, Texts, merged
 
@@ -64,7 +64,7 @@ class _Happened:
     restarted_after: int = 0
 
 
-def trace(events: Iterable[Event], root: str = "0") -> list[Origin]:
+def trace(events: Iterable[Event], root: str = ROOT) -> list[Origin]:
     """Of the node ``root`` and the children that its answer can have come from, the node first.
 
     Each node stands once, children in the order in which they are reached.

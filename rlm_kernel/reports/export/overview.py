@@ -5,7 +5,7 @@ from __future__ import annotations
 from ...record.markdown import one_line, shorten
 from ...record.numbers import counted, duration, price, spent
 from ...record.provenance import FlowStep, Origin, Span
-from ...record.reading import Reading
+from ...record.recording import Recording
 from ...record.summary import RUNNING, Node, Tree
 from ..provenance_of import Origins
 from . import texts
@@ -21,8 +21,8 @@ _LONG_TITLE = 90
 
 
 # -- question and answer --------------------------------------------------------------------------
-def head(reading: Reading) -> Html:
-    tree = reading.loaded.tree
+def head(recording: Recording) -> Html:
+    tree = recording.tree
     root = tree.nodes[0]
     whole = None
     title = one_line(root.question) or "A notebook by hand"
@@ -30,7 +30,7 @@ def head(reading: Reading) -> Html:
         whole = h("details", h("summary", "The whole question"), texts.folded(root.question))
     size = "long" if len(title) > _LONG_TITLE else None
     name = h("h1", shorten(title, _LONG_QUESTION), class_=size)
-    return joined(name, whole, _facts(tree), _problems(reading))
+    return joined(name, whole, _facts(tree), _problems(recording))
 
 
 def _facts(tree: Tree) -> Html:
@@ -53,21 +53,21 @@ def _pill(node: Node) -> Html:
     return h("span", node.status, class_=f"pill {kind}")
 
 
-def _problems(reading: Reading) -> Html | None:
-    told = reading.loaded.problems[:20]
-    if reading.alone:
+def _problems(recording: Recording) -> Html | None:
+    told = recording.problems[:20]
+    if recording.alone:
         told = ["Made from a notebook alone: prompts, times and children's cells are not in it."]
     if not told:
         return None
     items = [h("li", shorten(text, 400)) for text in told]
-    more = len(reading.loaded.problems) - len(told)
-    if more > 0 and not reading.alone:
+    more = len(recording.problems) - len(told)
+    if more > 0 and not recording.alone:
         items.append(h("li", f"and {counted(more, 'problem')} more"))
     return h("ul", *items, class_="problems", aria_label="What is wrong with the record")
 
 
-def answer(reading: Reading) -> Html:
-    root = reading.loaded.tree.nodes[0]
+def answer(recording: Recording) -> Html:
+    root = recording.root
     if root.answer is None:
         said = "The run goes on, or was killed." if root.status == RUNNING else root.reason
         return joined(h("h2", "No answer"), h("p", said or root.status))
@@ -224,8 +224,8 @@ def _row(node: Node, depth: int, most: int) -> Html:
     )
 
 
-def footer(reading: Reading, versions: str) -> Html:
-    tree = reading.loaded.tree
+def footer(recording: Recording, versions: str) -> Html:
+    tree = recording.tree
     state = {True: "sealed record", False: "record without a seal", None: "notebook alone"}
-    told = [f"Run {tree.run}" if tree.run else "", state[reading.loaded.sealed], spent(tree.usage)]
+    told = [f"Run {tree.run}" if tree.run else "", state[recording.sealed], spent(tree.usage)]
     return h("p", " · ".join(filter(None, [*told, versions])))

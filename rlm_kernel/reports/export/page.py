@@ -18,7 +18,7 @@ from ... import __version__
 from ...errors import UsageError
 from ...events import CallEnded, CellRan, Event, NodeStarted, RunStarted
 from ...record.markdown import one_line, shorten
-from ...record.reading import Reading
+from ...record.recording import Recording
 from ..provenance_of import Origins
 from . import overview
 from .calls import blocks
@@ -32,10 +32,10 @@ _MANY_TURNS = 60
 _LOOKED_AT = 2000  # bytes of a file, in which an export has its mark
 
 
-def page(reading: Reading, origins: Origins) -> str:
+def page(recording: Recording, origins: Origins) -> str:
     """The page as text. Nothing of the run's settings is in it but the models' names."""
     style, script = _asset("page.css"), _asset("page.js")
-    calls = _calls(reading)
+    calls = _calls(recording)
     provenance = overview.provenance(origins)
     return Template(_asset("page.html")).substitute(
         version=__version__,
@@ -43,18 +43,18 @@ def page(reading: Reading, origins: Origins) -> str:
         script=script,
         style_hash=_hash(style),
         script_hash=_hash(script),
-        title=escaped(shorten(one_line(reading.loaded.tree.question), 100) or "A run"),
-        head=overview.head(reading),
-        answer=overview.answer(reading),
+        title=escaped(shorten(one_line(recording.tree.question), 100) or "A run"),
+        head=overview.head(recording),
+        answer=overview.answer(recording),
         provenance=_section("provenance", provenance),
-        timeline=_section("timeline", _timeline(reading)),
-        nodes=_section("nodes", overview.nodes(reading.loaded.tree)),
-        turns=_turns(reading),
-        many=' class="many"' if reading.loaded.tree.turns > _MANY_TURNS else "",
+        timeline=_section("timeline", _timeline(recording)),
+        nodes=_section("nodes", overview.nodes(recording.tree)),
+        turns=_turns(recording),
+        many=' class="many"' if recording.tree.turns > _MANY_TURNS else "",
         count=f"{len(calls):,}",
-        prompts_note=_prompts_note(reading, calls),
-        footer=overview.footer(reading, _versions(reading.events)),
-        data=joined(*blocks(calls, _began(reading.events))),
+        prompts_note=_prompts_note(recording, calls),
+        footer=overview.footer(recording, _versions(recording.events)),
+        data=joined(*blocks(calls, _began(recording.events))),
     )
 
 
@@ -62,36 +62,36 @@ def _section(name: str, inner: Html | None) -> Html:
     return Html("") if inner is None else h("section", inner, id=name)
 
 
-def _timeline(reading: Reading) -> Html | None:
-    drawn = timeline(reading.events)
+def _timeline(recording: Recording) -> Html | None:
+    drawn = timeline(recording.events)
     if drawn is None:
         return None
     keys = [h("span", name, class_=f"key {name}") for name in ("turn", "cell", "call", "failed")]
     return joined(h("h2", "Timeline"), h("p", *keys, class_="keys"), drawn)
 
 
-def _turns(reading: Reading) -> Html:
+def _turns(recording: Recording) -> Html:
     own: dict[str, list[Event]] = {}
-    for event in reading.events:
+    for event in recording.events:
         own.setdefault(getattr(event, "node", ""), []).append(event)
-    nodes = reading.loaded.tree.nodes
+    nodes = recording.tree.nodes
     told = {name for name, events in own.items() if any(isinstance(e, CellRan) for e in events)}
-    shown = [node for node in nodes if node.id in told or not reading.alone]
+    shown = [node for node in nodes if node.id in told or not recording.alone]
     made = [node_section(n, own.get(n.id, []), root=n is nodes[0]) for n in shown]
     return joined(*made)
 
 
-def _calls(reading: Reading) -> list[CallEnded]:
+def _calls(recording: Recording) -> list[CallEnded]:
     """By node, in the order in which they were asked."""
-    order = {node.id: place for place, node in enumerate(reading.loaded.tree.nodes)}
-    calls = [event for event in reading.events if isinstance(event, CallEnded)]
+    order = {node.id: place for place, node in enumerate(recording.tree.nodes)}
+    calls = [event for event in recording.events if isinstance(event, CallEnded)]
     return sorted(calls, key=lambda call: (order[call.node], call.call, call.index))
 
 
-def _prompts_note(reading: Reading, calls: list[CallEnded]) -> Html:
+def _prompts_note(recording: Recording, calls: list[CallEnded]) -> Html:
     if not calls:
         return h("p", "This run made no sub-calls.", class_="note")
-    if reading.alone:
+    if recording.alone:
         return h("p", "A notebook alone has the replies and not the prompts.", class_="note")
     return Html("")
 

@@ -13,7 +13,7 @@ from rlm_kernel import Limits, cli
 from rlm_kernel.batch import Plan, run_batch
 from rlm_kernel.environments.modal.prices import per_second
 from rlm_kernel.events import KernelRestarted, NodeEnded
-from rlm_kernel.record import loading
+from rlm_kernel.record.recording import Recording
 from rlm_kernel.testing import FakeEndpoint, ScriptedLM
 from tests.modals import TRANSPORTS
 from tests.plane import ControlPlane
@@ -97,7 +97,7 @@ def test_what_a_sandbox_costs_is_in_the_account_of_the_run(
     assert rate.whole
     assert 0 < ends["0.1"] < ends["0"] <= rate.known * 60
     assert result.usage.cost == pytest.approx(ends["0"] + ends["0.1"])
-    tree = loading.load(result.trajectory.parent).tree
+    tree = Recording.open(result.trajectory.parent).tree
     assert tree.usage.cost == pytest.approx(result.usage.cost)
 
 

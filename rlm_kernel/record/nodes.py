@@ -1,0 +1,172 @@
+"""A node as replay needs it: its cells, contexts and calls, from the events of a record."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any, assert_never
+
+from ..events import (
+    CallEnded,
+    CallStarted,
+    CellRan,
+    CellStarted,
+    ContextInfo,
+    ContextSet,
+    Event,
+    KernelRestarted,
+    NodeEnded,
+    NodeStarted,
+    Output,
+    OutputMade,
+    Prompted,
+    Replied,
+    ReplyDelta,
+    RunEnded,
+    RunStarted,
+)
+from .equality import VERSION, digest
+
+
+@dataclass(frozen=True)
+class RecordedCell:
+    """A cell as it ran. ``outputs`` is None where only their digest was kept, which goes by the
+    rules of the major ``version``; ``inputs`` and ``concurrent`` are as in ``CellRan``. ``shown``
+    is ``digest_as_kept`` of the outputs that its notebook has, where it has others than the
+    record."""
+
+    cell: int
+    turn: int
+    source: str
+    author: str
+    status: str
+    answer: str | None
+    digest: str
+    outputs: list[Output] | None
+    inputs: list[str | None] = field(default_factory=list)
+    concurrent: bool = False
+    version: int = VERSION.major
+    shown: str | None = None
+    seconds: float = 0.0
+    """How long it ran; 0 where that was not kept."""
+
+    def put_out(self, outputs: list[Output], *, concurrent: bool = False) -> bool:
+        """Return whether these are its outputs, but for what may differ (``equality.RULES``)."""
+        if concurrent and not self.concurrent and self.outputs is not None:
+            return digest(outputs, concurrent=True) == digest(self.outputs, concurrent=True)
+        return digest(outputs, version=self.version, concurrent=self.concurrent) == self.digest
+
+
+@dataclass(frozen=True)
+class RecordedContext:
+    """The kernel was given this ``context``."""
+
+    spec: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class RecordedCall:
+    """One prompt's slot in the record, with the time it was under way (None if not kept)."""
+
+    cell: int
+    key: str
+    occurrence: int
+    index: int
+    count: int
+    op: str
+    slot: dict[str, Any]
+    child: str | None
+    span: tuple[float, float] | None
+
+
+@dataclass
+class RecordedNode:
+    """What replay needs of one node. ``happened`` is what was done in its kernel beside giving it
+    the ``context`` of the question."""
+
+    node: str
+    parent: str | None
+    context: RecordedContext | None
+    happened: list[RecordedCell | RecordedContext] = field(default_factory=list)
+    calls: list[RecordedCall] = field(default_factory=list)
+    answer: str | None = None
+
+    @property
+    def cells(self) -> list[RecordedCell]:
+        return [step for step in self.happened if isinstance(step, RecordedCell)]
+
+    @property
+    def steps(self) -> list[RecordedCell | RecordedContext]:
+        """Return all that was done: the prelude, the question's context, its turns."""
+        turns = (
+            place
+            for place, step in enumerate(self.happened)
+            if isinstance(step, RecordedCell) and step.turn > 0
+        )
+        first = next(turns, len(self.happened))
+        own = [self.context] if self.context is not None else []
+        return [*self.happened[:first], *own, *self.happened[first:]]
+
+
+def nodes_of(events: Iterable[Event]) -> dict[str, RecordedNode]:
+    """Return the nodes by their ids, in the order of their start."""
+    nodes: dict[str, RecordedNode] = {}
+    for event in events:
+        if isinstance(event, NodeStarted):
+            context = _context_of(event.context)
+            nodes[event.node] = RecordedNode(event.node, event.parent, context)
+        elif (node := nodes.get(getattr(event, "node", ""))) is not None:
+            _take(node, event)
+    return nodes
+
+
+def _context_of(info: ContextInfo | None) -> RecordedContext | None:
+    return None if info is None else RecordedContext(info.spec)
+
+
+def _take(node: RecordedNode, event: Event) -> None:
+    match event:
+        case CellRan():
+            node.happened.append(_cell_of(event))
+        case ContextSet():
+            node.happened.append(RecordedContext(event.context.spec))
+        case CallEnded():
+            node.calls.append(_call_of(event))
+        case NodeEnded():
+            node.answer = event.answer if event.confirmed else node.answer
+        case RunStarted() | NodeStarted() | Prompted() | Replied() | KernelRestarted() | RunEnded():
+            pass  # nothing that is done again
+        case ReplyDelta() | CellStarted() | OutputMade() | CallStarted():
+            pass  # for the screen only
+        case _:
+            assert_never(event)
+
+
+def _cell_of(event: CellRan) -> RecordedCell:
+    return RecordedCell(
+        cell=event.cell,
+        turn=event.turn,
+        source=event.source,
+        author=event.author,
+        status=event.status,
+        answer=event.answer,
+        digest=digest(event.outputs, concurrent=event.concurrent),
+        outputs=event.outputs,
+        inputs=event.inputs,
+        concurrent=event.concurrent,
+        seconds=event.seconds,
+    )
+
+
+def _call_of(event: CallEnded) -> RecordedCall:
+    return RecordedCall(
+        cell=event.cell,
+        key=event.key,
+        occurrence=event.occurrence,
+        index=event.index,
+        count=event.count,
+        op=event.op,
+        slot={"value": event.reply} if event.error is None else {"error": event.error},
+        child=event.child,
+        span=(event.started, event.started + event.seconds),
+    )

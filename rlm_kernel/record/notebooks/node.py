@@ -1,0 +1,116 @@
+"""The one node that a notebook has, as replay needs it: for one that was sent alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from ...errors import RecordError
+from .. import blobs
+from ..equality import digest, digest_as_kept, sha256
+from ..nodes import RecordedCall, RecordedCell, RecordedContext, RecordedNode
+from ..packing import unpack
+from .pages import About, Page
+
+
+def unpacked(page: Page) -> About:
+    """Return ``metadata.rlm`` with its long texts. Raises ``RecordError`` where one is missing."""
+
+    def fetch(name: Any, chars: Any) -> str:
+        try:
+            return blobs.text(page.folder / "blobs", name, chars)
+        except (OSError, ValueError) as error:
+            raise RecordError(
+                f"{page.path}: it refers to blobs/{name}, which is not beside it: send the run's "
+                "folder instead of the notebook alone"
+            ) from error
+
+    about: About = unpack(page.about, fetch)
+    return about
+
+
+def node_of(page: Page, about: About) -> RecordedNode:
+    """Return the node of a notebook, ``about`` as ``unpacked`` gives it; its children's answers
+    are among its calls. Raises ``RecordError`` for cells that are not what they should be."""
+    context = about["context"] and RecordedContext(about["context"]["spec"])
+    node = RecordedNode(about["node"], about["parent"], context)
+    node.answer = about["answer"] if about["confirmed"] else None
+    try:
+        node.happened = list(_happened(page, about))
+    except (KeyError, TypeError, AttributeError) as error:  # of the cells' outputs
+        raise RecordError(f"{page.path}: the notebook is damaged: {error!r}") from error
+    node.calls = [_call_of(row) for row in about["calls"]]
+    return node
+
+
+def changes(node: RecordedNode, about: About) -> tuple[list[str], list[str]]:
+    """Say what was changed in the cells after they were written: problems, and notes, which take
+    nothing from a replay."""
+    there = {cell.cell: cell for cell in node.cells}
+    problems, notes = [], []
+    for row in about["cells"]:
+        cell = there.get(row["cell"])
+        if cell is None:
+            problems.append(f"cell {row['cell']} is not in the notebook any more")
+        elif row["source"] != sha256(cell.source):
+            problems.append(f"cell {cell.cell} was changed: its source is not the one that ran")
+        elif cell.shown is not None:
+            notes.append(f"cell {cell.cell}: its outputs are not those of the record")
+        elif cell.outputs is None:
+            notes.append(f"cell {cell.cell}: its outputs were taken out of the notebook")
+    return problems, notes
+
+
+def _happened(page: Page, about: About) -> Iterator[RecordedCell | RecordedContext]:
+    contexts = about.get("contexts", [])
+
+    def set_before(cell: int | None) -> list[RecordedContext]:
+        return [RecordedContext(c["context"]["spec"]) for c in contexts if c["before"] == cell]
+
+    for cell in _cells_of(page, about):
+        yield from set_before(cell.cell)
+        yield cell
+    yield from set_before(None)
+
+
+def _cells_of(page: Page, about: About) -> Iterator[RecordedCell]:
+    rows = {row["cell"]: row for row in about["cells"]}
+    for cell in page.notebook["cells"]:
+        number = cell["metadata"].get("rlm", {}).get("cell")
+        if cell["cell_type"] == "code" and number in rows:
+            yield _cell_of(cell["source"], cell["outputs"], rows[number], page.rules)
+
+
+def _cell_of(source: str, outputs: list[Any], row: dict[str, Any], rules: int) -> RecordedCell:
+    concurrent = bool(row.get("concurrent"))
+    own = row["outputs"] == digest(outputs, version=rules, concurrent=concurrent)
+    shown = None if own or not outputs else digest_as_kept(outputs, concurrent=concurrent)
+    return RecordedCell(
+        cell=row["cell"],
+        turn=row["turn"],
+        source=source,
+        author=row["author"],
+        status=row["status"],
+        answer=row["answer"],
+        digest=row["outputs"],
+        outputs=list(outputs) if own else None,
+        inputs=row.get("inputs", []),
+        concurrent=concurrent,
+        version=rules,
+        shown=shown,
+        seconds=row.get("seconds", 0.0),
+    )
+
+
+def _call_of(row: dict[str, Any]) -> RecordedCall:
+    return RecordedCall(
+        cell=row["cell"],
+        key=row["key"],
+        occurrence=row["occurrence"],
+        index=row["index"],
+        count=row["count"],
+        op=row["op"],
+        slot={"error": row["error"]} if "error" in row else {"value": row["reply"]},
+        child=row["child"],
+        span=None,
+    )
