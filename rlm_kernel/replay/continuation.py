@@ -20,9 +20,9 @@ from ..record.files import check_own
 from ..record.notebooks.metadata import ROOT_PAGE
 from ..record.notebooks.tools import called, modules
 from ..record.recorder import JOURNAL, Recorder
+from ..rlm.run import ROOT
 from ..settings.resolved import LIMIT_NAMES, Layer, recorded_place
-from .memory import RunMemory, leave, on_another_input, remembered
-from .prelude import ROOT
+from .memory import RunMemory, fork_at, on_another_input, remembered
 
 SPOKEN = ("model", "sub_model", "prompt", "temperature")
 PLACE = ("environment", "kernel")
@@ -95,16 +95,16 @@ class Continuation:
         """``recorder`` without what a resumed run does again and is recorded already."""
         if self.recorder is None:
             return recorder
-        known = {_place(event) for event in self.events if not _unanswered(event)}
+        known = {event_id(event) for event in self.events if not _unanswered(event)}
 
         def once(event: Event) -> None:
-            if _place(event) not in known:
+            if event_id(event) not in known:
                 recorder(event)
 
         return once
 
 
-def _place(event: Event) -> tuple[Any, ...]:
+def event_id(event: Event) -> tuple[Any, ...]:
     """What is the same of an event when it happens again."""
     names = ("node", "turn", "cell", "key", "occurrence", "index", "compacted")
     own = event.time if isinstance(event, ContextSet) else None
@@ -162,7 +162,7 @@ def _set_aside(files: Path) -> None:
 def fork(
     path: Path, at: int | None, *, edit: str | None = None, note: str | None = None
 ) -> Continuation:
-    """The run at ``path`` up to its cell ``at``, or to its end; see ``past.leave``. Blocks."""
+    """The run at ``path`` up to its cell ``at``, or to its end; see ``memory.fork_at``. Blocks."""
     folder, events = _read(path)
     started, node = _beginning(folder, events)
     source, variable = _context(folder, node)
@@ -175,7 +175,7 @@ def fork(
             f"--at {cell}: the run has no such cell; {_range(cells)}"
             + (f", and {end} goes on after the last one" if cells and edit is None else "")
         )
-    leave(earlier, cell, edit=edit, note=note)
+    fork_at(earlier, cell, edit=edit, note=note)
     edited = {} if edit is None else {"edited": True}
     origin = {"kind": "fork", **_origin(folder, started), "cell": cell, **edited}
     return Continuation(events, earlier, started, source, variable, origin)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 
 from ..events import (
@@ -18,17 +16,8 @@ from ..events import (
     Usage,
 )
 from ..record.shelf import Shelf
-
-ROOT = "0"
-
-
-@dataclass(frozen=True)
-class Numbers:
-    """The next cell, call and child of one kernel; shared by all that run in it."""
-
-    cells: Iterator[int] = field(default_factory=lambda: itertools.count(1))
-    calls: Iterator[int] = field(default_factory=lambda: itertools.count(1))
-    children: Iterator[int] = field(default_factory=lambda: itertools.count(1))
+from ..rlm.memory import Numbers
+from ..rlm.run import ROOT
 
 
 class Prelude:

@@ -23,9 +23,9 @@ from ..record.trajectory import RecordedCell, RecordedContext, RecordedNode, Rec
 from ..repl.guest_client import KernelSetup
 from ..repl.protocol import Calls
 from ..repl.repl import Ran, Repl, open_repl
+from ..rlm.run import ROOT
 from ..settings.limits import CellLimits
 from ..settings.resolved import recorded_place
-from .prelude import ROOT
 from .verdict import RecordedCalls, Verdict
 
 SHOWN = 20

@@ -305,3 +305,8 @@ def inlined(question: str, context: str) -> str:
 
 def message(role: str, content: str) -> dict[str, Any]:
     return {"role": role, "content": content}
+
+
+def with_words(message: dict[str, Any], words: str) -> dict[str, Any]:
+    """Return a message with a paragraph more."""
+    return {**message, "content": f"{message['content']}\n\n{words}"}

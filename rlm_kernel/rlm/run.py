@@ -18,8 +18,10 @@ from ..lm.model import Model
 from ..record import files
 from ..repl.frames import Payload
 from ..repl.guest_client import KernelSetup
-from ..replay.memory import RunMemory
+from ..repl.repl import open_repl
 from ..settings.limits import Budget, CellLimits, Ledger, Limits
+from .cell_runner import OpenRunner
+from .memory import Memory, NoMemory
 from .prompts import Style
 
 ROOT = "0"
@@ -66,8 +68,9 @@ class Run:
         tools: Tools,
         kernels: Kernels,
         seed: int = 0,
-        earlier: RunMemory | None = None,
+        memory: Callable[[str], Memory] = NoMemory,
         budget: Budget | None = None,
+        open_runner: OpenRunner = open_repl,
     ) -> None:
         self.root = root
         self.sub = sub
@@ -78,15 +81,18 @@ class Run:
         self.tools = tools
         self.kernels = kernels
         self.seed = seed
-        self.earlier = earlier or RunMemory()
+        self.memory = memory
+        """Returns what a node remembers, by its name."""
+        self.open_runner = open_runner
         self.ledger = Ledger(limits, budget)
         self.sandbox: Callable[[], str] = str
         """The name of the root's sandbox, as it is now; empty where there is none to share."""
-        self._places: dict[int, asyncio.Semaphore] = {}
+        self._child_slots: dict[int, asyncio.Semaphore] = {}
 
-    def place(self, depth: int) -> asyncio.Semaphore:
-        """Bounds live children at one depth. By depth, or waiting parents would block children."""
-        return self._places.setdefault(depth, asyncio.Semaphore(self.limits.kernels))
+    def child_slots(self, depth: int) -> asyncio.Semaphore:
+        """Return what bounds live children at one depth: if all depths shared it, parents that wait
+        for their children would keep them from starting."""
+        return self._child_slots.setdefault(depth, asyncio.Semaphore(self.limits.kernels))
 
     def model(self, name: str | None, default: Model) -> Model:
         """The model a cell asked for: one of the two roles by name, else the name at the

@@ -29,12 +29,12 @@ from ..record.recorder import JOURNAL
 from ..repl.execution import Written, execute
 from ..repl.protocol import Call, Slot
 from ..repl.repl import Ran, Repl
-from ..replay.prelude import Numbers
 from ..replay.replay import recorded_limits
 from ..replay.verdict import RecordedCalls, Verdict
+from ..rlm.memory import Numbers
+from ..rlm.run import ROOT
 from .handover import CONTINUE, Before
 
-ROOT = "0"
 LOOKED_AT = 200
 """Runs whose beginning is read, newest first."""
 

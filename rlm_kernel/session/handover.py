@@ -17,9 +17,9 @@ from ..lm.model import Message
 from ..record.outputs import text_of
 from ..replay.continuation import read_run
 from ..replay.memory import NodeMemory, remembered
-from ..replay.prelude import ROOT
 from ..rlm import prompts
 from ..rlm.history import Opening
+from ..rlm.run import ROOT
 
 CONTINUE = "continue"
 """The kind of origin of a run that goes on in its own kernel."""

@@ -24,8 +24,8 @@ from ..repl.protocol import MOST_REFUSED, REFUSED_CHARS, Call, RefusedCall, Slot
 from ..replay.prelude import Prelude
 from ..rlm.calls import LiveCalls
 from ..rlm.kernel_setup import carry
-from ..rlm.loop import solve_child
-from ..rlm.run import Run
+from ..rlm.run import ROOT, Run
+from ..rlm.tree import solve_child
 from ..settings.limits import Ledger, Limits
 from .lending import Lent
 
@@ -185,8 +185,9 @@ class HumanCalls:
             await to_the_end(recorder.close())
             raise
         self._run, self._recorder = run, recorder
-        child = partial(solve_child, run, "0", 0)
-        self._calls = LiveCalls(run, "0", 0, child, self._prelude.numbers)
+        child = partial(solve_child, run, ROOT, 0)
+        numbers, memory = self._prelude.numbers, run.memory(ROOT)
+        self._calls = LiveCalls(run, ROOT, 0, child, numbers, memory)
         return self._calls
 
 

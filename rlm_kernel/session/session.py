@@ -26,11 +26,13 @@ from ..record.versions import versions
 from ..repl.guest_client import KernelSetup
 from ..repl.repl import Repl, open_repl
 from ..replay.continuation import Continuation
-from ..replay.prelude import Numbers, Prelude
+from ..replay.prelude import Prelude
 from ..rlm.boundary import boundary
-from ..rlm.loop import Outcome, Task, solve_tree
+from ..rlm.memory import NoMemory, Numbers
 from ..rlm.prompts import STYLES
 from ..rlm.run import CALLED_BY, Run
+from ..rlm.task import Task
+from ..rlm.tree import Outcome, solve_tree
 from ..settings.limits import Budget
 from ..settings.resolved import Resolved
 from .answer_cache import again
@@ -280,7 +282,6 @@ class Session:
                 onward.source,
                 variable=onward.variable,
                 prelude=onward.prelude,
-                numbers=onward.earlier.numbers("0"),
             )
             outcome = await recorder.attended(solve_tree(run, task))
         finally:
@@ -376,7 +377,7 @@ class Session:
             tools=self._tools,
             kernels=kernels_of(force),
             seed=secrets.randbelow(1 << 32) if onward is None else onward.seed,
-            earlier=None if onward is None else onward.earlier,
+            memory=NoMemory if onward is None else onward.earlier.of,
             budget=self.budget,
         )
         return run, recorder

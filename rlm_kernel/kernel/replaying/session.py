@@ -22,9 +22,9 @@ from ...record.numbers import counted, spent
 from ...record.outputs import cut
 from ...record.trajectory import RecordedCell, RecordedContext
 from ...repl.repl import Ran, Repl
-from ...replay.prelude import ROOT
 from ...replay.replay import Replay, children_compared, recorded_kernels, replay_nodes
 from ...replay.verdict import Verdict
+from ...rlm.run import ROOT
 from ...session.session import Session
 from ..display.card import answer_bundle
 from ..execute_replies import cell_ran
