@@ -10,7 +10,7 @@ from functools import partial
 
 from ..endings import to_the_end
 from ..errors import LimitReached, LMError, RecordError, RLMError, UsageError
-from ..events import NodeEnded, RunEnded, Status
+from ..events import NodeEnded, RunEnded, Status, Usage
 from ..repl.frames import Payload
 from ..settings.limits import Ledger
 from .boundary import boundary
@@ -61,7 +61,7 @@ async def solve_tree(run: Run, task: Task, repl: CellRunner | None = None) -> Ou
         raise
     finally:
         with suppress(RecordError):  # which is raised again when the record is closed
-            run.emit(_run_ended(outcome, run.ledger))
+            run.emit(run_ended(outcome, run.ledger))
     return outcome
 
 
@@ -133,7 +133,7 @@ async def _solve(node: Node, repl: CellRunner | None = None) -> Outcome:
             await to_the_end(kernel.aclose())
         finally:
             with suppress(RecordError):  # which is raised again when the record is closed
-                node.run.emit(_node_ended(node, outcome))
+                node.run.emit(node_ended(node.task.node, outcome, node.rent.usage))
     return outcome
 
 
@@ -158,19 +158,21 @@ def _cancelled(node: Node) -> Outcome:
     return Outcome("interrupted", node.draft, reason="interrupted")
 
 
-def _node_ended(node: Node, outcome: Outcome) -> NodeEnded:
+def node_ended(node: str, outcome: Outcome, usage: Usage | None = None) -> NodeEnded:
+    """Return the record of a node's end; ``usage`` is that of its sandbox."""
     return NodeEnded(
-        node=node.task.node,
+        node=node,
         status=outcome.status,
         answer=outcome.answer,
         confirmed=outcome.confirmed,
         reason=outcome.reason,
         time=time.time(),
-        usage=node.rent.usage,
+        usage=usage or Usage(),
     )
 
 
-def _run_ended(outcome: Outcome, ledger: Ledger) -> RunEnded:
+def run_ended(outcome: Outcome, ledger: Ledger) -> RunEnded:
+    """Return the record of a run's end, with what the ledger has of the whole tree."""
     return RunEnded(
         status=outcome.status,
         answer=outcome.answer,

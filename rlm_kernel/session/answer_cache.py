@@ -6,6 +6,7 @@ their calls answer from the record. A cell that ends otherwise than it did is an
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,6 +16,7 @@ from ..errors import RecordError
 from ..events import (
     CallEnded,
     CellRan,
+    ContextInfo,
     Event,
     NodeStarted,
     Prompted,
@@ -140,17 +142,18 @@ def _unanswered(folder: Path, before: Before | None) -> str | None:
 async def again(
     folder: Path,
     repl: Repl,
+    about: Source | str,
     numbers: Numbers,
     emit: Callable[[Event], None],
-    opened: NodeStarted,
     cell_seconds: float,
 ) -> str:
-    """Run the cells of a recorded question again and give its answer; the context is set already.
+    """Run the cells of a recorded question again and return its answer.
 
-    ``opened`` is the node's start as it is now; ``cell_seconds`` is what a cell may take now, all
-    else that it may do is as it was. Emits the events of the run, free of cost. Raises
-    ``RecordError`` where a cell ends otherwise.
+    ``about`` is its context, or the name of the variable that has it; ``cell_seconds`` is what a
+    cell may take now, all else that it may do is as it was. Emits the events of the run, free of
+    cost. Raises ``RecordError`` where a cell ends otherwise.
     """
+    opened = _opened_now(await _given(repl, about))
     events = journal.read(folder / JOURNAL).events
     recorded = trajectory.load(folder)
     if recorded.problems:
@@ -177,6 +180,26 @@ async def again(
                 answer = event.answer or ""
                 emit(replace(event, usage=Usage()))
     return answer
+
+
+async def _given(repl: Repl, about: Source | str) -> ContextInfo:
+    if isinstance(about, str):
+        info, _ = await repl.adopt(about)
+        return info
+    return await repl.set_context(about)
+
+
+def _opened_now(info: ContextInfo) -> NodeStarted:
+    return NodeStarted(
+        node=ROOT,
+        parent=None,
+        depth=0,
+        call=None,
+        question="",
+        model="",
+        context=info,
+        time=time.time(),
+    )
 
 
 def _of_question(events: list[Event]) -> Iterator[Event]:

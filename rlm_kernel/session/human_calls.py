@@ -16,7 +16,7 @@ from pathlib import Path
 
 from ..endings import to_the_end
 from ..errors import CallRefused, LimitReached, LMError, RLMError
-from ..events import CallEnded, Event, NodeEnded, NodeStarted, RunEnded, Status, Usage
+from ..events import CallEnded, Event, NodeStarted, Usage
 from ..lm.models import Models
 from ..record.outputs import cut
 from ..record.recorder import Recorder
@@ -25,11 +25,12 @@ from ..replay.prelude import Prelude
 from ..rlm.calls import LiveCalls
 from ..rlm.kernel_setup import carry
 from ..rlm.run import ROOT, Run
-from ..rlm.tree import solve_child
+from ..rlm.tree import Outcome, node_ended, run_ended, solve_child
 from ..settings.limits import Ledger, Limits
 from .lending import Lent
+from .recorded_run import RecordedRun
 
-Begin = Callable[[Models], Awaitable[tuple[Run, Recorder]]]
+Begin = Callable[[Models], Awaitable[RecordedRun]]
 
 
 class HumanCalls:
@@ -90,7 +91,7 @@ class HumanCalls:
         if self._refused.total() > MOST_REFUSED:
             return
         event = CallEnded(
-            node="0",
+            node=ROOT,
             cell=call.cell,
             call=next(self._prelude.numbers.calls),
             op=call.op,  # type: ignore[arg-type]
@@ -140,26 +141,13 @@ class HumanCalls:
         run, recorder = self._run, self._recorder
         self._before = self.usage
         self._run = self._recorder = self._calls = None
-        ended = self._answer is not None
-        status: Status = "answered" if ended else "interrupted"
-        reason = None if ended else "the session ended"
-        answer, self._answer = self._answer, None
-        now, ledger = time.time(), run.ledger
+        outcome = Outcome("interrupted", None, reason="the session ended")
+        if self._answer is not None:
+            outcome = Outcome("answered", self._answer, confirmed=True)
+        self._answer = None
         try:
-            run.emit(NodeEnded("0", status, answer, ended, reason, now))
-            run.emit(
-                RunEnded(
-                    status,
-                    answer,
-                    ended,
-                    reason,
-                    ledger.usage,
-                    ledger.turns,
-                    ledger.calls,
-                    ledger.seconds,
-                    now,
-                )
-            )
+            run.emit(node_ended(ROOT, outcome))
+            run.emit(run_ended(outcome, run.ledger))
         finally:
             await to_the_end(recorder.close())
 
@@ -173,13 +161,25 @@ class HumanCalls:
         self._run.root, self._run.sub = models.root, models.sub
         return calls
 
+    def _started(self, run: Run) -> NodeStarted:
+        return NodeStarted(
+            node=ROOT,
+            parent=None,
+            depth=0,
+            call=None,
+            question=self.QUESTION,
+            model=run.sub.name,
+            context=None,
+            time=time.time(),
+        )
+
     async def _open(self, models: Models) -> LiveCalls:
-        run, recorder = await self._begin(models)
+        begun = await self._begin(models)
+        run, recorder = begun.run, begun.recorder
         run.limits = _unhurried(run.limits)
         run.ledger = Ledger(run.limits)
-        model, now = run.sub.name, time.time()
         try:
-            recorder(NodeStarted("0", None, 0, None, self.QUESTION, model, None, now))
+            recorder(self._started(run))
             await carry(self._prelude.events, run.folder, recorder)
         except BaseException:
             await to_the_end(recorder.close())
