@@ -12,9 +12,27 @@ import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import assert_never
 
 from ..errors import RecordError
-from ..events import CallEnded, CellRan, ContextSet, Event, NodeStarted, Prompted, Replied, Usage
+from ..events import (
+    CallEnded,
+    CallStarted,
+    CellRan,
+    CellStarted,
+    ContextSet,
+    Event,
+    KernelRestarted,
+    NodeEnded,
+    NodeStarted,
+    OutputMade,
+    Prompted,
+    Replied,
+    ReplyDelta,
+    RunEnded,
+    RunStarted,
+    Usage,
+)
 from ..record.outputs import text_of
 from ..repl.repl import Ran
 from ..rlm.cell_runner import CellRunner
@@ -144,7 +162,8 @@ class RunMemory:
 
 
 def remembered(folder: Path, events: Iterable[Event]) -> RunMemory:
-    """All of a record. A cell that was interrupted, and what came after it, happens anew."""
+    """Return the memory of a whole record. A cell that was interrupted, and what came after it,
+    happens anew."""
     earlier = RunMemory(folder)
     for event in (_placed(each, folder) for each in events):
         name = getattr(event, "node", None)
@@ -163,21 +182,22 @@ def remembered(folder: Path, events: Iterable[Event]) -> RunMemory:
 
 
 def _placed(event: Event, folder: Path) -> Event:
-    """With the path of a context that is in the blobs of the record: another run may take it."""
+    """Return the event with the path of a context that is in the record's blobs: another run may
+    take it from there."""
     if isinstance(event, NodeStarted | ContextSet) and event.context is not None:
         return dataclasses.replace(event, context=placed(event.context, folder))
     return event
 
 
 def _above(name: str) -> Iterator[str]:
-    """The children whose subtrees a node is in, itself included."""
+    """Yield the children whose subtrees a node is in, itself included."""
     while "." in name:
         yield name
         name = name.rpartition(".")[0]
 
 
 def free(event: Event) -> Event:
-    """The event without its cost, which was paid in another run."""
+    """Return the event without its cost, which was paid in another run."""
     if isinstance(event, CallEnded | Replied):
         return dataclasses.replace(event, usage=Usage())
     return event
@@ -191,23 +211,32 @@ def _take(past: NodeMemory, event: Event) -> None:
             past.started = event
         case CellRan():
             past.cells[event.cell] = event
-        case CallEnded() if not lost(event):
-            call = event.cell, event.key, event.occurrence
-            past.calls.setdefault(call, {})[event.index] = event
+        case CallEnded():
+            if not lost(event):
+                call = event.cell, event.key, event.occurrence
+                past.calls.setdefault(call, {})[event.index] = event
         case Prompted():
             past.prompts.setdefault(event.turn, []).append(event)
-        case Replied() if event.text or event.thoughts or event.finish is not None:
-            past.replies[event.turn] = event
+        case Replied():
+            if event.text or event.thoughts or event.finish is not None:
+                past.replies[event.turn] = event
+        case (
+            RunStarted() | RunEnded() | NodeEnded() | ContextSet() | ReplyDelta() | CellStarted()
+            | OutputMade() | CallStarted() | KernelRestarted()
+        ):  # fmt: skip
+            return
+        case _:
+            assert_never(event)
 
 
 def lost(call: CallEnded) -> bool:
-    """Whether there was no answer, for a reason that may be gone."""
+    """Return whether there was no answer, for a reason that may be gone."""
     error = call.error or {}
     return error.get("type") == "LimitReached" or error.get("cause") == "interrupted"
 
 
 def _forget(past: NodeMemory, after: int) -> None:
-    """What was said after a turn."""
+    """Forget what was said after a turn."""
     past.replies = {turn: reply for turn, reply in past.replies.items() if turn <= after}
     past.prompts = {turn: said for turn, said in past.prompts.items() if turn <= after}
 

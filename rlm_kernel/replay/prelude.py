@@ -4,15 +4,25 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import assert_never
 
 from ..events import (
     CallEnded,
+    CallStarted,
     CellRan,
+    CellStarted,
     ContextInfo,
     ContextSet,
     Event,
     KernelRestarted,
+    NodeEnded,
     NodeStarted,
+    OutputMade,
+    Prompted,
+    Replied,
+    ReplyDelta,
+    RunEnded,
+    RunStarted,
     Usage,
 )
 from ..record.shelf import Shelf
@@ -53,20 +63,36 @@ class Prelude:
         blobs is found from there by other runs."""
         if getattr(event, "node", None) != ROOT:
             return
-        if isinstance(event, NodeStarted | ContextSet) and event.context is not None:
-            self._given(event.context, event.time, folder)
-        elif isinstance(event, CallEnded):
-            if event.cell not in self._cells:
-                free = replace(event, usage=Usage(), child=None)
-                self._waiting.setdefault(event.cell, []).append(free)
-        elif isinstance(event, CellRan):
-            if event.cell not in self._cells:
-                self._cells.add(event.cell)
-                for call in self._waiting.pop(event.cell, []):
-                    self._events.append(call)
-                self._events.append(replace(event, turn=0))
-        elif isinstance(event, KernelRestarted):
-            self._restarted()
+        match event:
+            case NodeStarted() | ContextSet():
+                if event.context is not None:
+                    self._given(event.context, event.time, folder)
+            case CallEnded():
+                self._called(event)
+            case CellRan():
+                self._ran(event)
+            case KernelRestarted():
+                self._restarted()
+            case (
+                RunStarted() | RunEnded() | NodeEnded() | Prompted() | Replied() | ReplyDelta()
+                | CellStarted() | OutputMade() | CallStarted()
+            ):  # fmt: skip
+                return
+            case _:
+                assert_never(event)
+
+    def _called(self, call: CallEnded) -> None:
+        if call.cell not in self._cells:
+            free = replace(call, usage=Usage(), child=None)
+            self._waiting.setdefault(call.cell, []).append(free)
+
+    def _ran(self, cell: CellRan) -> None:
+        if cell.cell in self._cells:
+            return
+        self._cells.add(cell.cell)
+        for call in self._waiting.pop(cell.cell, []):
+            self._events.append(call)
+        self._events.append(replace(cell, turn=0))
 
     def _given(self, info: ContextInfo, time: float, folder: Path | None) -> None:
         known = time, info.spec.get("sha256")

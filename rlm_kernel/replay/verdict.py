@@ -12,6 +12,7 @@ from ..errors import CallRefused
 from ..record.numbers import counted
 from ..record.trajectory import RecordedCall, RecordedNode
 from ..repl.protocol import MOST_REFUSED, Call, RefusedCall, Slot, identity, is_refused
+from ..rlm.memory import CallId
 
 Result = Literal["equal", "differs", "ambiguous"]
 
@@ -46,23 +47,23 @@ class RecordedCalls:
     def __init__(self, node: RecordedNode, verdict: Verdict) -> None:
         self._verdict = verdict
         self._node = node
-        self._calls: dict[tuple[int, str, int], list[RecordedCall]] = defaultdict(list)
+        self._calls: dict[CallId, list[RecordedCall]] = defaultdict(list)
         for call in node.calls:
             self._calls[call.cell, call.key, call.occurrence].append(call)
         self._seen: Counter[tuple[int, str]] = Counter()
-        self._used: set[tuple[int, str, int]] = set()
+        self._used: set[CallId] = set()
         self._ambiguous = list(self._equal_calls())
 
     async def serve(self, call: Call) -> list[Slot]:
         key = identity(call)
-        occurrence = self._seen[call.cell, key]
+        this = call.cell, key, self._seen[call.cell, key]
         self._seen[call.cell, key] += 1
-        found = sorted(self._calls.get((call.cell, key, occurrence), ()), key=lambda c: c.index)
+        found = sorted(self._calls.get(this, ()), key=lambda c: c.index)
         if not found and (refused := self._more_refused(call.cell)) is not None:
             raise RefusedCall(refused)
         if not found:
             raise CallRefused(self._miss(call))
-        self._used.add((call.cell, key, occurrence))
+        self._used.add(this)
         self._verdict.calls += len(found)
         wanted = max(len(call.prompts), 1)
         errors = [c.slot["error"] for c in found if "error" in c.slot]
@@ -72,7 +73,7 @@ class RecordedCalls:
         return [c.slot for c in found]
 
     def _more_refused(self, cell: int) -> Slot | None:
-        """What the calls of a cell got that were refused after those that are recorded."""
+        """Return what calls of a cell are answered that were refused after the recorded ones."""
         refused = [c.slot for c in self._node.calls if c.cell == cell and is_refused(c.slot)]
         return refused[-1] if len(refused) >= MOST_REFUSED else None
 
@@ -97,9 +98,9 @@ class RecordedCalls:
         again = {cell.cell for cell in self._node.cells if cell.status != "interrupted"}
         again -= set(left_out)
         where = f"node {self._node.node}, cell"
-        for place, calls in self._calls.items():
+        for this, calls in self._calls.items():
             call = calls[0]
-            if place not in self._used and call.cell in again:
+            if this not in self._used and call.cell in again:
                 self.differ(
                     call.cell,
                     [f"{where} {call.cell}: the recorded {call.op} was not made again"],
@@ -111,18 +112,18 @@ class RecordedCalls:
         ]
 
     def _equal_calls(self) -> Iterator[list[RecordedCall]]:
-        """Equal calls that were under way together and got different replies: which caller got
-        which is not in the record."""
-        by_key: dict[tuple[int, str, int], list[RecordedCall]] = defaultdict(list)
+        """Yield equal calls that were under way together and got different replies: which caller
+        got which is not in the record."""
+        alike: dict[tuple[int, str, int], list[RecordedCall]] = defaultdict(list)
         for call in self._node.calls:
-            by_key[call.cell, call.key, call.index].append(call)
-        for same in by_key.values():
+            alike[call.cell, call.key, call.index].append(call)
+        for same in alike.values():
             if _overlapping(same) and any(c.slot != same[0].slot for c in same):
                 yield same
 
 
 def _overlapping(calls: list[RecordedCall]) -> bool:
-    """Whether any two were under way together; calls whose times were not kept may have been."""
+    """Return whether two were under way together; calls whose times were not kept may have been."""
     spans = [call.span for call in calls]
     if len(calls) < 2:
         return False

@@ -10,17 +10,24 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, assert_never
 
 from ..errors import RecordError
 from ..events import (
     CallEnded,
+    CallStarted,
     CellRan,
+    CellStarted,
     ContextInfo,
+    ContextSet,
     Event,
+    KernelRestarted,
+    NodeEnded,
     NodeStarted,
+    OutputMade,
     Prompted,
     Replied,
+    ReplyDelta,
     RunEnded,
     RunStarted,
     Usage,
@@ -155,6 +162,21 @@ async def again(
     """
     opened = _opened_now(await _given(repl, about))
     events = journal.read(folder / JOURNAL).events
+    calls = await _as_recorded(repl, folder, cell_seconds)
+    answer = ""
+    for event in _of_question(events):
+        if isinstance(event, CellRan):
+            calls.cell = event.cell
+            await _run(repl, event, list(_calls_of(events, event.cell)), numbers, emit)
+        elif (now := _now(event, opened)) is not None:
+            emit(now)
+        if isinstance(event, RunEnded):
+            answer = event.answer or ""
+    return answer
+
+
+async def _as_recorded(repl: Repl, folder: Path, cell_seconds: float) -> _Renumbered:
+    """Let the kernel answer calls, hold cells and draw as in the record; return the calls."""
     recorded = trajectory.load(folder)
     if recorded.problems:
         raise RecordError(f"{folder}: {recorded.problems[0]}")
@@ -163,23 +185,28 @@ async def again(
     repl.held = replace(recorded_limits(recorded), seconds=cell_seconds)
     if (seed := recorded.seed(ROOT)) is not None:
         await repl.seed(seed)
-    answer = ""
-    for event in _of_question(events):
-        match event:
-            case RunStarted():
-                model = f"{event.settings.get('model')}, from the record"
-                emit(replace(event, settings={**event.settings, "model": model}))
-            case NodeStarted():
-                emit(opened)
-            case Prompted() | Replied():
-                emit(replace(event, usage=Usage()) if isinstance(event, Replied) else event)
-            case CellRan():
-                calls.cell = event.cell
-                await _run(repl, event, list(_calls_of(events, event.cell)), numbers, emit)
-            case RunEnded():
-                answer = event.answer or ""
-                emit(replace(event, usage=Usage()))
-    return answer
+    return calls
+
+
+def _now(event: Event, opened: NodeStarted) -> Event | None:
+    """The event as it happens now, free of cost; None for what happens by itself, or not again."""
+    match event:
+        case RunStarted():
+            model = f"{event.settings.get('model')}, from the record"
+            return replace(event, settings={**event.settings, "model": model})
+        case NodeStarted():
+            return opened
+        case Replied() | RunEnded():
+            return replace(event, usage=Usage())
+        case Prompted():
+            return event
+        case (
+            NodeEnded() | ContextSet() | KernelRestarted() | ReplyDelta() | CellStarted()
+            | OutputMade() | CellRan() | CallStarted() | CallEnded()
+        ):  # fmt: skip
+            return None
+        case _:
+            assert_never(event)
 
 
 async def _given(repl: Repl, about: Source | str) -> ContextInfo:
