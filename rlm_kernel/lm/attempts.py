@@ -18,9 +18,9 @@ from .chat import Failure
 from .usage import Reported
 
 ASSUMED_OUTPUT_TOKENS = 512
-"""Of a reply before it comes; a longer one is held by as much again, and again."""
+"""Held for a reply before it comes; a longer one is held by as much again, and again."""
 MAX_REPLY_CHARS = 1_000_000
-"""Of a reply, its thoughts included: twice the longest that models of today write."""
+"""The longest reply, thoughts included: twice what models of today write at most."""
 CUT_SHORT = ("length", "max_tokens", "model_length", "content_filter")
 """Finish reasons of a reply that was cut by the provider. What there is of it counts."""
 FAILED = ("error", "network_error", "insufficient_system_resource", "abort")
@@ -33,7 +33,7 @@ Price: TypeAlias = Callable[[str, Usage], float | None]
 
 
 class Meter(Protocol):
-    """What one call is booked to."""
+    """Books one call."""
 
     def reserve(self, tokens: int, cost: float) -> AbstractContextManager[object]:
         """Hold an estimate while a request is in flight. Raises ``LimitReached``."""
@@ -83,7 +83,8 @@ class Reply:
         return bool(self.thoughts) and not self.text.strip()
 
     def spoken(self) -> Reply:
-        """The reply whose text is what it says; what that thinks is added to its thoughts."""
+        """Return the reply with only what it says as its text; what that thinks joins its
+        thoughts."""
         said = thoughts.split(self.text)
         thought = "\n\n".join(filter(None, [self.thoughts, said.thoughts]))
         return replace(self, text=said.text, thoughts=thought)
@@ -200,7 +201,8 @@ class Attempts:
         return replace(usage, unpriced=1) if cost is None else replace(usage, cost=cost)
 
     def _counted(self, attempt: Attempt, told: Reported | None) -> Usage:
-        """The tokens as reported. What is not, or is 0 where something was sent, is estimated."""
+        """Return the tokens as reported. What is not, or is 0 where something was sent, is
+        estimated."""
         if told is None and not attempt.written:
             return Usage(requests=1, estimated=True)
         read = told.input_tokens if told else None
@@ -215,7 +217,7 @@ class Attempts:
         return Usage(1, read or 0, written or 0, cached, estimated=estimated)
 
     def reply(self, attempt: Attempt) -> Reply:
-        """The reply that a settled attempt brought."""
+        """Return the reply that a settled attempt brought."""
         seconds = time.monotonic() - self.started
         model = attempt.model or self.model
         return Reply(attempt.text, model, attempt.finish, self.usage, seconds, attempt.thoughts)
@@ -231,7 +233,8 @@ def lm_error(
     waited_s: float = 0.0,
     names: list[str] | None = None,
 ) -> LMError:
-    """The error of a call that is given up: what happened, what the endpoint said, what to do.
+    """Return the error of a call that is given up: what happened, what the endpoint said, what to
+    do.
 
     ``said`` is the failure's text made safe to show; ``names`` are models that there are.
     """

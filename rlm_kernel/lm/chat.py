@@ -18,7 +18,7 @@ from . import usage
 IMAGE_CHARS = 4000  # an image is charged about a thousand tokens, whatever its bytes
 HEARD_CHARS = 20_000
 MAX_EVENT_BYTES = 8 << 20
-"""Of a body, or of one event of a stream."""
+"""The most of a body, or of one event of a stream."""
 NO_DATA = (b":", b"event:", b"id:", b"retry:")
 _THOUGHT_FIELDS = ("reasoning_content", "reasoning", "thinking")
 _THOUGHT_TYPES = ("thinking", "reasoning", "reasoning_content")
@@ -54,7 +54,7 @@ class Failure(Exception):
 
 @dataclass(frozen=True)
 class Piece:
-    """What one body, or one event of a stream, holds of a reply. ``thoughts`` are those that the
+    """The part of a reply in one body, or in one event of a stream. ``thoughts`` are those that the
     endpoint sends apart from the text."""
 
     text: str
@@ -93,7 +93,7 @@ def piece(body: object) -> Piece:
 
 
 def failure(status: int, body: object) -> Failure:
-    """What an error status and its body mean."""
+    """Return the failure that an error status and its body mean."""
     error = _mapping(body).get("error", body)
     said = _short(_mapping(error).get("message") or _mapping(body).get("detail") or error)
     code = f"{_short(_mapping(error).get('code'))} {_short(_mapping(error).get('type'))}"
@@ -205,7 +205,7 @@ class Joiner:
         return mend(text[:-1] if split else text)
 
     def end(self) -> str:
-        """What is left: U+FFFD for a half that never met its other."""
+        """Return what is left: U+FFFD for a half that never met its other."""
         return mend(self._half)
 
 

@@ -122,7 +122,7 @@ class Client:
         *,
         sampling: Sampling,
     ) -> Reply:
-        """One reply, whole. Raises ``LMError``, and ``LimitReached`` from the meter."""
+        """Return one reply, whole. Raises ``LMError``, and ``LimitReached`` from the meter."""
         call = self._call(model, messages, meter, sampling)
 
         async def once() -> Reply:
@@ -148,7 +148,7 @@ class Client:
         on_restart: Callable[[], None],
         cut: Callable[[str], int | None] | None = None,
     ) -> Reply:
-        """One reply, its text given to ``on_delta`` as it comes.
+        """Return one reply; its text is given to ``on_delta`` as it comes.
 
         ``on_restart`` is called when a try failed after some text: what was given is void.
         ``cut`` gets the text so far and may return where it ends; reading then stops, the request
@@ -182,7 +182,7 @@ class Client:
         on_delta: Callable[[str], None],
         cut: Callable[[str], int | None] | None,
     ) -> int | None:
-        """Read a stream into ``this``; returns where ``cut`` ended its text, if it did."""
+        """Read a stream into ``this``; return where ``cut`` ended its text, if it did."""
         joiner, done = chat.Joiner(), False
         async with self._stream(call) as pieces:
             async for piece in pieces:
@@ -221,7 +221,7 @@ class Client:
             yield pieces
 
     async def models(self) -> list[str]:
-        """The names of the models that the endpoint has. Raises ``LMError``; not metered."""
+        """Return the names of the models that the endpoint has. Raises ``LMError``; not metered."""
         try:
             return await self._models()
         except Failure as failure:
@@ -310,7 +310,7 @@ class Client:
         )
 
     def _scrubbed(self, text: str) -> str:
-        """What an endpoint said, without the key that it may have echoed."""
+        """Return what an endpoint said, without the key that it may have echoed."""
         if len(self._key) >= SECRET_CHARS:
             text = text.replace(self._key, "[key]")
         return re.sub(r"(?i)\b(bearer|basic)\s+[^\s\"',}]+", r"\1 [key]", transport.shown_url(text))

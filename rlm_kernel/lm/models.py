@@ -1,4 +1,4 @@
-"""Which LMs a run talks to: an endpoint's or the embedded ones."""
+"""The LMs that a run talks to: an endpoint's, the embedded ones, or objects handed in."""
 
 from __future__ import annotations
 
@@ -51,12 +51,13 @@ class Models:
 
 
 def is_lm(model: object) -> TypeGuard[LM]:
-    """Whether a model was handed in as an object, such as ``testing.ScriptedLM``."""
+    """Return whether a model was handed in as an object, such as ``testing.ScriptedLM``."""
     return hasattr(model, "stream") and hasattr(model, "complete")
 
 
 def what_they_are(settings: Settings, limits: Limits) -> object:
-    """A key for the LMs that ``open_models`` would open: equal for those that are the same."""
+    """Return a key for the LMs that ``open_models`` would open: equal for those that are the
+    same."""
     return tuple(getattr(settings, name) for name in NAMED_BY), limits.in_flight
 
 
@@ -228,7 +229,7 @@ class _Author:
 
 
 def _unchanging(messages: list[Message]) -> list[Message]:
-    """The start that other questions share: all before the last message where it is short, as
-    examples are, else the system message."""
+    """Return the start that other questions share: all before the last message where it is short,
+    as examples are, else the system message."""
     size = sum(len(str(message["content"])) for message in messages[:-1])
     return messages[:-1] if size <= WARM_CHARS else messages[:1]

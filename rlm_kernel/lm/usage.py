@@ -72,7 +72,7 @@ def reported(body: object) -> Reported | None:
 
 
 def _places(body: object) -> Iterator[Mapping[str, Any]]:
-    """Where makers put it, the usual place first."""
+    """Yield the places where makers put it, the usual one first."""
     whole = _mapping(body)
     choices = whole.get("choices")
     yield _mapping(whole.get("usage"))

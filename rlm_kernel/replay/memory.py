@@ -44,7 +44,7 @@ from .restore import restore
 
 @dataclass(frozen=True)
 class ForkPoint:
-    """Where a fork leaves the record: after this turn of the root, 0 for at once."""
+    """The point where a fork leaves the record: after this turn of the root, 0 for at once."""
 
     turn: int
     intervention: Intervention
@@ -139,7 +139,7 @@ class NodeMemory:
 
     @property
     def _asks(self) -> bool:
-        """Whether the LM may be asked for what is not in the record of this node."""
+        """True where the LM may be asked for what is not in the record of this node."""
         return self.run.asking or self.node not in self.run.nodes
 
 

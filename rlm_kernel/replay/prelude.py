@@ -1,4 +1,4 @@
-"""What was run in a kernel before a question: a record of the question needs it to replay alone."""
+"""The cells run in a kernel before a question, which its record needs in order to replay alone."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class Prelude:
         return self._events[:]
 
     def clear(self) -> None:
-        """The kernel is a new one, with no context."""
+        """Forget all: the kernel is a new one, with no context."""
         self._events.clear()
         self._waiting.clear()
 
@@ -101,7 +101,7 @@ class Prelude:
             self._events.append(ContextSet(ROOT, placed(info, folder), time))
 
     def _restarted(self) -> None:
-        """All is lost but the context: the new kernel has it, or the copy of the variable."""
+        """Forget all but the context: the new kernel has it, or the copy of the variable."""
         contexts = [event for event in self._events if isinstance(event, ContextSet)]
         self.clear()
         for last in contexts[-1:]:
@@ -111,7 +111,7 @@ class Prelude:
 
 
 def placed(info: ContextInfo, folder: Path | None) -> ContextInfo:
-    """With the path of what stands in the run's own blobs, which its own record leaves out."""
+    """Return the context with the path into the run's blobs, which its own record leaves out."""
     digest = info.spec.get("sha256")
     if folder is None or digest is None or "text" in info.spec:
         return info

@@ -1,4 +1,4 @@
-"""What a replay found, and the calls of its cells, which answer from the record."""
+"""The verdict of a replay, and the calls of its cells, which answer from the record."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ Result = Literal["equal", "differs", "ambiguous"]
 
 @dataclass
 class Verdict:
-    """What a replay found. ``differences`` and ``ambiguities`` are sentences, first things first,
-    and so are ``notes``, on which nothing depends; ``calls`` counts the prompts answered from the
-    record, ``cells`` the cells compared."""
+    """The findings of a replay. ``differences`` and ``ambiguities`` are sentences, first things
+    first, and so are ``notes``, on which nothing depends; ``calls`` counts the prompts answered
+    from the record, ``cells`` the cells compared."""
 
     cells: int = 0
     calls: int = 0

@@ -47,13 +47,13 @@ class PromptSlot:
 
     @property
     def prompt(self) -> str:
-        """What was asked; of a tool its name."""
+        """The prompt; of a tool its name."""
         return self.call.prompts[self.index] if self.call.prompts else self.call.tool
 
 
 @dataclass
 class _Asked:
-    """What is known of a prompt while it is being answered."""
+    """The facts about a prompt's answer, as they become known."""
 
     meter: CallMeter
     model: str | None = None

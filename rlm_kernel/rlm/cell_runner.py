@@ -1,4 +1,4 @@
-"""What the loop needs of a REPL: that it runs a node's cells, and is given their context."""
+"""The REPL as the loop sees it: it is given a context and runs a node's cells."""
 
 from __future__ import annotations
 

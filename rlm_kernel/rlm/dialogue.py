@@ -1,4 +1,4 @@
-"""What a node's LM is told and what it says: the history, its window, the record of both."""
+"""A node's exchange with its LM: the history, its window, the record of both."""
 
 from __future__ import annotations
 

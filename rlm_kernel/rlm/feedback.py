@@ -1,4 +1,4 @@
-"""What a node's LM is told: of its question, and of what became of its cells."""
+"""The user's side of a dialogue: the question, and what became of the LM's cells."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .run import Run
 from .turn import Turn
 
 LEAST_CHARS = 200
-"""Of each cell's output, however many cells share the room."""
+"""The least room for a cell's output, however many cells share it."""
 
 
 class Feedback:
@@ -70,7 +70,7 @@ class Feedback:
         return [prompts.with_words(told, prompts.LAST_TURN)] if last else [told]
 
     def _advice(self) -> str:
-        """What a small model is told after useful output."""
+        """Return what a small model is told after useful output."""
         if not self._calls.made.total():
             return self._run.style.ask[self.kind]
         unasked = self._calls.shared[self._cell].no_question()

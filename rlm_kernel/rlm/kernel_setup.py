@@ -1,4 +1,4 @@
-"""What a kernel is given before the first turn, and the record of what it had been given before."""
+"""A kernel made ready for a question: its context, and the record of what happened in it before."""
 
 from __future__ import annotations
 
@@ -96,5 +96,5 @@ def _replaces(event: Event | None) -> bool:
 
 
 def _stays(event: ContextSet) -> bool:
-    """Whether the context is what the variable ``context`` held already."""
+    """Return whether the context is what the variable ``context`` held already."""
     return event.context.spec.get("variable") == "context"

@@ -92,7 +92,7 @@ class Node:
         return self._feedback.noticed(cell, ran)
 
     def _doubt(self, turn: Turn, *, last: bool) -> str | None:
-        """Why to ask once more before the turn's answer is taken; None where there is none."""
+        """Return why to ask once more before the turn's answer is taken; None to take it."""
         if turn.answer is None or last or self.run.ledger.tripped:
             return None
         doubt = self._check.doubt(turn.answer)

@@ -1,4 +1,4 @@
-"""What a node remembers of an earlier run: replies and answers that nobody is asked for again.
+"""A node's memory of an earlier run: replies and answers that nobody is asked for again.
 
 The loop runs as always and looks here first. ``NoMemory`` is of a run that begins anew; the one of
 a run that goes on from a record is ``replay.memory.NodeMemory``.
@@ -39,7 +39,7 @@ class Recalled:
 
 @dataclass(frozen=True)
 class Intervention:
-    """What a human has put in place of the rest of a turn. An answer given in it ends nothing.
+    """A human's change to a turn, in place of the rest of it. An answer given in it ends nothing.
 
     Of the turn's cells the first ``kept`` run, and then the human's ``edit``; where ``kept`` is
     None the turn is left as it was. ``note`` is the human's word to the LM.
@@ -51,7 +51,7 @@ class Intervention:
 
 
 class Memory(Protocol):
-    """What one node goes on from."""
+    """Answers a node from the record that it goes on from."""
 
     @property
     def repeated_turns(self) -> int:

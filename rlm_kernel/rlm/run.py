@@ -1,4 +1,4 @@
-"""What the nodes of one run share: its LMs, limits, ledger, tools and the reader of its events."""
+"""A run, as its nodes share it: its LMs, limits, ledger, tools and the reader of its events."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ class Run:
         return self._child_slots.setdefault(depth, asyncio.Semaphore(self.limits.kernels))
 
     def model(self, name: str | None, default: Model) -> Model:
-        """The model a cell asked for: one of the two roles by name, else the name at the
+        """Return the model a cell asked for: one of the two roles by name, else the name at the
         default's endpoint."""
         if name is None:
             return default
@@ -111,11 +111,11 @@ class Run:
 
     @property
     def held(self) -> CellLimits:
-        """What its cells are held to."""
+        """The limits of its cells."""
         return CellLimits(self.limits.cell_seconds, self.prompt_chars, self.sub.max_batch)
 
     def setup(self, node: str) -> KernelSetup:
-        """What a node's kernel is given besides its context."""
+        """Return what a node's kernel is given besides its context."""
         spot = self.kernels.spot(self.kernels.cwd or self.folder / "files" / node)
         if self.kernels.shared and node != ROOT and (name := self.sandbox()):
             spot = replace(spot, sandbox={**spot.sandbox, "join": name})
@@ -127,8 +127,8 @@ class Run:
         )
 
     def kept(self, source: Source) -> tuple[Source, str | None]:
-        """The source with its bytes where the record can find them again, and its text where it
-        is small enough to stand in the record itself. Blocks: it may write a file."""
+        """Return the source with its bytes where the record can find them again, and its text where
+        it is small enough to stand in the record itself. Blocks: it may write a file."""
         if source.kind == "folder" or (source.data is None and source.size > COPIED_BYTES):
             return source, None
         if (text := small_text(source)) is not None:
@@ -138,15 +138,15 @@ class Run:
         return (source if source.data is None else replace(source, path=path, data=None)), None
 
     def _blob(self, sha256: str, pieces: Iterable[bytes]) -> Path:
-        """Where the bytes are in the run's folder from now on."""
+        """Keep the bytes in the run's folder, and return their path."""
         path = self.folder / "blobs" / sha256
         if not path.exists():
             files.write(path, pieces)
         return path
 
     def recorded(self, spec: dict[str, Any], text: str | None) -> dict[str, Any]:
-        """The spec as the record keeps it: with the text where it is small, and without a path
-        into the run's own folder, which may move."""
+        """Return the spec as the record keeps it: with the text where it is small, and without a
+        path into the run's own folder, which may move."""
         if text is not None:
             return {**spec, "text": text}
         path = spec["path"]
@@ -154,8 +154,8 @@ class Run:
         return {**spec, "path": None} if inside else spec
 
     def from_guest(self, kind: str, sent: Payload, name: str) -> Source:
-        """The source for a child's context as the guest sent it; a large one is in the run's
-        folder, where it outlives the call. Blocks."""
+        """Return the source for a child's context as the guest sent it; a large one is in the
+        run's folder, where it outlives the call. Blocks."""
         path = None if sent.path is None else self._blob(sent.sha256, sent.chunks())
         return Source(
             kind=kind,  # type: ignore[arg-type]
@@ -168,15 +168,15 @@ class Run:
 
 
 def inlined(kind: str, sent: Payload, most_chars: int) -> str | None:
-    """A child's context as text for a plain prompt; None where it has no text, or more than any
-    prompt of so many characters holds."""
+    """Return a child's context as text for a plain prompt; None where it has no text, or more than
+    any prompt of so many characters holds."""
     if kind not in ("text", "json") or sent.size > 4 * most_chars:
         return None
     return sent.read().decode("utf-8", "surrogatepass")
 
 
 def small_text(source: Source) -> str | None:
-    """The text of a source that is small enough to stand in the record itself. Blocks."""
+    """Return the text of a source that is small enough to stand in the record. Blocks."""
     if source.kind == "folder" or source.size > INLINE_BYTES:
         return None
     return _plain_text(source.data if source.data is not None else _bytes_at(source))
@@ -188,7 +188,8 @@ def _bytes_at(source: Source) -> bytes:
 
 
 def _plain_text(data: bytes) -> str | None:
-    """The bytes as text that survives JSON; two lone surrogates beside each other would not."""
+    """Return the bytes as text that survives JSON; two lone surrogates beside each other would
+    not."""
     try:
         return data.decode("utf-8")
     except UnicodeDecodeError:

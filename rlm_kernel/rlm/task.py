@@ -1,4 +1,4 @@
-"""What one node is asked."""
+"""The task of one node."""
 
 from __future__ import annotations
 

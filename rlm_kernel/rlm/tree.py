@@ -22,7 +22,7 @@ from .task import Task
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a node or a run ended. An answer that is not ``confirmed`` is the best so far.
+    """The end of a node or a run. An answer that is not ``confirmed`` is the best so far.
     ``may_pass`` says of a failure that its cause may be gone a little later."""
 
     status: Status

@@ -50,9 +50,9 @@ LOOKED_AT = 200
 
 @dataclass(frozen=True)
 class AskedBefore:
-    """What a recorded run must have been asked. ``context`` is the SHA-256 of the context as
-    stored, None where it cannot be known; ``asked`` are the settings in the notebook itself;
-    ``before`` is what the LM was to go on with, None where the question is a new one."""
+    """The question that a recorded run must have been asked. ``context`` is the SHA-256 of the
+    context as stored, None where it cannot be known; ``asked`` are the settings in the notebook
+    itself; ``before`` is what the LM was to go on with, None where the question is a new one."""
 
     question: str
     context: str | None
@@ -74,7 +74,7 @@ class CachedAnswer:
 
 
 async def digest_of(about: Source | str, repl: Repl) -> str | None:
-    """The SHA-256 of a source, or of a copy of the variable's value."""
+    """Return the SHA-256 of a source, or of a copy of the variable's value."""
     if isinstance(about, Source):
         return about.sha256
     _, source = await repl.adopt(about)
@@ -82,7 +82,7 @@ async def digest_of(about: Source | str, repl: Repl) -> str | None:
 
 
 def find(wanted: AskedBefore, folders: Iterable[Path]) -> CachedAnswer:
-    """The newest answered run that fits, in these folders or one below them. Blocks."""
+    """Return the newest answered run that fits, in these folders or one below them. Blocks."""
     reasons = []
     for folder in _runs(folders):
         try:
@@ -128,7 +128,7 @@ def _misfit(started: RunStarted, node: NodeStarted, wanted: AskedBefore) -> str 
 
 
 def _continued(started: RunStarted) -> dict[str, Any] | None:
-    """What the run goes on from in the same kernel: alone its cells lack what was there."""
+    """Return what the run goes on from in the same kernel: alone its cells lack what was there."""
     origin: dict[str, Any] = started.settings.get("origin") or {}
     return origin if origin.get("kind") == CONTINUE else None
 

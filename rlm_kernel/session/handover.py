@@ -24,7 +24,7 @@ from ..rlm.run import ROOT
 CONTINUE = "continue"
 """The kind of origin of a run that goes on in its own kernel."""
 SHOWN_CHARS = 4000
-"""Of the outputs of a turn, and of each cell of the human's."""
+"""The most that is shown of a turn's outputs, and of each cell of the human's."""
 
 
 @dataclass(frozen=True)
@@ -38,8 +38,8 @@ class Before:
 
 
 def before(folder: Path, cell: int | None = None) -> Before:
-    """The run in this folder up to its cell of this number (0: before the first), or to its end.
-    Blocks.
+    """Return the run in this folder up to its cell of this number (0: before the first), or to its
+    end. Blocks.
 
     Raises ``UsageError`` where there is no record, or no LM wrote in it.
     """
@@ -64,7 +64,7 @@ def before(folder: Path, cell: int | None = None) -> Before:
 
 
 def _told(past: NodeMemory, turn: int) -> list[Message]:
-    """The messages up to and with the reply of this turn; for 0 those before the first."""
+    """Return the messages up to and with the reply of this turn; for 0 those before the first."""
     messages: list[Message] = []
     for number in sorted(past.prompts):
         if number == 0 or number > max(turn, 1):
@@ -77,7 +77,8 @@ def _told(past: NodeMemory, turn: int) -> list[Message]:
 
 
 def opened(began: Before, cells: Sequence[CellRan], note: str, *, lost: bool = False) -> Opening:
-    """What the LM is told when it goes on: the cells that the human has run since, and a note."""
+    """Return what the LM is told when it goes on: the cells that the human has run since, a
+    note."""
     words = [prompts.KERNEL_IS_NEW] if lost else []
     words += [prompts.BY_HAND] if cells else [prompts.STOPPED]
     words += [

@@ -57,12 +57,12 @@ class HumanCalls:
 
     @property
     def usage(self) -> Usage:
-        """Of all calls of the session."""
+        """The usage of all calls of the session."""
         return self._before + self.recorded_usage
 
     @property
     def recorded_usage(self) -> Usage:
-        """Of those in the record that is not sealed yet."""
+        """The usage of the calls in the record that is not sealed yet."""
         return self._run.ledger.usage if self._run else Usage()
 
     @property
@@ -84,7 +84,7 @@ class HumanCalls:
         return await calls.serve(call)
 
     def _remember_refusal(self, call: Call, slot: Slot) -> None:
-        """So that the cell, which got an error, gets it in a replay too."""
+        """Record the error that a cell got, so that it gets it in a replay too."""
         key = identity(call)
         occurrence = self._refused[call.cell, key]
         self._refused[call.cell, key] += 1
@@ -122,7 +122,7 @@ class HumanCalls:
             self._recorder(event)
 
     async def follow_all(self, events: Sequence[Event]) -> None:
-        """The same for what a question did, whose contexts are in its own folder."""
+        """Record what a question did, whose contexts are in its own folder."""
         if self._recorder is not None:
             await carry(events, self._recorder.folder, self._recorder)
 

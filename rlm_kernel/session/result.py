@@ -1,4 +1,4 @@
-"""How a run ended, as the one who asked is told."""
+"""The end of a run, as the one who asked is told of it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ..events import Status, Usage
 
 @dataclass(frozen=True)
 class Result:
-    """How a run ended.
+    """The end of a run.
 
     ``response`` is the answer; of a run whose ``status`` is not ``answered`` it is the best
     answer so far, unconfirmed, or None. ``reason`` says why there is no confirmed one. ``usage``

@@ -71,18 +71,18 @@ class Session:
         open_runner: OpenRunner = open_repl,
     ) -> None:
         self.force = force
-        """What holds for the next question; may be changed between two."""
+        """The settings for the next question; may be changed between two."""
         self.prelude = Prelude()
-        """What has happened in the persistent kernel since it was started."""
+        """The events of the persistent kernel since it was started."""
         self.by_hand = HumanCalls(
             self._begin_by_hand, lambda: self._lms.lend(self.force), self.prelude
         )
         self.trust_html = False
-        """Whether HTML that the LM's cells show in the persistent kernel passes as it is."""
+        """If true, HTML that the LM's cells show in the persistent kernel passes as it is."""
         self.trajectory: Path | None = None
         """The root notebook of the run that started last."""
         self.budget = budget or Budget()
-        """What all questions together may use, and have used."""
+        """The money and time that all questions together may use, and have used."""
         self._lms = Lender(root, sub)
         self._kernel = KeptKernel(lambda: self.force, cwd, self.prelude, self.by_hand)
         self._tools = tools
@@ -334,7 +334,7 @@ class Session:
         return RecordedRun(run, recorder)
 
     async def _begin_by_hand(self, models: Models) -> RecordedRun:
-        """The record of the human's own cells and their calls."""
+        """Begin the record of the human's own cells and their calls."""
         begun = self._begin(models, self.force, Recorder(self._folder()), [])
         begun.run.sandbox = lambda: self._kernel.sandbox
         try:

@@ -252,7 +252,7 @@ class FakeRepl:
 
 
 class _Stream:
-    """What the cell's ``print`` writes to."""
+    """The file that the cell's ``print`` writes to."""
 
     def __init__(self, show: Callable[[str, dict[str, Any]], object]) -> None:
         self._show = show

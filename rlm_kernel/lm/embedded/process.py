@@ -35,7 +35,7 @@ _opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 @dataclass(frozen=True)
 class Endpoint:
-    """Where one model answers. ``window`` is the most tokens a prompt and its reply may have."""
+    """The address of one model. ``window`` is the most tokens a prompt and its reply may have."""
 
     base_url: str
     api_key: str
