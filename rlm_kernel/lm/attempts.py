@@ -156,9 +156,6 @@ class Attempts:
         self.messages = chat.mend_all(self.messages)
         self._input_tokens = max(1, chat.size(self.messages) // CHARS_A_TOKEN)
 
-    def body(self) -> dict[str, Any]:
-        return {"model": self.model, "messages": self.messages, **self.sampling.fields()}
-
     def begin(self, held: ExitStack) -> Attempt:
         """One more try, with the estimate of it held. Raises ``LimitReached``."""
         room = self.sampling.max_tokens or ASSUMED_OUTPUT_TOKENS

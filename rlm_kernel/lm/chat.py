@@ -1,6 +1,7 @@
-"""Reading the chat completions protocol: bodies, stream events, and what an error means.
+"""The chat completions protocol: requests written, bodies, stream events and errors read.
 
-Nothing here does any I/O. Bodies come from endpoints of many makers, so every shape is checked.
+Nothing here does any I/O; what a reply has used is read in ``usage``. Bodies come from endpoints of
+many makers, so every shape is checked.
 """
 
 from __future__ import annotations
@@ -15,6 +16,9 @@ from typing import Any
 
 from . import usage
 
+COMPLETIONS = "/chat/completions"
+MODELS = "/models"
+"""Paths below the endpoint's address."""
 IMAGE_CHARS = 4000  # an image is charged about a thousand tokens, whatever its bytes
 HEARD_CHARS = 20_000
 MAX_EVENT_BYTES = 8 << 20
@@ -63,6 +67,28 @@ class Piece:
     finish: str | None
     model: str | None
     reported: usage.Reported | None
+
+
+def request(
+    model: str,
+    messages: list[dict[str, Any]],
+    sampling: Mapping[str, float],
+    *,
+    stream: bool = False,
+    usage: bool = False,
+) -> dict[str, Any]:
+    """Return the body of a request for a reply, whole or as a stream that ends with its usage."""
+    body = {"model": model, "messages": messages, **sampling}
+    if stream:
+        body["stream"] = True
+    if usage:
+        body["stream_options"] = {"include_usage": True}
+    return body
+
+
+def refuses_usage(refused: Failure) -> bool:
+    """Return whether an endpoint refused a stream because it was asked for the usage."""
+    return refused.status in (400, 422) and "stream_options" in refused.said
 
 
 def piece(body: object) -> Piece:

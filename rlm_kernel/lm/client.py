@@ -128,7 +128,8 @@ class Client:
         async def once() -> Reply:
             async with self._request(call) as (this, _):
                 # Not chat.completions.create: it takes half as much CPU again for its models.
-                body = await self._client.post("/chat/completions", cast_to=bytes, body=call.body())
+                asked = self._body(call)
+                body = await self._client.post(chat.COMPLETIONS, cast_to=bytes, body=asked)
                 piece = chat.piece(chat.parse(body))
                 this.take(piece)
                 this.text = chat.mend(piece.text)
@@ -207,11 +208,12 @@ class Client:
         this.check()
         return None
 
+    def _body(self, call: Attempts, **how: bool) -> dict[str, Any]:
+        return chat.request(call.model, call.messages, call.sampling.fields(), **how)
+
     @asynccontextmanager
     async def _stream(self, call: Attempts) -> AsyncIterator[AsyncIterator[chat.Piece | None]]:
-        body = call.body() | {"stream": True}
-        if self._include_usage:
-            body["stream_options"] = {"include_usage": True}
+        body = self._body(call, stream=True, usage=self._include_usage)
         create = self._client.chat.completions.with_streaming_response.create
         async with (
             create(**body) as response,
@@ -231,7 +233,7 @@ class Client:
     async def _models(self) -> list[str]:
         within_s = min(MODELS_S, self._timeout_s)
         async with transport.watched(Attempt(), within_s):
-            return chat.model_names(chat.parse(await self._client.get("/models", cast_to=bytes)))
+            return chat.model_names(chat.parse(await self._client.get(chat.MODELS, cast_to=bytes)))
 
     def _call(
         self, model: str, messages: list[dict[str, Any]], meter: Meter, sampling: Sampling
@@ -280,7 +282,7 @@ class Client:
         try:
             return await once()
         except Failure as failure:
-            if failure.status not in (400, 422) or "stream_options" not in failure.said:
+            if not chat.refuses_usage(failure):
                 raise
             self._include_usage = False
         return await once()

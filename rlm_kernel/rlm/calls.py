@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter, defaultdict
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from ..errors import CallRefused, LimitReached, LMError, RunFailed
@@ -93,12 +93,8 @@ class LiveCalls:
         occurrence = self._seen[call.cell, key]
         self._seen[call.cell, key] += 1
         known = self._memory.answers((call.cell, key, occurrence))
-        number = known[min(known)].call if known else next(self._numbers.calls)
-        count = max(len(call.prompts), 1)
-        made = [
-            PromptSlot(call=call, number=number, key=key, occurrence=occurrence, index=index)
-            for index in range(count)
-        ]
+        made = self._numbered(call, key, occurrence, known)
+        count = len(made)
         if call.op != "tool" and len(known) < count:
             self._count(made[0], count - len(known))
         self._run.emit(CallStarted(node=self._node, cell=call.cell, op=call.op, count=count))
@@ -111,6 +107,16 @@ class LiveCalls:
         if self._run.ledger.tripped is not None and any("error" in slot for slot in slots):
             raise self._run.ledger.tripped
         return slots
+
+    def _numbered(
+        self, call: Call, key: str, occurrence: int, known: Mapping[int, CallEnded]
+    ) -> list[PromptSlot]:
+        """The prompts of a call with its number, the remembered one where some are ``known``."""
+        number = known[min(known)].call if known else next(self._numbers.calls)
+        return [
+            PromptSlot(call=call, number=number, key=key, occurrence=occurrence, index=index)
+            for index in range(max(len(call.prompts), 1))
+        ]
 
     async def _recall(self, call: Call, known: Iterable[CallEnded]) -> None:
         """Record what the run that this one goes on from was answered, children with all below."""

@@ -78,18 +78,27 @@ class Turn:
 def turn_of(reply: Reply, repetition: Repetition, human: Intervention | None) -> Turn:
     """Return the turn that a reply begins, with the cells of it that are to run."""
     sources = cells.sources(reply.text, cut_short=reply.cut_short)
-    notes = []
-    if len(sources) > cells.MAX_CELLS:
-        notes.append(prompts.MORE_CELLS.format(most=cells.MAX_CELLS))
-    if reply.cut_short:
-        notes.append(prompts.CUT_REPLY.format(finish=reply.finish))
+    notes = _notes(reply, len(sources))
     sources = sources[: cells.MAX_CELLS]
     if human is not None and human.kept is not None:
-        written: list[tuple[str, Author]] = [(source, "lm") for source in sources[: human.kept]]
-        edited: list[tuple[str, Author]] = [] if human.edit is None else [(human.edit, "human")]
-        return Turn(written + edited, notes, human)
+        return Turn(_changed(sources[: human.kept], human.edit), notes, human)
     if repetition.of(sources):
         return Turn([], [*notes, prompts.REPEATED], human, repeated=True)
     if not sources and not notes:
         notes = [prompts.THOUGHTS_ALONE if reply.only_thought else prompts.NO_CODE]
     return Turn([(source, "lm") for source in sources], notes, human)
+
+
+def _notes(reply: Reply, count: int) -> list[str]:
+    """What the LM is told of a reply with so many cells, before any has run."""
+    notes = []
+    if count > cells.MAX_CELLS:
+        notes.append(prompts.MORE_CELLS.format(most=cells.MAX_CELLS))
+    if reply.cut_short:
+        notes.append(prompts.CUT_REPLY.format(finish=reply.finish))
+    return notes
+
+
+def _changed(kept: list[str], edit: str | None) -> list[tuple[str, Author]]:
+    written: list[tuple[str, Author]] = [(source, "lm") for source in kept]
+    return written if edit is None else [*written, (edit, "human")]

@@ -115,23 +115,32 @@ class FakeRepl:
         if source in self._script:
             return self._script[source]
         kept, loop = collector or self.collector(), asyncio.get_running_loop()
-
-        def show(kind: str, content: dict[str, Any]) -> None:
-            output = kept.add(kind, content)
-            try:
-                if output is not None and on_output is not None:
-                    on_output(output)
-            except Exception as error:  # noqa: BLE001 (raised where the cell is awaited)
-                self._failure = error
-
+        show = partial(self._show, kept, on_output)
         self._cell, self._answer = cell, None
         self._bind(loop, lambda *shown: loop.call_soon_threadsafe(show, *shown))
         started = time.monotonic()
         error = await in_daemon_thread(self._executed, source)
-        if self._failure is not None:
-            raise self._failure
         if error is not None:
             show("error", _told(error, source))
+        if self._failure is not None:
+            raise self._failure
+        return self._ended(error, kept, time.monotonic() - started)
+
+    def _show(
+        self,
+        kept: Collector,
+        on_output: Callable[[Output], None] | None,
+        kind: str,
+        content: dict[str, Any],
+    ) -> None:
+        output = kept.add(kind, content)
+        try:
+            if output is not None and on_output is not None:
+                on_output(output)
+        except Exception as error:  # noqa: BLE001 (raised where the cell is awaited)
+            self._failure = error
+
+    def _ended(self, error: Exception | None, kept: Collector, seconds: float) -> Ran:
         self._names = [name for name in self._globals if self._made(name)]
         answer, draft = self._answers(error)
         return Ran(
@@ -141,7 +150,7 @@ class FakeRepl:
             answer=answer,
             draft=draft,
             execution_count=len(self.ran),
-            seconds=time.monotonic() - started,
+            seconds=seconds,
             names=self.names,
         )
 
