@@ -55,14 +55,13 @@ class Feedback:
             notices.append(prompts.DIED.format(reason=ran.restarted, lost=lost))
         return replace(ran, notices=notices)
 
-    def after(self, turn: Turn, doubt: str | None, *, last: bool) -> list[Message]:
-        """Return what a turn gave, and the ``doubt`` about its answer if there is one; with
-        ``last`` the next turn is announced as the last one."""
+    def after(self, turn: Turn, *, last: bool) -> list[Message]:
+        """Return what a turn gave; with ``last`` the next turn is announced as the last one."""
         style = self._run.style
         room = max(style.output_chars // max(len(turn.rans), 1), LEAST_CHARS)
         texts = [text_of(ran.outputs, room) for ran in turn.rans]
         notices = [notice for ran in turn.rans for notice in ran.notices]
-        closing = turn.closing() if doubt is None else [doubt]
+        closing = turn.closing()
         useful = bool(turn.rans) and turn.rans[-1].status == "ok" and any(map(str.strip, texts))
         if useful and style.remind and not closing:
             closing = [self._advice()]

@@ -63,15 +63,14 @@ class Node:
                 turn.rans.append(await self._run_cell(repl, number, source, author))
                 if turn.over or self.run.ledger.tripped:
                     break
-            doubt = self._doubt(turn, last=number == last)
-            if turn.answer is not None and doubt is None:
-                self.answer = turn.answer
+            self.answer = self._accepted(turn, last=number == last)
+            if self.answer is not None:
                 return self.answer
             if self.run.ledger.tripped is not None:
                 raise self.run.ledger.tripped
             if turn.repeated:
                 self._dialogue.vary()
-            news = self._feedback.after(turn, doubt, last=number + 1 == last)
+            news = self._feedback.after(turn, last=number + 1 == last)
         # Not tripped in the ledger: a child that is out of turns does not end its parents.
         raise LimitReached("turns", spent=last, allowed=last)
 
@@ -91,15 +90,16 @@ class Node:
         self.draft = ran.answer or ran.draft or self.draft
         return self._feedback.noticed(cell, ran)
 
-    def _doubt(self, turn: Turn, *, last: bool) -> str | None:
-        """Return why to ask once more before the turn's answer is taken; None to take it."""
+    def _accepted(self, turn: Turn, *, last: bool) -> str | None:
+        """Return the turn's answer, if it has one that is not doubted while there is time to."""
         if turn.answer is None or last or self.run.ledger.tripped:
-            return None
-        doubt = self._check.doubt(turn.answer)
-        if doubt is not None:
-            self.draft = turn.answer
-            self._repetition.allow()  # the same cell again confirms it
-        return doubt
+            return turn.answer
+        turn.doubt = self._check.doubt(turn.answer)
+        if turn.doubt is None:
+            return turn.answer
+        self.draft = turn.answer
+        self._repetition.allow()  # the same cell again confirms it
+        return None
 
     # before the first turn
     async def _begin(self, repl: CellRunner) -> list[Message]:

@@ -34,13 +34,15 @@ class Repetition:
 @dataclass
 class Turn:
     """``cells`` are what is to run, with their authors; ``notes`` what the LM is told of its reply;
-    ``rans`` how cells have ended so far. ``repeated`` says that its cell is not run again."""
+    ``rans`` how cells have ended so far. ``repeated`` says that its cell is not run again, and
+    ``doubt`` why the answer of a cell is not taken yet."""
 
     cells: list[tuple[str, Author]]
     notes: list[str]
     intervention: Intervention | None = None
     repeated: bool = False
     rans: list[Ran] = field(default_factory=list)
+    doubt: str | None = None
 
     @property
     def over(self) -> bool:
@@ -60,6 +62,8 @@ class Turn:
 
     def closing(self) -> list[str]:
         """Return what the LM is told behind the outputs."""
+        if self.doubt is not None:
+            return [self.doubt]
         left = len(self.cells) - len(self.rans)
         unrun = [prompts.NOT_RUN.format(count=left)] if left and self._given is None else []
         return [*self.notes, *unrun, *self._human_words()]

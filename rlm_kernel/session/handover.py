@@ -46,21 +46,27 @@ def before(folder: Path, cell: int | None = None) -> Before:
     events, started, node = read_run(folder)
     past = remembered(folder, events).of(ROOT)
     own = past.own_cells
-    last = own[-1].cell if cell is None and own else cell
-    turn = past.cells[last].turn if last else 0
-    done = [each for each in own if each.turn == turn and each.cell <= (last or 0)]
+    if cell is None:
+        cell = own[-1].cell if own else 0
+    turn = past.cells[cell].turn if cell else 0
     messages = _told(past, turn)
     if not messages:
         raise UsageError(f"{folder}: the LM was told nothing in it: ask the question again")
     if turn:
-        texts = [text_of(each.outputs, SHOWN_CHARS) for each in done]
-        notices = [notice for each in done for notice in each.notices]
-        left = len([each for each in own if each.turn == turn]) - len(done)
-        notes = [prompts.NOT_RUN.format(count=left)] if left else []
-        messages.append(prompts.message("user", prompts.output(texts, notices, notes)))
+        messages.append(_came_of([each for each in own if each.turn == turn], cell))
     kind = past.replies[0].text if 0 in past.replies else ""
-    origin = {"kind": CONTINUE, "run": started.run, "cell": last or 0}
+    origin = {"kind": CONTINUE, "run": started.run, "cell": cell}
     return Before(node.question, Opening(messages, kind), origin)
+
+
+def _came_of(cells: Sequence[CellRan], last: int) -> Message:
+    """Return what the LM is told of a turn's cells up to the ``last`` of these numbers."""
+    done = [each for each in cells if each.cell <= last]
+    texts = [text_of(each.outputs, SHOWN_CHARS) for each in done]
+    notices = [notice for each in done for notice in each.notices]
+    left = len(cells) - len(done)
+    notes = [prompts.NOT_RUN.format(count=left)] if left else []
+    return prompts.message("user", prompts.output(texts, notices, notes))
 
 
 def _told(past: NodeMemory, turn: int) -> list[Message]:
@@ -90,7 +96,7 @@ def opened(began: Before, cells: Sequence[CellRan], note: str, *, lost: bool = F
     *earlier, last = began.opening.messages
     text = "\n\n".join(words)
     if last["role"] == "user":
-        messages = [*earlier, prompts.message("user", f"{last['content']}\n\n{text}")]
+        messages = [*earlier, prompts.with_words(last, text)]
     else:
         messages = [*earlier, last, prompts.message("user", text)]
     return Opening(messages, began.opening.kind)
