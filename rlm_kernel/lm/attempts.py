@@ -211,13 +211,26 @@ class Attempts:
             rest = (told.total_tokens or 0) - (read or 0) if told else 0
             written = max(1, attempt.written // CHARS_A_TOKEN, rest)
         cached = told.cached_tokens if told else 0
-        return Usage(1, read or 0, written or 0, cached, estimated=estimated)
+        return Usage(
+            requests=1,
+            input_tokens=read or 0,
+            output_tokens=written or 0,
+            cached_tokens=cached,
+            estimated=estimated,
+        )
 
     def reply(self, attempt: Attempt) -> Reply:
         """Return the reply that a settled attempt brought."""
         seconds = time.monotonic() - self.started
         model = attempt.model or self.model
-        return Reply(attempt.text, model, attempt.finish, self.usage, seconds, attempt.thoughts)
+        return Reply(
+            text=attempt.text,
+            model=model,
+            finish=attempt.finish,
+            usage=self.usage,
+            seconds=seconds,
+            thoughts=attempt.thoughts,
+        )
 
 
 def lm_error(

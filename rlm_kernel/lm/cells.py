@@ -80,14 +80,14 @@ def _block(reply: str, opening: re.Match[str]) -> Block:
     first: Block | None = None
     for n, end in enumerate(closing.finditer(reply, start)):
         source = reply[start : end.start()].rstrip("\n")
-        block = Block(source, opening.start(), end.end(), True, tag)
+        block = Block(source=source, start=opening.start(), end=end.end(), closed=True, tag=tag)
         first = first or block
         if not block.is_python or block.parses:
             return block
         if n >= 8:  # a reply of many broken blocks must not cost a parse for each pair
             break
     rest = reply[start:].rstrip("\n")
-    return first or Block(rest, opening.start(), len(reply), False, tag)
+    return first or Block(source=rest, start=opening.start(), end=len(reply), closed=False, tag=tag)
 
 
 def sources(reply: str, *, cut_short: bool = False) -> list[str]:

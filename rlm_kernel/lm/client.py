@@ -238,7 +238,13 @@ class Client:
     def _call(
         self, model: str, messages: list[dict[str, Any]], meter: Meter, sampling: Sampling
     ) -> Attempts:
-        return Attempts(model, messages, meter, sampling, None if self._free else self._price)
+        return Attempts(
+            model=model,
+            messages=messages,
+            meter=meter,
+            sampling=sampling,
+            price=None if self._free else self._price,
+        )
 
     def _price(self, model: str, usage: Usage) -> float | None:
         return prices.price(model, self._base_url, usage)

@@ -81,8 +81,18 @@ def _scripted(settings: Settings, limits: Limits, root: LM, sub: LM) -> Models:
     window = settings.window or DEFAULT_WINDOW
     sampling = Sampling(settings.temperature, settings.output_tokens)
     return Models(
-        Model(_Bounded(root, slots), settings.model or "scripted", sampling, window),
-        Model(_Bounded(sub, slots), settings.sub_model or "scripted-sub", Sampling(), window),
+        Model(
+            client=_Bounded(root, slots),
+            name=settings.model or "scripted",
+            sampling=sampling,
+            window=window,
+        ),
+        Model(
+            client=_Bounded(sub, slots),
+            name=settings.sub_model or "scripted-sub",
+            sampling=Sampling(),
+            window=window,
+        ),
         settings.prompt or "strong",
     )
 
@@ -109,8 +119,18 @@ async def _endpoint(settings: Settings, limits: Limits, stack: AsyncExitStack) -
         sub_name = name if sub is root else await _only_model(sub)
     sampling = Sampling(settings.temperature, settings.output_tokens)
     return Models(
-        Model(root, name, sampling, _window(settings, name, settings.base_url)),
-        Model(sub, sub_name, Sampling(), _window(settings, sub_name, settings.base_url)),
+        Model(
+            client=root,
+            name=name,
+            sampling=sampling,
+            window=_window(settings, name, settings.base_url),
+        ),
+        Model(
+            client=sub,
+            name=sub_name,
+            sampling=Sampling(),
+            window=_window(settings, sub_name, settings.base_url),
+        ),
         settings.prompt or "strong",
     )
 
@@ -151,12 +171,18 @@ async def _embedded(settings: Settings, limits: Limits, stack: AsyncExitStack) -
     warmth = 0.0 if settings.temperature is None else settings.temperature
     return Models(
         Model(
-            _Author(author, server),
-            server.author.model,
-            Sampling(warmth, settings.output_tokens or 700),
-            server.author.window,
+            client=_Author(author, server),
+            name=server.author.model,
+            sampling=Sampling(warmth, settings.output_tokens or 700),
+            window=server.author.window,
         ),
-        Model(sub, server.sub.model, Sampling(0.0, 200), server.sub.window, EMBEDDED_BATCH),
+        Model(
+            client=sub,
+            name=server.sub.model,
+            sampling=Sampling(0.0, 200),
+            window=server.sub.window,
+            max_batch=EMBEDDED_BATCH,
+        ),
         settings.prompt or "small",
     )
 

@@ -97,7 +97,13 @@ def _read(usage: Mapping[str, Any]) -> Reported:
     if read is None and total is not None and told is not None:
         read = max(0, total - told)
     written = _written(told, _count(flat, _THOUGHTS) or 0, total, read)
-    return Reported(read, written, total, cached, _cost(usage))
+    return Reported(
+        input_tokens=read,
+        output_tokens=written,
+        total_tokens=total,
+        cached_tokens=cached,
+        cost=_cost(usage),
+    )
 
 
 def _written(told: int | None, thoughts: int, total: int | None, read: int | None) -> int | None:

@@ -36,7 +36,9 @@ class Node:
         numbers = task.numbers or memory.numbers()
         self.run = run
         self.task = task
-        self.calls = LiveCalls(run, task.node, task.depth, child, numbers, memory)
+        self.calls = LiveCalls(
+            run=run, node=task.node, depth=task.depth, child=child, numbers=numbers, memory=memory
+        )
         self.rent = Rent(run.ledger)
         self.begun = False
         self.draft: str | None = None

@@ -187,7 +187,9 @@ class HumanCalls:
         self._run, self._recorder = run, recorder
         child = partial(solve_child, run, ROOT, 0)
         numbers, memory = self._prelude.numbers, run.memory(ROOT)
-        self._calls = LiveCalls(run, ROOT, 0, child, numbers, memory)
+        self._calls = LiveCalls(
+            run=run, node=ROOT, depth=0, child=child, numbers=numbers, memory=memory
+        )
         return self._calls
 
 

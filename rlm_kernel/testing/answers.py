@@ -111,7 +111,13 @@ class _Message:
             case str():
                 return cls(said, None)
             case Say():
-                return cls(said.text, said.usage, said.finish, said.reasoning, said.pieces)
+                return cls(
+                    text=said.text,
+                    usage=said.usage,
+                    finish=said.finish,
+                    reasoning=said.reasoning,
+                    pieces=said.pieces,
+                )
             case CutStream():
                 return cls(said.text, said.usage, cut=said.after_chars, clean=said.clean)
             case EmptyChoice():

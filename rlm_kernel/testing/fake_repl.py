@@ -210,10 +210,12 @@ class FakeRepl:
 
     # calls
     def _llm(self, prompt: str, model: str | None = None) -> Any:
-        return _value(self._asked(Call("llm_query", self._cell, [prompt], model)))
+        return _value(
+            self._asked(Call(op="llm_query", cell=self._cell, prompts=[prompt], model=model))
+        )
 
     def _llm_batched(self, prompts: Sequence[str], model: str | None = None) -> list[Any]:
-        call = Call("llm_query_batched", self._cell, list(prompts), model)
+        call = Call(op="llm_query_batched", cell=self._cell, prompts=list(prompts), model=model)
         return [_reply(slot) for slot in self._asked(call)]
 
     def _rlm(self, prompt: str, context: object = None, model: str | None = None) -> Any:
