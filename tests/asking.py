@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-from rlm_kernel import RLM, Result
+from rlm_kernel import RLM, Limits, Result
 from rlm_kernel.events import CallEnded, CellRan, Event
+from rlm_kernel.inputs.contexts import from_value
+from rlm_kernel.inputs.tools import Tools
 from rlm_kernel.record import journal
 from rlm_kernel.record.recording import Recording
-from rlm_kernel.testing import ScriptedLM
+from rlm_kernel.repl.running_cell import Ran
+from rlm_kernel.session.event_loop import engine
+from rlm_kernel.session.session import Session
+from rlm_kernel.settings.resolved import Resolved, in_force
+from rlm_kernel.testing import FakeRepl, ScriptedLM
 
 E = TypeVar("E")
 Sub = Callable[[str], "str | Exception"]
@@ -38,6 +44,39 @@ def ask(
     """One question, its run in the folder ``out``."""
     with RLM(model=lm, out=out, **settings) as rlm:
         return rlm.completion(context, question)
+
+
+def ask_here(
+    lm: ScriptedLM | None,
+    out: Path,
+    context: object = "some text",
+    question: str = "What is it?",
+    *,
+    ends: Mapping[str, Ran] | None = None,
+    limits: Limits | None = None,
+    **settings: Any,
+) -> Result:
+    """``ask`` with cells that run in this process: for the rules of the loop, not of a kernel.
+
+    Cells of a source in ``ends`` do not run, and end so.
+    """
+    return engine().run(
+        _asked_here(lm, context, question, ends, in_force({"out": out, **settings}, limits=limits))
+    )
+
+
+async def _asked_here(
+    lm: ScriptedLM | None,
+    context: object,
+    question: str,
+    ends: Mapping[str, Ran] | None,
+    force: Resolved,
+) -> Result:
+    session = Session(force, Tools(), root=lm, open_runner=FakeRepl.opener(ends))
+    try:
+        return await session.ask(from_value(context), question)
+    finally:
+        await session.close()
 
 
 def events(result: Result) -> list[Event]:

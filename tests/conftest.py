@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 from hypothesis import settings
+from serving import serving as serving  # a fixture
 from setup import NEEDS, required
 from workers import Workers
 

@@ -18,9 +18,9 @@ from .chat import Failure
 from .usage import Reported
 
 ASSUMED_OUTPUT_TOKENS = 512
-"""Of a reply before it comes; a longer one is held by as much again, and again."""
+"""Held for a reply before it comes; a longer one is held by as much again, and again."""
 MAX_REPLY_CHARS = 1_000_000
-"""Of a reply, its thoughts included: twice the longest that models of today write."""
+"""The longest reply, thoughts included: twice what models of today write at most."""
 CUT_SHORT = ("length", "max_tokens", "model_length", "content_filter")
 """Finish reasons of a reply that was cut by the provider. What there is of it counts."""
 FAILED = ("error", "network_error", "insufficient_system_resource", "abort")
@@ -33,7 +33,7 @@ Price: TypeAlias = Callable[[str, Usage], float | None]
 
 
 class Meter(Protocol):
-    """What one call is booked to."""
+    """Books one call."""
 
     def reserve(self, tokens: int, cost: float) -> AbstractContextManager[object]:
         """Hold an estimate while a request is in flight. Raises ``LimitReached``."""
@@ -83,7 +83,8 @@ class Reply:
         return bool(self.thoughts) and not self.text.strip()
 
     def spoken(self) -> Reply:
-        """The reply whose text is what it says; what that thinks is added to its thoughts."""
+        """Return the reply with only what it says as its text; what that thinks joins its
+        thoughts."""
         said = thoughts.split(self.text)
         thought = "\n\n".join(filter(None, [self.thoughts, said.thoughts]))
         return replace(self, text=said.text, thoughts=thought)
@@ -155,9 +156,6 @@ class Attempts:
         self.messages = chat.mend_all(self.messages)
         self._input_tokens = max(1, chat.size(self.messages) // CHARS_A_TOKEN)
 
-    def body(self) -> dict[str, Any]:
-        return {"model": self.model, "messages": self.messages, **self.sampling.fields()}
-
     def begin(self, held: ExitStack) -> Attempt:
         """One more try, with the estimate of it held. Raises ``LimitReached``."""
         room = self.sampling.max_tokens or ASSUMED_OUTPUT_TOKENS
@@ -200,7 +198,8 @@ class Attempts:
         return replace(usage, unpriced=1) if cost is None else replace(usage, cost=cost)
 
     def _counted(self, attempt: Attempt, told: Reported | None) -> Usage:
-        """The tokens as reported. What is not, or is 0 where something was sent, is estimated."""
+        """Return the tokens as reported. What is not, or is 0 where something was sent, is
+        estimated."""
         if told is None and not attempt.written:
             return Usage(requests=1, estimated=True)
         read = told.input_tokens if told else None
@@ -212,13 +211,26 @@ class Attempts:
             rest = (told.total_tokens or 0) - (read or 0) if told else 0
             written = max(1, attempt.written // CHARS_A_TOKEN, rest)
         cached = told.cached_tokens if told else 0
-        return Usage(1, read or 0, written or 0, cached, estimated=estimated)
+        return Usage(
+            requests=1,
+            input_tokens=read or 0,
+            output_tokens=written or 0,
+            cached_tokens=cached,
+            estimated=estimated,
+        )
 
     def reply(self, attempt: Attempt) -> Reply:
-        """The reply that a settled attempt brought."""
+        """Return the reply that a settled attempt brought."""
         seconds = time.monotonic() - self.started
         model = attempt.model or self.model
-        return Reply(attempt.text, model, attempt.finish, self.usage, seconds, attempt.thoughts)
+        return Reply(
+            text=attempt.text,
+            model=model,
+            finish=attempt.finish,
+            usage=self.usage,
+            seconds=seconds,
+            thoughts=attempt.thoughts,
+        )
 
 
 def lm_error(
@@ -231,7 +243,8 @@ def lm_error(
     waited_s: float = 0.0,
     names: list[str] | None = None,
 ) -> LMError:
-    """The error of a call that is given up: what happened, what the endpoint said, what to do.
+    """Return the error of a call that is given up: what happened, what the endpoint said, what to
+    do.
 
     ``said`` is the failure's text made safe to show; ``names`` are models that there are.
     """

@@ -50,7 +50,7 @@ def _parses(source: str) -> bool:
 
 
 def blocks(reply: str) -> list[Block]:
-    """The Python blocks of a reply, in order. An unclosed last fence runs to the end."""
+    """Return the Python blocks of a reply, in order. An unclosed last fence runs to the end."""
     return [block for block in _all(reply) if block.is_python and block.source.strip()]
 
 
@@ -62,7 +62,7 @@ def _all(reply: str) -> Iterator[Block]:
 
 
 def fenced(reply: str, position: int) -> Block | None:
-    """The next fenced block of any language that begins at ``position`` or after it."""
+    """Return the next fenced block of any language that begins at ``position`` or after it."""
     opening = _FENCE.search(reply, position)
     return None if opening is None else _block(reply, opening)
 
@@ -80,18 +80,18 @@ def _block(reply: str, opening: re.Match[str]) -> Block:
     first: Block | None = None
     for n, end in enumerate(closing.finditer(reply, start)):
         source = reply[start : end.start()].rstrip("\n")
-        block = Block(source, opening.start(), end.end(), True, tag)
+        block = Block(source=source, start=opening.start(), end=end.end(), closed=True, tag=tag)
         first = first or block
         if not block.is_python or block.parses:
             return block
         if n >= 8:  # a reply of many broken blocks must not cost a parse for each pair
             break
     rest = reply[start:].rstrip("\n")
-    return first or Block(rest, opening.start(), len(reply), False, tag)
+    return first or Block(source=rest, start=opening.start(), end=len(reply), closed=False, tag=tag)
 
 
 def sources(reply: str, *, cut_short: bool = False) -> list[str]:
-    """The cells of a reply, in order.
+    """Return the cells of a reply, in order.
 
     A line ``FINAL_VAR(...)`` outside of any block, of whatever language, counts as a last cell:
     models write it so. Of a reply that was ``cut_short`` what stands at its very end is no cell:
@@ -106,7 +106,7 @@ def sources(reply: str, *, cut_short: bool = False) -> list[str]:
 
 
 def prose(reply: str) -> str:
-    """The reply without its fenced blocks, of whatever language."""
+    """Return the reply without its fenced blocks, of whatever language."""
     parts, position = [], 0
     for block in _all(reply):
         parts.append(reply[position : block.start])
@@ -117,7 +117,8 @@ def prose(reply: str) -> str:
 
 
 def end_of_first_block(text: str) -> int | None:
-    """Where to stop reading a reply that goes on after its first block; None while it is open."""
+    """Return where to stop reading a reply that goes on after its first block; None while it is
+    open."""
     for block in blocks(text):
         if block.closed and block.end < len(text):
             return block.end
@@ -125,5 +126,5 @@ def end_of_first_block(text: str) -> int | None:
 
 
 def mentions(source: str, name: str) -> bool:
-    """Whether the name stands in the source as a word."""
+    """Return whether the name stands in the source as a word."""
     return re.search(rf"\b{re.escape(name)}\b", source) is not None

@@ -1,6 +1,7 @@
-"""Reading the chat completions protocol: bodies, stream events, and what an error means.
+"""The chat completions protocol: requests written, bodies, stream events and errors read.
 
-Nothing here does any I/O. Bodies come from endpoints of many makers, so every shape is checked.
+Nothing here does any I/O; what a reply has used is read in ``usage``. Bodies come from endpoints of
+many makers, so every shape is checked.
 """
 
 from __future__ import annotations
@@ -16,10 +17,13 @@ from typing import Any
 from ..errors import Cause
 from . import usage
 
+COMPLETIONS = "/chat/completions"
+MODELS = "/models"
+"""Paths below the endpoint's address."""
 IMAGE_CHARS = 4000  # an image is charged about a thousand tokens, whatever its bytes
 HEARD_CHARS = 20_000
 MAX_EVENT_BYTES = 8 << 20
-"""Of a body, or of one event of a stream."""
+"""The most of a body, or of one event of a stream."""
 NO_DATA = (b":", b"event:", b"id:", b"retry:")
 _THOUGHT_FIELDS = ("reasoning_content", "reasoning", "thinking")
 _THOUGHT_TYPES = ("thinking", "reasoning", "reasoning_content")
@@ -55,7 +59,7 @@ class Failure(Exception):
 
 @dataclass(frozen=True)
 class Piece:
-    """What one body, or one event of a stream, holds of a reply. ``thoughts`` are those that the
+    """The part of a reply in one body, or in one event of a stream. ``thoughts`` are those that the
     endpoint sends apart from the text."""
 
     text: str
@@ -64,6 +68,28 @@ class Piece:
     finish: str | None
     model: str | None
     reported: usage.Reported | None
+
+
+def request(
+    model: str,
+    messages: list[dict[str, Any]],
+    sampling: Mapping[str, float],
+    *,
+    stream: bool = False,
+    usage: bool = False,
+) -> dict[str, Any]:
+    """Return the body of a request for a reply, whole or as a stream that ends with its usage."""
+    body = {"model": model, "messages": messages, **sampling}
+    if stream:
+        body["stream"] = True
+    if usage:
+        body["stream_options"] = {"include_usage": True}
+    return body
+
+
+def refuses_usage(refused: Failure) -> bool:
+    """Return whether an endpoint refused a stream because it was asked for the usage."""
+    return refused.status in (400, 422) and "stream_options" in refused.said
 
 
 def piece(body: object) -> Piece:
@@ -94,7 +120,7 @@ def piece(body: object) -> Piece:
 
 
 def failure(status: int, body: object) -> Failure:
-    """What an error status and its body mean."""
+    """Return the failure that an error status and its body mean."""
     error = _mapping(body).get("error", body)
     said = _short(_mapping(error).get("message") or _mapping(body).get("detail") or error)
     code = f"{_short(_mapping(error).get('code'))} {_short(_mapping(error).get('type'))}"
@@ -206,7 +232,7 @@ class Joiner:
         return mend(text[:-1] if split else text)
 
     def end(self) -> str:
-        """What is left: U+FFFD for a half that never met its other."""
+        """Return what is left: U+FFFD for a half that never met its other."""
         return mend(self._half)
 
 

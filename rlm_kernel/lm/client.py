@@ -122,13 +122,14 @@ class Client:
         *,
         sampling: Sampling,
     ) -> Reply:
-        """One reply, whole. Raises ``LMError``, and ``LimitReached`` from the meter."""
+        """Return one reply, whole. Raises ``LMError``, and ``LimitReached`` from the meter."""
         call = self._call(model, messages, meter, sampling)
 
         async def once() -> Reply:
             async with self._request(call) as (this, _):
                 # Not chat.completions.create: it takes half as much CPU again for its models.
-                body = await self._client.post("/chat/completions", cast_to=bytes, body=call.body())
+                asked = self._body(call)
+                body = await self._client.post(chat.COMPLETIONS, cast_to=bytes, body=asked)
                 piece = chat.piece(chat.parse(body))
                 this.take(piece)
                 this.text = chat.mend(piece.text)
@@ -148,7 +149,7 @@ class Client:
         on_restart: Callable[[], None],
         cut: Callable[[str], int | None] | None = None,
     ) -> Reply:
-        """One reply, its text given to ``on_delta`` as it comes.
+        """Return one reply; its text is given to ``on_delta`` as it comes.
 
         ``on_restart`` is called when a try failed after some text: what was given is void.
         ``cut`` gets the text so far and may return where it ends; reading then stops, the request
@@ -182,7 +183,7 @@ class Client:
         on_delta: Callable[[str], None],
         cut: Callable[[str], int | None] | None,
     ) -> int | None:
-        """Read a stream into ``this``; returns where ``cut`` ended its text, if it did."""
+        """Read a stream into ``this``; return where ``cut`` ended its text, if it did."""
         joiner, done = chat.Joiner(), False
         async with self._stream(call) as pieces:
             async for piece in pieces:
@@ -207,11 +208,12 @@ class Client:
         this.check()
         return None
 
+    def _body(self, call: Attempts, **how: bool) -> dict[str, Any]:
+        return chat.request(call.model, call.messages, call.sampling.fields(), **how)
+
     @asynccontextmanager
     async def _stream(self, call: Attempts) -> AsyncIterator[AsyncIterator[chat.Piece | None]]:
-        body = call.body() | {"stream": True}
-        if self._include_usage:
-            body["stream_options"] = {"include_usage": True}
+        body = self._body(call, stream=True, usage=self._include_usage)
         create = self._client.chat.completions.with_streaming_response.create
         async with (
             create(**body) as response,
@@ -221,7 +223,7 @@ class Client:
             yield pieces
 
     async def models(self) -> list[str]:
-        """The names of the models that the endpoint has. Raises ``LMError``; not metered."""
+        """Return the names of the models that the endpoint has. Raises ``LMError``; not metered."""
         try:
             return await self._models()
         except Failure as failure:
@@ -231,12 +233,18 @@ class Client:
     async def _models(self) -> list[str]:
         within_s = min(MODELS_S, self._timeout_s)
         async with transport.watched(Attempt(), within_s):
-            return chat.model_names(chat.parse(await self._client.get("/models", cast_to=bytes)))
+            return chat.model_names(chat.parse(await self._client.get(chat.MODELS, cast_to=bytes)))
 
     def _call(
         self, model: str, messages: list[dict[str, Any]], meter: Meter, sampling: Sampling
     ) -> Attempts:
-        return Attempts(model, messages, meter, sampling, None if self._free else self._price)
+        return Attempts(
+            model=model,
+            messages=messages,
+            meter=meter,
+            sampling=sampling,
+            price=None if self._free else self._price,
+        )
 
     def _price(self, model: str, usage: Usage) -> float | None:
         return prices.price(model, self._base_url, usage)
@@ -280,7 +288,7 @@ class Client:
         try:
             return await once()
         except Failure as failure:
-            if failure.status not in (400, 422) or "stream_options" not in failure.said:
+            if not chat.refuses_usage(failure):
                 raise
             self._include_usage = False
         return await once()
@@ -310,7 +318,7 @@ class Client:
         )
 
     def _scrubbed(self, text: str) -> str:
-        """What an endpoint said, without the key that it may have echoed."""
+        """Return what an endpoint said, without the key that it may have echoed."""
         if len(self._key) >= SECRET_CHARS:
             text = text.replace(self._key, "[key]")
         return re.sub(r"(?i)\b(bearer|basic)\s+[^\s\"',}]+", r"\1 [key]", transport.shown_url(text))

@@ -1,4 +1,4 @@
-"""What is asked: an LM behind any endpoint, and a model of it in a role."""
+"""The LM as the loop sees it: behind any endpoint, and as a model in a role."""
 
 from __future__ import annotations
 
@@ -6,14 +6,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from .client import Meter, Reply, Sampling
+from .attempts import Meter, Reply, Sampling
 
 Message = dict[str, Any]
 """``role`` and ``content``."""
 
 
 class LM(Protocol):
-    """What the loop needs of an LM endpoint; ``lm.Client`` and ``testing.ScriptedLM`` are two."""
+    """Replies to messages; ``lm.Client`` and ``testing.ScriptedLM`` are two. Raises ``LMError``,
+    and ``LimitReached`` from the meter."""
 
     async def stream(
         self,

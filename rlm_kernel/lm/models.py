@@ -1,4 +1,4 @@
-"""Which LMs a run talks to: an endpoint's or the embedded ones."""
+"""The LMs that a run talks to: an endpoint's, the embedded ones, or objects handed in."""
 
 from __future__ import annotations
 
@@ -39,12 +39,13 @@ class Models:
 
 
 def is_lm(model: object) -> TypeGuard[LM]:
-    """Whether a model was handed in as an object, such as ``testing.ScriptedLM``."""
+    """Return whether a model was handed in as an object, such as ``testing.ScriptedLM``."""
     return hasattr(model, "stream") and hasattr(model, "complete")
 
 
 def what_they_are(settings: Settings, limits: Limits) -> object:
-    """A key for the LMs that ``open_models`` would open: equal for those that are the same."""
+    """Return a key for the LMs that ``open_models`` would open: equal for those that are the
+    same."""
     return tuple(getattr(settings, name) for name in NAMED_BY), limits.in_flight
 
 
@@ -68,8 +69,18 @@ def _scripted(settings: Settings, limits: Limits, root: LM, sub: LM) -> Models:
     window = settings.window or DEFAULT_WINDOW
     sampling = Sampling(settings.temperature, settings.output_tokens)
     return Models(
-        Model(_Bounded(root, slots), settings.model or "scripted", sampling, window),
-        Model(_Bounded(sub, slots), settings.sub_model or "scripted-sub", Sampling(), window),
+        Model(
+            client=_Bounded(root, slots),
+            name=settings.model or "scripted",
+            sampling=sampling,
+            window=window,
+        ),
+        Model(
+            client=_Bounded(sub, slots),
+            name=settings.sub_model or "scripted-sub",
+            sampling=Sampling(),
+            window=window,
+        ),
         settings.prompt or "strong",
     )
 
@@ -96,8 +107,18 @@ async def _endpoint(settings: Settings, limits: Limits, stack: AsyncExitStack) -
         sub_name = name if sub is root else await _only_model(sub)
     sampling = Sampling(settings.temperature, settings.output_tokens)
     return Models(
-        Model(root, name, sampling, _window(settings, name, settings.base_url)),
-        Model(sub, sub_name, Sampling(), _window(settings, sub_name, settings.base_url)),
+        Model(
+            client=root,
+            name=name,
+            sampling=sampling,
+            window=_window(settings, name, settings.base_url),
+        ),
+        Model(
+            client=sub,
+            name=sub_name,
+            sampling=Sampling(),
+            window=_window(settings, sub_name, settings.base_url),
+        ),
         settings.prompt or "strong",
     )
 
@@ -138,12 +159,18 @@ async def _embedded(settings: Settings, limits: Limits, stack: AsyncExitStack) -
     warmth = 0.0 if settings.temperature is None else settings.temperature
     return Models(
         Model(
-            _Author(author, server),
-            server.author.model,
-            Sampling(warmth, settings.output_tokens or 700),
-            server.author.window,
+            client=_Author(author, server),
+            name=server.author.model,
+            sampling=Sampling(warmth, settings.output_tokens or 700),
+            window=server.author.window,
         ),
-        Model(sub, server.sub.model, Sampling(0.0, 200), server.sub.window, EMBEDDED_BATCH),
+        Model(
+            client=sub,
+            name=server.sub.model,
+            sampling=Sampling(0.0, 200),
+            window=server.sub.window,
+            max_batch=EMBEDDED_BATCH,
+        ),
         settings.prompt or "small",
     )
 
@@ -216,7 +243,7 @@ class _Author:
 
 
 def _unchanging(messages: list[Message]) -> list[Message]:
-    """The start that other questions share: all before the last message where it is short, as
-    examples are, else the system message."""
+    """Return the start that other questions share: all before the last message where it is short,
+    as examples are, else the system message."""
     size = sum(len(str(message["content"])) for message in messages[:-1])
     return messages[:-1] if size <= WARM_CHARS else messages[:1]

@@ -1,4 +1,4 @@
-"""What a request costs and how much a model can read, from the data kept in genai-prices.
+"""Prices of requests and windows of models, from the data kept in genai-prices.
 
 Only the data in the installed package is read; nothing is fetched. Unknown is None, never 0.
 A model is looked up only at a provider that the endpoint's address names: a local "qwen2.5" has
@@ -49,7 +49,7 @@ def window(model: str, base_url: str | None) -> int | None:
 
 @cache
 def serves(base_url: str | None) -> bool:
-    """Whether the endpoint belongs to a provider whose prices are kept.
+    """Return whether the endpoint belongs to a provider whose prices are kept.
 
     The first call for an address that is not local reads the price data, which takes 0.3 s.
     """

@@ -107,7 +107,8 @@ def _variable(kind: str, value: str, environ: Mapping[str, str]) -> str:
 
 
 def _exempt(host: str, netloc: str, no_proxy: str) -> bool:
-    """Whether ``no_proxy`` names the host: it, a domain that it is in, its address or network."""
+    """Return whether ``no_proxy`` names the host, a domain that it is in, its address or
+    network."""
     if proxy_bypass(netloc.rpartition("@")[2]):
         return True
     entries = [entry.strip() for entry in no_proxy.split(",") if entry.strip()]

@@ -1,4 +1,4 @@
-"""What of a reply is thought and not said: models that reason may send both as one text.
+"""The thoughts in a reply, told from what is said: models that reason may send both as one text.
 
 A thought begins with an opening mark (``<think>`` and its kin, with attributes or in capitals;
 ``[THINK]``; a header of harmony's analysis or commentary channel) that begins the reply, begins a
@@ -83,7 +83,7 @@ def masked(reply: str) -> str:
 
 
 def _spans(reply: str) -> list[tuple[int, int]]:
-    """Where thoughts, and marks that belong to none, stand in a reply, in order."""
+    """Return where thoughts, and marks that belong to none, stand in a reply, in order."""
     if not (_OPENING.search(reply) or _ORPHAN.search(reply) or _FINAL.search(reply)):
         return []
     opened = list(_opened(reply))
@@ -129,7 +129,7 @@ def _mark(reply: str, position: int) -> re.Match[str] | None:
 
 
 def _closed(reply: str, opening: re.Match[str]) -> int:
-    """Where the thought that ``opening`` begins has its end. Marks in code of its own are none."""
+    """Return the end of the thought that ``opening`` begins. Marks in code of its own are none."""
     closing = next(c for o, c in _FORMS if o.match(reply, opening.start()))
     if closing.search(reply, opening.end()) is None:
         return len(reply)
@@ -172,14 +172,15 @@ def _is_sure(block: cells.Block) -> bool:
 
 
 def _around(reply: str, mark: re.Match[str]) -> tuple[str, str]:
-    """What stands on its line before a mark, and behind it."""
+    """Return what stands on its line before a mark, and behind it."""
     before = reply[max(0, mark.start() - _LINE_CHARS) : mark.start()].rpartition("\n")[2]
     after = reply[mark.end() : mark.end() + _LINE_CHARS].partition("\n")[0]
     return before, after
 
 
 def _quoted(reply: str, mark: re.Match[str]) -> bool:
-    """Whether a mark stands in backticks, quotes or brackets, and so is only talked about."""
+    """Return whether a mark stands in backticks, quotes or brackets, and so is only talked
+    about."""
     before, after = _around(reply, mark)
     ticks = before.replace("```", "").count("`"), after.replace("```", "").count("`")
     in_code = ticks[0] % 2 == 1 and ticks[1] > 0

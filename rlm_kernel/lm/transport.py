@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 MAX_CONNECT_S = 10.0
 MAX_ANSWER_BYTES = 64 << 20
-"""Of one answer in all, unpacked: a stream of as many tokens as ``MAX_REPLY_CHARS`` may have."""
+"""The most of one answer, unpacked: a stream of as many tokens as ``MAX_REPLY_CHARS`` may have."""
 MAX_ERROR_BYTES = 64 << 10
 PROXY_LOGIN = 407
 TOTAL_TIMES = 6
@@ -32,7 +32,8 @@ TOTAL_TIMES = 6
 def connect(
     base_url: str, key: str, *, in_flight: int, connect_s: float, proxy: Proxy | None
 ) -> AsyncOpenAI:
-    """A client for the running loop, with as many connections as there are requests in flight.
+    """Return a client for the running loop, with as many connections as there are requests in
+    flight.
 
     Answers are bounded in size, and redirects lead to no other host.
     """
@@ -115,7 +116,7 @@ def _check_redirect(response: Response) -> None:
 
 
 def _server(url: str) -> tuple[str, str, int | None]:
-    """Scheme, host and port of an address; no host where it is none."""
+    """Return scheme, host and port of an address; no host where it is none."""
     try:
         parts = urlsplit(url)
         port = parts.port or {"http": 80, "https": 443}.get(parts.scheme)
@@ -125,7 +126,7 @@ def _server(url: str) -> tuple[str, str, int | None]:
 
 
 class Deadline:
-    """When a request is given up: a while after its last sign of life, and in any case in the end.
+    """Gives a request up: a while after its last sign of life, and in any case in the end.
 
     ``silence_s`` bounds the first, ``TOTAL_TIMES`` as much the second.
     """
@@ -137,11 +138,11 @@ class Deadline:
         self.timeout = asyncio.timeout(silence_s)
 
     def extend(self) -> None:
-        """There was a sign of life."""
+        """Note a sign of life."""
         self.timeout.reschedule(min(self._loop.time() + self._silence_s, self._last))
 
     def failure(self) -> Failure:
-        """Why it was given up."""
+        """Return why it was given up."""
         if self._loop.time() < self._last:
             return Failure("timeout", f"waited {self._silence_s:g} s", again=True)
         whole = self._silence_s * TOTAL_TIMES
@@ -207,7 +208,7 @@ def _causes(error: BaseException | None) -> Any:
 
 
 def checked_url(url: str) -> str:
-    """Raises ``UsageError`` for what is no HTTP address."""
+    """Return the address. Raises ``UsageError`` for what is no HTTP address."""
     url = url.strip()
     try:
         parts = urlsplit(url)
@@ -223,12 +224,13 @@ def checked_url(url: str) -> str:
 
 
 def shown_url(text: str) -> str:
-    """An address, or a text with addresses, without the user and password in them."""
+    """Return an address, or a text with addresses, without the user and password in them."""
     return re.sub(r"//[^/@\s]*@", "//", text)
 
 
 def checked_key(key: str) -> str:
-    """Raises ``UsageError`` for a key that no HTTP header can carry, without showing it."""
+    """Return the key. Raises ``UsageError`` for one that no HTTP header can carry, without showing
+    it."""
     key = key.strip()
     if not key.isascii() or not key.isprintable() or " " in key:
         raise UsageError(

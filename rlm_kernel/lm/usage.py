@@ -72,7 +72,7 @@ def reported(body: object) -> Reported | None:
 
 
 def _places(body: object) -> Iterator[Mapping[str, Any]]:
-    """Where makers put it, the usual place first."""
+    """Yield the places where makers put it, the usual one first."""
     whole = _mapping(body)
     choices = whole.get("choices")
     yield _mapping(whole.get("usage"))
@@ -97,7 +97,13 @@ def _read(usage: Mapping[str, Any]) -> Reported:
     if read is None and total is not None and told is not None:
         read = max(0, total - told)
     written = _written(told, _count(flat, _THOUGHTS) or 0, total, read)
-    return Reported(read, written, total, cached, _cost(usage))
+    return Reported(
+        input_tokens=read,
+        output_tokens=written,
+        total_tokens=total,
+        cached_tokens=cached,
+        cost=_cost(usage),
+    )
 
 
 def _written(told: int | None, thoughts: int, total: int | None, read: int | None) -> int | None:

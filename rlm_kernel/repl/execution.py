@@ -4,12 +4,31 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
-from ..events import CellRan, CellStarted, Event, KernelRestarted, OutputMade
-from .repl import Repl
+from ..events import CellRan, CellStarted, Event, KernelRestarted, Output, OutputMade
+from ..record.outputs import Collector
 from .running_cell import Author, Ran
+
+
+class RunsCells(Protocol):
+    """What is needed of a ``Repl`` to run one cell; see there."""
+
+    def collector(self) -> Collector: ...
+
+    async def run(
+        self,
+        source: str,
+        *,
+        cell: int,
+        author: Author = "lm",
+        seconds: float | None = None,
+        collector: Collector | None = None,
+        on_output: Callable[[Output], None] | None = None,
+        inputs: Sequence[str | None] = (),
+    ) -> Ran: ...
 
 
 @dataclass(frozen=True)
@@ -45,7 +64,7 @@ class Written:
 
 
 async def execute(
-    repl: Repl,
+    repl: RunsCells,
     written: Written,
     emit: Callable[[Event], None],
     noticed: Callable[[Ran], Ran],

@@ -23,7 +23,7 @@ from ..record.recorder import Recorder
 from ..record.recording import Recording
 from ..settings.option import Group
 from ..settings.resolved import LIMIT_NAMES, OPTIONS, Layer, decided_by_record, recorded_place
-from .memory import RunMemory, leave, on_another_input, remembered
+from .memory import RunMemory, fork_at, on_another_input, remembered
 
 
 @dataclass(frozen=True)
@@ -115,16 +115,16 @@ class Continuation:
         """``recorder`` without what a resumed run does again and is recorded already."""
         if self.recorder is None:
             return recorder
-        known = {_place(event) for event in self.events if not _unanswered(event)}
+        known = {event_id(event) for event in self.events if not _unanswered(event)}
 
         def once(event: Event) -> None:
-            if _place(event) not in known:
+            if event_id(event) not in known:
                 recorder(event)
 
         return once
 
 
-def _place(event: Event) -> tuple[Any, ...]:
+def event_id(event: Event) -> tuple[Any, ...]:
     """What is the same of an event when it happens again."""
     names = ("node", "turn", "cell", "key", "occurrence", "index", "compacted")
     own = event.time if isinstance(event, ContextSet) else None
@@ -179,7 +179,7 @@ def _set_aside(files: Path) -> None:
 def fork(
     path: Path, at: int | None, *, edit: str | None = None, note: str | None = None
 ) -> Continuation:
-    """Go on from the run at ``path`` at its cell ``at``, or at its end; see ``memory.leave``.
+    """Go on from the run at ``path`` at its cell ``at``, or at its end; see ``memory.fork_at``.
     Blocks."""
     recording = _opened(path)
     run = Continuation.of(recording.folder, recording.events)
@@ -191,7 +191,7 @@ def fork(
             f"--at {cell}: the run has no such cell; {_range(cells)}"
             + (f", and {end} goes on after the last one" if cells and edit is None else "")
         )
-    leave(run.earlier, cell, edit=edit, note=note)
+    fork_at(run.earlier, cell, edit=edit, note=note)
     edited = {} if edit is None else {"edited": True}
     return replace(run, origin={"kind": "fork", **_origin(recording), "cell": cell, **edited})
 

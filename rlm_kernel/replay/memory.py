@@ -1,54 +1,65 @@
-"""What a run goes on from: the part of a record that happens again at no cost.
+"""The memory of a run that goes on from a record: what was said and answered there, at no cost.
 
 The loop runs as always. Where the record has the LM's reply, or the reply to a call, that is taken
-instead of asking; so the cells run again and the kernel comes to hold what it held. Everything is
-found by its place: turns by number, calls by cell, arguments and occurrence.
+instead of asking; so the cells run again and the kernel comes to hold what it held. Turns are found
+by their number, calls by cell, arguments and occurrence.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import itertools
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import assert_never
 
+from ..errors import RecordError
 from ..events import (
     ROOT,
     CallEnded,
+    CallStarted,
     CellRan,
+    CellStarted,
     ContextSet,
     Event,
+    KernelRestarted,
+    NodeEnded,
     NodeStarted,
+    OutputMade,
     Prompted,
     Replied,
+    ReplyDelta,
+    RunEnded,
+    RunStarted,
     Usage,
 )
-from .prelude import Numbers, placed
-
-CallId = tuple[int, str, int]
-"""A call's place in a node: cell, key, occurrence."""
+from ..record.outputs import text_of
+from ..repl.occurrences import CallId
+from ..repl.running_cell import Ran
+from ..rlm.cell_runner import CellRunner
+from ..rlm.memory import Intervention, Numbers, Recalled
+from .prelude import placed
+from .restore import restore
 
 
 @dataclass(frozen=True)
 class ForkPoint:
-    """Where a fork leaves the record: after this turn of the root, 0 for at once.
-
-    Of the turn's cells the first ``kept`` run again, all of them where that is None, and then the
-    human's ``edit``. ``note`` is the human's word to the LM. An answer given there ends nothing.
-    """
+    """The point where a fork leaves the record: after this turn of the root, 0 for at once."""
 
     turn: int
-    kept: int | None = None
-    edit: str | None = None
-    note: str | None = None
+    intervention: Intervention
 
 
 @dataclass
 class NodeMemory:
-    """One node's part of the record. ``prelude`` is what happened in its kernel before the
-    question."""
+    """One node's part of the record; a ``rlm.memory.Memory``, whose methods say what they promise.
 
+    ``prelude`` is what happened in its kernel before the question.
+    """
+
+    node: str
+    run: RunMemory = field(repr=False, compare=False)
     started: NodeStarted | None = None
     prelude: list[Event] = field(default_factory=list)
     prompts: dict[int, list[Prompted]] = field(default_factory=dict)
@@ -56,7 +67,7 @@ class NodeMemory:
     cells: dict[int, CellRan] = field(default_factory=dict)
     calls: dict[CallId, dict[int, CallEnded]] = field(default_factory=dict)
     """The prompts that were answered, by their index in the call."""
-    leave: ForkPoint | None = None
+    fork: ForkPoint | None = None
     """None where the record is gone through to its end."""
 
     @property
@@ -70,6 +81,68 @@ class NodeMemory:
         own = self.own_cells
         return own[0].cell if own else max(self.cells, default=0) + 1
 
+    # as a ``Memory``
+    @property
+    def repeated_turns(self) -> int:
+        return self.fork.turn if self.fork is not None else 0
+
+    def numbers(self) -> Numbers:
+        calls = (call.call for slots in self.calls.values() for call in slots.values())
+        below = [name.rpartition(".") for name in self.run.nodes]
+        children = (int(own) for above, _, own in below if above == self.node)
+        return Numbers(
+            itertools.count(self.first_cell),
+            itertools.count(max(calls, default=0) + 1),
+            itertools.count(max(children, default=0) + 1),
+        )
+
+    def reply(self, turn: int) -> Recalled | None:
+        if turn in self.replies:
+            return Recalled(self.prompts.get(turn, ()), self.replies[turn])
+        if turn and not self._asks:
+            raise RecordError(
+                f"the recorded cells end after turn {turn - 1} without an answer on this context; "
+                "`rlm fork` lets the LM go on from there"
+            )
+        return None
+
+    def answers(self, call: CallId) -> Mapping[int, CallEnded]:
+        return self.calls.get(call, {})
+
+    def subtree(self, child: str | None) -> Sequence[Event]:
+        return self.run.subtrees.get(child or "", ())
+
+    def begun_child(self, question: str, sha256: str) -> str | None:
+        for name, memory in self.run.nodes.items():
+            began = memory.started
+            if began is None or began.context is None or name in self.run.given:
+                continue
+            same = began.parent, began.question, began.context.spec.get("sha256")
+            if same == (self.node, question, sha256):
+                self.run.given.add(name)
+                return name
+        return None
+
+    def intervention(self, turn: int) -> Intervention | None:
+        return self.fork.intervention if self.fork is not None and self.fork.turn == turn else None
+
+    def check(self, cell: int, ran: Ran) -> None:
+        before = self.cells.get(cell)
+        if self._asks or before is None or before.status != "ok" or ran.status == "ok":
+            return
+        raise RecordError(
+            f"cell {cell} ended as {ran.status} on this context, in the record as ok: "
+            f"{text_of(ran.outputs, 300)}\n`rlm fork` lets the LM mend it"
+        )
+
+    async def restore(self, repl: CellRunner) -> None:
+        await restore(repl, self.prelude, self.answers, self.run.folder)
+
+    @property
+    def _asks(self) -> bool:
+        """True where the LM may be asked for what is not in the record of this node."""
+        return self.run.asking or self.node not in self.run.nodes
+
 
 @dataclass
 class RunMemory:
@@ -79,47 +152,19 @@ class RunMemory:
     folder: Path = field(default_factory=Path)
     nodes: dict[str, NodeMemory] = field(default_factory=dict)
     subtrees: dict[str, list[Event]] = field(default_factory=dict)
-    """Of each child what it and those below it did, to stand in a new record at no cost."""
+    """By child what it and those below it did, to stand in a new record at no cost."""
     asking: bool = True
     given: set[str] = field(default_factory=set)
     """Children whose answers their parents' calls have."""
 
-    def asks(self, node: str) -> bool:
-        """Whether the LM may be asked for what is not in the record of this node."""
-        return self.asking or node not in self.nodes
-
     def of(self, node: str) -> NodeMemory:
-        """A new one for a node that is not in the record."""
-        return self.nodes.get(node) or NodeMemory()
-
-    def numbers(self, node: str) -> Numbers:
-        """How a node's cells, calls and children are numbered on."""
-        past = self.of(node)
-        calls = (call.call for slots in past.calls.values() for call in slots.values())
-        below = [name.rpartition(".") for name in self.nodes]
-        children = (int(own) for above, _, own in below if above == node)
-        return Numbers(
-            itertools.count(past.first_cell),
-            itertools.count(max(calls, default=0) + 1),
-            itertools.count(max(children, default=0) + 1),
-        )
-
-    def begun(self, parent: str, question: str, sha256: str) -> str | None:
-        """A child that was at work on this question, or done with it, when the run was stopped,
-        and whose answer did not reach the parent's record; each is given once."""
-        for name, past in self.nodes.items():
-            began = past.started
-            if began is None or began.context is None or name in self.given:
-                continue
-            same = began.parent, began.question, began.context.spec.get("sha256")
-            if same == (parent, question, sha256):
-                self.given.add(name)
-                return name
-        return None
+        """Return the memory of a node; an empty one where it is not in the record."""
+        return self.nodes.get(node) or NodeMemory(node, self)
 
 
 def remembered(folder: Path, events: Iterable[Event]) -> RunMemory:
-    """All of a record. A cell that was interrupted, and what came after it, happens anew."""
+    """Return the memory of a whole record. A cell that was interrupted, and what came after it,
+    happens anew."""
     earlier = RunMemory(folder)
     for event in (_placed(each, folder) for each in events):
         name = getattr(event, "node", None)
@@ -127,7 +172,7 @@ def remembered(folder: Path, events: Iterable[Event]) -> RunMemory:
             continue
         for child in _above(name):
             earlier.subtrees.setdefault(child, []).append(free(event))
-        _take(earlier.nodes.setdefault(name, NodeMemory()), event)
+        _take(earlier.nodes.setdefault(name, NodeMemory(name, earlier)), event)
     for past in earlier.nodes.values():
         answered = (call for slots in past.calls.values() for call in slots.values())
         earlier.given.update(call.child for call in answered if call.child is not None)
@@ -138,21 +183,22 @@ def remembered(folder: Path, events: Iterable[Event]) -> RunMemory:
 
 
 def _placed(event: Event, folder: Path) -> Event:
-    """With the path of a context that is in the blobs of the record: another run may take it."""
+    """Return the event with the path of a context that is in the record's blobs: another run may
+    take it from there."""
     if isinstance(event, NodeStarted | ContextSet) and event.context is not None:
         return dataclasses.replace(event, context=placed(event.context, folder))
     return event
 
 
 def _above(name: str) -> Iterator[str]:
-    """The children whose subtrees a node is in, itself included."""
+    """Yield the children whose subtrees a node is in, itself included."""
     while "." in name:
         yield name
         name = name.rpartition(".")[0]
 
 
 def free(event: Event) -> Event:
-    """The event without its cost, which was paid in another run."""
+    """Return the event without its cost, which was paid in another run."""
     if isinstance(event, CallEnded | Replied):
         return dataclasses.replace(event, usage=Usage())
     return event
@@ -166,28 +212,37 @@ def _take(past: NodeMemory, event: Event) -> None:
             past.started = event
         case CellRan():
             past.cells[event.cell] = event
-        case CallEnded() if not lost(event):
-            place = event.cell, event.key, event.occurrence
-            past.calls.setdefault(place, {})[event.index] = event
+        case CallEnded():
+            if not lost(event):
+                call = CallId(event.cell, event.key, event.occurrence)
+                past.calls.setdefault(call, {})[event.index] = event
         case Prompted():
             past.prompts.setdefault(event.turn, []).append(event)
-        case Replied() if event.text or event.thoughts or event.finish is not None:
-            past.replies[event.turn] = event
+        case Replied():
+            if event.text or event.thoughts or event.finish is not None:
+                past.replies[event.turn] = event
+        case (
+            RunStarted() | RunEnded() | NodeEnded() | ContextSet() | ReplyDelta() | CellStarted()
+            | OutputMade() | CallStarted() | KernelRestarted()
+        ):  # fmt: skip
+            return
+        case _:
+            assert_never(event)
 
 
 def lost(call: CallEnded) -> bool:
-    """Whether there was no answer, for a reason that may be gone."""
+    """Return whether there was no answer, for a reason that may be gone."""
     error = call.error or {}
     return error.get("type") == "LimitReached" or error.get("cause") == "interrupted"
 
 
 def _forget(past: NodeMemory, after: int) -> None:
-    """What was said after a turn."""
+    """Forget what was said after a turn."""
     past.replies = {turn: reply for turn, reply in past.replies.items() if turn <= after}
     past.prompts = {turn: said for turn, said in past.prompts.items() if turn <= after}
 
 
-def leave(
+def fork_at(
     earlier: RunMemory, cell: int, *, edit: str | None = None, note: str | None = None
 ) -> None:
     """Leave the record before the root's cell of this number, or after its last one.
@@ -195,21 +250,20 @@ def leave(
     With ``edit`` that source runs in the cell's place. Raises ``KeyError`` where there is no such
     cell.
     """
-    past = earlier.nodes[ROOT]
-    own = past.own_cells
-    if own and cell == own[-1].cell + 1 and edit is None:
-        turn = own[-1].turn
-        past.leave = ForkPoint(turn, note=note)
+    root = earlier.nodes[ROOT]
+    own = root.own_cells
+    after_all = bool(own) and cell == own[-1].cell + 1 and edit is None
+    turn = own[-1].turn if after_all else root.cells[cell].turn
+    kept = len([each for each in own if each.turn == turn and each.cell < cell])
+    if after_all:
+        root.fork = ForkPoint(turn, Intervention(note=note))
+    elif kept == 0 and edit is None:
+        turn -= 1
+        root.fork = ForkPoint(turn, Intervention(note=note))
     else:
-        turn = past.cells[cell].turn
-        kept = len([each for each in own if each.turn == turn and each.cell < cell])
-        if kept == 0 and edit is None:
-            turn -= 1
-            past.leave = ForkPoint(turn, note=note)
-        else:
-            past.leave = ForkPoint(turn, kept, edit, note)
-    past.calls = {place: slots for place, slots in past.calls.items() if place[0] < cell}
-    _forget(past, after=turn)
+        root.fork = ForkPoint(turn, Intervention(kept, edit, note))
+    root.calls = {call: slots for call, slots in root.calls.items() if call[0] < cell}
+    _forget(root, after=turn)
 
 
 def on_another_input(earlier: RunMemory, *, recall: bool = False) -> None:
@@ -220,5 +274,5 @@ def on_another_input(earlier: RunMemory, *, recall: bool = False) -> None:
     earlier.nodes, earlier.asking = {ROOT: root}, False
     if not recall:
         first = root.first_cell
-        root.calls = {place: slots for place, slots in root.calls.items() if place[0] < first}
+        root.calls = {call: slots for call, slots in root.calls.items() if call[0] < first}
         earlier.subtrees = {}

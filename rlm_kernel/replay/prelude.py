@@ -1,33 +1,33 @@
-"""What was run in a kernel before a question: a record of the question needs it to replay alone."""
+"""The cells run in a kernel before a question, which its record needs in order to replay alone."""
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
+from typing import assert_never
 
 from ..events import (
     ROOT,
     CallEnded,
+    CallStarted,
     CellRan,
+    CellStarted,
     ContextInfo,
     ContextSet,
     Event,
     KernelRestarted,
+    NodeEnded,
     NodeStarted,
+    OutputMade,
+    Prompted,
+    Replied,
+    ReplyDelta,
+    RunEnded,
+    RunStarted,
     Usage,
 )
 from ..record.shelf import Shelf
-
-
-@dataclass(frozen=True)
-class Numbers:
-    """The next cell, call and child of one kernel; shared by all that run in it."""
-
-    cells: Iterator[int] = field(default_factory=lambda: itertools.count(1))
-    calls: Iterator[int] = field(default_factory=lambda: itertools.count(1))
-    children: Iterator[int] = field(default_factory=lambda: itertools.count(1))
+from ..rlm.memory import Numbers
 
 
 class Prelude:
@@ -54,7 +54,7 @@ class Prelude:
         return self._events[:]
 
     def clear(self) -> None:
-        """The kernel is a new one, with no context."""
+        """Forget all: the kernel is a new one, with no context."""
         self._events.clear()
         self._waiting.clear()
 
@@ -63,20 +63,36 @@ class Prelude:
         blobs is found from there by other runs."""
         if getattr(event, "node", None) != ROOT:
             return
-        if isinstance(event, NodeStarted | ContextSet) and event.context is not None:
-            self._given(event.context, event.time, folder)
-        elif isinstance(event, CallEnded):
-            if event.cell not in self._cells:
-                free = replace(event, usage=Usage(), child=None)
-                self._waiting.setdefault(event.cell, []).append(free)
-        elif isinstance(event, CellRan):
-            if event.cell not in self._cells:
-                self._cells.add(event.cell)
-                for call in self._waiting.pop(event.cell, []):
-                    self._events.append(call)
-                self._events.append(replace(event, turn=0))
-        elif isinstance(event, KernelRestarted):
-            self._restarted()
+        match event:
+            case NodeStarted() | ContextSet():
+                if event.context is not None:
+                    self._given(event.context, event.time, folder)
+            case CallEnded():
+                self._called(event)
+            case CellRan():
+                self._ran(event)
+            case KernelRestarted():
+                self._restarted()
+            case (
+                RunStarted() | RunEnded() | NodeEnded() | Prompted() | Replied() | ReplyDelta()
+                | CellStarted() | OutputMade() | CallStarted()
+            ):  # fmt: skip
+                return
+            case _:
+                assert_never(event)
+
+    def _called(self, call: CallEnded) -> None:
+        if call.cell not in self._cells:
+            free = replace(call, usage=Usage(), child=None)
+            self._waiting.setdefault(call.cell, []).append(free)
+
+    def _ran(self, cell: CellRan) -> None:
+        if cell.cell in self._cells:
+            return
+        self._cells.add(cell.cell)
+        for call in self._waiting.pop(cell.cell, []):
+            self._events.append(call)
+        self._events.append(replace(cell, turn=0))
 
     def _given(self, info: ContextInfo, time: float, folder: Path | None) -> None:
         known = time, info.spec.get("sha256")
@@ -85,7 +101,7 @@ class Prelude:
             self._events.append(ContextSet(ROOT, placed(info, folder), time))
 
     def _restarted(self) -> None:
-        """All is lost but the context: the new kernel has it, or the copy of the variable."""
+        """Forget all but the context: the new kernel has it, or the copy of the variable."""
         contexts = [event for event in self._events if isinstance(event, ContextSet)]
         self.clear()
         for last in contexts[-1:]:
@@ -95,7 +111,7 @@ class Prelude:
 
 
 def placed(info: ContextInfo, folder: Path | None) -> ContextInfo:
-    """With the path of what stands in the run's own blobs, which its own record leaves out."""
+    """Return the context with the path into the run's blobs, which its own record leaves out."""
     digest = info.spec.get("sha256")
     if folder is None or digest is None or "text" in info.spec:
         return info

@@ -84,7 +84,7 @@ class Replay:
         return await repl.set_context(source), source
 
     async def seed(self, repl: Repl) -> None:
-        """From here on, draw what was drawn after the question's context was given."""
+        """Draw from here on what was drawn after the question's context was given."""
         await repl.seed(self._recorded.seed(self.node.node))
 
     async def run(
@@ -152,7 +152,7 @@ async def replay_nodes(
 
 
 def _replaced(recorded: RecordedRun, context: contexts.Source) -> list[str]:
-    """Give the root this context; says so if it is not the recorded one."""
+    """Give the root this context; return a sentence if it is not the recorded one."""
     node = recorded.nodes.get(ROOT)
     if node is None or node.context is None:
         raise RecordError("this is not the record of a root that was given a context")
@@ -183,7 +183,7 @@ async def _replay_node(again: Replay, kernels: KernelTemplate) -> None:
 
 
 def _same(before: dict[str, Any], now: dict[str, Any]) -> bool:
-    """Whether two copies of a variable's value may be of the same value. Equal values can have
+    """Return whether two copies of a variable may be of the same value. Equal values can have
     pickles that differ, and of some there is no copy."""
     if before["kind"] != now["kind"] or before["kind"] not in ("text", "bytes", "json"):
         return True
@@ -198,8 +198,8 @@ def _found(recorded: RecordedRun, spec: dict[str, Any], what: str) -> contexts.S
 
 
 def recorded_kernels(recorded: RecordedRun) -> KernelTemplate:
-    """How the run's kernels were made, as far as a record may decide it. Records of the first
-    versions do not say where."""
+    """Return how the run's kernels were made, as far as a record may decide it. Records of the
+    first versions do not say where."""
     settings = recorded.settings
     environment = settings.get("environment", "local")
     sandbox = recorded_place(environment, settings.get("sandbox", {}))
@@ -217,7 +217,7 @@ def _setup(recorded: RecordedRun, config: KernelConfig) -> KernelSetup:
 
 
 def recorded_limits(recorded: RecordedRun) -> CellLimits:
-    """What the run's cells were held to. Raises ``RecordError`` where the record does not say."""
+    """Return what the run's cells were held to. Raises ``RecordError`` where it is not recorded."""
     was = recorded.settings
     try:
         return CellLimits(was["limits"]["cell_seconds"], was["prompt_chars"], was["max_batch"])
@@ -248,8 +248,8 @@ def _compared(node: str, cell: RecordedCell, ran: Ran) -> Iterable[str]:
 
 
 def _shown(outputs: list[Output]) -> Iterator[list[Output]]:
-    """What a notebook has of these outputs after Run All: a record may have HTML as cells made it,
-    a replay shows only what passes the filter."""
+    """Yield what a notebook has of these outputs after Run All: a record may have HTML as cells
+    made it, a replay shows only what passes the filter."""
     yield outputs
     filtered = Collector()
     for output in outputs:
@@ -258,7 +258,7 @@ def _shown(outputs: list[Output]) -> Iterator[list[Output]]:
 
 
 def children_compared(recorded: RecordedRun) -> Iterable[str]:
-    """Each child's answer against what its parent was given."""
+    """Compare each child's answer with what its parent was given; yield the differences."""
     for node in recorded.nodes.values():
         for call in node.calls:
             child = recorded.nodes.get(call.child or "")

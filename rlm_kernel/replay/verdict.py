@@ -1,4 +1,4 @@
-"""What a replay found, and the calls of its cells, which answer from the record."""
+"""The verdict of a replay, and the calls of its cells, which answer from the record."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Literal
 from ..errors import CallRefused
 from ..record.nodes import RecordedCall, RecordedNode
 from ..record.numbers import counted
-from ..repl.occurrences import Occurrences
+from ..repl.occurrences import CallId, Occurrences
 from ..repl.protocol import MOST_REFUSED, Call, RefusedCall, Slot, is_refused
 
 Result = Literal["equal", "differs", "ambiguous"]
@@ -19,9 +19,9 @@ Result = Literal["equal", "differs", "ambiguous"]
 
 @dataclass
 class Verdict:
-    """What a replay found. ``differences`` and ``ambiguities`` are sentences, first things first,
-    and so are ``notes``, on which nothing depends; ``calls`` counts the prompts answered from the
-    record, ``cells`` the cells compared."""
+    """The findings of a replay. ``differences`` and ``ambiguities`` are sentences, first things
+    first, and so are ``notes``, on which nothing depends; ``calls`` counts the prompts answered
+    from the record, ``cells`` the cells compared."""
 
     cells: int = 0
     calls: int = 0
@@ -47,11 +47,11 @@ class RecordedCalls:
     def __init__(self, node: RecordedNode, verdict: Verdict) -> None:
         self._verdict = verdict
         self._node = node
-        self._calls: dict[tuple[int, str, int], list[RecordedCall]] = defaultdict(list)
+        self._calls: dict[CallId, list[RecordedCall]] = defaultdict(list)
         for call in node.calls:
-            self._calls[call.cell, call.key, call.occurrence].append(call)
+            self._calls[CallId(call.cell, call.key, call.occurrence)].append(call)
         self._occurrences = Occurrences()
-        self._used: set[tuple[int, str, int]] = set()
+        self._used: set[CallId] = set()
         self._ambiguous = list(self._equal_calls())
 
     async def serve(self, call: Call) -> list[Slot]:
@@ -71,7 +71,7 @@ class RecordedCalls:
         return [c.slot for c in found]
 
     def _more_refused(self, cell: int) -> Slot | None:
-        """What the calls of a cell got that were refused after those that are recorded."""
+        """Return what calls of a cell are answered that were refused after the recorded ones."""
         refused = [c.slot for c in self._node.calls if c.cell == cell and is_refused(c.slot)]
         return refused[-1] if len(refused) >= MOST_REFUSED else None
 
@@ -96,9 +96,9 @@ class RecordedCalls:
         again = {cell.cell for cell in self._node.cells if cell.status != "interrupted"}
         again -= set(left_out)
         where = f"node {self._node.node}, cell"
-        for place, calls in self._calls.items():
+        for this, calls in self._calls.items():
             call = calls[0]
-            if place not in self._used and call.cell in again:
+            if this not in self._used and call.cell in again:
                 self.differ(
                     call.cell,
                     [f"{where} {call.cell}: the recorded {call.op} was not made again"],
@@ -110,18 +110,18 @@ class RecordedCalls:
         ]
 
     def _equal_calls(self) -> Iterator[list[RecordedCall]]:
-        """Equal calls that were under way together and got different replies: which caller got
-        which is not in the record."""
-        by_key: dict[tuple[int, str, int], list[RecordedCall]] = defaultdict(list)
+        """Yield equal calls that were under way together and got different replies: which caller
+        got which is not in the record."""
+        alike: dict[tuple[int, str, int], list[RecordedCall]] = defaultdict(list)
         for call in self._node.calls:
-            by_key[call.cell, call.key, call.index].append(call)
-        for same in by_key.values():
+            alike[call.cell, call.key, call.index].append(call)
+        for same in alike.values():
             if _overlapping(same) and any(c.slot != same[0].slot for c in same):
                 yield same
 
 
 def _overlapping(calls: list[RecordedCall]) -> bool:
-    """Whether any two were under way together; calls whose times were not kept may have been."""
+    """Return whether two were under way together; calls whose times were not kept may have been."""
     spans = [call.span for call in calls]
     if len(calls) < 2:
         return False

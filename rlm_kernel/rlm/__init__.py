@@ -1,4 +1,5 @@
-"""The RLM itself: the loop, what its LM is told, the calls of its cells, the check of its answer.
+"""The RLM itself: the loop, its dialogue with the LM, its cells' calls, the check of its answer.
 
-It knows no face and no folder of runs: what surrounds a question is ``session``.
+``loop`` is the algorithm; ``tree`` begins and ends the nodes. Nothing here knows a face or a folder
+of runs (``session``), or a record that a run goes on from: ``memory`` is asked, ``replay`` answers.
 """

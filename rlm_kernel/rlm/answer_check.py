@@ -1,4 +1,4 @@
-"""What a node's answer rests on, and whether to ask once more before it is taken."""
+"""The check of an answer: what it rests on, and if the LM is asked once more."""
 
 from __future__ import annotations
 
@@ -13,9 +13,11 @@ SHARED_CHARS = 200
 
 
 class AnswerCheck:
-    """What the cells have looked at and shown so far."""
+    """Notes what the cells have looked at and shown. An LM to ``remind`` must have shown something
+    before its answer is taken."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, remind: bool) -> None:
+        self._remind = remind
         self._names = {"context"}  # variables that an answer may rest on
         self._looked = False
         self._shown = False
@@ -34,16 +36,16 @@ class AnswerCheck:
         self._looked = self._looked or any(cells.mentions(source, name) for name in self._names)
         self._shown = self._shown or shown
 
-    def doubt(self, answer: str, *, remind: bool) -> str | None:
-        """Why to ask once more before an answer is taken: nothing was read or, where the LM is one
-        to ``remind``, nothing shown. Only once."""
+    def doubt(self, answer: str) -> str | None:
+        """Return why to ask once more before an answer is taken: nothing was read, or nothing
+        shown. Only once."""
         if self._doubted:
             return None
         self._doubted = True
         shown = answer if len(answer) <= SHOWN_CHARS else f"{answer[:SHOWN_CHARS]}…"
         if not self._looked:
             return prompts.CHECK_UNREAD.format(answer=shown)
-        if not self._shown and remind:
+        if not self._shown and self._remind:
             return prompts.CHECK_UNSEEN.format(answer=shown)
         return None
 
@@ -64,11 +66,11 @@ class SharedWords:
             self._prompts += 1
 
     def no_question(self) -> bool:
-        """Whether several prompts shared less than two words, so that no question can be one."""
+        """Return whether several prompts shared less than two words: too few for a question."""
         return self._prompts > 2 and len(self._begin) + len(self._end) < 2
 
 
 def _alike(one: list[str], other: list[str]) -> list[str]:
-    """What both begin with."""
+    """Return the words that both begin with."""
     pairs = zip(one, other, strict=False)
     return [mine for mine, _ in takewhile(lambda pair: pair[0] == pair[1], pairs)]

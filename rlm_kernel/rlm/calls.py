@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter, defaultdict
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from ..errors import CallRefused, LimitReached, LMError, RunFailed
@@ -14,7 +14,7 @@ from ..lm.attempts import cut_short
 from ..record.blobs import in_folder
 from ..record.outputs import cut
 from ..repl.frames import Payload
-from ..repl.occurrences import Occurrences
+from ..repl.occurrences import CallId, Occurrences
 from ..repl.protocol import (
     MOST_REFUSED,
     REFUSED_CHARS,
@@ -24,10 +24,10 @@ from ..repl.protocol import (
     refusal,
     slot_of,
 )
-from ..replay.prelude import Numbers
 from . import prompts
 from .answer_check import SharedWords
 from .boundary import boundary
+from .memory import Memory, Numbers
 from .run import CALLED_BY, CallMeter, Run, inlined
 
 Child = Callable[[str, int, str, str | None, tuple[str, Payload]], Awaitable[str]]
@@ -36,8 +36,8 @@ Raises ``LMError`` where it ended without one."""
 
 
 @dataclass(frozen=True)
-class _Place:
-    """Where one prompt of a call stands in the record."""
+class PromptSlot:
+    """One prompt of a call, or the call of a tool: where it stands in the record."""
 
     call: Call
     number: int
@@ -45,17 +45,38 @@ class _Place:
     occurrence: int
     index: int
 
+    @property
+    def prompt(self) -> str:
+        """The prompt; of a tool its name."""
+        return self.call.prompts[self.index] if self.call.prompts else self.call.tool
+
+
+@dataclass
+class _Asked:
+    """The facts about a prompt's answer, as they become known."""
+
+    meter: CallMeter
+    model: str | None = None
+    child: str | None = None
+    finish: str | None = None
+    thoughts: str = ""
+
+
+_Ask = Callable[[PromptSlot, _Asked], Awaitable[Slot]]
+
 
 class LiveCalls:
     """``repl.Calls`` for a node of a live run, or for a human's own cells."""
 
-    def __init__(self, run: Run, node: str, depth: int, child: Child, numbers: Numbers) -> None:
+    def __init__(
+        self, run: Run, node: str, depth: int, child: Child, numbers: Numbers, memory: Memory
+    ) -> None:
         self._run = run
         self._node = node
         self._depth = depth
         self._child = child
         self._numbers = numbers
-        self._past = run.earlier.of(node)
+        self._memory = memory
         self._occurrences = Occurrences()
         self._refused: Counter[int] = Counter()
         self.failed: Counter[int] = Counter()
@@ -66,30 +87,45 @@ class LiveCalls:
         self.last_error = ""
 
     async def serve(self, call: Call) -> list[Slot]:
-        """One slot a prompt. Raises ``LimitReached`` and ``CallRefused`` for the whole call."""
-        count = max(len(call.prompts), 1)
-        _, key, occurrence = taken = self._occurrences.take(call)
-        known = self._past.calls.get(taken, {})
-        number = known[min(known)].call if known else next(self._numbers.calls)
+        """Return one slot a prompt. Raises ``LimitReached`` and ``CallRefused`` for the whole
+        call."""
+        taken = self._occurrences.take(call)
+        known = self._memory.answers(taken)
+        made = self._numbered(call, taken, known)
+        count = len(made)
         if call.op != "tool" and len(known) < count:
-            self._count(_Place(call, number, key, occurrence, 0), count - len(known))
-        self._run.emit(CallStarted(self._node, call.cell, call.op, count))
+            self._count(made[0], count - len(known))
+        self._run.emit(CallStarted(node=self._node, cell=call.cell, op=call.op, count=count))
         if call.op.startswith("llm"):
             self.shared[call.cell].take(call.prompts)
         await self._recall(call, known.values())
-        ask = self._way(call)
-        places = [_Place(call, number, key, occurrence, i) for i in range(count) if i not in known]
-        asked = await asyncio.gather(*(self._recorded(place, ask) for place in places))
-        slots = {i: slot_of(event) for i, event in known.items()}
-        slots |= {place.index: slot for place, slot in zip(places, asked, strict=True)}
-        if self._run.ledger.tripped is not None and any("error" in s for s in slots.values()):
+        asking = [self._slot(prompt) for prompt in made if prompt.index not in known]
+        asked = iter(await asyncio.gather(*asking))
+        slots = [slot_of(known[i]) if i in known else next(asked) for i in range(count)]
+        if self._run.ledger.tripped is not None and any("error" in slot for slot in slots):
             raise self._run.ledger.tripped
-        return [slots[i] for i in range(count)]
+        return slots
+
+    def _numbered(
+        self, call: Call, taken: CallId, known: Mapping[int, CallEnded]
+    ) -> list[PromptSlot]:
+        """The prompts of a call with its number, the remembered one where some are ``known``."""
+        number = known[min(known)].call if known else next(self._numbers.calls)
+        return [
+            PromptSlot(
+                call=call,
+                number=number,
+                key=taken.key,
+                occurrence=taken.occurrence,
+                index=index,
+            )
+            for index in range(max(len(call.prompts), 1))
+        ]
 
     async def _recall(self, call: Call, known: Iterable[CallEnded]) -> None:
         """Record what the run that this one goes on from was answered, children with all below."""
         for event in known:
-            for below in self._run.earlier.subtrees.get(event.child or "", ()):
+            for below in self._memory.subtree(event.child):
                 self._run.emit(await asyncio.to_thread(in_folder, below, self._run.folder))
             self._run.emit(replace(event, usage=Usage()))
             if event.op != "tool":
@@ -102,31 +138,24 @@ class LiveCalls:
             self.failed[cell] += 1
             self.last_error = slot["error"]["message"]
 
-    def _count(self, place: _Place, count: int) -> None:
+    def _count(self, first: PromptSlot, count: int) -> None:
         """Book the call, or record that the limit refused all of it."""
         try:
             self._run.ledger.count_calls(count)
         except LimitReached as error:
             slot = refusal(str(error), "LimitReached")
-            self._emit(place, _Asked(CallMeter(self._run.ledger)), slot, time.time(), 0.0)
+            self._emit(first, _Asked(CallMeter(self._run.ledger)), slot, time.time(), 0.0)
             raise
-        self.made[place.call.cell] += count
+        self.made[first.call.cell] += count
 
-    def _way(self, call: Call) -> _Ask:
-        if call.op == "tool":
-            return self._ask_tool
-        if not call.op.startswith("rlm"):
-            return self._ask_sub
-        return self._ask_child if self._depth < self._run.limits.depth else self._ask_inlined
-
-    async def _recorded(self, place: _Place, ask: _Ask) -> Slot:
-        """The slot, and its record whatever happened on the way."""
+    async def _slot(self, at: PromptSlot) -> Slot:
+        """Answer a prompt, and record that whatever happened on the way."""
         asked = _Asked(CallMeter(self._run.ledger))
         slot = refusal("cancelled before it was answered", "LMError", cause="interrupted")
         started, clock = time.time(), time.monotonic()
         try:
             with boundary():
-                slot = await ask(place, asked)
+                slot = await self._way(at.call)(at, asked)
         except LMError as error:
             slot = refusal(str(error), "LMError", cause=error.cause, attempts=error.attempts)
         except (LimitReached, CallRefused) as error:
@@ -134,16 +163,15 @@ class LiveCalls:
         except RunFailed as error:
             slot = refusal(str(error), "LMError", cause="garbage")
         finally:
-            self._emit(place, asked, slot, started, time.monotonic() - clock)
-        if place.call.op != "tool":
-            self._book(place.call.cell, slot)
+            self._emit(at, asked, slot, started, time.monotonic() - clock)
+        if at.call.op != "tool":
+            self._book(at.call.cell, slot)
         return slot
 
     def _emit(
-        self, place: _Place, asked: _Asked, slot: Slot, started: float, seconds: float
+        self, at: PromptSlot, asked: _Asked, slot: Slot, started: float, seconds: float
     ) -> None:
-        call = place.call
-        prompt = call.prompts[place.index] if call.prompts else call.tool
+        call, prompt = at.call, at.prompt
         if is_refused(slot):
             prompt = cut(prompt, REFUSED_CHARS)
             self._refused[call.cell] += 1
@@ -153,12 +181,12 @@ class LiveCalls:
             CallEnded(
                 node=self._node,
                 cell=call.cell,
-                call=place.number,
+                call=at.number,
                 op=call.op,  # type: ignore[arg-type]
-                index=place.index,
+                index=at.index,
                 count=max(len(call.prompts), 1),
-                key=place.key,
-                occurrence=place.occurrence,
+                key=at.key,
+                occurrence=at.occurrence,
                 prompt=prompt,
                 asked=call.model,
                 model=asked.model,
@@ -173,12 +201,20 @@ class LiveCalls:
             )
         )
 
-    async def _ask_tool(self, place: _Place, asked: _Asked) -> Slot:
-        CALLED_BY.set((*CALLED_BY.get(), self._run))  # each prompt's task has variables of its own
-        return await self._run.tools.call(place.call.tool, place.call.arguments)
+    # who is asked
+    def _way(self, call: Call) -> _Ask:
+        if call.op == "tool":
+            return self._ask_tool
+        if not call.op.startswith("rlm"):
+            return self._ask_sub
+        return self._ask_child if self._depth < self._run.limits.depth else self._ask_inlined
 
-    async def _ask_sub(self, place: _Place, asked: _Asked) -> Slot:
-        return await self._complete(place.call, place.call.prompts[place.index], asked)
+    async def _ask_tool(self, at: PromptSlot, asked: _Asked) -> Slot:
+        CALLED_BY.set((*CALLED_BY.get(), self._run))  # each prompt's task has variables of its own
+        return await self._run.tools.call(at.call.tool, at.call.arguments)
+
+    async def _ask_sub(self, at: PromptSlot, asked: _Asked) -> Slot:
+        return await self._complete(at.call, at.prompt, asked)
 
     async def _complete(self, call: Call, prompt: str, asked: _Asked) -> Slot:
         model = self._run.model(call.model, self._run.sub)
@@ -195,13 +231,13 @@ class LiveCalls:
         self.cut[call.cell] += reply.cut_short
         return {"value": reply.text}
 
-    async def _ask_inlined(self, place: _Place, asked: _Asked) -> Slot:
+    async def _ask_inlined(self, at: PromptSlot, asked: _Asked) -> Slot:
         """At the depth limit: a plain sub-call with the context in the prompt, if it fits."""
-        call, question = place.call, place.call.prompts[place.index]
-        if not call.given[place.index]:
-            return await self._complete(call, question, asked)
-        text = inlined(*call.contexts[place.index], self._run.prompt_chars)
-        prompt = "" if text is None else prompts.inlined(question, text)
+        call = at.call
+        if not call.given[at.index]:
+            return await self._complete(call, at.prompt, asked)
+        text = inlined(*call.contexts[at.index], self._run.prompt_chars)
+        prompt = "" if text is None else prompts.inlined(at.prompt, text)
         if text is None or len(prompt) > self._run.prompt_chars:
             raise CallRefused(
                 f"no child may be started at depth {self._depth + 1} (the limit is "
@@ -210,25 +246,10 @@ class LiveCalls:
             )
         return await self._complete(call, prompt, asked)
 
-    async def _ask_child(self, place: _Place, asked: _Asked) -> Slot:
-        call = place.call
-        question, context = call.prompts[place.index], call.contexts[place.index]
-        begun = self._run.earlier.begun(self._node, question, context[1].sha256)
+    async def _ask_child(self, at: PromptSlot, asked: _Asked) -> Slot:
+        call, context = at.call, at.call.contexts[at.index]
+        begun = self._memory.begun_child(at.prompt, context[1].sha256)
         asked.child = child = begun or f"{self._node}.{next(self._numbers.children)}"
         asked.model = self._run.model(call.model, self._run.root).name
-        async with self._run.place(self._depth + 1):
-            return {"value": await self._child(child, place.number, question, call.model, context)}
-
-
-@dataclass
-class _Asked:
-    """What is known of a prompt while it is being answered."""
-
-    meter: CallMeter
-    model: str | None = None
-    child: str | None = None
-    finish: str | None = None
-    thoughts: str = ""
-
-
-_Ask = Callable[[_Place, _Asked], Awaitable[Slot]]
+        async with self._run.child_slots(self._depth + 1):
+            return {"value": await self._child(child, at.number, at.prompt, call.model, context)}

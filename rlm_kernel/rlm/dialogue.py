@@ -1,16 +1,17 @@
-"""What a node's LM is told and what it says: the history, its window, the record of both."""
+"""A node's exchange with its LM: the history, its window, the record of both."""
 
 from __future__ import annotations
 
 import time
 from dataclasses import replace
 
-from ..errors import LMError, RecordError
+from ..errors import LMError
 from ..events import Prompted, Replied, ReplyDelta, Usage
 from ..lm import cells, thoughts
 from ..lm.client import Reply
 from ..lm.model import Message, Model
 from . import history, prompts
+from .memory import Memory, Recalled
 from .run import CallMeter, Run
 
 REPEATED_TEMPERATURE = 0.7
@@ -21,9 +22,9 @@ WINDOW_SHARE = 0.8
 class Dialogue:
     """One node's exchange with its LM. Emits ``Prompted``, ``ReplyDelta`` and ``Replied``."""
 
-    def __init__(self, run: Run, node: str, model: Model) -> None:
+    def __init__(self, run: Run, node: str, model: Model, memory: Memory) -> None:
         self._run = run
-        self._past = run.earlier.of(node)
+        self._memory = memory
         self._node = node
         self._model = model
         self._messages: list[Message] = []
@@ -34,30 +35,26 @@ class Dialogue:
         self._temperature = REPEATED_TEMPERATURE
 
     async def kind(self, question: str) -> str:
-        """The kind of the question, which a style with several kinds has the LM say: turn 0."""
+        """Return the kind of the question, which a style with several has the LM name: turn 0."""
         style = self._run.style
         if len(style.system) == 1:
             return next(iter(style.system))
         messages = prompts.sorting(question)
-        if 0 in self._past.replies:
-            return prompts.kind_of(self._recalled(0, messages[-1:]).text, style)
+        if (recalled := self._memory.reply(0)) is not None:
+            return prompts.kind_of(self._again(recalled, 0, messages[-1:]).text, style)
         self._prompted(0, messages[-1:], False)
         return prompts.kind_of((await self._stream(0, messages)).text, style)
 
     async def reply(self, turn: int, news: list[Message], names: list[str]) -> Reply:
-        """The LM's reply to the history with ``news``, which fits the window or is compacted: the
-        LM is then told the ``names`` that there are. Where the run goes on from a record that has
-        the reply, it is that one. Raises ``LMError`` and ``LimitReached``, and ``RecordError``
-        where the record has none and nobody is to be asked."""
-        if turn in self._past.replies:
-            reply = self._recalled(turn, news)
+        """Return the reply to the history with ``news``, the remembered one where there is one.
+
+        A history that does not fit the window is compacted; the LM is then told the ``names`` that
+        there are. Raises ``LMError``, ``LimitReached`` and what ``Memory.reply`` raises.
+        """
+        if (recalled := self._memory.reply(turn)) is not None:
+            reply = self._again(recalled, turn, news)
             self._remember(reply)
             return reply
-        if not self._run.earlier.asks(self._node):
-            raise RecordError(
-                f"the recorded cells end after turn {turn - 1} without an answer on this context; "
-                "`rlm fork` lets the LM go on from there"
-            )
         self._messages += news
         compacted = self._compact(WINDOW_SHARE, names)
         self._prompted(turn, self._messages if compacted else news, compacted)
@@ -77,29 +74,27 @@ class Dialogue:
         text = prompts.ONLY_THOUGHT if reply.only_thought else reply.text
         self._messages.append(prompts.message("assistant", text))
 
-    def _recalled(self, turn: int, news: list[Message]) -> Reply:
-        """The record's reply, to what the LM was told then; to the ``news`` where that is not
-        recorded."""
-        said = self._past.prompts.get(turn) or [
-            Prompted(self._node, turn, list(news), time.time(), False)
-        ]
-        for prompted in said:
+    def _again(self, recalled: Recalled, turn: int, news: list[Message]) -> Reply:
+        """Record a reply again, and what the LM was told then; the ``news`` where that is not
+        remembered."""
+        for prompted in recalled.told or [self._told(turn, news, False)]:
             self._run.emit(prompted)
             if turn > 0:
                 before = [] if prompted.compacted else self._messages
                 self._messages = before + prompted.messages
-        replied = replace(self._past.replies[turn], usage=Usage())
+        replied = replace(recalled.replied, usage=Usage())
         self._run.emit(replied)
         return Reply(
-            replied.text,
-            replied.model,
-            replied.finish,
-            Usage(),
-            replied.seconds,
-            replied.thoughts,
+            text=replied.text,
+            model=replied.model,
+            finish=replied.finish,
+            usage=Usage(),
+            seconds=replied.seconds,
+            thoughts=replied.thoughts,
         )
 
     def _compact(self, share: float, names: list[str]) -> bool:
+        """Shorten a history that fills more than this share of the window; return whether."""
         if history.tokens(self._messages) <= self._model.window * share:
             return False
         shorter = history.compacted(self._messages, names)
@@ -108,7 +103,16 @@ class Dialogue:
         return changed
 
     def _prompted(self, turn: int, messages: list[Message], compacted: bool) -> None:
-        self._run.emit(Prompted(self._node, turn, list(messages), time.time(), compacted))
+        self._run.emit(self._told(turn, messages, compacted))
+
+    def _told(self, turn: int, messages: list[Message], compacted: bool) -> Prompted:
+        return Prompted(
+            node=self._node,
+            turn=turn,
+            messages=list(messages),
+            time=time.time(),
+            compacted=compacted,
+        )
 
     async def _stream(self, turn: int, messages: list[Message]) -> Reply:
         run, node, model = self._run, self._node, self._model
@@ -133,15 +137,15 @@ class Dialogue:
         finally:  # a reply that failed was paid for too
             run.emit(
                 Replied(
-                    node,
-                    turn,
-                    reply.text,
-                    reply.model,
-                    reply.finish,
-                    meter.usage,
-                    time.monotonic() - started,
-                    time.time(),
-                    reply.thoughts,
+                    node=node,
+                    turn=turn,
+                    text=reply.text,
+                    model=reply.model,
+                    finish=reply.finish,
+                    usage=meter.usage,
+                    seconds=time.monotonic() - started,
+                    time=time.time(),
+                    thoughts=reply.thoughts,
                 )
             )
         return reply

@@ -14,7 +14,7 @@ KEPT_TURNS = 2
 
 @dataclass(frozen=True)
 class Opening:
-    """How a node's LM is spoken to first, where that is not by its question: its messages, and the
+    """The messages that a node's LM is told first, where that is not its question alone, and the
     kind of question that they are about."""
 
     messages: list[Message]
@@ -22,12 +22,12 @@ class Opening:
 
 
 def tokens(messages: list[Message]) -> int:
-    """An estimate; endpoints count in their own ways."""
+    """Estimate the tokens of the messages; endpoints count in their own ways."""
     return int(sum(len(str(m["content"])) for m in messages) / CHARS_PER_TOKEN)
 
 
 def compacted(messages: list[Message], names: list[str]) -> list[Message]:
-    """The system and first message, a digest of the middle, and the last turns as they were.
+    """Return the system and first message, a digest of the middle, and the last turns as they were.
 
     A turn is an assistant's message and what follows it. Returns the messages unchanged when
     there is nothing between.

@@ -1,25 +1,55 @@
-"""What a kernel is given before the first turn, and the record of what it had been given before."""
+"""A kernel made ready for a question: its context, and the record of what happened in it before."""
 
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
-from ..errors import CallRefused, RecordError
-from ..events import CellRan, ContextInfo, ContextSet, Event
-from ..inputs.contexts import Source, find
+from ..errors import KernelDied
+from ..events import ContextInfo, ContextSet, Event, KernelRestarted
+from ..inputs.contexts import Source
 from ..record.blobs import in_folder, owned
-from ..repl.occurrences import Occurrences
-from ..repl.protocol import Call, Slot, slot_of
-from ..repl.repl import Repl
-from ..replay.memory import NodeMemory
+from .cell_runner import CellRunner
+from .memory import Memory
 from .run import Run
+from .task import Task
 
 
-async def give(run: Run, repl: Repl, source: Source | None, variable: str | None) -> ContextInfo:
+async def set_up(
+    run: Run, task: Task, memory: Memory, repl: CellRunner
+) -> tuple[ContextInfo, bool]:
+    """Give the kernel its context, and return what that is and whether the kernel is a new one.
+
+    A kernel that an earlier question has spoiled may refuse it: then another one is given it.
+    """
+    fresh = await _revived(run, task, repl)
+    await memory.restore(repl)
+    try:
+        return await give(run, repl, task.source, task.variable), fresh
+    except KernelDied:
+        if fresh or not await _revived(run, task, repl):
+            raise
+    await memory.restore(repl)
+    return await give(run, repl, task.source, task.variable), True
+
+
+async def _revived(run: Run, task: Task, repl: CellRunner) -> bool:
+    """Replace the kernel where it is of no more use, and record that; return whether it was."""
+    lost = repl.names
+    gone = await repl.revive(context=task.variable is not None)
+    if gone is None:
+        return False
+    now = time.time()
+    run.emit(KernelRestarted(node=task.node, cell=0, reason=gone, lost=lost, time=now))
+    return True
+
+
+async def give(
+    run: Run, repl: CellRunner, source: Source | None, variable: str | None
+) -> ContextInfo:
     """Give the kernel its ``context``: the source, or the value of a variable that is there.
 
     What the record needs to find it again is in the run's folder afterwards. Raises
@@ -36,56 +66,6 @@ async def give(run: Run, repl: Repl, source: Source | None, variable: str | None
         info = await repl.set_context(kept)
     spec = await asyncio.to_thread(owned, run.recorded(info.spec, text), run.folder)
     return replace(info, spec=spec)
-
-
-async def relive(repl: Repl, past: NodeMemory, folder: Path) -> None:
-    """Bring a new kernel to where it was before the question of a record in ``folder``.
-
-    Raises ``RecordError`` for a context that cannot be found again.
-    """
-    calls, repl.calls = repl.calls, _Recalled(past)
-    try:
-        for event in past.prelude:
-            if isinstance(event, ContextSet):
-                await _set_again(repl, event.context.spec, folder)
-            elif isinstance(event, CellRan) and event.status != "interrupted":
-                await repl.run(
-                    event.source,
-                    cell=event.cell,
-                    author=event.author,
-                    seconds=repl.held.again(event.status, event.seconds),
-                    inputs=event.inputs,
-                )
-    finally:
-        repl.calls = calls
-
-
-class _Recalled:
-    """``repl.Calls`` for a prelude: its calls are in the record already, and cost nothing."""
-
-    def __init__(self, past: NodeMemory) -> None:
-        self._past = past
-        self._occurrences = Occurrences()
-
-    async def serve(self, call: Call) -> list[Slot]:
-        known = self._past.calls.get(self._occurrences.take(call), {})
-        if len(known) < max(len(call.prompts), 1):
-            raise CallRefused(
-                f"cell {call.cell}, from before the question, makes a {call.op} that is not in the "
-                "record"
-            )
-        return [slot_of(known[index]) for index in sorted(known)]
-
-
-async def _set_again(repl: Repl, spec: dict[str, Any], folder: Path) -> None:
-    variable = spec.get("variable")
-    if variable is not None:
-        await repl.adopt(str(variable))
-        return
-    source, reason = find(spec, folder)
-    if source is None:
-        raise RecordError(f"a context of the record cannot be found again: {reason}")
-    await repl.set_context(source)
 
 
 async def carry(prelude: Sequence[Event], folder: Path, emit: Callable[[Event], None]) -> None:
@@ -116,5 +96,5 @@ def _replaces(event: Event | None) -> bool:
 
 
 def _stays(event: ContextSet) -> bool:
-    """Whether the context is what the variable ``context`` held already."""
+    """Return whether the context is what the variable ``context`` held already."""
     return event.context.spec.get("variable") == "context"

@@ -15,7 +15,7 @@ from typing import Any
 from ..events import ContextInfo
 
 MAX_NAMES = 30
-"""Of the variables that an LM is told of, the newest."""
+"""The most variables that an LM is told of, the newest."""
 
 STRONG = """\
 You answer a question about an input that may be far longer than what you can read at once. The \
@@ -192,7 +192,7 @@ COMPACTED = (
 
 @dataclass(frozen=True)
 class Style:
-    """How we speak to an LM and how much of an output it sees.
+    """A way to speak to an LM, and how much of an output it sees.
 
     ``system`` is by kind of question; where there is more than one kind the LM is first asked to
     sort the question (``sorting``). ``look`` closes the first message, ``ask`` what follows useful
@@ -234,7 +234,7 @@ STYLES = {
 
 
 def sorting(question: str) -> list[dict[str, Any]]:
-    """The messages that ask which kind a question is. Its first sentence says what is asked;
+    """Return the messages that ask which kind a question is. Its first sentence says what is asked;
     what follows is mostly about the form of the answer."""
     asked = re.split(r"(?<=[.?!])\s", question.strip(), maxsplit=1)[0]
     shown = [(message("user", q), message("assistant", kind)) for q, kind in SORTED]
@@ -242,21 +242,21 @@ def sorting(question: str) -> list[dict[str, Any]]:
 
 
 def kind_of(reply: str, style: Style) -> str:
-    """The kind that the LM named; the first one where it named none."""
+    """Return the kind that the LM named; the first one where it named none."""
     return next((kind for kind in style.system if kind in reply.lower()), next(iter(style.system)))
 
 
 def system(
     style: Style, kind: str, *, prompt_chars: int, tools: list[dict[str, str]], data: list[str]
 ) -> str:
-    """The system message: the contract, and the user's own tools."""
+    """Return the system message: the contract, and the user's own tools."""
     lines = [f"- `{t['name']}{t['signature']}`: {t['doc']}".rstrip(": ") for t in tools]
     lines += [f"- `{name}`: a variable that the user handed in." for name in data]
     return style.system[kind].format(prompt_chars=prompt_chars, tools="\n".join(lines)).strip()
 
 
 def describe(info: ContextInfo, style: Style) -> str:
-    """What the context is: type, size and a short look, never enough to paste back as data."""
+    """Describe the context: type, size and a short look, never enough to paste back as data."""
     facts = [f"type {info.type}"]
     if info.length is not None:
         unit = "characters" if info.type == "str" else "items"
@@ -281,8 +281,8 @@ def describe(info: ContextInfo, style: Style) -> str:
 def first(
     question: str, info: ContextInfo, style: Style, kind: str, names: Sequence[str] = ()
 ) -> str:
-    """The first user message: the input's description, the ``names`` that earlier cells made, then
-    the question."""
+    """Return the first user message: the input's description, the ``names`` that earlier cells
+    made, then the question."""
     shown = ", ".join(names[-MAX_NAMES:])
     there = f"Variables that are there already: {shown}." if names else ""
     parts = [describe(info, style), there, f"Question: {question}", style.look[kind]]
@@ -290,7 +290,7 @@ def first(
 
 
 def output(texts: list[str], notices: list[str], closing: list[str]) -> str:
-    """What the cells of a turn gave, as the user's next message."""
+    """Return what the cells of a turn gave, as the text of the user's next message."""
     shown = [text if text.strip() else "(no output)" for text in texts]
     parts = [f"Output:\n{text}" for text in shown]
     parts += notices
@@ -299,9 +299,14 @@ def output(texts: list[str], notices: list[str], closing: list[str]) -> str:
 
 
 def inlined(question: str, context: str) -> str:
-    """A child's question as one prompt, at the depth limit."""
+    """Return a child's question and context as one prompt, for use at the depth limit."""
     return f"{context}\n\n{question}"
 
 
 def message(role: str, content: str) -> dict[str, Any]:
     return {"role": role, "content": content}
+
+
+def with_words(message: dict[str, Any], words: str) -> dict[str, Any]:
+    """Return a message with a paragraph more."""
+    return {**message, "content": f"{message['content']}\n\n{words}"}

@@ -1,4 +1,4 @@
-"""What the nodes of one run share: its LMs, limits, ledger, tools and the reader of its events."""
+"""A run, as its nodes share it: its LMs, limits, ledger, tools and the reader of its events."""
 
 from __future__ import annotations
 
@@ -18,11 +18,12 @@ from ..lm.model import Model
 from ..record import files
 from ..repl.frames import Payload
 from ..repl.guest_client import KernelSetup
-from ..replay.memory import RunMemory
+from ..repl.repl import open_repl
 from ..settings.limits import Budget, CellLimits, Ledger, Limits
+from .cell_runner import OpenRunner
+from .memory import Memory, NoMemory
 from .prompts import Style
 
-"""The root's node."""
 INLINE_BYTES = 32_768
 """Contexts up to this size stand in the record; larger ones go to ``blobs`` or stay by path."""
 COPIED_BYTES = 16 << 20
@@ -65,8 +66,9 @@ class Run:
         tools: Tools,
         kernels: KernelTemplate,
         seed: int = 0,
-        earlier: RunMemory | None = None,
+        memory: Callable[[str], Memory] = NoMemory,
         budget: Budget | None = None,
+        open_runner: OpenRunner = open_repl,
     ) -> None:
         self.root = root
         self.sub = sub
@@ -77,18 +79,21 @@ class Run:
         self.tools = tools
         self.kernels = kernels
         self.seed = seed
-        self.earlier = earlier or RunMemory()
+        self.memory = memory
+        """Returns what a node remembers, by its name."""
+        self.open_runner = open_runner
         self.ledger = Ledger(limits, budget)
         self.sandbox: Callable[[], str] = str
         """The name of the root's sandbox, as it is now; empty where there is none to share."""
-        self._places: dict[int, asyncio.Semaphore] = {}
+        self._child_slots: dict[int, asyncio.Semaphore] = {}
 
-    def place(self, depth: int) -> asyncio.Semaphore:
-        """Bounds live children at one depth. By depth, or waiting parents would block children."""
-        return self._places.setdefault(depth, asyncio.Semaphore(self.limits.kernels))
+    def child_slots(self, depth: int) -> asyncio.Semaphore:
+        """Return what bounds live children at one depth: if all depths shared it, parents that wait
+        for their children would keep them from starting."""
+        return self._child_slots.setdefault(depth, asyncio.Semaphore(self.limits.kernels))
 
     def model(self, name: str | None, default: Model) -> Model:
-        """The model a cell asked for: one of the two roles by name, else the name at the
+        """Return the model a cell asked for: one of the two roles by name, else the name at the
         default's endpoint."""
         if name is None:
             return default
@@ -104,11 +109,11 @@ class Run:
 
     @property
     def held(self) -> CellLimits:
-        """What its cells are held to."""
+        """The limits of its cells."""
         return CellLimits(self.limits.cell_seconds, self.prompt_chars, self.sub.max_batch)
 
     def setup(self, node: str) -> KernelSetup:
-        """What a node's kernel is given besides its context."""
+        """Return what a node's kernel is given besides its context."""
         config = self.kernels.config(self.kernels.cwd or self.folder / "files" / node)
         if self.kernels.shared and node != ROOT and (name := self.sandbox()):
             config = replace(config, sandbox={**config.sandbox, "join": name})
@@ -120,8 +125,8 @@ class Run:
         )
 
     def kept(self, source: Source) -> tuple[Source, str | None]:
-        """The source with its bytes where the record can find them again, and its text where it
-        is small enough to stand in the record itself. Blocks: it may write a file."""
+        """Return the source with its bytes where the record can find them again, and its text where
+        it is small enough to stand in the record itself. Blocks: it may write a file."""
         if source.kind == "folder" or (source.data is None and source.size > COPIED_BYTES):
             return source, None
         if (text := small_text(source)) is not None:
@@ -131,15 +136,15 @@ class Run:
         return (source if source.data is None else replace(source, path=path, data=None)), None
 
     def _blob(self, sha256: str, pieces: Iterable[bytes]) -> Path:
-        """Where the bytes are in the run's folder from now on."""
+        """Keep the bytes in the run's folder, and return their path."""
         path = self.folder / "blobs" / sha256
         if not path.exists():
             files.write(path, pieces)
         return path
 
     def recorded(self, spec: dict[str, Any], text: str | None) -> dict[str, Any]:
-        """The spec as the record keeps it: with the text where it is small, and without a path
-        into the run's own folder, which may move."""
+        """Return the spec as the record keeps it: with the text where it is small, and without a
+        path into the run's own folder, which may move."""
         if text is not None:
             return {**spec, "text": text}
         path = spec["path"]
@@ -147,8 +152,8 @@ class Run:
         return {**spec, "path": None} if inside else spec
 
     def from_guest(self, kind: str, sent: Payload, name: str) -> Source:
-        """The source for a child's context as the guest sent it; a large one is in the run's
-        folder, where it outlives the call. Blocks."""
+        """Return the source for a child's context as the guest sent it; a large one is in the
+        run's folder, where it outlives the call. Blocks."""
         path = None if sent.path is None else self._blob(sent.sha256, sent.chunks())
         return Source(
             kind=kind,  # type: ignore[arg-type]
@@ -161,15 +166,15 @@ class Run:
 
 
 def inlined(kind: str, sent: Payload, most_chars: int) -> str | None:
-    """A child's context as text for a plain prompt; None where it has no text, or more than any
-    prompt of so many characters holds."""
+    """Return a child's context as text for a plain prompt; None where it has no text, or more than
+    any prompt of so many characters holds."""
     if kind not in ("text", "json") or sent.size > 4 * most_chars:
         return None
     return sent.read().decode("utf-8", "surrogatepass")
 
 
 def small_text(source: Source) -> str | None:
-    """The text of a source that is small enough to stand in the record itself. Blocks."""
+    """Return the text of a source that is small enough to stand in the record. Blocks."""
     if source.kind == "folder" or source.size > INLINE_BYTES:
         return None
     return _plain_text(source.data if source.data is not None else _bytes_at(source))
@@ -181,7 +186,8 @@ def _bytes_at(source: Source) -> bytes:
 
 
 def _plain_text(data: bytes) -> str | None:
-    """The bytes as text that survives JSON; two lone surrogates beside each other would not."""
+    """Return the bytes as text that survives JSON; two lone surrogates beside each other would
+    not."""
     try:
         return data.decode("utf-8")
     except UnicodeDecodeError:

@@ -1,4 +1,4 @@
-"""What surrounds a question: questions in a row, run folders, LMs kept open, the human's own calls.
+"""The surroundings of a question: others before it, run folders, open LMs, the human's own calls.
 
-How a question is answered is ``rlm``.
+The way from a question to its answer is in ``rlm``.
 """

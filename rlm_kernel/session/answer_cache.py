@@ -7,6 +7,7 @@ their calls answer from the record. A cell that ends otherwise than it did is an
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,6 +20,7 @@ from ..events import (
     CallStarted,
     CellRan,
     CellStarted,
+    ContextInfo,
     ContextSet,
     Event,
     KernelRestarted,
@@ -41,9 +43,9 @@ from ..repl.execution import Written, execute
 from ..repl.protocol import Call, Slot
 from ..repl.repl import Repl
 from ..repl.running_cell import Ran
-from ..replay.prelude import Numbers
 from ..replay.replay import recorded_limits
 from ..replay.verdict import RecordedCalls, Verdict
+from ..rlm.memory import Numbers
 from .handover import CONTINUE, Before
 
 LOOKED_AT = 200
@@ -52,9 +54,9 @@ LOOKED_AT = 200
 
 @dataclass(frozen=True)
 class AskedBefore:
-    """What a recorded run must have been asked. ``context`` is the SHA-256 of the context as
-    stored, None where it cannot be known; ``asked`` are the settings in the notebook itself;
-    ``before`` is what the LM was to go on with, None where the question is a new one."""
+    """The question that a recorded run must have been asked. ``context`` is the SHA-256 of the
+    context as stored, None where it cannot be known; ``asked`` are the settings in the notebook
+    itself; ``before`` is what the LM was to go on with, None where the question is a new one."""
 
     question: str
     context: str | None
@@ -153,18 +155,34 @@ def _unanswered(recording: Recording, before: Before | None) -> str | None:
 async def again(
     recording: Recording,
     repl: Repl,
+    about: Source | str,
     numbers: Numbers,
     emit: Callable[[Event], None],
-    opened: NodeStarted,
     cell_seconds: float,
 ) -> str:
-    """Run the cells of a recorded question again and give its answer; the context is set already.
+    """Run the cells of a recorded question again and return its answer.
 
-    ``opened`` is the node's start as it is now; ``cell_seconds`` is what a cell may take now, all
-    else that it may do is as it was. Emits the events of the run, free of cost. Raises
-    ``RecordError`` where a cell ends otherwise.
+    ``about`` is its context, or the name of the variable that has it; ``cell_seconds`` is what a
+    cell may take now, all else that it may do is as it was. Emits the events of the run, free of
+    cost. Raises ``RecordError`` where a cell ends otherwise.
     """
-    events = recording.events
+    opened = _opened_now(await _given(repl, about))
+    calls = await _as_recorded(repl, recording, cell_seconds)
+    answer = ""
+    for event in _of_question(recording.events):
+        if isinstance(event, CellRan):
+            calls.cell = event.cell
+            called = list(_calls_of(recording.events, event.cell))
+            await _run(repl, event, called, numbers, emit)
+        elif (now := _now(event, opened)) is not None:
+            emit(now)
+        if isinstance(event, RunEnded):
+            answer = event.answer or ""
+    return answer
+
+
+async def _as_recorded(repl: Repl, recording: Recording, cell_seconds: float) -> _Renumbered:
+    """Let the kernel answer calls, hold cells and draw as in the record; return the calls."""
     recorded = await asyncio.to_thread(replayable, recording)
     if recorded.problems:
         raise RecordError(f"{recording.folder}: {recorded.problems[0]}")
@@ -173,31 +191,48 @@ async def again(
     repl.held = replace(recorded_limits(recorded), seconds=cell_seconds)
     if (seed := recorded.seed(ROOT)) is not None:
         await repl.seed(seed)
-    answer = ""
-    for event in _of_question(events):
-        match event:
-            case RunStarted():
-                model = f"{event.settings.get('model')}, from the record"
-                emit(replace(event, settings={**event.settings, "model": model}))
-            case NodeStarted():
-                emit(opened)
-            case Prompted() | Replied():
-                emit(replace(event, usage=Usage()) if isinstance(event, Replied) else event)
-            case CellRan():
-                calls.cell = event.cell
-                await _run(repl, event, list(_calls_of(events, event.cell)), numbers, emit)
-            case RunEnded():
-                answer = event.answer or ""
-                emit(replace(event, usage=Usage()))
-            case CallEnded():
-                pass  # goes with its cell
-            case ContextSet() | KernelRestarted() | NodeEnded():
-                pass  # the kernel is the live one, which has its context
-            case ReplyDelta() | CellStarted() | OutputMade() | CallStarted():
-                pass  # for the screen only
-            case _:
-                assert_never(event)
-    return answer
+    return calls
+
+
+def _now(event: Event, opened: NodeStarted) -> Event | None:
+    """The event as it happens now, free of cost; None for what happens by itself, or not again."""
+    match event:
+        case RunStarted():
+            model = f"{event.settings.get('model')}, from the record"
+            return replace(event, settings={**event.settings, "model": model})
+        case NodeStarted():
+            return opened
+        case Replied() | RunEnded():
+            return replace(event, usage=Usage())
+        case Prompted():
+            return event
+        case (
+            NodeEnded() | ContextSet() | KernelRestarted() | ReplyDelta() | CellStarted()
+            | OutputMade() | CellRan() | CallStarted() | CallEnded()
+        ):  # fmt: skip
+            return None
+        case _:
+            assert_never(event)
+
+
+async def _given(repl: Repl, about: Source | str) -> ContextInfo:
+    if isinstance(about, str):
+        info, _ = await repl.adopt(about)
+        return info
+    return await repl.set_context(about)
+
+
+def _opened_now(info: ContextInfo) -> NodeStarted:
+    return NodeStarted(
+        node=ROOT,
+        parent=None,
+        depth=0,
+        call=None,
+        question="",
+        model="",
+        context=info,
+        time=time.time(),
+    )
 
 
 def _of_question(events: list[Event]) -> Iterator[Event]:
@@ -222,7 +257,13 @@ async def _run(
     numbers: Numbers,
     emit: Callable[[Event], None],
 ) -> None:
-    written = Written(ROOT, next(numbers.cells), before.turn, before.source, before.author)
+    written = Written(
+        node=ROOT,
+        cell=next(numbers.cells),
+        turn=before.turn,
+        source=before.source,
+        author=before.author,
+    )
 
     def with_calls(ran: Ran) -> Ran:
         for call in calls:

@@ -44,7 +44,7 @@ class Engine:
                 log.debug("a task raised an exit", exc_info=True)
 
     def start(self, work: Coroutine[Any, Any, T]) -> tuple[Future[T], Callable[[], None]]:
-        """Start ``work`` on the loop; its future, and a function that cancels it.
+        """Start ``work`` on the loop; return its future, and a function that cancels it.
 
         Cancelling asks the work to end; the future is done when it has cleaned up.
         """
@@ -69,7 +69,8 @@ class Engine:
         self._loop.call_soon_threadsafe(work)
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
-        """The result of ``work``. A ``KeyboardInterrupt`` cancels it and waits for its clean-up.
+        """Return the result of ``work``. A ``KeyboardInterrupt`` cancels it and waits for its
+        clean-up.
 
         Raises ``UsageError`` on the loop's own thread, where an async tool runs: it would wait for
         itself for ever.
@@ -126,7 +127,7 @@ if hasattr(os, "register_at_fork"):
 
 
 def engine() -> Engine:
-    """The process's engine; a forked process gets its own."""
+    """Return the process's engine; a forked process gets its own."""
     global _engine
     there = _engine  # without the lock, which a signal's handler may have interrupted
     if there is not None and there.pid == os.getpid():

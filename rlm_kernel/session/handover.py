@@ -23,7 +23,7 @@ from ..rlm.history import Opening
 CONTINUE = "continue"
 """The kind of origin of a run that goes on in its own kernel."""
 SHOWN_CHARS = 4000
-"""Of the outputs of a turn, and of each cell of the human's."""
+"""The most that is shown of a turn's outputs, and of each cell of the human's."""
 
 
 @dataclass(frozen=True)
@@ -37,33 +37,39 @@ class Before:
 
 
 def before(folder: Path, cell: int | None = None) -> Before:
-    """The run in this folder up to its cell of this number (0: before the first), or to its end.
-    Blocks.
+    """Return the run in this folder up to its cell of this number (0: before the first), or to its
+    end. Blocks.
 
     Raises ``UsageError`` where there is no record, or no LM wrote in it.
     """
     events, started, node = read_run(folder)
     past = remembered(folder, events).of(ROOT)
     own = past.own_cells
-    last = own[-1].cell if cell is None and own else cell
-    turn = past.cells[last].turn if last else 0
-    done = [each for each in own if each.turn == turn and each.cell <= (last or 0)]
+    if cell is None:
+        cell = own[-1].cell if own else 0
+    turn = past.cells[cell].turn if cell else 0
     messages = _told(past, turn)
     if not messages:
         raise UsageError(f"{folder}: the LM was told nothing in it: ask the question again")
     if turn:
-        texts = [text_of(each.outputs, SHOWN_CHARS) for each in done]
-        notices = [notice for each in done for notice in each.notices]
-        left = len([each for each in own if each.turn == turn]) - len(done)
-        notes = [prompts.NOT_RUN.format(count=left)] if left else []
-        messages.append(prompts.message("user", prompts.output(texts, notices, notes)))
+        messages.append(_came_of([each for each in own if each.turn == turn], cell))
     kind = past.replies[0].text if 0 in past.replies else ""
-    origin = {"kind": CONTINUE, "run": started.run, "cell": last or 0}
+    origin = {"kind": CONTINUE, "run": started.run, "cell": cell}
     return Before(node.question, Opening(messages, kind), origin)
 
 
+def _came_of(cells: Sequence[CellRan], last: int) -> Message:
+    """Return what the LM is told of a turn's cells up to the ``last`` of these numbers."""
+    done = [each for each in cells if each.cell <= last]
+    texts = [text_of(each.outputs, SHOWN_CHARS) for each in done]
+    notices = [notice for each in done for notice in each.notices]
+    left = len(cells) - len(done)
+    notes = [prompts.NOT_RUN.format(count=left)] if left else []
+    return prompts.message("user", prompts.output(texts, notices, notes))
+
+
 def _told(past: NodeMemory, turn: int) -> list[Message]:
-    """The messages up to and with the reply of this turn; for 0 those before the first."""
+    """Return the messages up to and with the reply of this turn; for 0 those before the first."""
     messages: list[Message] = []
     for number in sorted(past.prompts):
         if number == 0 or number > max(turn, 1):
@@ -76,7 +82,8 @@ def _told(past: NodeMemory, turn: int) -> list[Message]:
 
 
 def opened(began: Before, cells: Sequence[CellRan], note: str, *, lost: bool = False) -> Opening:
-    """What the LM is told when it goes on: the cells that the human has run since, and a note."""
+    """Return what the LM is told when it goes on: the cells that the human has run since, a
+    note."""
     words = [prompts.KERNEL_IS_NEW] if lost else []
     words += [prompts.BY_HAND] if cells else [prompts.STOPPED]
     words += [
@@ -88,7 +95,7 @@ def opened(began: Before, cells: Sequence[CellRan], note: str, *, lost: bool = F
     *earlier, last = began.opening.messages
     text = "\n\n".join(words)
     if last["role"] == "user":
-        messages = [*earlier, prompts.message("user", f"{last['content']}\n\n{text}")]
+        messages = [*earlier, prompts.with_words(last, text)]
     else:
         messages = [*earlier, last, prompts.message("user", text)]
     return Opening(messages, began.opening.kind)

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from ..endings import to_the_end
 from ..errors import CallRefused, LimitReached, LMError, RLMError
-from ..events import ROOT, CallEnded, Event, NodeEnded, NodeStarted, RunEnded, Status, Usage
+from ..events import ROOT, CallEnded, Event, NodeStarted, Usage
 from ..lm.models import Models
 from ..record.outputs import cut
 from ..record.recorder import Recorder
@@ -24,12 +24,13 @@ from ..repl.protocol import MOST_REFUSED, REFUSED_CHARS, Call, RefusedCall, Slot
 from ..replay.prelude import Prelude
 from ..rlm.calls import LiveCalls
 from ..rlm.kernel_setup import carry
-from ..rlm.loop import solve_child
 from ..rlm.run import Run
+from ..rlm.tree import Outcome, node_ended, run_ended, solve_child
 from ..settings.limits import Ledger, Limits
 from .lending import Lent
+from .recorded_run import RecordedRun
 
-Begin = Callable[[Models], Awaitable[tuple[Run, Recorder]]]
+Begin = Callable[[Models], Awaitable[RecordedRun]]
 
 
 class HumanCalls:
@@ -56,12 +57,12 @@ class HumanCalls:
 
     @property
     def usage(self) -> Usage:
-        """Of all calls of the session."""
+        """The usage of all calls of the session."""
         return self._before + self.recorded_usage
 
     @property
     def recorded_usage(self) -> Usage:
-        """Of those in the record that is not sealed yet."""
+        """The usage of the calls in the record that is not sealed yet."""
         return self._run.ledger.usage if self._run else Usage()
 
     @property
@@ -83,7 +84,7 @@ class HumanCalls:
         return await calls.serve(call)
 
     def _remember_refusal(self, call: Call, slot: Slot) -> None:
-        """So that the cell, which got an error, gets it in a replay too."""
+        """Record the error that a cell got, so that it gets it in a replay too."""
         _, key, occurrence = self._refused.take(call)
         if self._refused.total > MOST_REFUSED:
             return
@@ -119,7 +120,7 @@ class HumanCalls:
             self._recorder(event)
 
     async def follow_all(self, events: Sequence[Event]) -> None:
-        """The same for what a question did, whose contexts are in its own folder."""
+        """Record what a question did, whose contexts are in its own folder."""
         if self._recorder is not None:
             await carry(events, self._recorder.folder, self._recorder)
 
@@ -138,26 +139,13 @@ class HumanCalls:
         run, recorder = self._run, self._recorder
         self._before = self.usage
         self._run = self._recorder = self._calls = None
-        ended = self._answer is not None
-        status: Status = "answered" if ended else "interrupted"
-        reason = None if ended else "the session ended"
-        answer, self._answer = self._answer, None
-        now, ledger = time.time(), run.ledger
+        outcome = Outcome("interrupted", None, reason="the session ended")
+        if self._answer is not None:
+            outcome = Outcome("answered", self._answer, confirmed=True)
+        self._answer = None
         try:
-            run.emit(NodeEnded(ROOT, status, answer, ended, reason, now))
-            run.emit(
-                RunEnded(
-                    status,
-                    answer,
-                    ended,
-                    reason,
-                    ledger.usage,
-                    ledger.turns,
-                    ledger.calls,
-                    ledger.seconds,
-                    now,
-                )
-            )
+            run.emit(node_ended(ROOT, outcome))
+            run.emit(run_ended(outcome, run.ledger))
         finally:
             await to_the_end(recorder.close())
 
@@ -171,20 +159,35 @@ class HumanCalls:
         self._run.root, self._run.sub = models.root, models.sub
         return calls
 
+    def _started(self, run: Run) -> NodeStarted:
+        return NodeStarted(
+            node=ROOT,
+            parent=None,
+            depth=0,
+            call=None,
+            question=self.QUESTION,
+            model=run.sub.name,
+            context=None,
+            time=time.time(),
+        )
+
     async def _open(self, models: Models) -> LiveCalls:
-        run, recorder = await self._begin(models)
+        begun = await self._begin(models)
+        run, recorder = begun.run, begun.recorder
         run.limits = _unhurried(run.limits)
         run.ledger = Ledger(run.limits)
-        model, now = run.sub.name, time.time()
         try:
-            recorder(NodeStarted(ROOT, None, 0, None, self.QUESTION, model, None, now))
+            recorder(self._started(run))
             await carry(self._prelude.events, run.folder, recorder)
         except BaseException:
             await to_the_end(recorder.close())
             raise
         self._run, self._recorder = run, recorder
         child = partial(solve_child, run, ROOT, 0)
-        self._calls = LiveCalls(run, ROOT, 0, child, self._prelude.numbers)
+        numbers, memory = self._prelude.numbers, run.memory(ROOT)
+        self._calls = LiveCalls(
+            run=run, node=ROOT, depth=0, child=child, numbers=numbers, memory=memory
+        )
         return self._calls
 
 

@@ -47,7 +47,7 @@ class Lender:
         self._changing = asyncio.Lock()
 
     async def lend(self, force: Resolved) -> Lent:
-        """The LMs that the settings name. Raises what ``open_models`` raises."""
+        """Lend the LMs that the settings name. Raises what ``open_models`` raises."""
         wanted = what_they_are(force.settings, force.limits)
         async with self._changing:
             if wanted not in self._open:
@@ -65,7 +65,7 @@ class Lender:
 
     @asynccontextmanager
     async def using(self, force: Resolved) -> AsyncIterator[Models]:
-        """``lend`` for as long as the body takes."""
+        """Lend them for as long as the body takes."""
         lent = await self.lend(force)
         try:
             yield lent.models

@@ -12,8 +12,8 @@ from ..record.recorder import new_run_folder
 
 
 def run_folder(out: Path | None, base: Path | None) -> Path:
-    """The folder that was asked for, or a new one below ``base``, by default the working folder.
-    Raises ``UsageError`` where it cannot be made or holds a run already."""
+    """Return the folder that was asked for, or a new one below ``base``, by default the working
+    folder. Raises ``UsageError`` where it cannot be made or holds a run already."""
     if out is None:
         return new_run_folder(base or _working_folder(), time.strftime("%Y%m%d-%H%M%S"))
     try:

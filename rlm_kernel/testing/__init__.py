@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from .endpoint import Exchange, FakeEndpoint
+from .fake_repl import FakeRepl
 from .faults import CutStream, EmptyChoice, Fault, Garbage, Hang, Refusal, Say, Slow, Status
 from .scripted import ScriptedLM
 
@@ -11,6 +12,7 @@ __all__ = [
     "EmptyChoice",
     "Exchange",
     "FakeEndpoint",
+    "FakeRepl",
     "Fault",
     "Garbage",
     "Hang",

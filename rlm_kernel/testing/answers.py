@@ -55,7 +55,7 @@ def _head(status: int, headers: Mapping[str, object]) -> bytes:
 
 
 def count_usage(request: dict[str, Any], text: str) -> dict[str, int]:
-    """A plain count: a token for every four characters, at least one of each."""
+    """Count plainly: a token for every four characters, at least one of each."""
     asked = max(1, sum(len(str(m.get("content"))) for m in request.get("messages", [])) // 4)
     said = max(1, len(text) // 4)
     return {"prompt_tokens": asked, "completion_tokens": said, "total_tokens": asked + said}
@@ -67,7 +67,7 @@ def render(
     count: Callable[[dict[str, Any], str], Mapping[str, Any]],
     cumulative: bool,
 ) -> Answer:
-    """What ``said`` is on the wire. ``TypeError`` for anything that cannot be said."""
+    """Return ``said`` as it is on the wire. Raises ``TypeError`` for what cannot be said."""
     if isinstance(said, Status):
         return _refused(said)
     if isinstance(said, Garbage):
@@ -111,7 +111,13 @@ class _Message:
             case str():
                 return cls(said, None)
             case Say():
-                return cls(said.text, said.usage, said.finish, said.reasoning, said.pieces)
+                return cls(
+                    text=said.text,
+                    usage=said.usage,
+                    finish=said.finish,
+                    reasoning=said.reasoning,
+                    pieces=said.pieces,
+                )
             case CutStream():
                 return cls(said.text, said.usage, cut=said.after_chars, clean=said.clean)
             case EmptyChoice():
@@ -183,7 +189,7 @@ def _split(text: str) -> list[str]:
 
 
 def _share(usage: Mapping[str, Any], out: int, whole: int) -> dict[str, Any]:
-    """The usage when ``out`` of ``whole`` characters have been sent."""
+    """Return the usage when ``out`` of ``whole`` characters have been sent."""
     said = int(usage.get("completion_tokens", 0)) * out // max(1, whole)
     asked = int(usage.get("prompt_tokens", 0))
     return {**usage, "completion_tokens": said, "total_tokens": asked + said}

@@ -96,7 +96,7 @@ class FakeEndpoint:
         return f"http://127.0.0.1:{self._port}/v1"
 
     def totals(self) -> Usage:
-        """What all chat requests together were told that they used."""
+        """Return what all chat requests together were told that they used."""
         chats = [e for e in self.log if e.path.endswith("/chat/completions")]
         return sum((_as_usage(e.usage or {}) for e in chats), Usage())
 
@@ -135,7 +135,7 @@ class FakeEndpoint:
             await stopped.wait()
 
     async def answer(self, exchange: Exchange) -> Answer:
-        """The whole answer to one request, or never for ``Hang``."""
+        """Return the whole answer to one request; never, for ``Hang``."""
         if exchange.path.endswith("/models"):
             listed = [{"id": name, "object": "model"} for name in self.models]
             return Answer.json(200, {"object": "list", "data": listed})

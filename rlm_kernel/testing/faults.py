@@ -1,4 +1,4 @@
-"""What a fake endpoint can say, and the ways in which it can fail to."""
+"""The things that a fake endpoint can say, and the ways in which it can fail to."""
 
 from __future__ import annotations
 

@@ -56,7 +56,7 @@ class ScriptedLM:
                 raise said
             usage = Usage(requests=1, input_tokens=read // 4, output_tokens=len(said) // 4)
             meter.book(usage)
-        return Reply(said, model, "stop", usage, self._latency_s)
+        return Reply(text=said, model=model, finish="stop", usage=usage, seconds=self._latency_s)
 
     async def stream(
         self,

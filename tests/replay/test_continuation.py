@@ -156,6 +156,17 @@ def test_a_run_that_reached_its_limit_goes_on_with_as_many_turns_again(tmp_path:
     assert (fork.status, fork.response) == ("answered", "4")
 
 
+def test_a_fork_runs_no_cell_of_an_earlier_turn_that_did_not_run_in_it(tmp_path: Path) -> None:
+    failing = script(block("x = context", "1 / 0", "x = 'never'"), "x += '!'")
+    first = ask(failing, tmp_path / "run", max_turns=2)
+    lm = script("FINAL_VAR(x)")
+    with RLM(model=lm, out=tmp_path / "fork") as rlm:
+        fork = rlm.fork(first.trajectory, 3)
+    assert (fork.status, fork.response) == ("answered", "some text")
+    assert [c.source for c in cells(fork)] == ["x = context", "1 / 0", "FINAL_VAR(x)"]
+    assert "1 later block(s) of your reply were not run" in told(lm, 1)
+
+
 @pytest.mark.parametrize("at", [0, 8, -1])
 def test_a_fork_at_a_cell_that_is_not_there_says_which_there_are(run: Result, at: int) -> None:
     with RLM(model=_live()) as rlm, pytest.raises(UsageError, match="its cells are 1 to 6, and 7"):

@@ -46,9 +46,10 @@ from rlm_kernel.replay.prelude import Prelude
 from rlm_kernel.replay.replay import replay
 from rlm_kernel.replay.verdict import Verdict
 from rlm_kernel.rlm.kernel_setup import carry
-from rlm_kernel.rlm.loop import Outcome, Task, solve_tree
 from rlm_kernel.rlm.prompts import STYLES
 from rlm_kernel.rlm.run import Run
+from rlm_kernel.rlm.task import Task
+from rlm_kernel.rlm.tree import Outcome, solve_tree
 from rlm_kernel.testing import ScriptedLM
 
 pytestmark = pytest.mark.anyio

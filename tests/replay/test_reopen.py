@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from asking import ask, block, calls, cells, check_whole, events, of, script
+from asking import ask_here, block, calls, cells, check_whole, events, of, script
 
 from rlm_kernel import RLM, LMError, RecordError, Result
 from rlm_kernel.events import Event, RunEnded, RunStarted, Usage
@@ -29,7 +29,7 @@ def _verdict(result: Result) -> str:
 
 def test_a_run_that_failed_goes_on_after_its_last_reply(tmp_path: Path) -> None:
     down = LMError("down", cause="server", attempts=6)
-    failed = ask(script("x = llm_query('once')\nprint(context, x)", down), tmp_path / "run")
+    failed = ask_here(script("x = llm_query('once')\nprint(context, x)", down), tmp_path / "run")
     assert (failed.status, failed.may_pass) == ("failed", True)
     lm = script("FINAL_VAR(x + '!')")
     resumed = _resumed(tmp_path / "run", lm)
@@ -43,13 +43,13 @@ def test_a_run_that_failed_goes_on_after_its_last_reply(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("cause", "passes"), [("server", True), ("auth", False), ("empty", False)])
 def test_only_some_failures_may_pass(tmp_path: Path, cause: str, passes: bool) -> None:
-    failed = ask(script(LMError("no", cause=cause)), tmp_path / "run")
+    failed = ask_here(script(LMError("no", cause=cause)), tmp_path / "run")
     assert (failed.status, failed.may_pass) == ("failed", passes)
 
 
 def test_calls_that_a_limit_refused_are_asked_then_and_no_others(tmp_path: Path) -> None:
     source = "a = llm_query('first')\nb = llm_query('second')\nprint(a, b)"
-    limited = ask(script("print(context)", source), tmp_path / "run", max_calls=1)
+    limited = ask_here(script("print(context)", source), tmp_path / "run", max_calls=1)
     assert limited.status == "limit"
     assert reopen(tmp_path / "run")
     lm = script("FINAL_VAR(a + b)")
@@ -62,7 +62,7 @@ def test_calls_that_a_limit_refused_are_asked_then_and_no_others(tmp_path: Path)
 
 
 def test_the_record_as_it_ended_is_kept_and_what_it_left_out_is_counted(tmp_path: Path) -> None:
-    ask(script(LMError("no", cause="server")), tmp_path / "run")
+    ask_here(script(LMError("no", cause="server")), tmp_path / "run")
     before = (tmp_path / "run" / "journal.jsonl").read_bytes()
     assert reopen(tmp_path / "run")
     assert [path.read_bytes() for path in ended_before(tmp_path / "run")] == [before]
@@ -84,7 +84,7 @@ def test_a_childs_record_stays_where_its_answer_was_taken(tmp_path: Path) -> Non
             return LMError("down", cause="unreachable")
         return block("below = rlm_query('child?', 'some more')\nprint(context, below)")
 
-    failed = ask(ScriptedLM(turn, lambda prompt: f"<{prompt}>"), tmp_path / "run")
+    failed = ask_here(ScriptedLM(turn, lambda prompt: f"<{prompt}>"), tmp_path / "run")
     assert failed.status == "failed", failed.reason
     ends = [event for event in kept(events(failed)) if event.kind == "node_ended"]
     assert [event.node for event in ends] == ["0.1"]  # type: ignore[union-attr]
@@ -95,17 +95,17 @@ def test_a_childs_record_stays_where_its_answer_was_taken(tmp_path: Path) -> Non
 
 
 def test_a_run_that_never_began_has_to_be_asked_anew(tmp_path: Path) -> None:
-    result = ask(script("FINAL_VAR(context)"), tmp_path / "run")
+    result = ask_here(script("FINAL_VAR(context)"), tmp_path / "run")
     path = result.trajectory.parent / "journal.jsonl"
     path.write_bytes(path.read_bytes().splitlines(keepends=True)[0])
     assert reopen(tmp_path / "run") is False
     assert reopen(tmp_path / "run") is False
     assert reopen(tmp_path / "nothing") is False
-    assert ask(script("FINAL_VAR(context)"), tmp_path / "run").status == "answered"
+    assert ask_here(script("FINAL_VAR(context)"), tmp_path / "run").status == "answered"
 
 
 def test_a_damaged_record_is_left_as_it_is(tmp_path: Path) -> None:
-    result = ask(script("FINAL_VAR(context)"), tmp_path / "run")
+    result = ask_here(script("FINAL_VAR(context)"), tmp_path / "run")
     path = result.trajectory.parent / "journal.jsonl"
     path.write_bytes(path.read_bytes().replace(b"some text", b"some_text"))
     before = path.read_bytes()

@@ -1,14 +1,18 @@
-"""The rules of the loop, one by one, with a scripted LM and a real kernel."""
+"""The rules of the loop, one by one, with a scripted LM.
+
+Cells run in this process; in a kernel where a rule is about one.
+"""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import pytest
-from asking import ask, block, calls, cells, check_whole, events, of, script, told
+from asking import ask, ask_here, block, calls, cells, check_whole, events, of, script, told
 
 from rlm_kernel import Limits, LMError
 from rlm_kernel.events import KernelRestarted, Prompted, RunEnded
+from rlm_kernel.repl.repl import Ran
 from rlm_kernel.testing import ScriptedLM
 
 LOOK = "print(context)"
@@ -22,14 +26,14 @@ def _folder(tmp_path: Path) -> Path:
 @pytest.mark.parametrize("tag", ["", "python", "py", "repl", "ipython", "Python3"])
 def test_any_fence_of_a_python_kind_runs(tmp_path: Path, tag: str) -> None:
     lm = script(f"I look first.\n```{tag}\n{LOOK}\nFINAL_VAR(context)\n```\nDone.")
-    result = ask(lm, _folder(tmp_path))
+    result = ask_here(lm, _folder(tmp_path))
     assert (result.status, result.response, result.confirmed) == ("answered", "some text", True)
     check_whole(result)
 
 
 def test_the_lm_sees_question_and_context_then_each_output(tmp_path: Path) -> None:
     lm = script(LOOK, "FINAL_VAR('x y')")
-    ask(lm, _folder(tmp_path), "the content", "the question?")
+    ask_here(lm, _folder(tmp_path), "the content", "the question?")
     first = told(lm, 1)
     assert "the question?" in first
     assert "the content" in first
@@ -40,7 +44,7 @@ def test_the_lm_sees_question_and_context_then_each_output(tmp_path: Path) -> No
 def test_a_reply_without_code_is_reminded_once_for_each(tmp_path: Path) -> None:
     lm = script("The answer is 4.", f"{LOOK}\nFINAL_VAR(4)")
     lm = ScriptedLM(["The answer is 4.", block(f"{LOOK}\nFINAL_VAR(4)")])
-    result = ask(lm, _folder(tmp_path))
+    result = ask_here(lm, _folder(tmp_path))
     assert result.response == "4"
     assert "nothing ran" in told(lm, 2)
     assert len(cells(result)) == 1
@@ -48,7 +52,7 @@ def test_a_reply_without_code_is_reminded_once_for_each(tmp_path: Path) -> None:
 
 def test_a_repeated_cell_is_not_run_again(tmp_path: Path) -> None:
     lm = script(LOOK, LOOK, "FINAL_VAR('a b')")
-    result = ask(lm, _folder(tmp_path))
+    result = ask_here(lm, _folder(tmp_path))
     assert [c.source for c in cells(result)] == [LOOK, "FINAL_VAR('a b')"]
     assert "unchanged" in told(lm, 3)
 
@@ -57,7 +61,7 @@ def test_a_repeated_cell_whose_calls_had_failed_is_run_again(tmp_path: Path) -> 
     replies = iter([LMError("busy", cause="server", attempts=6), "good"])
     asking = "print(context)\nr = llm_query_batched(['a'])\nprint(r)"
     lm = script(asking, asking, "FINAL_VAR(r[0])", sub=lambda prompt: next(replies))
-    result = ask(lm, _folder(tmp_path))
+    result = ask_here(lm, _folder(tmp_path))
     assert (result.response, len(cells(result))) == ("good", 3)
 
 
@@ -70,33 +74,33 @@ def test_after_a_repetition_the_temperature_changes_for_one_turn(tmp_path: Path)
             return await super().stream(*args, **options)
 
     lm = Listening([block(LOOK), block(LOOK), block("1 + 1"), block("FINAL_VAR('a b')")])
-    ask(lm, _folder(tmp_path), temperature=0.0)
+    ask_here(lm, _folder(tmp_path), temperature=0.0)
     assert temperatures == [0.0, 0.0, 0.7, 0.0]
 
 
 def test_an_answer_without_a_look_at_the_context_is_asked_about_once(tmp_path: Path) -> None:
     lm = script("FINAL_VAR('a guess')", "FINAL_VAR('a guess again')")
-    result = ask(lm, _folder(tmp_path))
+    result = ask_here(lm, _folder(tmp_path))
     assert (result.status, result.response) == ("answered", "a guess again")
     assert "no cell has looked at `context`" in told(lm, 2)
 
 
 def test_the_same_answer_again_confirms_it(tmp_path: Path) -> None:
     lm = script("FINAL_VAR('a guess')", "FINAL_VAR('a guess')")
-    result = ask(lm, _folder(tmp_path))
+    result = ask_here(lm, _folder(tmp_path))
     assert (result.status, result.response, len(cells(result))) == ("answered", "a guess", 2)
 
 
 def test_an_answer_after_a_look_is_taken_at_once(tmp_path: Path) -> None:
     lm = script("n = len(context)\nFINAL_VAR(n)")
-    assert ask(lm, _folder(tmp_path)).response == "9"
+    assert ask_here(lm, _folder(tmp_path)).response == "9"
     assert len(lm.asked) == 1
 
 
 def test_a_small_model_is_asked_about_an_answer_before_any_output(tmp_path: Path) -> None:
     answer = "n = len(context)\nFINAL_VAR(n)"
     lm = ScriptedLM([SORTED, block(answer), block(f"print(n)\n{answer}")])
-    assert ask(lm, _folder(tmp_path), prompt="small").response == "9"
+    assert ask_here(lm, _folder(tmp_path), prompt="small").response == "9"
     assert "no cell has printed anything yet" in told(lm, 3)
 
 
@@ -114,7 +118,7 @@ def test_a_small_model_that_sends_pieces_without_a_question_is_told_so(
     tmp_path: Path, asking: str
 ) -> None:
     lm = ScriptedLM([SORTED, block(asking), block("FINAL_VAR('a b')")])
-    ask(lm, _folder(tmp_path), prompt="small")
+    ask_here(lm, _folder(tmp_path), prompt="small")
     assert "put the question into every prompt" in told(lm, 3)
 
 
@@ -131,13 +135,13 @@ def test_a_small_model_that_asks_about_its_pieces_is_told_to_finish(
 ) -> None:
     asking = f"pieces = {PIECES}\nprint(context, llm_query_batched({prompts}))"
     lm = ScriptedLM([SORTED, block(asking), block("FINAL_VAR('a b')")])
-    ask(lm, _folder(tmp_path), prompt="small")
+    ask_here(lm, _folder(tmp_path), prompt="small")
     assert "If this answers the question" in told(lm, 3)
 
 
 def test_the_last_turn_is_announced(tmp_path: Path) -> None:
     lm = script(LOOK, "1 + 1", "FINAL_VAR('a b')")
-    result = ask(lm, _folder(tmp_path), limits=Limits(turns=3))
+    result = ask_here(lm, _folder(tmp_path), limits=Limits(turns=3))
     assert "your last turn" not in told(lm, 2)
     assert "your last turn" in told(lm, 3)
     assert result.status == "answered"
@@ -145,32 +149,32 @@ def test_the_last_turn_is_announced(tmp_path: Path) -> None:
 
 def test_an_answer_in_the_last_turn_is_not_doubted(tmp_path: Path) -> None:
     lm = script("FINAL_VAR('a guess')")
-    result = ask(lm, _folder(tmp_path), limits=Limits(turns=1))
+    result = ask_here(lm, _folder(tmp_path), limits=Limits(turns=1))
     assert (result.status, result.response, result.confirmed) == ("answered", "a guess", True)
 
 
 def test_out_of_turns_the_best_answer_so_far_is_unconfirmed(tmp_path: Path) -> None:
     lm = script("print(context)\nanswer['content'] = 'so far'", "1 + 1")
-    result = ask(lm, _folder(tmp_path), limits=Limits(turns=2))
+    result = ask_here(lm, _folder(tmp_path), limits=Limits(turns=2))
     assert (result.status, result.response, result.confirmed) == ("limit", "so far", False)
     assert result.reason == "limit reached: turns: spent 2, allowed 2"
     check_whole(result)
 
 
 def test_out_of_turns_without_any_answer_none_is_invented(tmp_path: Path) -> None:
-    result = ask(script(LOOK, "1 + 1"), _folder(tmp_path), limits=Limits(turns=2))
+    result = ask_here(script(LOOK, "1 + 1"), _folder(tmp_path), limits=Limits(turns=2))
     assert (result.status, result.response) == ("limit", None)
 
 
 def test_a_draft_of_a_failed_cell_counts_as_the_best_so_far(tmp_path: Path) -> None:
     lm = script("print(context)\nFINAL_VAR('nearly there')\n1/0")
-    result = ask(lm, _folder(tmp_path), limits=Limits(turns=1))
+    result = ask_here(lm, _folder(tmp_path), limits=Limits(turns=1))
     assert (result.response, result.confirmed) == ("nearly there", False)
 
 
 def test_an_lm_that_fails_ends_the_run_as_failed_with_the_reason(tmp_path: Path) -> None:
     lm = script(LOOK, LMError("the key was refused", cause="auth", attempts=1))
-    result = ask(lm, _folder(tmp_path))
+    result = ask_here(lm, _folder(tmp_path))
     assert (result.status, result.response, result.reason) == (
         "failed",
         None,
@@ -182,7 +186,7 @@ def test_an_lm_that_fails_ends_the_run_as_failed_with_the_reason(tmp_path: Path)
 def test_a_prompt_over_the_window_is_compacted_and_asked_again(tmp_path: Path) -> None:
     full = LMError("too long", cause="window", attempts=1)
     lm = script(LOOK, "one = 1", "two = 2", full, "FINAL_VAR(one + two)")
-    result = ask(lm, _folder(tmp_path))
+    result = ask_here(lm, _folder(tmp_path))
     assert result.response == "3"
     assert len(lm.asked[4]) < len(lm.asked[3])
     assert "one" in lm.asked[4][1]["content"]
@@ -191,13 +195,13 @@ def test_a_prompt_over_the_window_is_compacted_and_asked_again(tmp_path: Path) -
 
 def test_a_window_error_with_nothing_to_leave_out_is_a_failure(tmp_path: Path) -> None:
     lm = script(LMError("too long", cause="window", attempts=1))
-    assert ask(lm, _folder(tmp_path)).status == "failed"
+    assert ask_here(lm, _folder(tmp_path)).status == "failed"
 
 
 def test_compaction_keeps_system_and_first_message_and_the_kernel(tmp_path: Path) -> None:
     long = ["kept = 'still'\nprint(context)"] + [f"print('{i}' * 3000)" for i in range(6)]
     lm = script(*long, "FINAL_VAR(kept)")
-    result = ask(lm, _folder(tmp_path), question="the question?", window=4000)
+    result = ask_here(lm, _folder(tmp_path), question="the question?", window=4000)
     assert result.response == "still"
     last = lm.asked[-1]
     assert last[0] == lm.asked[0][0]
@@ -208,20 +212,20 @@ def test_compaction_keeps_system_and_first_message_and_the_kernel(tmp_path: Path
 
 def test_messages_only_grow_while_they_fit(tmp_path: Path) -> None:
     lm = script(LOOK, "1 + 1", "2 + 2", "FINAL_VAR('a b')")
-    ask(lm, _folder(tmp_path))
+    ask_here(lm, _folder(tmp_path))
     for before, after in zip(lm.asked, lm.asked[1:], strict=False):
         assert after[: len(before)] == before
 
 
 def test_all_blocks_of_a_reply_run(tmp_path: Path) -> None:
     lm = script(block("a = len(context)", "b = a + 1", "FINAL_VAR(b)"))
-    result = ask(lm, _folder(tmp_path))
+    result = ask_here(lm, _folder(tmp_path))
     assert (result.response, len(cells(result))) == ("10", 3)
 
 
 def test_blocks_after_the_first_that_fails_are_not_run_and_the_lm_is_told(tmp_path: Path) -> None:
     lm = script(block("a = context", "1 / 0", "FINAL_VAR('invented')"), "FINAL_VAR(a)")
-    result = ask(lm, _folder(tmp_path))
+    result = ask_here(lm, _folder(tmp_path))
     assert result.response == "some text"
     assert [c.status for c in cells(result)] == ["ok", "error", "ok"]
     assert "1 later block(s) of your reply were not run" in told(lm, 2)
@@ -229,7 +233,7 @@ def test_blocks_after_the_first_that_fails_are_not_run_and_the_lm_is_told(tmp_pa
 
 def test_fifty_blocks_are_cut_to_a_bearable_number(tmp_path: Path) -> None:
     lm = script(block(*(f"print({i}, context)" for i in range(50))), "FINAL_VAR('a b')")
-    result = ask(lm, _folder(tmp_path))
+    result = ask_here(lm, _folder(tmp_path))
     assert len(cells(result)) == 17
     assert "Only the first 16 blocks" in told(lm, 2)
 
@@ -239,7 +243,7 @@ def test_failed_sub_calls_are_counted_to_the_lm(tmp_path: Path) -> None:
         return LMError("said 500", cause="server", attempts=6) if prompt in "bc" else "ok"
 
     lm = script("r = llm_query_batched(list('abcd'))\nprint(context)", "FINAL_VAR(r)", sub=sub)
-    result = ask(lm, _folder(tmp_path))
+    result = ask_here(lm, _folder(tmp_path))
     assert "2 of 4 sub-LM calls of this cell failed: said 500" in told(lm, 2)
     assert result.response == "['ok', 'Error: said 500', 'Error: said 500', 'ok']"
     assert [c.error is None for c in sorted(calls(result), key=lambda c: c.index)] == [
@@ -270,21 +274,23 @@ def test_a_kernel_that_died_is_replaced_and_the_lm_is_told_what_was_lost(tmp_pat
 
 def test_a_cell_over_its_time_is_told_so(tmp_path: Path) -> None:
     lm = script("while True: pass", "FINAL_VAR(context)")
-    ask(lm, _folder(tmp_path), limits=Limits(cell_seconds=0.5))
+    stopped = Ran("timeout", [], [], None, None, None, seconds=0.5)
+    limits = Limits(cell_seconds=0.5)
+    ask_here(lm, _folder(tmp_path), ends={"while True: pass": stopped}, limits=limits)
     assert "stopped after 0.5 seconds" in told(lm, 2)
 
 
 def test_long_output_is_cut_and_its_error_kept(tmp_path: Path) -> None:
     long = "print('x' * 50_000)\nraise ValueError('the cause')"
     lm = ScriptedLM([SORTED, block(long), block("FINAL_VAR(context)")])
-    ask(lm, _folder(tmp_path), prompt="small")
+    ask_here(lm, _folder(tmp_path), prompt="small")
     assert len(told(lm, 3)) < 1500
     assert "ValueError: the cause" in told(lm, 3)
 
 
 def test_the_run_ends_with_one_event_that_sums_it(tmp_path: Path) -> None:
     lm = script("print(context)\nllm_query('a')", "FINAL_VAR('a b')")
-    result = ask(lm, _folder(tmp_path))
+    result = ask_here(lm, _folder(tmp_path))
     ended = events(result)[-1]
     assert isinstance(ended, RunEnded)
     assert (ended.turns, ended.calls, ended.usage) == (2, 1, result.usage)

@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
-from asking import ask, calls, cells, check_whole, script
+from asking import ask, ask_here, calls, cells, check_whole, script
 
 from rlm_kernel.record import trajectory
 from rlm_kernel.repl.protocol import MOST_REFUSED, REFUSED_CHARS
@@ -98,5 +98,5 @@ hammer()"""
 @pytest.mark.parametrize("size", [10, REFUSED_CHARS])
 def test_a_short_prompt_is_recorded_whole(tmp_path: Path, size: int) -> None:
     source = f"print(len(context))\nllm_query('x' * {size})"
-    result = ask(script(source), tmp_path / "run", max_calls=0)
+    result = ask_here(script(source), tmp_path / "run", max_calls=0)
     assert [call.prompt for call in calls(result)] == ["x" * size]

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from asking import block, calls, cells, check_whole, events, of
+from asking import ask_here, block, calls, cells, check_whole, events, of
 
-from rlm_kernel import RLM, Result
+from rlm_kernel import Result
 from rlm_kernel.events import Replied
 from rlm_kernel.testing import FakeEndpoint, Say, Status
 
@@ -39,11 +39,8 @@ class Author:
 
 def ask(author: Author, tmp_path: Path, **settings: Any) -> Result:
     usual: dict[str, Any] = {"model": "author", "sub_model": "sub", "retries": 1}
-    with (
-        FakeEndpoint(author) as fake,
-        RLM(base_url=fake.base_url, out=tmp_path / "run", **usual | settings) as rlm,
-    ):
-        return rlm.completion("some text", "What is it?")
+    with FakeEndpoint(author) as fake:
+        return ask_here(None, tmp_path / "run", base_url=fake.base_url, **usual | settings)
 
 
 def test_thoughts_are_kept_for_the_record_not_run_and_not_sent_back(tmp_path: Path) -> None:

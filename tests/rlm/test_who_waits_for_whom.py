@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from asking import ask, block, cells, check_whole, events, of, script
+from asking import ask, ask_here, block, cells, check_whole, events, of, script
 
 from rlm_kernel import RLM, Result, UsageError, on_host
 from rlm_kernel.endings import within
@@ -37,7 +37,7 @@ def test_a_timeout_from_below_is_not_told_as_the_runs_time_limit(
     tmp_path: Path, seconds: object
 ) -> None:
     late = script(TimeoutError("the disk of the LM"))
-    result = ask(late, tmp_path / "run", max_seconds=seconds)
+    result = ask_here(late, tmp_path / "run", max_seconds=seconds)
     assert result.status == "failed"
     assert str(result.reason) == "TimeoutError: the disk of the LM"
     assert of(RunEnded, events(result))[-1].reason == result.reason

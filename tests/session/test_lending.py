@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from asking import block
-from serving import FINISH, Serving, serving  # noqa: F401 (a fixture)
+from serving import FINISH, Serving
 
 from rlm_kernel import RLM, Result
 from rlm_kernel.inputs.contexts import from_value

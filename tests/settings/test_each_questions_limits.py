@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from asking import block, calls, cells, events, of
-from serving import Serving, serving
+from serving import Serving
 
 from rlm_kernel import RLM, Limits, Result
 from rlm_kernel.events import NodeEnded, NodeStarted, Usage
@@ -22,7 +22,6 @@ from rlm_kernel.session.session import Session
 from rlm_kernel.settings.resolved import in_force
 from rlm_kernel.testing import ScriptedLM
 
-assert serving  # a fixture
 LONG = "import time\nkept = 1\ntime.sleep(60)"
 
 

