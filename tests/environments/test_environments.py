@@ -24,7 +24,7 @@ from rlm_kernel.settings.values import ENVIRONMENTS as NAMES
 from rlm_kernel.settings.values import OPTIONS as SETTINGS
 from rlm_kernel.settings.values import SANDBOX, Settings
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 SANDBOXES = {
     name: each for name, each in ENVIRONMENTS.items() if isinstance(each, SandboxEnvironment)
 }

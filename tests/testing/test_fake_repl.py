@@ -14,7 +14,7 @@ from rlm_kernel import LMError, Result
 from rlm_kernel.events import Output
 from rlm_kernel.inputs.contexts import from_value
 from rlm_kernel.record.outputs import text_of
-from rlm_kernel.repl.repl import Ran
+from rlm_kernel.repl.running_cell import Ran
 from rlm_kernel.session.event_loop import engine
 from rlm_kernel.testing import FakeRepl, ScriptedLM
 

@@ -19,7 +19,7 @@ from rlm_kernel.kernel.cell_parser import split
 from rlm_kernel.remote.guest.globals import ASKING, GLOBALS, NAMES, Global
 from rlm_kernel.rlm import prompts
 
-README = Path(__file__).parent.parent / "README.md"
+README = Path(__file__).parents[2] / "README.md"
 OPS = {*ASKING, "tool"}
 
 
