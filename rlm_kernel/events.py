@@ -19,6 +19,7 @@ CellStatus: TypeAlias = Literal["ok", "error", "timeout", "interrupted", "died"]
 Output: TypeAlias = dict[str, Any]  # an nbformat 4 output
 NodeId: TypeAlias = Annotated[str, re.compile(r"0(\.[1-9][0-9]{0,8}){0,99}")]
 """``"0"`` for the root, ``"0.2"`` for its second child. It is part of file names."""
+ROOT: NodeId = "0"
 
 
 @dataclass(frozen=True)
