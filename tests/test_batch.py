@@ -163,7 +163,7 @@ def test_a_kernel_that_could_not_start_is_tried_again(
         async with real(spot) as place:
             yield place
 
-    monkeypatch.setattr(guest_client, "open_place", flaky)
+    monkeypatch.setattr(guest_client, "open_live", flaky)
     assert _answered(_lm(), tmp_path / "results", tasks(2)).answered
     assert sorted(r.attempts for r in results_of(tmp_path / "results").values()) == [1, 2]
 
@@ -175,7 +175,7 @@ def test_a_setting_that_proves_to_be_wrong_ends_the_batch_and_fails_no_task(
         raise UsageError("there is no such image")
 
     with monkeypatch.context() as patched:
-        patched.setattr(guest_client, "open_place", without_image)
+        patched.setattr(guest_client, "open_live", without_image)
         with pytest.raises(UsageError, match="no such image"):
             _answered(_lm(), tmp_path / "results", tasks(3), concurrency=1)
     assert results_of(tmp_path / "results") == {}

@@ -46,7 +46,7 @@ class Folder:
         self._results = -1
 
     def run(self, task: Task) -> Path:
-        """The folder of its run."""
+        """Return the folder of its run."""
         return self.path / RUNS / task.folder
 
     def __enter__(self) -> Self:
@@ -76,7 +76,7 @@ class Folder:
             ) from error
 
     def _check_links(self) -> None:
-        """Nothing is written outside of a folder that somebody sent."""
+        """Refuse links: nothing is written outside of a folder that somebody sent."""
         for name in (RUNS, TASKS, ABOUT, RESULTS, LOCK):
             if (self.path / name).is_symlink():
                 raise UsageError(
@@ -85,7 +85,7 @@ class Folder:
                 )
 
     def _begin(self) -> None:
-        """Write down whose folder it is, or see that it is that of these tasks."""
+        """Write down which tasks the folder is of, or check that it is of these."""
         about = self.path / ABOUT
         if about.exists():
             self._check(about)
@@ -150,7 +150,7 @@ class Folder:
         except OSError as error:
             raise RecordError(
                 f"{self.path / RESULTS}: the results cannot be written: {error.strerror}; free "
-                "some space: a further `rlm batch` goes on from here"
+                "some space, and the same `rlm batch` resumes from here"
             ) from error
 
     def _close(self) -> None:

@@ -39,11 +39,11 @@ class Task:
 
     @property
     def rest(self) -> dict[str, Any]:
-        """The fields that mean nothing to us."""
+        """Return the fields that mean nothing to us."""
         return {n: v for n, v in self.fields.items() if n not in (*FIELDS, *LIMITS)}
 
     def source(self) -> Source:
-        """What becomes ``context``. Blocks. Raises ``ContextError``."""
+        """Return what becomes ``context``. Blocks. Raises ``ContextError``."""
         if self.context_path is not None:
             return contexts.from_path(self.context_path)
         return contexts.from_value(self.context)
@@ -62,11 +62,12 @@ class Tasks:
 
 
 class _Wrong(ValueError):
-    """What is wrong with one task, in words."""
+    """A fault of one task, in words."""
 
 
 def read_tasks(path: Path) -> Tasks:
-    """The tasks of a file: a JSON object a line. Paths in it are relative to its folder. Blocks.
+    """Read the tasks of a file: a JSON object a line. Paths in it are relative to its folder.
+    Blocks.
 
     Raises ``UsageError`` which names every line that is wrong, with the value and the reason.
     """
@@ -79,7 +80,7 @@ def read_tasks(path: Path) -> Tasks:
 
 
 def make_tasks(tasks: Iterable[Mapping[str, Any]]) -> Tasks:
-    """The tasks of mappings with the fields that a line has; a ``context`` is what JSON can hold.
+    """Make tasks of mappings with the fields that a line has; a ``context`` is what JSON can hold.
 
     Raises ``UsageError`` as ``read_tasks`` does.
     """
@@ -135,7 +136,7 @@ def _no_number(name: str) -> Any:
 
 
 def _plain(given: Mapping[str, Any]) -> Any:
-    """A copy that JSON gives back, so that the folder has what was asked."""
+    """Return a copy that JSON gives back, so that the folder has what was asked."""
     try:
         return json.loads(json.dumps(given, allow_nan=False))
     except (TypeError, ValueError) as error:
@@ -205,7 +206,8 @@ def _limits(fields: dict[str, Any]) -> dict[str, Any]:
 
 
 def _folder_name(name: str, taken: set[str]) -> str:
-    """A name for the folder of its run, unlike all others also where case makes no difference."""
+    """Return a name for the folder of its run, unlike all others also where case makes no
+    difference."""
     safe = re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-.")
     if safe == name and len(name) <= _LONGEST_NAME and name.casefold() not in taken:
         return name

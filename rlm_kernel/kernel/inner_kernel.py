@@ -65,7 +65,7 @@ class InnerKernel:
     # cells
     @property
     def relaying(self) -> Repl | None:
-        """The REPL while it runs a cell of a front end."""
+        """Return the REPL while it runs a cell of a front end; None when none runs."""
         return self._relaying
 
     async def relay(

@@ -1,4 +1,4 @@
-"""What the LM does in the inner kernel, for consoles that show all kernel activity."""
+"""The LM's cells republished, for consoles that show all kernel activity."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Send = Callable[[str, dict[str, Any], dict[str, Any]], None]
 
 
 class Activity:
-    """Reads a run's events and publishes the root's cells as if another front end ran them.
+    """A reader of a run's events that publishes the root's cells as if another front end ran them.
 
     A notebook takes no notice of a session that is not its own; a console may. Outputs have been
     through the filter.

@@ -36,9 +36,9 @@ from .progress import Progress
 from .prose import amounts
 
 PERIOD_S = 0.25
-"""Between two updates; a front end draws all of the display anew for each."""
+"""Between two updates at least: for each a front end draws all of the display anew."""
 TICK_S = 1.0
-"""After which the clock in the progress line goes on though nothing has happened."""
+"""Between two updates while nothing happens, for the clock in the progress line."""
 
 Publish = Callable[[str, dict[str, Any]], None]
 
@@ -106,7 +106,7 @@ class Display:
         self._arm(TICK_S)
 
     def _keep(self, event: Event) -> None:
-        """Into the turn that goes on, what belongs to it."""
+        """Add to the current turn what belongs to it."""
         turn = self._turn
         if turn is None:
             return
@@ -136,14 +136,14 @@ class Display:
         self._conclude(event.status, self._progress.ended(event), event.reason)
 
     def _conclude(self, status: str, totals: str, reason: str | None) -> None:
-        """The header of the whole, in the place of the progress."""
+        """Replace the progress by the header of the whole."""
         self._open = False
         self._disarm()
         why = shorten(one_line(reason or ""), 300)
         why = "" if why == status else why
-        place = page_link("trajectory", ROOT_PAGE, self._link)
+        trajectory_link = page_link("trajectory", ROOT_PAGE, self._link)
         status_shown = status if status == "answered" else f"**{status}**"
-        header = " · ".join([self._name(), status_shown, amounts(totals), place])
+        header = " · ".join([self._name(), status_shown, amounts(totals), trajectory_link])
         markdown = header + (f"\n\n{literal(why)}" if why else "")
         plain = " · ".join(filter(None, ["RLM", status, why, totals]))
         trajectory = f"trajectory: {self._link(Path(ROOT_PAGE))}"

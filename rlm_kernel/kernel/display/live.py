@@ -1,4 +1,4 @@
-"""What is happening in a run just now: the lines below its progress."""
+"""The present moment of a run: the lines below its progress."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ class Live:
         self._output = (self._output + text)[-OUTPUT_CHARS:]
 
     def doing(self) -> str:
-        """In a few words, as Markdown."""
+        """Say in a few words what is going on, as Markdown."""
         if not self._asked:
             return f"*{self._doing}*"
         done = min(self._done, self._asked)
@@ -94,7 +94,7 @@ class Live:
         return f"*{self._doing}* · {bar} {done:,} of {self._asked:,} calls answered"
 
     def view(self) -> str:
-        """Markdown for a display that is replaced with each update."""
+        """Return Markdown for a display that is replaced with each update."""
         parts = [self.doing(), *self._written(), *self._below()]
         if self._source:
             parts.append(_code(self._source))
@@ -105,7 +105,7 @@ class Live:
         return "\n\n".join(parts)
 
     def _written(self) -> list[str]:
-        """The reply as far as it is written: its newest block, or the prose before it."""
+        """Show the reply as far as it is written: its newest block, or the prose before it."""
         said = thoughts.split(self._reply)
         blocks = cells.blocks(said.text)
         if blocks:
@@ -123,7 +123,7 @@ class Live:
 
 
 def _shorter(reply: str) -> str:
-    """With its beginning, which tells whether what is written now is a thought."""
+    """Cut the middle: the beginning tells whether what is written now is a thought."""
     over = len(reply) - KEPT_CHARS
     return reply if over <= 0 else reply[:HEAD_CHARS] + reply[HEAD_CHARS + over :]
 
@@ -133,7 +133,7 @@ def _code(source: str) -> str:
 
 
 def _tail(text: str, lines: int, mark: str = "") -> str:
-    """The last lines, none of them very long; what is above is counted after ``mark``."""
+    """Return the last lines, none of them very long; what is above is counted after ``mark``."""
     every = text.rstrip("\n").splitlines()
     kept = [shorten(line, LINE_CHARS) for line in every[-lines:]]
     above = len(every) - len(kept)

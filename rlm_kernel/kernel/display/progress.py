@@ -1,4 +1,4 @@
-"""What a run has used so far, in one line."""
+"""The progress of a run, in one line: how far it is, what it has used."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class Progress:
                 self.usage += event.usage
 
     def line(self) -> str:
-        """While the run goes on."""
+        """Return the line for a run under way."""
         # A call that a limit refused ended without having started.
         under_way = max(0, self._asked - self._done)
         calls = counted(self.calls, "sub-call")
@@ -69,18 +69,18 @@ class Progress:
         return " · ".join(filter(None, parts))
 
     def ended(self, event: RunEnded) -> str:
-        """The totals of a run that is over."""
+        """Return the totals of a run that is over."""
         calls, seconds = counted(event.calls, "sub-call"), duration(event.seconds)
         return " · ".join([counted(self.turns, "turn"), calls, spent(event.usage), seconds])
 
     def stopped(self) -> str:
-        """The totals of a run that broke off without an end of its own."""
+        """Return the totals of a run that broke off without an end of its own."""
         seconds = duration(self._now() - self._started)
         calls = counted(self.calls, "sub-call")
         return " · ".join([counted(self.turns, "turn"), calls, spent(self.usage), seconds])
 
     def ran(self, event: CellRan) -> str:
-        """One line for a log: a cell of the root that ended."""
+        """Return a line for the log: a cell of the root that ended."""
         return f"cell {event.cell} {event.status} in {duration(event.seconds)} · {self.line()}"
 
     def _turn(self) -> str:

@@ -69,7 +69,7 @@ def _problems(reading: Reading) -> Html | None:
 def answer(reading: Reading) -> Html:
     root = reading.loaded.tree.nodes[0]
     if root.answer is None:
-        said = "The run goes on, or was killed." if root.status == RUNNING else root.reason
+        said = "The run is still going, or was killed." if root.status == RUNNING else root.reason
         return joined(h("h2", "No answer"), h("p", said or root.status))
     name = "Answer" if root.confirmed else "Unconfirmed answer"
     reason = h("p", f"The best so far: {root.reason}", class_="note") if root.reason else None
@@ -92,7 +92,7 @@ def provenance(found: Origins) -> Html | None:
 
 
 def _below(nodes: list[Origin]) -> Html | None:
-    """The same of the children whose replies can have reached it."""
+    """Tell the same of the children whose replies can have reached the answer."""
     if not nodes:
         return None
     ways = [_way(node, f"Node {shorten(node.node, 80)}") for node in nodes[:MOST_NODES]]
@@ -152,7 +152,7 @@ def _covered(found: Origins) -> Html:
         f"{counted(len(covered.spans), 'part')} (approximate: by exact matches)."
     )
     largest = sorted(covered.spans, key=lambda span: span.start - span.end)[:MOST_SPANS]
-    items = [h("li", _place(span)) for span in sorted(largest, key=covered.spans.index)]
+    items = [h("li", _span(span)) for span in sorted(largest, key=covered.spans.index)]
     more = len(covered.spans) - len(items)
     if more > 0:
         items.append(h("li", f"and {counted(more, 'more part')}"))
@@ -161,12 +161,12 @@ def _covered(found: Origins) -> Html:
 
 
 def _strip(found: Origins) -> Html:
-    """The context from its beginning to its end, with the given parts filled in."""
+    """Draw the context from its beginning to its end, with the given parts filled in."""
     covered = found.covered
     assert covered is not None
     width, filled = 500, set[int]()
     for start, end in (one for ranges in covered.calls for one in ranges):
-        first, last = (place * width // max(covered.length, 1) for place in (start, end - 1))
+        first, last = (at * width // max(covered.length, 1) for at in (start, end - 1))
         filled.update(range(first, last + 1))
     marks = [h("rect", x=x, y=0, width=1, height=10) for x in sorted(filled)]
     return h(
@@ -175,7 +175,7 @@ def _strip(found: Origins) -> Html:
     )  # fmt: skip
 
 
-def _place(span: Span) -> str:
+def _span(span: Span) -> str:
     lines = f"lines {span.first_line:,}–{span.last_line:,}"
     if span.first_line == span.last_line:
         lines = f"line {span.first_line:,}"
@@ -185,7 +185,7 @@ def _place(span: Span) -> str:
 
 # -- nodes ----------------------------------------------------------------------------------------
 def nodes(tree: Tree) -> Html:
-    """The tree as a table: what each node used by itself."""
+    """Show the tree as a table: what each node used by itself."""
     names = ["Node", "Status", "Turns", "Sub-calls", "Tokens", "Cost", "Time"]
     top = h("tr", *(h("th", name, scope="col") for name in names))
     most = max(node.own.tokens for node in tree.nodes)

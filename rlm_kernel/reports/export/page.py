@@ -33,7 +33,7 @@ _LOOKED_AT = 2000  # bytes of a file, in which an export has its mark
 
 
 def page(reading: Reading, origins: Origins) -> str:
-    """The page as text. Nothing of the run's settings is in it but the models' names."""
+    """Return the page as text. Nothing of the run's settings is in it but the models' names."""
     style, script = _asset("page.css"), _asset("page.js")
     calls = _calls(reading)
     provenance = overview.provenance(origins)
@@ -82,8 +82,8 @@ def _turns(reading: Reading) -> Html:
 
 
 def _calls(reading: Reading) -> list[CallEnded]:
-    """By node, in the order in which they were asked."""
-    order = {node.id: place for place, node in enumerate(reading.loaded.tree.nodes)}
+    """Return the calls by node, in the order in which they were asked."""
+    order = {node.id: number for number, node in enumerate(reading.loaded.tree.nodes)}
     calls = [event for event in reading.events if isinstance(event, CallEnded)]
     return sorted(calls, key=lambda call: (order[call.node], call.call, call.index))
 

@@ -1,4 +1,4 @@
-"""When things happened, as one SVG a node: turns and cells above, sub-calls below.
+"""The timeline, as one SVG a node: turns and cells above, sub-calls below.
 
 Few sub-calls are bars that show how they overlap; many are one area: how many at once. So a lane
 has some hundred elements at most, however many calls there were.
@@ -33,7 +33,7 @@ class Stretch:
 
 @dataclass
 class Lane:
-    """What one node did, in Unix seconds."""
+    """The times at which one node did something, in Unix seconds."""
 
     node: str
     busy: list[Stretch] = field(default_factory=list)  # turns and cells, one after another
@@ -54,7 +54,8 @@ class Scale:
 
 
 def lanes(events: Iterable[Event]) -> list[Lane]:
-    """One a node, in the order of their start. What ran before the question is left out."""
+    """Return a lane for each node, in the order of their start. What ran before the question is
+    left out."""
     made: dict[str, Lane] = {}
     for event in events:
         if isinstance(event, NodeStarted):
@@ -85,7 +86,7 @@ def _cell(event: CellRan) -> tuple[str, str]:
 
 
 def _since_question(lane: Lane) -> Lane:
-    """Without what a prelude did: it is older than the first turn."""
+    """Leave out what a prelude did: it is older than the first turn."""
     turns = [stretch.start for stretch in lane.busy if stretch.kind == "turn"]
     first = min(turns, default=0.0)
     busy = [stretch for stretch in lane.busy if stretch.start >= first - 0.001]
@@ -93,7 +94,7 @@ def _since_question(lane: Lane) -> Lane:
 
 
 def timeline(events: Iterable[Event]) -> Html | None:
-    """None where no times are known."""
+    """Draw the run; None where no times are known."""
     every = lanes(events)
     stretches = [stretch for lane in every for stretch in lane.all if stretch.start > 0]
     if not stretches:
@@ -137,7 +138,7 @@ def _row(name: Html, drawn: list[Html], height: int, label: str, told: str) -> H
 
 
 def _calls(calls: list[Stretch], scale: Scale, top: int) -> tuple[list[Html], int, str]:
-    """The drawing, the height down to its end, and what it says in words."""
+    """Return the drawing, the height down to its end, and what it says in words."""
     if not calls:
         return [], top, ""
     rows = _packed(calls) if len(calls) <= MAX_BARS else []
@@ -155,7 +156,7 @@ def _calls(calls: list[Stretch], scale: Scale, top: int) -> tuple[list[Html], in
 
 
 def _packed(stretches: list[Stretch]) -> list[list[Stretch]]:
-    """In rows without overlap, as few as can be."""
+    """Put stretches in rows without overlap, as few as can be."""
     rows: list[list[Stretch]] = []
     free: list[tuple[float, int]] = []  # when each row ends
     for stretch in sorted(stretches, key=lambda one: one.start):
@@ -170,7 +171,8 @@ def _packed(stretches: list[Stretch]) -> list[list[Stretch]]:
 
 
 def _area(stretches: list[Stretch], scale: Scale, top: int) -> tuple[Html, int]:
-    """How many at once: the most in each of 500 parts of the time, and the peak of all."""
+    """Draw how many there were at once: the most in each of 500 parts of the time. Return the peak
+    too."""
     changes = sorted([(s.start, 1) for s in stretches] + [(s.end, -1) for s in stretches])
     most = [0] * (WIDTH // 2)
     now, part = 0, 0
@@ -187,7 +189,7 @@ def _area(stretches: list[Stretch], scale: Scale, top: int) -> tuple[Html, int]:
 
 
 def _busy(stretches: list[Stretch], scale: Scale) -> list[Html]:
-    """Bars, or for many the share of each kind in each of 250 parts of the time."""
+    """Draw bars, or for many the share of each kind in each of 250 parts of the time."""
     if len(stretches) <= MAX_BARS:
         return [_rect(stretch, scale, 0, _BAR) for stretch in stretches]
     floor = [0.0] * _PARTS

@@ -26,7 +26,7 @@ MAX_LINKS = 50
 
 
 def node_section(node: Node, events: Sequence[Event], *, root: bool) -> Html:
-    """The node with all that happened in it, in its order."""
+    """Show the node with all that happened in it, in its order."""
     name = (
         h("h2", "Turns" if node.turns else "Cells")
         if root
@@ -121,7 +121,7 @@ class _Story:
         self._parts, self._facts = [], ""
 
     def _prompted(self, event: Prompted) -> None:
-        """What the LM was told beside the outputs of its cells."""
+        """Show what the LM was told beside the outputs of its cells."""
         if event.turn <= 1 and not event.compacted:
             return
         said = ["Earlier turns no longer fitted and were left out."] if event.compacted else []
@@ -164,15 +164,15 @@ class _Story:
         )
 
     def _sub_calls(self, cell: int, calls: list[CallEnded]) -> Html:
-        """A link that narrows the list of sub-calls to this cell, and links to children."""
+        """Link to the list of sub-calls, narrowed to this cell, and to its children."""
         failed = sum(call.error is not None for call in calls)
         told = [counted(len(calls), "sub-call"), f"{failed:,} failed" if failed else ""]
         begun = min(call.started for call in calls)
         if begun:
             took = max(call.started + call.seconds for call in calls) - begun
             told.append(duration(took))
-        place = f"{self._node.id}:{cell}"
-        shown = h("a", " · ".join(filter(None, told)), href="#calls", data_only=place)
+        narrowed = f"{self._node.id}:{cell}"
+        shown = h("a", " · ".join(filter(None, told)), href="#calls", data_only=narrowed)
         children = list(dict.fromkeys(call.child for call in calls if call.child is not None))
         links = [
             h("a", shorten(f"node {c}", 80), href=f"#{block_id('node', c)}")
