@@ -17,6 +17,7 @@ from typing import Any, TypeAlias
 from urllib.parse import quote as percent
 
 from ...events import CallEnded, CellRan, KernelRestarted, NodeEnded, NodeStarted, Output, Replied
+from ...lm.cells import blocks
 from ...record.filters import for_terminal
 from ...record.markdown import code, fenced, literal, one_line, printable, quote, shorten
 from ...record.notebooks.metadata import page
@@ -76,8 +77,11 @@ class Turn:
 
     @property
     def status(self) -> str:
-        """Return the status of its last cell, where a turn stops."""
-        return self.cells[-1].status if self.cells else "no cell"
+        """Return the status of its last cell, where a turn stops; of a turn that ran none, whether
+        the LM wrote one (which it had written before, say)."""
+        if self.cells:
+            return self.cells[-1].status
+        return "cell not run" if blocks(self.replied.text) else "no cell"
 
     @property
     def prose(self) -> str:

@@ -125,7 +125,11 @@ class Display:
 
     def _finish_turn(self) -> None:
         turn, self._turn = self._turn, None
-        if turn is None or not (turn.replied.text.strip() or turn.replied.thoughts or turn.cells):
+        if turn is None:
+            return
+        if not turn.cells:  # those that ran had their lines
+            self._say(f"RLM · {turn.status} · {self._progress.line(turn.replied.turn)}")
+        if not (turn.replied.text.strip() or turn.replied.thoughts or turn.cells):
             return
         self._send("display_data", turn_bundle(turn, self._link))
         for output in rich(turn):

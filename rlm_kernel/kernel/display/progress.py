@@ -56,12 +56,12 @@ class Progress:
                 self.calls += event.op != "tool"
                 self.usage += event.usage
 
-    def line(self) -> str:
-        """Return the line for a run under way."""
+    def line(self, turn: int | None = None) -> str:
+        """Return the line for a run under way, in its present turn or in this one."""
         # A call that a limit refused ended without having started.
         under_way = max(0, self._asked - self._done)
         calls = counted(self.calls, "sub-call")
-        parts = [self._turn()] if self.turn else []
+        parts = [self._turn(turn or self.turn)] if self.turn else []
         parts.append(f"{calls} ({under_way:,} under way)" if under_way else calls)
         parts.append(spent(self.usage) + self._of_cost())
         parts.append(f"{self._now() - self._started:,.0f} s" + self._of("seconds"))
@@ -83,9 +83,9 @@ class Progress:
         """Return a line for the log: a cell of the root that ended."""
         return f"cell {event.cell} {event.status} in {duration(event.seconds)} · {self.line()}"
 
-    def _turn(self) -> str:
+    def _turn(self, turn: int) -> str:
         most = self._limits.get("turns")
-        return f"turn {self.turn:,}" + (f" of {most:,}" if most else "")
+        return f"turn {turn:,}" + (f" of {most:,}" if most else "")
 
     def _of(self, limit: str) -> str:
         most = self._limits.get(limit)
