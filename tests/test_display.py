@@ -201,6 +201,8 @@ async def test_a_limit_on_cost_that_cannot_hold_is_told_when_it_is_known(
         screen(event)
     assert out.getvalue().count("the limit on cost cannot hold") == told
     assert page.head.count("the limit on cost cannot hold") == told
+    page.show(*turn(4), *turn(5))
+    assert "\n".join(page.logged).count("the limit on cost cannot hold") == told
     page.display.close()
 
 
@@ -366,7 +368,7 @@ async def test_the_calls_of_a_turn_are_a_table_that_opens() -> None:
     assert "· 30 sub-calls ·" in page.turns[0]
     assert "<details><summary>30 sub-calls to qwen2.5-0.5b" in page.turns[0]
     assert "and 10 more, in the record" in page.turns[0]
-    assert "> The kernel was started again&#58; out of memory" in page.turns[0]
+    assert "> The kernel was restarted&#58; out of memory" in page.turns[0]
 
 
 async def test_a_terminal_that_shows_no_updates_reads_well() -> None:

@@ -151,6 +151,8 @@ async def run(
                 except RunFailed as error:
                     problem = str(error)
         notebook = results.folder / summary.NAME if plan.notebook else None
-        return Summary(results, batch.stopped, notebook, problem)
+        return Summary(
+            results=results, stopped=batch.stopped, notebook=notebook, without_outputs=problem
+        )
     finally:
         await asyncio.shield(session.close())

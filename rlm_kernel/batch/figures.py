@@ -97,11 +97,11 @@ def course_figure(results: Results) -> Picture | Markdown:
     ends = [span.end / unit for span in worked]
     last = max(ends, default=1.0) or 1.0
     left.step([0.0, *ends], range(len(ends) + 1), where="post", color=PLAIN, linewidth=2)
-    _name(left, "Runs that have ended", f"time worked, {name}", "runs")
+    _name(left, "Runs ended", f"time worked ({name})", "runs")
     edges = [last * n / WINDOWS for n in range(WINDOWS + 1)]
     right.stairs(live_on_average(worked, [edge * unit for edge in edges]), edges, fill=True,
                  color=PLAIN, alpha=0.75)  # fmt: skip
-    _name(right, "Runs that were live, on average", f"time worked, {name}", "runs")
+    _name(right, "Live runs, on average", f"time worked ({name})", "runs")
     for axes in (left, right):
         axes.set_xlim(0, last)
         axes.set_ylim(bottom=0)
@@ -180,7 +180,7 @@ def _spread(axes: Axes, values: Sequence[float], title: str, x: str, words: Any)
     """Draw a histogram with the median and the 90th percentile."""
     _name(axes, title, x, "runs")
     if not values:
-        _say_nothing(axes, "nothing is known of it")
+        _say_nothing(axes, "no figures are known")
         return
     axes.hist(values, bins=_bins(values), color=PLAIN, alpha=0.75, edgecolor="white", linewidth=0.5)
     _whole_numbers(axes)

@@ -106,10 +106,10 @@ class Folder:
             made: Any = json.loads(about.read_text(encoding="utf-8"))
             before = made["sha256"]
         except (ValueError, KeyError, TypeError) as error:
-            raise RecordError(f"{about}: it is no batch's: {error}") from error
+            raise RecordError(f"{about}: this is not the file of a batch: {error}") from error
         if before != self._tasks.sha256:
             raise UsageError(
-                f"{self.path}: the folder was begun with other tasks: {self._difference()}. Give "
+                f"{self.path}: the folder holds a batch of other tasks: {self._difference()}. Give "
                 "the same file, or another folder"
             )
 
@@ -119,7 +119,7 @@ class Folder:
         new = self._tasks.text.splitlines()
         pairs = enumerate(zip(old, new, strict=False), 1)
         first = next((n for n, (a, b) in pairs if a != b), min(len(old), len(new)) + 1)
-        counts = f"it has {len(old):,}, now there are {len(new):,}"
+        counts = f"it has {len(old):,}, the file {len(new):,}"
         return f"{counts}; task {first:,} is the first that differs"
 
     def _take_results(self) -> None:
@@ -169,7 +169,8 @@ def _locked(path: Path) -> int:
     except BlockingIOError as error:
         os.close(descriptor)
         raise RecordError(
-            f"{path.parent}: another `rlm batch` writes this folder; wait for it, or choose another"
+            f"{path.parent}: another `rlm batch` is writing to this folder; wait for it, or "
+            "choose another folder"
         ) from error
     return descriptor
 

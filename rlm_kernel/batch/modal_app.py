@@ -106,8 +106,8 @@ def packed(tasks: Tasks) -> dict[str, bytes]:
     size = sum(map(len, files.values()))
     if size > MAX_BYTES:
         raise UsageError(
-            f"the contexts have {size:,} bytes, and {MAX_BYTES:,} can travel with the tasks: run "
-            "`rlm batch --env modal` here instead"
+            f"the contexts are {size:,} bytes, and at most {MAX_BYTES:,} can travel with the "
+            "tasks: run `rlm batch --env modal` here instead"
         )
     return {**files, TASKS: "".join(lines).encode("ascii")}
 

@@ -83,8 +83,8 @@ def _parsed(path: Path, lines: Iterable[bytes]) -> Iterator[TaskResult]:
             yield _checked(json.loads(line))
         except (TypeError, ValueError, RecursionError) as error:
             raise RecordError(
-                f"{path}: line {number} is no result: {error}; take the line out, and the task is "
-                "looked at again"
+                f"{path}: line {number} is not a result: {error}; delete the line to have "
+                "the task looked at again"
             ) from error
 
 
@@ -92,19 +92,19 @@ def _checked(fields: Any) -> TaskResult:
     """Return a result with fields of the right types. Raises ``TypeError`` and ``ValueError``: a
     folder may come from anyone."""
     if not isinstance(fields, dict):
-        raise ValueError("it is no object")
+        raise ValueError("it is not an object")
     result = TaskResult(**fields)
     for name in ("id", "question", "status"):
         if not isinstance(getattr(result, name), str):
-            raise ValueError(f"{name} is no text")
+            raise ValueError(f"{name} is not a text")
     for name in ("answer", "reason", "trajectory"):
         if not isinstance(getattr(result, name), str | None):
-            raise ValueError(f"{name} is no text")
+            raise ValueError(f"{name} is not a text")
     numbers = ("correct", "cost", "tokens", "calls", "turns", "seconds", "began", "ended")
     for name in numbers:
         value = getattr(result, name)
         if value is not None and not (isinstance(value, int | float) and abs(value) < 1e15):
-            raise ValueError(f"{name}={value!r} is no number")
+            raise ValueError(f"{name}={value!r} is not a number")
     if result.status not in STATUSES:
         raise ValueError(f"status={result.status!r}")
     return result

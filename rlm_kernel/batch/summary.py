@@ -92,8 +92,8 @@ def _cells(results: Results, sha256: str) -> list[Cell]:
         ("## What failed or is wrong\n\n`rlm batch` with the same arguments resumes what was not "
          "finished; `--retry-failed` also tries again what failed."),
         "batch.failures_table(results)",
-        ("## All results\n\n`results.results` has an object a task: `pandas.DataFrame("
-         "results.results)` makes a table of them."),
+        ("## All results\n\n`results.results` has an object for each task: "
+         "`pandas.DataFrame(results.results)` makes a table of them."),
     ]  # fmt: skip
     return [_cell(number, text) for number, text in enumerate(texts)]
 

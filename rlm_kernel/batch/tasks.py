@@ -112,11 +112,9 @@ def _made(given: Sequence[tuple[int, bytes | Mapping[str, Any]]], base: Path, wh
 def _told(wrong: list[str]) -> str:
     if not wrong:
         return "there is no task: write one JSON object a line, with question and context"
-    lines = "lines are" if len(wrong) > 1 else "line is"
+    lines = "lines are not tasks" if len(wrong) > 1 else "line is not a task"
     more = [f"and {len(wrong) - MAX_SAID:,} more"] if len(wrong) > MAX_SAID else []
-    return "\n  ".join(
-        [f"{len(wrong):,} {lines} no task; nothing was started", *wrong[:MAX_SAID], *more]
-    )
+    return "\n  ".join([f"{len(wrong):,} {lines}; nothing was started", *wrong[:MAX_SAID], *more])
 
 
 def _parsed(line: bytes) -> Any:
@@ -132,7 +130,7 @@ def _parsed(line: bytes) -> Any:
 
 
 def _no_number(name: str) -> Any:
-    raise _Wrong(f"{name} is no number of JSON: write null or leave it out")
+    raise _Wrong(f"{name} is not a JSON number: write null or leave it out")
 
 
 def _plain(given: Mapping[str, Any]) -> Any:
@@ -140,7 +138,7 @@ def _plain(given: Mapping[str, Any]) -> Any:
     try:
         return json.loads(json.dumps(given, allow_nan=False))
     except (TypeError, ValueError) as error:
-        raise _Wrong(f"it is no JSON: {error}: {_shown(given)}") from None
+        raise _Wrong(f"it is not JSON: {error}: {_shown(given)}") from None
 
 
 def _task(fields: Any, number: int, base: Path, names: set[str]) -> Task:
@@ -169,7 +167,7 @@ def _missing(fields: dict[str, Any], name: str, what: str) -> str:
         return f"{name}={_shown(fields[name])}: {what}"
     unknown = (other for other in fields if other not in (*FIELDS, *LIMITS))
     near = next((other for other in unknown if did_you_mean(other, [name])), None)
-    return f"there is no {name}" + ("" if near is None else f"; {near!r} is near it")
+    return f"there is no {name}" + ("" if near is None else f"; is {near!r} meant to be it?")
 
 
 def _context_path(fields: dict[str, Any], base: Path) -> Path | None:

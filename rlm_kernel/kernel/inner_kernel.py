@@ -103,5 +103,5 @@ def death(reason: str, names: list[str]) -> str:
     lost = ", ".join(names) or "none"
     return (
         f"{reason}. A new kernel was started; it has the context, if one was given by path. "
-        f"Variables that were lost: {lost}"
+        f"Lost variables: {lost}"
     )

@@ -195,7 +195,11 @@ class NotebookSession:
         mode = question.replay or self.replay
         out = question.settings.get("out")
         found = await self._recorded(
-            mode, about, answer_cache.AskedBefore(question.text, None, asked), out, repl
+            mode,
+            about,
+            answer_cache.AskedBefore(question=question.text, context=None, asked=asked),
+            out,
+            repl,
         )
         try:
             if found.folder is not None:
@@ -231,7 +235,7 @@ class NotebookSession:
         left = left or self._left
         if left is None:
             raise UsageError(
-                "no question was asked here that could go on: ask one with %%rlm, or begin with "
+                "there is no question here to continue: ask one with %%rlm, or begin with "
                 "%rlm replay in a trajectory"
             )
         began = await asyncio.to_thread(handover.before, left.folder, left.cell)
@@ -242,7 +246,9 @@ class NotebookSession:
         opening = handover.opened(began, cells, note, lost=lost)
         await self._found(repl, "context")
         before = replace(began, opening=opening)
-        wanted = answer_cache.AskedBefore(began.question, None, {}, before)
+        wanted = answer_cache.AskedBefore(
+            question=began.question, context=None, asked={}, before=before
+        )
         found = await self._recorded(self.replay, "context", wanted, None, repl)
         try:
             if found.folder is not None:

@@ -144,7 +144,7 @@ class RLMKernel(Kernel):
         try:
             request = self._wire.deserialize(frames, copy=False)
         except REFUSED as error:
-            log.warning("an invalid message was left out: %s", error)
+            log.warning("an invalid message was dropped: %s", error)
             return
         kind = request["msg_type"]
         handler = self._stop if kind == "execute_request" else self.shell_handlers[kind]

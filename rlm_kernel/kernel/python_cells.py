@@ -13,8 +13,8 @@ from .notebook_session import NotebookSession
 from .replaying.session import NotebookReplay
 from .requests import NOBODYS
 
-RAISE = "%rlm limits raises limits."
-PROSE = "This is no Python. To ask the LM, begin the cell with %%rlm and write the question below."
+RAISE = "Raise it with %rlm limits."
+PROSE = "This is not Python. To ask the LM, begin the cell with %%rlm and write the question below."
 INTERRUPTED = ("KeyboardInterrupt", "CancelledError")
 """How a cell ends that is interrupted while it runs, and while it awaits."""
 

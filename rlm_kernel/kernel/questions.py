@@ -93,5 +93,5 @@ def _unanswered(execution: Execution, result: Result) -> ExecuteReply:
     if result.response is not None:
         best = f"\nThe best answer so far, unconfirmed: {result.response}"
     limited = result.status == "limit"
-    name, how = ("LimitReached", "; %rlm limits raises limits") if limited else ("NoAnswer", "")
+    name, how = ("LimitReached", "; raise it with %rlm limits") if limited else ("NoAnswer", "")
     return execution.failed(name, f"{result.reason}{how}{best}")

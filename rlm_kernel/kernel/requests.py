@@ -56,7 +56,7 @@ def _fault(kind: str, request: Message) -> str | None:
         return "this kernel has no subshells: leave subshell_id out"
     for name in ("content", "metadata"):
         if not isinstance(request[name], dict):
-            return f"the {name} of {kind!r:.80} is no JSON object"
+            return f"the {name} of {kind!r:.80} is not a JSON object"
     for name, (needed, words) in _NEEDED.get(kind, {}).items():
         if not isinstance(given := request["content"].get(name), needed):
             return f"{kind} needs {name!r}, {words}, and got {given!r:.80}"

@@ -70,7 +70,7 @@ class Stdin:
             message = self._wire.deserialize(rest, copy=False)
             value = message["content"].get("value", "")
         except REFUSED as error:
-            log.warning("an invalid line of input was left out: %s", error)
+            log.warning("an invalid line of input was dropped: %s", error)
             return
         if message["msg_type"] == "input_reply":
             self._take(value if isinstance(value, str) else str(value))

@@ -5,9 +5,26 @@ from __future__ import annotations
 import datetime
 import uuid
 from collections.abc import Callable
-from typing import Any
+from typing import Any, assert_never
 
-from ...events import CellStarted, Event, OutputMade
+from ... import events
+from ...events import (
+    CallEnded,
+    CallStarted,
+    CellRan,
+    CellStarted,
+    ContextSet,
+    Event,
+    KernelRestarted,
+    NodeEnded,
+    NodeStarted,
+    OutputMade,
+    Prompted,
+    Replied,
+    ReplyDelta,
+    RunEnded,
+    RunStarted,
+)
 
 Send = Callable[[str, dict[str, Any], dict[str, Any]], None]
 
@@ -26,13 +43,32 @@ class Activity:
 
     def __call__(self, event: Event) -> None:
         match event:
-            case CellStarted(node="0"):
+            case CellStarted(node=events.ROOT):
                 self._request = self._new_request()
                 shown = {"code": event.source, "execution_count": event.cell}
                 self._send("execute_input", shown, self._request)
-            case OutputMade(node="0"):
+            case OutputMade(node=events.ROOT):
                 content = {k: v for k, v in event.output.items() if k != "output_type"}
                 self._send(event.output["output_type"], content, self._request)
+            case (
+                CellStarted()
+                | OutputMade()
+                | RunStarted()
+                | NodeStarted()
+                | ContextSet()
+                | Prompted()
+                | ReplyDelta()
+                | Replied()
+                | CellRan()
+                | CallStarted()
+                | CallEnded()
+                | KernelRestarted()
+                | NodeEnded()
+                | RunEnded()
+            ):
+                pass
+            case _:
+                assert_never(event)
 
     def _new_request(self) -> dict[str, Any]:
         now = datetime.datetime.now(datetime.UTC).isoformat()

@@ -195,7 +195,7 @@ def _cell(turn: Turn, cell: CellRan, shown: list[Output], link: Link) -> list[st
 
 def _notices(turn: Turn, cell: CellRan) -> list[str]:
     restart = turn.restarts.get(cell.cell)
-    again = [f"The kernel was started again: {restart.reason}"] if restart else []
+    again = [f"The kernel was restarted: {restart.reason}"] if restart else []
     return [shorten(notice, 800) for notice in [*cell.notices, *again]]
 
 

@@ -12,24 +12,29 @@ import time
 import uuid
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, assert_never
 
+from ... import events
 from ...events import (
     CallEnded,
+    CallStarted,
     CellRan,
+    CellStarted,
+    ContextSet,
     Event,
     KernelRestarted,
     NodeEnded,
     NodeStarted,
+    OutputMade,
     Prompted,
     Replied,
+    ReplyDelta,
     RunEnded,
     RunStarted,
 )
 from ...record.filters import for_terminal
 from ...record.markdown import literal, one_line, shorten
 from ...record.notebooks.metadata import ROOT_PAGE
-from . import progress
 from .card import Bundle, Child, Link, Turn, page_link, rich, turn_bundle
 from .live import Live
 from .progress import Progress
@@ -69,6 +74,7 @@ class Display:
         self._live = Live(link)
         self._turn: Turn | None = None
         self._open = False
+        self._noted = False
         self._timer: asyncio.TimerHandle | None = None
         self._waiting = False  # an update is due, and the timer will make it
         self._updated = 0.0
@@ -80,11 +86,11 @@ class Display:
         match event:
             case RunStarted():
                 self._begin(event)
-            case Prompted(node=progress.ROOT) | NodeEnded(node=progress.ROOT):
+            case Prompted(node=events.ROOT) | NodeEnded(node=events.ROOT):
                 self._finish_turn()
             case RunEnded():
                 self._end(event)
-            case Replied(node=progress.ROOT) if event.turn:
+            case Replied(node=events.ROOT) if event.turn:
                 self._turn = Turn(event)
             case _:
                 self._keep(event)
@@ -111,24 +117,43 @@ class Display:
         if turn is None:
             return
         match event:
-            case CallEnded(node=progress.ROOT):
+            case CallEnded(node=events.ROOT):
                 turn.add_call(event)
-            case CellRan(node=progress.ROOT) if event.turn:
+            case CellRan(node=events.ROOT) if event.turn:
                 turn.cells.append(event)
-                self._say(f"RLM · {self._progress.ran(event)}")
-            case KernelRestarted(node=progress.ROOT):
+                self._say_turn(self._progress.ran(event))
+            case KernelRestarted(node=events.ROOT):
                 turn.restarts[event.cell] = event
-            case NodeStarted(parent=progress.ROOT):
+            case NodeStarted(parent=events.ROOT):
                 turn.children[event.node] = Child(event)
             case NodeEnded() if event.node in turn.children:
                 turn.children[event.node].ended = event
+            case (
+                CallEnded()
+                | CellRan()
+                | KernelRestarted()
+                | NodeStarted()
+                | NodeEnded()
+                | RunStarted()
+                | ContextSet()
+                | Prompted()
+                | ReplyDelta()
+                | Replied()
+                | CellStarted()
+                | OutputMade()
+                | CallStarted()
+                | RunEnded()
+            ):
+                pass
+            case _:
+                assert_never(event)
 
     def _finish_turn(self) -> None:
         turn, self._turn = self._turn, None
         if turn is None:
             return
         if not turn.cells:  # those that ran had their lines
-            self._say(f"RLM · {turn.status} · {self._progress.line(turn.replied.turn)}")
+            self._say_turn(self._progress.unrun(turn.replied.turn, turn.status))
         if not (turn.replied.text.strip() or turn.replied.thoughts or turn.cells):
             return
         self._send("display_data", turn_bundle(turn, self._link))
@@ -189,6 +214,12 @@ class Display:
     def _name(self) -> str:
         model = self._progress.model
         return "**RLM**" + (f" · {literal(model)}" if model else "")
+
+    def _say_turn(self, line: str) -> None:
+        """Log how far the run is; that the limit on cost cannot hold, once."""
+        note = "" if self._noted else self._progress.unheld
+        self._noted = self._noted or bool(note)
+        self._say(" · ".join(filter(None, ["RLM", line, note])))
 
     def _say(self, line: str) -> None:
         if self._log is not None:

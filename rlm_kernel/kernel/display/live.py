@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
+from typing import assert_never
+
+from ... import events
 from ...events import (
     CallEnded,
     CallStarted,
     CellRan,
     CellStarted,
+    ContextSet,
     Event,
+    KernelRestarted,
     NodeEnded,
     NodeStarted,
     OutputMade,
     Prompted,
     Replied,
     ReplyDelta,
+    RunEnded,
+    RunStarted,
 )
 from ...lm import cells, thoughts
 from ...record.markdown import fenced, literal, one_line, quote, shorten
 from ...record.outputs import text_of
-from . import progress
 from .card import Link, child_link
 from .prose import inside
 
@@ -51,23 +57,41 @@ class Live:
                 self._children[event.node] = shorten(one_line(event.question[:2000]), 120)
             case NodeEnded():
                 self._children.pop(event.node, None)
-            case Prompted(node=progress.ROOT):
-                self._begin("waiting for the LM" if event.turn else "sorting the question")
-            case ReplyDelta(node=progress.ROOT):
+            case Prompted(node=events.ROOT):
+                self._begin("waiting for the LM" if event.turn else "classifying the question")
+            case ReplyDelta(node=events.ROOT):
                 self._write(event.text)
-            case Replied(node=progress.ROOT):
+            case Replied(node=events.ROOT):
                 self._doing = "reading the reply"
-            case CellStarted(node=progress.ROOT):
+            case CellStarted(node=events.ROOT):
                 self._begin(f"running cell {event.cell}")
                 self._source = event.source
-            case OutputMade(node=progress.ROOT):
+            case OutputMade(node=events.ROOT):
                 self._put_out(event)
-            case CellRan(node=progress.ROOT) if event.turn:
+            case CellRan(node=events.ROOT) if event.turn:
                 self._doing = f"cell {event.cell}: {event.status}"
-            case CallStarted(node=progress.ROOT):
+            case CallStarted(node=events.ROOT):
                 self._asked += event.count
-            case CallEnded(node=progress.ROOT):
+            case CallEnded(node=events.ROOT):
                 self._done += 1
+            case (
+                NodeStarted()
+                | Prompted()
+                | ReplyDelta()
+                | Replied()
+                | CellStarted()
+                | OutputMade()
+                | CellRan()
+                | CallStarted()
+                | CallEnded()
+                | RunStarted()
+                | ContextSet()
+                | KernelRestarted()
+                | RunEnded()
+            ):
+                pass
+            case _:
+                assert_never(event)
 
     def _begin(self, doing: str) -> None:
         self._doing = doing

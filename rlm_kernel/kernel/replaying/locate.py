@@ -29,7 +29,7 @@ MAX_NOTEBOOKS = 200
 """How many notebooks of a folder are looked at, in the order of their names."""
 MAX_BYTES = 64 << 20
 """The largest notebook that is looked at."""
-WRITE_PATH = "write where it lies: %rlm replay PATH"
+WRITE_PATH = "say where it is: %rlm replay PATH"
 
 
 @dataclass(frozen=True)
@@ -143,8 +143,8 @@ def _at(path: Path, node: str | None) -> Located:
     """Read what a path names: a run's folder, its record, or a notebook of it."""
     if not path.exists():
         raise UsageError(
-            f"{path}: there is no such file or folder: {WRITE_PATH}. (Whether recorded runs may "
-            "answer questions is auto, only or off)"
+            f"{path}: there is no such file or folder: {WRITE_PATH}. (With auto, only or "
+            "off it says whether recorded runs may answer questions)"
         )
     if path.suffix != ".ipynb":
         recorded = trajectory.load(path)
@@ -153,7 +153,7 @@ def _at(path: Path, node: str | None) -> Located:
         return _below(recorded, node or ROOT, path)
     found = _of_notebook(path)
     if found is None:
-        raise RecordError(f"{path}: there is no trajectory in it, nor a record beside it")
+        raise RecordError(f"{path}: there is no trajectory in it, and no record beside it")
     return found
 
 

@@ -25,7 +25,7 @@ def head(reading: Reading) -> Html:
     tree = reading.loaded.tree
     root = tree.nodes[0]
     whole = None
-    title = one_line(root.question) or "A notebook by hand"
+    title = one_line(root.question) or "Cells run by hand"
     if len(title) > _LONG_QUESTION or "\n" in root.question.strip():
         whole = h("details", h("summary", "The whole question"), texts.folded(root.question))
     size = "long" if len(title) > _LONG_TITLE else None
@@ -56,7 +56,7 @@ def _pill(node: Node) -> Html:
 def _problems(reading: Reading) -> Html | None:
     told = reading.loaded.problems[:20]
     if reading.alone:
-        told = ["Made from a notebook alone: prompts, times and children's cells are not in it."]
+        told = ["Made from a notebook alone: prompts, times and cells of children are missing."]
     if not told:
         return None
     items = [h("li", shorten(text, 400)) for text in told]
@@ -81,7 +81,7 @@ def provenance(found: Origins) -> Html | None:
     if not found.nodes or not found.nodes[0].steps:
         return None
     first = found.nodes[0]
-    intro = "Followed back through the cells' sources. A likely way, not a proof."
+    intro = "Traced back through the cells' sources: likely, not proven."
     return joined(
         h("h2", "Where it came from"),
         h("p", intro, class_="note"),
@@ -134,22 +134,22 @@ def _asked(node: Origin, step: FlowStep) -> Html | None:
     literal = len(set(made) & set(node.literal))
     if not literal:
         return joined(" · ", link)
-    which = f"{literal:,} of the replies stand"
+    which = f"{literal:,} of the replies appear"
     if literal == len(made):
-        which = "its reply stands" if literal == 1 else "all replies stand"
+        which = "its reply appears" if literal == 1 else "all replies appear"
     return joined(" · ", link, " · ", h("em", f"{which} in the answer word for word"))
 
 
 def _covered(found: Origins) -> Html:
-    name = h("h3", "Of the context")
+    name = h("h3", "Parts of the context")
     covered = found.covered
     if covered is None:
-        return joined(name, h("p", f"Which parts is not known: {found.unknown}.", class_="note"))
+        return joined(name, h("p", f"Not known: {found.unknown}.", class_="note"))
     if not covered.spans:
-        return joined(name, h("p", "The prompts hold no piece of it word for word.", class_="note"))
+        return joined(name, h("p", "The prompts hold no part of it word for word.", class_="note"))
     told = (
         f"The prompts held {covered.share:.1%} of the context, in "
-        f"{counted(len(covered.spans), 'part')} (approximate: by exact matches)."
+        f"{counted(len(covered.spans), 'part')} (approximate: exact matches only)."
     )
     largest = sorted(covered.spans, key=lambda span: span.start - span.end)[:MOST_SPANS]
     items = [h("li", _span(span)) for span in sorted(largest, key=covered.spans.index)]

@@ -92,7 +92,7 @@ def _prompts_note(reading: Reading, calls: list[CallEnded]) -> Html:
     if not calls:
         return h("p", "This run made no sub-calls.", class_="note")
     if reading.alone:
-        return h("p", "A notebook alone has the replies and not the prompts.", class_="note")
+        return h("p", "A notebook alone holds the replies but not the prompts.", class_="note")
     return Html("")
 
 
@@ -120,8 +120,8 @@ def write(text: str, path: Path, *, force: bool = False) -> None:
     try:
         if path.exists() and not force and not _is_export(path):
             raise UsageError(
-                f"{path}: there is a file that is no export of a run; "
-                "choose another name, or write over it with --force"
+                f"{path}: this file is not an export of a run; "
+                "choose another name, or overwrite it with --force"
             )
         _replace(path, text.encode())
     except OSError as error:

@@ -9,8 +9,25 @@ from __future__ import annotations
 import heapq
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import assert_never
 
-from ...events import CallEnded, CellRan, Event, NodeStarted, Replied
+from ...events import (
+    CallEnded,
+    CallStarted,
+    CellRan,
+    CellStarted,
+    ContextSet,
+    Event,
+    KernelRestarted,
+    NodeEnded,
+    NodeStarted,
+    OutputMade,
+    Prompted,
+    Replied,
+    ReplyDelta,
+    RunEnded,
+    RunStarted,
+)
 from ...record.markdown import shorten
 from ...record.numbers import counted, duration
 from .markup import Html, block_id, escaped, h
@@ -58,12 +75,29 @@ def lanes(events: Iterable[Event]) -> list[Lane]:
     left out."""
     made: dict[str, Lane] = {}
     for event in events:
-        if isinstance(event, NodeStarted):
-            made[event.node] = Lane(event.node)
-        elif isinstance(event, CellRan) and event.turn == 0:
-            continue
-        elif isinstance(event, Replied | CellRan | CallEnded) and event.node in made:
-            _add(made[event.node], event)
+        match event:
+            case NodeStarted():
+                made[event.node] = Lane(event.node)
+            case CellRan(turn=0):
+                pass
+            case Replied() | CellRan() | CallEnded():
+                if event.node in made:
+                    _add(made[event.node], event)
+            case (
+                RunStarted()
+                | ContextSet()
+                | Prompted()
+                | ReplyDelta()
+                | CellStarted()
+                | OutputMade()
+                | CallStarted()
+                | KernelRestarted()
+                | NodeEnded()
+                | RunEnded()
+            ):
+                pass
+            case _:
+                assert_never(event)
     return [_since_question(lane) for lane in made.values()]
 
 
@@ -72,13 +106,13 @@ def _add(lane: Lane, event: Replied | CellRan | CallEnded) -> None:
         kind = "failed" if event.error is not None else "call"
         title = f"node {event.child}" if event.child else f"{event.op}, cell {event.cell}"
         ended = event.started + event.seconds
-        lane.calls.append(
-            Stretch(event.started, ended, kind, f"{title} · {duration(event.seconds)}")
-        )
+        title = f"{title} · {duration(event.seconds)}"
+        lane.calls.append(Stretch(start=event.started, end=ended, kind=kind, title=title))
         return
     kind, name = ("turn", f"Turn {event.turn}") if isinstance(event, Replied) else _cell(event)
     begun = event.time - event.seconds
-    lane.busy.append(Stretch(begun, event.time, kind, f"{name} · {duration(event.seconds)}"))
+    title = f"{name} · {duration(event.seconds)}"
+    lane.busy.append(Stretch(start=begun, end=event.time, kind=kind, title=title))
 
 
 def _cell(event: CellRan) -> tuple[str, str]:
