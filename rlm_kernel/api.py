@@ -66,7 +66,7 @@ class RLM:
 
     @property
     def limits(self) -> Limits:
-        """The limits of each run."""
+        """Return the limits of each run."""
         return self._force.limits
 
     def completion(self, prompt: object, root_prompt: str | None = None) -> Result:
@@ -83,8 +83,8 @@ class RLM:
         return engine().run(self._ask(prompt, root_prompt, ()))
 
     def resume(self, run_dir: str | Path) -> Result:
-        """Go on with a run that was killed, in its own folder; see ``onward.resume``. What its
-        record answers is not asked again."""
+        """Go on with a run that was killed, in its own folder; see ``continuation.resume``. What
+        its record answers is not asked again."""
         return engine().run(self._go_on(lambda: continuation.resume(Path(run_dir))))
 
     def fork(
@@ -114,11 +114,12 @@ class RLM:
         return await self._session.go_on(run, force=force)
 
     async def acompletion(self, prompt: object, root_prompt: str | None = None) -> Result:
-        """``completion`` for asyncio code; cancelling it ends the run."""
+        """Answer as ``completion`` does, for asyncio code; cancelling it ends the run."""
         return await engine().await_(self._ask(prompt, root_prompt, ()))
 
     async def astream(self, prompt: object, root_prompt: str | None = None) -> AsyncIterator[Event]:
-        """The run's events as they happen, ``RunEnded`` last. Leaving the loop ends the run."""
+        """Give the run's events as they happen, ``RunEnded`` last. Leaving the loop ends the
+        run."""
         loop = asyncio.get_running_loop()
         queue: asyncio.Queue[Event | None] = asyncio.Queue()
 
@@ -160,5 +161,5 @@ class RLM:
 
 
 def _source(prompt: object) -> Source:
-    """What becomes ``context``. Blocks."""
+    """Return what becomes ``context``. Blocks."""
     return contexts.from_path(prompt) if isinstance(prompt, Path) else contexts.from_value(prompt)

@@ -79,11 +79,13 @@ class CallRefused(RLMError):
 
 class LimitReached(RLMError):
     """A limit was reached. ``limit`` is the field of ``Limits`` that said so, or ``total_cost`` or
-    ``total_seconds`` of the ``Budget`` that several runs share."""
+    ``total_seconds`` of the ``Budget`` that several runs share. ``before`` is the part of what was
+    spent that the run had spent when it was stopped, before it was resumed."""
 
-    def __init__(self, limit: str, *, spent: float, allowed: float) -> None:
+    def __init__(self, limit: str, *, spent: float, allowed: float, before: float = 0.0) -> None:
+        earlier = f", {_amount(before)} of it before the run was resumed" if before else ""
         super().__init__(
-            f"limit reached: {limit}: spent {_amount(spent)}, allowed {_amount(allowed)}"
+            f"limit reached: {limit}: spent {_amount(spent)}, allowed {_amount(allowed)}{earlier}"
         )
         self.limit = limit
         self.spent = spent

@@ -1,4 +1,4 @@
-"""What can happen in a run, as small frozen records.
+"""The events of a run, as small frozen records.
 
 The loop emits them; the recorder, the ledger's display and the tests read the same records.
 Every record has a ``kind``. Those in ``TRANSIENT`` are for the screen only and are not written to
@@ -26,7 +26,7 @@ ROOT: NodeId = "0"
 
 @dataclass(frozen=True)
 class Usage:
-    """What one call, or a sum of calls, used.
+    """The use of one call, or of a sum of calls.
 
     ``requests`` counts HTTP requests, failed ones and retries included. ``cost`` is the known
     part of the price; ``unpriced`` counts the requests whose price is not known. ``estimated``
@@ -47,19 +47,19 @@ class Usage:
 
     def __add__(self, other: Usage) -> Usage:
         return Usage(
-            self.requests + other.requests,
-            self.input_tokens + other.input_tokens,
-            self.output_tokens + other.output_tokens,
-            self.cached_tokens + other.cached_tokens,
-            self.cost + other.cost,
-            self.unpriced + other.unpriced,
-            self.estimated or other.estimated,
+            requests=self.requests + other.requests,
+            input_tokens=self.input_tokens + other.input_tokens,
+            output_tokens=self.output_tokens + other.output_tokens,
+            cached_tokens=self.cached_tokens + other.cached_tokens,
+            cost=self.cost + other.cost,
+            unpriced=self.unpriced + other.unpriced,
+            estimated=self.estimated or other.estimated,
         )
 
 
 @dataclass(frozen=True)
 class ContextInfo:
-    """What a node's ``context`` is and where it can be found again.
+    """A node's ``context``: its type and size, its ends, and where it can be found again.
 
     ``type`` is the Python type inside the kernel, ``length`` its ``len``; ``head`` and ``tail``
     are its first and last characters (all of it in ``head`` when short). ``spec`` is what
@@ -80,8 +80,8 @@ class ContextInfo:
 
 @dataclass(frozen=True)
 class RunStarted:
-    """``format`` is the version of the record, an integer in older ones; those of before it was
-    written down are of 1 or 2."""
+    """A run began. ``format`` is the version of the record, an integer in older ones; records of
+    before it was written down are of 1 or 2."""
 
     kind: ClassVar[str] = "run_started"
     run: str
@@ -94,8 +94,8 @@ class RunStarted:
 
 @dataclass(frozen=True)
 class NodeStarted:
-    """``call`` is the call in the parent that started it. ``context`` is None in the record of a
-    human's own cells."""
+    """A node began. ``call`` is the call in the parent that started it. ``context`` is None in the
+    record of a human's own cells."""
 
     kind: ClassVar[str] = "node_started"
     node: NodeId
@@ -206,7 +206,7 @@ class CellRan:
 
 @dataclass(frozen=True)
 class CallStarted:
-    """``count`` prompts were asked for in one call."""
+    """A call began, for ``count`` prompts."""
 
     kind: ClassVar[str] = "call_started"
     node: NodeId
@@ -264,8 +264,8 @@ class KernelRestarted:
 
 @dataclass(frozen=True)
 class NodeEnded:
-    """``confirmed`` is false for the best answer so far of a run that hit a limit. ``usage`` is
-    what the node's sandbox cost, where it has one that costs."""
+    """A node ended. ``confirmed`` is false for the best answer so far of a run that hit a limit.
+    ``usage`` is what the node's sandbox cost, where it has one that costs."""
 
     kind: ClassVar[str] = "node_ended"
     node: NodeId
@@ -279,7 +279,7 @@ class NodeEnded:
 
 @dataclass(frozen=True)
 class RunEnded:
-    """``usage`` is the sum over the tree, ``turns`` and ``calls`` likewise."""
+    """A run ended. ``usage`` is the sum over the tree, ``turns`` and ``calls`` likewise."""
 
     kind: ClassVar[str] = "run_ended"
     status: Status
@@ -313,5 +313,6 @@ TRANSIENT: tuple[type, ...] = (ReplyDelta, CellStarted, OutputMade, CallStarted)
 
 
 def to_dict(event: Event) -> dict[str, Any]:
-    """The event as plain JSON data, ``kind`` first. ``record.forms.event_of`` is its inverse."""
+    """Return the event as plain JSON data, ``kind`` first. ``record.forms.event_of`` is its
+    inverse."""
     return {"kind": event.kind, **dataclasses.asdict(event)}

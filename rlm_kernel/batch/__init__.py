@@ -1,4 +1,4 @@
-"""Many questions at once: each a run of its own, and a folder of results that can be gone on with.
+"""Many questions at once: each a run of its own, and a folder of results to resume from.
 
 run_batch([{"question": "How many words?", "context": "a b c", "expected": 3}], "results")
 """
@@ -25,10 +25,11 @@ from .figures import course_figure, distributions_figure, outcomes_figure
 from .folder import Folder
 from .plan import Plan, Score, equality, make_room
 from .results import TaskResult
-from .running import INTERRUPTED, Batch, Counts, Watch
+from .running import Batch, Counts, Watch
 from .score import correct, normalised
 from .summing import Results, load, outcome
 from .tables import failures_table, outcomes_table, totals
+from .task_run import INTERRUPTED
 from .tasks import Task, Tasks, make_tasks, read_tasks
 
 __all__ = [
@@ -63,9 +64,9 @@ __all__ = [
 
 @dataclass(frozen=True)
 class Summary:
-    """What came of a batch. ``stopped`` is None where all tasks were run, else ``"interrupted"`` or
-    the limit that ended it, ``"total_cost"`` or ``"total_seconds"``; ``without_outputs`` why its
-    notebook was not executed to its end, if so."""
+    """A batch that has ended. ``stopped`` is None where all tasks were run, else ``"interrupted"``
+    or the limit that ended it, ``"total_cost"`` or ``"total_seconds"``; ``without_outputs`` says
+    why its notebook was not executed to its end, if so."""
 
     results: Results
     stopped: str | None
@@ -74,7 +75,7 @@ class Summary:
 
     @property
     def answered(self) -> bool:
-        """Whether every task was answered."""
+        """Return True where every task was answered."""
         return all(result.status == "answered" for result in self.results.results)
 
 
@@ -90,7 +91,7 @@ def run_batch(
 ) -> Summary:
     """Answer all tasks, of a file or given as mappings, and leave the results in a folder.
 
-    Where ``out`` has a batch of the same tasks, it is gone on with: what has ended is not run
+    Where ``out`` has a batch of the same tasks, that one is resumed: what has ended is not run
     again, and what is in the record of a run that was stopped is not asked again. Settings,
     ``tools`` and LMs as objects are those of ``RLM``. Blocks; an interrupt ends the live runs and
     is raised.
@@ -118,7 +119,7 @@ def open_session(
     root: LM | None = None,
     sub: LM | None = None,
 ) -> Session:
-    """What all runs of a batch share: the LMs, and what they may use together."""
+    """Return what all runs of a batch share: the LMs, and what they may use together."""
     budget = Budget(plan.total_cost, plan.total_seconds)
     return Session(force, tools or Tools(), root=root, sub=sub, budget=budget)
 
@@ -150,6 +151,8 @@ async def run(
                 except RunFailed as error:
                     problem = str(error)
         notebook = results.folder / summary.NAME if plan.notebook else None
-        return Summary(results, batch.stopped, notebook, problem)
+        return Summary(
+            results=results, stopped=batch.stopped, notebook=notebook, without_outputs=problem
+        )
     finally:
         await asyncio.shield(session.close())

@@ -59,7 +59,7 @@ class Picture:
 
 
 def outcomes_figure(results: Results) -> Picture | Markdown:
-    """How the tasks ended, and what each outcome cost."""
+    """Draw how the tasks ended, and what each outcome cost."""
     made = _two_axes()
     if made is None:
         return MISSING
@@ -72,7 +72,7 @@ def outcomes_figure(results: Results) -> Picture | Markdown:
 
 
 def distributions_figure(results: Results) -> Picture | Markdown:
-    """How the time and the cost of a run are spread."""
+    """Draw how the time and the cost of a run are spread."""
     made = _two_axes()
     if made is None:
         return MISSING
@@ -87,7 +87,7 @@ def distributions_figure(results: Results) -> Picture | Markdown:
 
 
 def course_figure(results: Results) -> Picture | Markdown:
-    """How many runs had ended, and how many were live, as the time went on."""
+    """Draw how many runs had ended, and how many were live, as time went on."""
     made = _two_axes()
     if made is None:
         return MISSING
@@ -97,20 +97,20 @@ def course_figure(results: Results) -> Picture | Markdown:
     ends = [span.end / unit for span in worked]
     last = max(ends, default=1.0) or 1.0
     left.step([0.0, *ends], range(len(ends) + 1), where="post", color=PLAIN, linewidth=2)
-    _name(left, "Runs that have ended", f"time worked, {name}", "runs")
+    _name(left, "Runs ended", f"time worked ({name})", "runs")
     edges = [last * n / WINDOWS for n in range(WINDOWS + 1)]
     right.stairs(live_on_average(worked, [edge * unit for edge in edges]), edges, fill=True,
                  color=PLAIN, alpha=0.75)  # fmt: skip
-    _name(right, "Runs that were live, on average", f"time worked, {name}", "runs")
+    _name(right, "Live runs, on average", f"time worked ({name})", "runs")
     for axes in (left, right):
         axes.set_xlim(0, last)
         axes.set_ylim(bottom=0)
         _whole_numbers(axes)
-    return Picture(figure, f"{len(ends):,} runs in the course of time")
+    return Picture(figure, f"{len(ends):,} runs over time")
 
 
 def _two_axes() -> tuple[Figure, Axes, Axes] | None:
-    """An empty figure of two panels; None where matplotlib is not installed."""
+    """Return an empty figure of two panels; None where matplotlib is not installed."""
     try:
         from matplotlib.figure import Figure
     except ImportError:
@@ -150,21 +150,21 @@ def _bars(axes: Axes, counts: dict[str, int]) -> None:
 
 
 def _dots(axes: Axes, costs: dict[str, list[float]]) -> None:
-    """A dot a run, beside others by chance, and a line at each median."""
+    """Draw a dot for each run, spread sideways at random, and a line at each median."""
     _name(axes, "Cost by outcome", "", "US dollars a run")
     if not costs:
         _say_nothing(axes, "no run has a known price")
         return
     chance = random.Random(0)
-    for place, (name, each) in enumerate(costs.items()):
+    for x, (name, each) in enumerate(costs.items()):
         shown = each if len(each) <= DOTS else chance.sample(each, DOTS)
-        aside = [place + chance.uniform(-0.28, 0.28) for _ in shown]
+        aside = [x + chance.uniform(-0.28, 0.28) for _ in shown]
         axes.scatter(aside, shown, s=14, color=COLOURS[name], alpha=0.55, linewidths=0)
         middle = median(each)
         assert middle is not None
-        axes.hlines(middle, place - 0.36, place + 0.36, color=INK, linewidth=1.5)
+        axes.hlines(middle, x - 0.36, x + 0.36, color=INK, linewidth=1.5)
         axes.annotate(
-            money(middle), (place + 0.38, middle), va="center", fontsize=8.5, color=INK, bbox=BEHIND
+            money(middle), (x + 0.38, middle), va="center", fontsize=8.5, color=INK, bbox=BEHIND
         )
     axes.set_xlim(-0.6, len(costs) - 0.1)
     axes.set_xticks(range(len(costs)), list(costs))
@@ -177,10 +177,10 @@ def _dots(axes: Axes, costs: dict[str, list[float]]) -> None:
 
 
 def _spread(axes: Axes, values: Sequence[float], title: str, x: str, words: Any) -> None:
-    """A histogram with the median and the 90th percentile."""
+    """Draw a histogram with the median and the 90th percentile."""
     _name(axes, title, x, "runs")
     if not values:
-        _say_nothing(axes, "nothing is known of it")
+        _say_nothing(axes, "no figures are known")
         return
     axes.hist(values, bins=_bins(values), color=PLAIN, alpha=0.75, edgecolor="white", linewidth=0.5)
     _whole_numbers(axes)
@@ -193,15 +193,15 @@ def _spread(axes: Axes, values: Sequence[float], title: str, x: str, words: Any)
     for name, value, height in marks:
         assert value is not None
         axes.vlines(value, 0, top * height, color=INK, linewidth=1.2, linestyles=(0, (4, 2)))
-        side = "right" if _place(axes, value) > 0.6 else "left"
+        side = "right" if _position(axes, value) > 0.6 else "left"
         axes.annotate(
             f" {name} {words(value)} ", (value, top * height), ha=side, va="center", fontsize=9,
             color=INK, bbox=BEHIND,
         )  # fmt: skip
 
 
-def _place(axes: Axes, value: float) -> float:
-    """Where on the axis a value stands, from 0 to 1."""
+def _position(axes: Axes, value: float) -> float:
+    """Return the position of a value on the axis, from 0 to 1."""
     (x, _), (start, _), (end, _) = axes.transData.transform(
         [(value, 0), (axes.get_xlim()[0], 0), (axes.get_xlim()[1], 0)]
     )
@@ -209,7 +209,7 @@ def _place(axes: Axes, value: float) -> float:
 
 
 def _bins(values: Sequence[float]) -> list[float]:
-    """Edges of equal width, on a logarithmic axis of equal ratio."""
+    """Return edges of equal width, on a logarithmic axis of equal ratio."""
     least, most, count = min(values), max(values), min(max(len(values) // 5, 8), 40)
     if least == most:
         return [least - 0.5 * (abs(least) or 1.0), least + 0.5 * (abs(least) or 1.0)]

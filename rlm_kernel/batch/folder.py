@@ -46,7 +46,7 @@ class Folder:
         self._results = -1
 
     def run(self, task: Task) -> Path:
-        """The folder of its run."""
+        """Return the folder of its run."""
         return self.path / RUNS / task.folder
 
     def __enter__(self) -> Self:
@@ -76,7 +76,7 @@ class Folder:
             ) from error
 
     def _check_links(self) -> None:
-        """Nothing is written outside of a folder that somebody sent."""
+        """Refuse links: nothing is written outside of a folder that somebody sent."""
         for name in (RUNS, TASKS, ABOUT, RESULTS, LOCK):
             if (self.path / name).is_symlink():
                 raise UsageError(
@@ -85,7 +85,7 @@ class Folder:
                 )
 
     def _begin(self) -> None:
-        """Write down whose folder it is, or see that it is that of these tasks."""
+        """Write down which tasks the folder is of, or check that it is of these."""
         about = self.path / ABOUT
         if about.exists():
             self._check(about)
@@ -106,10 +106,10 @@ class Folder:
             made: Any = json.loads(about.read_text(encoding="utf-8"))
             before = made["sha256"]
         except (ValueError, KeyError, TypeError) as error:
-            raise RecordError(f"{about}: it is no batch's: {error}") from error
+            raise RecordError(f"{about}: this is not the file of a batch: {error}") from error
         if before != self._tasks.sha256:
             raise UsageError(
-                f"{self.path}: the folder was begun with other tasks: {self._difference()}. Give "
+                f"{self.path}: the folder holds a batch of other tasks: {self._difference()}. Give "
                 "the same file, or another folder"
             )
 
@@ -119,7 +119,7 @@ class Folder:
         new = self._tasks.text.splitlines()
         pairs = enumerate(zip(old, new, strict=False), 1)
         first = next((n for n, (a, b) in pairs if a != b), min(len(old), len(new)) + 1)
-        counts = f"it has {len(old):,}, now there are {len(new):,}"
+        counts = f"it has {len(old):,}, the file {len(new):,}"
         return f"{counts}; task {first:,} is the first that differs"
 
     def _take_results(self) -> None:
@@ -150,7 +150,7 @@ class Folder:
         except OSError as error:
             raise RecordError(
                 f"{self.path / RESULTS}: the results cannot be written: {error.strerror}; free "
-                "some space: a further `rlm batch` goes on from here"
+                "some space, and the same `rlm batch` resumes from here"
             ) from error
 
     def _close(self) -> None:
@@ -169,7 +169,8 @@ def _locked(path: Path) -> int:
     except BlockingIOError as error:
         os.close(descriptor)
         raise RecordError(
-            f"{path.parent}: another `rlm batch` writes this folder; wait for it, or choose another"
+            f"{path.parent}: another `rlm batch` is writing to this folder; wait for it, or "
+            "choose another folder"
         ) from error
     return descriptor
 

@@ -1,9 +1,9 @@
-"""A batch that runs on Modal, this machine only starts it:
+"""A batch that runs on Modal; this machine only starts it:
 
     modal run -m rlm_kernel.batch.modal_app --tasks tasks.jsonl --secret my-llm-keys
 
 One container drives the batch, as ``rlm batch`` does, and leaves its folder on the volume
-``rlm-batch`` under ``--name``; the same command goes on with it. Contexts that are files travel
+``rlm-batch`` under ``--name``; the same command resumes it. Contexts that are files travel
 with the tasks. By default the cells run in that container, which holds nothing else of yours; with
 ``--env modal`` each run has a sandbox of its own. The secret's variables (``OPENAI_API_KEY``,
 ``RLM_BASE_URL``, ...) are those that ``rlm`` reads; no key of this machine is sent.
@@ -33,7 +33,7 @@ from . import Plan, read_tasks, run_batch, totals
 from .results import RESULTS
 from .tasks import Task, Tasks
 
-NAME, PLACE = "rlm-batch", "/results"
+NAME, VOLUME = "rlm-batch", "/results"
 SECONDS = 24 * 3600
 """The longest that Modal lets a function run."""
 MAX_BYTES = 100_000_000
@@ -42,7 +42,7 @@ TASKS = "tasks.jsonl"
 
 
 def _image() -> modal.Image:
-    """This package as it is here: a checkout, or the version that was installed."""
+    """Return an image with this package as it is here: a checkout, or the installed version."""
     slim = modal.Image.debian_slim(python_version="3.11")
     root = Path(__file__).parents[2]
     if not modal.is_local():
@@ -63,15 +63,15 @@ app = modal.App(NAME, include_source=False)
 volume = modal.Volume.from_name(NAME, create_if_missing=True)
 
 
-@app.function(image=_image(), volumes={PLACE: volume}, timeout=SECONDS)
+@app.function(image=_image(), volumes={VOLUME: volume}, timeout=SECONDS)
 def drive(
     files: dict[str, bytes],
     name: str,
     plan: dict[str, Any],
     settings: dict[str, Any],
-    place: str = PLACE,
+    root: str = VOLUME,
 ) -> tuple[str, str]:
-    """Run or go on with the batch ``name``, there. ``files`` are those of ``packed``; ``plan`` and
+    """Run or resume the batch ``name`` in ``root``. ``files`` are those of ``packed``; ``plan`` and
     ``settings`` are the arguments of ``Plan`` and ``run_batch``.
 
     Returns what it came to in one line, and ``results.jsonl``.
@@ -81,7 +81,7 @@ def drive(
             target = Path(made, path)
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_bytes(data)
-        summary = run_batch(Path(made, TASKS), Path(place, name), Plan(**plan), **settings)
+        summary = run_batch(Path(made, TASKS), Path(root, name), Plan(**plan), **settings)
     if not modal.is_local():
         volume.commit()
     stopped = "" if summary.stopped is None else f" · stopped: {summary.stopped}"
@@ -90,7 +90,7 @@ def drive(
 
 
 def packed(tasks: Tasks) -> dict[str, bytes]:
-    """The tasks, and the files that they name, by paths relative to one folder. Blocks.
+    """Return the tasks, and the files that they name, by paths relative to one folder. Blocks.
 
     Raises ``UsageError`` for more than ``MAX_BYTES``.
     """
@@ -106,8 +106,8 @@ def packed(tasks: Tasks) -> dict[str, bytes]:
     size = sum(map(len, files.values()))
     if size > MAX_BYTES:
         raise UsageError(
-            f"the contexts have {size:,} bytes, and {MAX_BYTES:,} can travel with the tasks: run "
-            "`rlm batch --env modal` here instead"
+            f"the contexts are {size:,} bytes, and at most {MAX_BYTES:,} can travel with the "
+            "tasks: run `rlm batch --env modal` here instead"
         )
     return {**files, TASKS: "".join(lines).encode("ascii")}
 

@@ -1,4 +1,4 @@
-"""How a batch is carried out, and whether this process may have so many runs open at once."""
+"""The plan of a batch, and whether this process may have so many runs open at once."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ FILES_OF_OURS = 128
 
 
 def equality(task: Task, answer: str | None) -> bool | None:
-    """The score that is taken where none is given: see ``score.correct``."""
+    """Return the default score: see ``score.correct``."""
     return correct(answer, task.expected)
 
 
 def scored(score: Score, task: Task, answer: str | None) -> bool | float | None:
-    """What the score gives. Blocks. Raises ``UsageError`` for what is no score."""
+    """Return what the score gives. Blocks. Raises ``UsageError`` for what is no score."""
     given = score(task, answer)
     if given is None or isinstance(given, bool):
         return given
@@ -46,7 +46,7 @@ def scored(score: Score, task: Task, answer: str | None) -> bool | float | None:
 @dataclass(frozen=True)
 class Plan:
     """``concurrency`` is how many runs are live at once, ``retries`` how often a run that failed
-    for a cause that may pass is gone on with. ``total_cost``, in US dollars, is for all runs of the
+    for a cause that may pass is resumed. ``total_cost``, in US dollars, is for all runs of the
     folder, those of earlier times included; ``total_seconds`` for this time. Without ``notebook``
     no ``summary.ipynb`` is made.
 

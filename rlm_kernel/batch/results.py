@@ -1,4 +1,4 @@
-"""``results.jsonl``: a line a task, with how it ended."""
+"""``results.jsonl``: the end of each task, a line a task."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ _TOTAL = "limit reached: total_"
 
 @dataclass(frozen=True)
 class TaskResult:
-    """How a task ended, or that it was ``skipped``. None where a thing is not known.
+    """The end of a task, or that it was ``skipped``. None where a thing is not known.
 
     ``answer`` is the best so far where it is not ``confirmed``. ``correct`` is what the score gave,
     None where nothing was expected. ``cost`` is in US dollars, None where the price of a request is
     not known; ``seconds`` are those of the run, ``began`` and ``ended`` Unix seconds. ``attempts``
-    counts how often the run was begun or gone on with after it had ended. ``trajectory`` is
+    counts how often the run was begun, or resumed after it had ended. ``trajectory`` is
     relative to the folder. ``task`` has the fields of the task that mean nothing to us.
     """
 
@@ -48,8 +48,8 @@ class TaskResult:
 
     @property
     def unfinished(self) -> bool:
-        """Whether a further ``rlm batch`` goes on with it: it was skipped, interrupted, or ended by
-        a limit that all tasks share."""
+        """Return True where a further ``rlm batch`` resumes it: it was skipped, interrupted,
+        or ended by a limit that all tasks share."""
         return self.status in ("skipped", "interrupted") or is_total(self.status, self.reason)
 
     def line(self) -> str:
@@ -57,13 +57,13 @@ class TaskResult:
 
 
 def is_total(status: str, reason: str | None) -> bool:
-    """Whether a run was ended by a limit that all tasks share."""
+    """Return True for a run that was ended by a limit that all tasks share."""
     return status == "limit" and (reason or "").startswith(_TOTAL)
 
 
 def read_results(path: Path) -> tuple[list[TaskResult], int]:
-    """The results in a file, which need not be there, and how many bytes of it are whole lines: a
-    writer that was killed leaves half a line at the end.
+    """Return the results in a file, which need not be there, and how many bytes of it are whole
+    lines: a writer that was killed leaves half a line at the end.
 
     Raises ``RecordError`` for any other line that is none.
     """
@@ -83,27 +83,28 @@ def _parsed(path: Path, lines: Iterable[bytes]) -> Iterator[TaskResult]:
             yield _checked(json.loads(line))
         except (TypeError, ValueError, RecursionError) as error:
             raise RecordError(
-                f"{path}: line {number} is no result: {error}; take the line out, and the task is "
-                "looked at again"
+                f"{path}: line {number} is not a result: {error}; delete the line to have "
+                "the task looked at again"
             ) from error
 
 
 def _checked(fields: Any) -> TaskResult:
-    """Raises ``TypeError`` and ``ValueError``: a folder may come from anyone."""
+    """Return a result with fields of the right types. Raises ``TypeError`` and ``ValueError``: a
+    folder may come from anyone."""
     if not isinstance(fields, dict):
-        raise ValueError("it is no object")
+        raise ValueError("it is not an object")
     result = TaskResult(**fields)
     for name in ("id", "question", "status"):
         if not isinstance(getattr(result, name), str):
-            raise ValueError(f"{name} is no text")
+            raise ValueError(f"{name} is not a text")
     for name in ("answer", "reason", "trajectory"):
         if not isinstance(getattr(result, name), str | None):
-            raise ValueError(f"{name} is no text")
+            raise ValueError(f"{name} is not a text")
     numbers = ("correct", "cost", "tokens", "calls", "turns", "seconds", "began", "ended")
     for name in numbers:
         value = getattr(result, name)
         if value is not None and not (isinstance(value, int | float) and abs(value) < 1e15):
-            raise ValueError(f"{name}={value!r} is no number")
+            raise ValueError(f"{name}={value!r} is not a number")
     if result.status not in STATUSES:
         raise ValueError(f"status={result.status!r}")
     return result

@@ -1,4 +1,4 @@
-"""Whether an answer is right: equal after normalisation to what was expected, or to one of it."""
+"""The default score: an answer is right if it equals, normalised, what was expected."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ _NUMBER = re.compile(r"[+-]?(\d{1,3}(,\d{3})+(\.\d*)?|\d+(\.\d*)?|\.\d+)([eE][+-
 
 
 def correct(answer: str | None, expected: Any) -> bool | None:
-    """None where nothing is expected. Of a list any one will do; no answer is a wrong one."""
+    """Compare an answer with what was expected; None where nothing is. Of a list any one will do;
+    no answer is a wrong one."""
     if expected is None:
         return None
     if answer is None:
@@ -21,8 +22,8 @@ def correct(answer: str | None, expected: Any) -> bool | None:
 
 
 def normalised(value: object) -> str | Decimal:
-    """Without case, punctuation around it, and white space but for one space between words; what
-    then is a number (``1,000`` and ``1e3`` too) as a number."""
+    """Return a text without case, punctuation around it, and white space but for one space between
+    words; what then is a number (``1,000`` and ``1e3`` too) as a number."""
     whole = " ".join(unicodedata.normalize("NFC", str(value)).casefold().split())
     text = _without_punctuation(whole)
     if _NUMBER.fullmatch(text):

@@ -33,14 +33,14 @@ Cell = dict[str, Any]
 
 
 def is_current(folder: Path) -> bool:
-    """Whether the notebook there was written after the last of the results."""
+    """Return True where the notebook there was written after the last of the results."""
     made, read = folder / NAME, folder / RESULTS
     return made.exists() and made.stat().st_mtime_ns > read.stat().st_mtime_ns
 
 
 async def write(results: Results, sha256: str) -> str | None:
     """Make the notebook in the results' folder, execute it there in a kernel of its own, and write
-    it. Returns None, or why it has not all of its outputs. Raises ``RecordError`` where it cannot
+    it. Return None, or why some of its outputs are missing. Raises ``RecordError`` where it cannot
     be written."""
     cells = _cells(results, sha256)
     try:
@@ -64,8 +64,8 @@ def _check_and_write(made: ipynb.Notebook, path: Path) -> None:
 
 
 async def _execute(kernel: Kernel, cells: list[Cell]) -> str | None:
-    """Run cells up to the first that fails, and keep their outputs in them; why it failed, if one
-    did."""
+    """Run cells up to the first that fails, and keep their outputs in them. Return why it failed,
+    if one did."""
     for number, cell in enumerate(cells, 1):
         collector = Collector(trust_html=True)  # the cells are ours, and escape what is not
 
@@ -91,11 +91,11 @@ def _cells(results: Results, sha256: str) -> list[Cell]:
         "batch.outcomes_figure(results)",
         "batch.distributions_figure(results)",
         "batch.course_figure(results)",
-        ("## What failed or is wrong\n\n`rlm batch` with the same arguments goes on with what was "
-         "not run to its end; `--retry-failed` runs again what failed."),
+        ("## What failed or is wrong\n\n`rlm batch` with the same arguments resumes what was not "
+         "finished; `--retry-failed` also tries again what failed."),
         "batch.failures_table(results)",
-        ("## All results\n\n`results.results` has an object a task: `pandas.DataFrame("
-         "results.results)` makes a table of them."),
+        ("## All results\n\n`results.results` has an object for each task: "
+         "`pandas.DataFrame(results.results)` makes a table of them."),
     ]  # fmt: skip
     return [_cell(number, text) for number, text in enumerate(texts)]
 

@@ -1,4 +1,4 @@
-"""What the results of a batch come to: outcomes, medians, and the time that was worked."""
+"""The sums of a batch: outcomes, medians, and the time that was worked."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Results:
     results: tuple[TaskResult, ...]
 
     def by_outcome(self) -> dict[str, list[TaskResult]]:
-        """Of each outcome that there is."""
+        """Return the results of each outcome that there is."""
         found: dict[str, list[TaskResult]] = {name: [] for name in OUTCOMES}
         for result in self.results:
             found[outcome(result)].append(result)
@@ -42,17 +42,17 @@ class Results:
 
     @property
     def cost(self) -> float:
-        """US dollars, where prices are known."""
+        """Return the cost in US dollars, where prices are known."""
         return sum(result.cost or 0.0 for result in self.results)
 
     @property
     def scored(self) -> list[float]:
-        """How right each answer was of which that is known."""
+        """Return how right each scored answer was, from 0 to 1."""
         return [float(r.correct) for r in self.results if r.correct is not None]
 
 
 def load(folder: str | Path = ".", sha256: str | None = None) -> Results:
-    """The results of a batch. With the ``sha256`` of its tasks, or the beginning of it, as
+    """Read the results of a batch. With the ``sha256`` of its tasks, or the beginning of it, as
     ``batch.json`` has it, they are first looked for in the working folder and beside the notebook
     that asks: folders move.
 
@@ -76,7 +76,7 @@ def _is_of(folder: Path, sha256: str) -> bool:
 
 
 def outcome(result: TaskResult) -> str:
-    """The status; of an answer that was scored whether it is right."""
+    """Return the status, or for an answer that was scored whether it is right."""
     if result.status != "answered" or result.correct is None:
         return result.status
     if 0 < result.correct < 1:
@@ -98,7 +98,7 @@ def percentile_90(values: Iterable[float]) -> float | None:
 
 @dataclass(frozen=True)
 class WorkedSpan:
-    """When a run was live, in seconds of work: time in which no run was live is left out."""
+    """A run's start and end, in seconds of work: time in which no run was live is left out."""
 
     result: TaskResult
     start: float
@@ -106,7 +106,7 @@ class WorkedSpan:
 
 
 def spans(results: Sequence[TaskResult]) -> list[WorkedSpan]:
-    """In the order in which the runs ended."""
+    """Return when each run was live, in the order in which the runs ended."""
     known = sorted((r.began, r.ended, n) for n, r in enumerate(results) if r.began and r.ended)
     made, idle, until = [], 0.0, 0.0
     for began, ended, n in known:
@@ -119,7 +119,7 @@ def spans(results: Sequence[TaskResult]) -> list[WorkedSpan]:
 
 
 def live_on_average(worked: Sequence[WorkedSpan], edges: Sequence[float]) -> list[float]:
-    """How many runs were live between each two of the edges, which are ascending."""
+    """Return how many runs were live between each two of the edges, which are ascending."""
     return [
         sum(max(min(span.end, end) - max(span.start, start), 0.0) for span in worked)
         / (end - start)

@@ -26,7 +26,7 @@ class Markdown:
 
 
 def totals(results: Results) -> str:
-    """One line: how many were answered, how many right, what it cost."""
+    """Return one line: how many were answered, how many right, what it cost."""
     every = results.results
     statuses = [result.status for result in every]
     parts = [f"{statuses.count('answered'):,} of {counted(len(every), 'task')} answered"]
@@ -45,7 +45,7 @@ def totals(results: Results) -> str:
 
 
 def outcomes_table(results: Results) -> Markdown:
-    """Each outcome with how many tasks had it, and what those cost and took."""
+    """List each outcome with how many tasks had it, and what those cost and took."""
     head = ["outcome", "tasks:", "share:", "median cost, US$:", "90th percentile:", "median time:"]
     head += ["90th percentile:", "median tokens:", "median turns:"]
     groups = [*results.by_outcome().items(), ("**all**", list(results.results))]
@@ -78,7 +78,7 @@ def _time(value: float | None) -> str:
 
 
 def failures_table(results: Results) -> Markdown:
-    """What was not answered or is wrong, each with a link to its trajectory."""
+    """List what was not answered or is wrong, each with a link to its trajectory."""
     by_outcome = results.by_outcome()
     failed = [(name, result) for name in WORST_FIRST for result in by_outcome.get(name, ())]
     if not failed:

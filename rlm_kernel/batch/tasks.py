@@ -39,11 +39,11 @@ class Task:
 
     @property
     def rest(self) -> dict[str, Any]:
-        """The fields that mean nothing to us."""
+        """Return the fields that mean nothing to us."""
         return {n: v for n, v in self.fields.items() if n not in (*FIELDS, *LIMITS)}
 
     def source(self) -> Source:
-        """What becomes ``context``. Blocks. Raises ``ContextError``."""
+        """Return what becomes ``context``. Blocks. Raises ``ContextError``."""
         if self.context_path is not None:
             return contexts.from_path(self.context_path)
         return contexts.from_value(self.context)
@@ -62,11 +62,12 @@ class Tasks:
 
 
 class _Wrong(ValueError):
-    """What is wrong with one task, in words."""
+    """A fault of one task, in words."""
 
 
 def read_tasks(path: Path) -> Tasks:
-    """The tasks of a file: a JSON object a line. Paths in it are relative to its folder. Blocks.
+    """Read the tasks of a file: a JSON object a line. Paths in it are relative to its folder.
+    Blocks.
 
     Raises ``UsageError`` which names every line that is wrong, with the value and the reason.
     """
@@ -79,7 +80,7 @@ def read_tasks(path: Path) -> Tasks:
 
 
 def make_tasks(tasks: Iterable[Mapping[str, Any]]) -> Tasks:
-    """The tasks of mappings with the fields that a line has; a ``context`` is what JSON can hold.
+    """Make tasks of mappings with the fields that a line has; a ``context`` is what JSON can hold.
 
     Raises ``UsageError`` as ``read_tasks`` does.
     """
@@ -111,11 +112,9 @@ def _made(given: Sequence[tuple[int, bytes | Mapping[str, Any]]], base: Path, wh
 def _told(wrong: list[str]) -> str:
     if not wrong:
         return "there is no task: write one JSON object a line, with question and context"
-    lines = "lines are" if len(wrong) > 1 else "line is"
+    lines = "lines are not tasks" if len(wrong) > 1 else "line is not a task"
     more = [f"and {len(wrong) - MAX_SAID:,} more"] if len(wrong) > MAX_SAID else []
-    return "\n  ".join(
-        [f"{len(wrong):,} {lines} no task; nothing was started", *wrong[:MAX_SAID], *more]
-    )
+    return "\n  ".join([f"{len(wrong):,} {lines}; nothing was started", *wrong[:MAX_SAID], *more])
 
 
 def _parsed(line: bytes) -> Any:
@@ -131,15 +130,15 @@ def _parsed(line: bytes) -> Any:
 
 
 def _no_number(name: str) -> Any:
-    raise _Wrong(f"{name} is no number of JSON: write null or leave it out")
+    raise _Wrong(f"{name} is not a JSON number: write null or leave it out")
 
 
 def _plain(given: Mapping[str, Any]) -> Any:
-    """A copy that JSON gives back, so that the folder has what was asked."""
+    """Return a copy that JSON gives back, so that the folder has what was asked."""
     try:
         return json.loads(json.dumps(given, allow_nan=False))
     except (TypeError, ValueError) as error:
-        raise _Wrong(f"it is no JSON: {error}: {_shown(given)}") from None
+        raise _Wrong(f"it is not JSON: {error}: {_shown(given)}") from None
 
 
 def _task(fields: Any, number: int, base: Path, names: set[str]) -> Task:
@@ -168,7 +167,7 @@ def _missing(fields: dict[str, Any], name: str, what: str) -> str:
         return f"{name}={_shown(fields[name])}: {what}"
     unknown = (other for other in fields if other not in (*FIELDS, *LIMITS))
     near = next((other for other in unknown if did_you_mean(other, [name])), None)
-    return f"there is no {name}" + ("" if near is None else f"; {near!r} is near it")
+    return f"there is no {name}" + ("" if near is None else f"; is {near!r} meant to be it?")
 
 
 def _context_path(fields: dict[str, Any], base: Path) -> Path | None:
@@ -205,7 +204,8 @@ def _limits(fields: dict[str, Any]) -> dict[str, Any]:
 
 
 def _folder_name(name: str, taken: set[str]) -> str:
-    """A name for the folder of its run, unlike all others also where case makes no difference."""
+    """Return a name for the folder of its run, unlike all others also where case makes no
+    difference."""
     safe = re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-.")
     if safe == name and len(name) <= _LONGEST_NAME and name.casefold() not in taken:
         return name

@@ -50,6 +50,7 @@ class Screen:
         self._nodes = 0
         self._reply = ""
         self._doing = "starting"
+        self._no_cell: dict[str, int] = {}  # turns by node that have run no cell so far
         self._live: Live | None = None
 
     def showing(self) -> AbstractContextManager[object]:
@@ -76,6 +77,8 @@ class Screen:
                 self._doing = f"turn {event.turn}: writing"
             case Replied():
                 self._turn = max(self._turn, event.turn)
+                if event.turn:
+                    self._no_cell[event.node] = event.turn
                 self._add(event.usage)
                 self._reply = ""
             case CellStarted():
@@ -90,12 +93,16 @@ class Screen:
                 self._add(event.usage)
                 self._doing = f"turn {self._turn}: sub-calls {self._done} of {self._asked}"
             case CellRan():
+                self._no_cell.pop(event.node, None)
                 self._ran(event)
             case KernelRestarted():
                 self._say(Text(f"  kernel restarted: {event.reason}", "yellow"))
             case RunEnded():
                 self._say(Text(f"{event.status} · {self._totals()}", "bold"))
-            case Prompted() | OutputMade() | NodeEnded():
+            case Prompted() | NodeEnded():
+                if (turn := self._no_cell.pop(event.node, None)) is not None:
+                    self._say(Text(f"[{event.node}] turn {turn}: no new cell was run", "cyan"))
+            case OutputMade():
                 pass
 
     def _add(self, usage: Usage) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -57,12 +58,19 @@ def _set_up(manager: AsyncKernelManager, folder: Path) -> None:
     """Let it use sockets in the folder, and lose no message."""
     manager.connection_file = str(folder / "k.json")
     manager.shutdown_wait_time = 0.5
+    manager.log = manager.log.getChild("kernels")
+    manager.log.addFilter(_is_not_raised)
     # Nobody reads as fast as a cell can print. What sends to us waits where so many are unread.
     manager.context.rcvhwm = UNREAD
     manager.context.reconnect_ivl = 10  # ms; the kernel binds its sockets one after another
     if sys.platform != "win32":
         manager.transport = "ipc"
         manager.ip = str(folder / "k")
+
+
+def _is_not_raised(record: logging.LogRecord) -> bool:
+    """Keep tracebacks out of the log: jupyter_client raises what it logs with one."""
+    return record.exc_info is None
 
 
 async def _start(

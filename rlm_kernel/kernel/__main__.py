@@ -1,4 +1,4 @@
-"""Starts the outer kernel: ``python -m rlm_kernel.kernel -f CONNECTION_FILE``."""
+"""Start the outer kernel: ``python -m rlm_kernel.kernel -f CONNECTION_FILE``."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ LARGE = 64 << 10
 
 
 class RLMKernelApp(IPKernelApp):
-    """ipykernel's application, for a kernel that runs no code itself."""
+    """An application of ipykernel's, for a kernel that runs no code itself."""
 
     def init_iopub(self, context: Any) -> None:
         context.sndhwm = HELD_MESSAGES

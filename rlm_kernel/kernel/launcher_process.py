@@ -9,8 +9,8 @@ _PARENT = Path("/proc") / str(os.getppid())
 
 
 def notebooks() -> list[Path]:
-    """Those in its command. papermill runs kernels in its own working folder and tells them
-    nothing of the notebook."""
+    """Return the notebooks in its command. papermill runs kernels in its own working folder and
+    tells them nothing of the notebook."""
     try:
         folder = Path(os.readlink(_PARENT / "cwd"))
     except OSError:
@@ -19,7 +19,7 @@ def notebooks() -> list[Path]:
 
 
 def counts_errors() -> bool:
-    """Whether it is papermill, which takes every error output for a failure of the whole, also
+    """Return True for papermill, which takes every error output for a failure of the whole, also
     one that is expected and tagged so."""
     return any(word.rpartition(b"/")[2] == b"papermill" for word in _command()[:4])
 

@@ -1,8 +1,9 @@
-"""What the human has set in a notebook, and how a question is put together from it."""
+"""A notebook's session, its settings, and how a question is put together from them."""
 
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -15,6 +16,7 @@ from ..inputs import contexts
 from ..inputs.contexts import Source
 from ..inputs.tools import Tools
 from ..repl.repl import Repl
+from ..repl.running_cell import Author, Ran
 from ..rlm.run import small_text
 from ..session import answer_cache, handover
 from ..session.session import Reader, Result, Session
@@ -33,8 +35,8 @@ NO_CONTEXT = (
 
 @dataclass(frozen=True)
 class StoppedAt:
-    """Where an LM left off, which may go on: its run's folder, its last cell there (None for the
-    last of all), and how much had happened in the kernel until then."""
+    """A point at which an LM left off and may go on: its run's folder, its last cell there (None
+    for the last of all), and how many events the kernel's session had by then."""
 
     folder: Path
     cell: int | None
@@ -62,7 +64,7 @@ class NotebookSession:
         self.session = Session(self.force(), Tools(), persistent=True, cwd=cwd)
 
     def force(self, options: Mapping[str, Any] | None = None) -> Resolved:
-        """What holds for a cell with these options."""
+        """Return what holds for a cell with these options."""
         written = {"--{option}": options or {}, "%rlm": self.set}
         layers = [Layer(origin, values, Wrote.NOTEBOOK) for origin, values in written.items()]
         return in_force(layers=layers, config=self.config)
@@ -82,14 +84,47 @@ class NotebookSession:
         self.session.by_hand.relimit(force.limits)
 
     async def repl(self) -> Repl:
-        """The kernel of the notebook's cells."""
+        """Return the REPL of the notebook's cells."""
         return await self.session.repl()
 
     @property
     def run_folder(self) -> Path | None:
-        """The folder of the run that started last."""
+        """Return the folder of the run that started last; None before the first."""
         trajectory = self.session.trajectory
         return trajectory.parent if trajectory else None
+
+    # paths
+    def link(self, path: Path) -> str:
+        """Return a path as seen from the notebook, which is in our working folder; an absolute one
+        where it lies elsewhere."""
+        inside = path.is_relative_to(self.cwd)
+        return os.path.relpath(path, self.cwd) if inside else str(path)
+
+    def page_link(self, page: Path) -> str:
+        """Return the path of a page of the last run's folder, as seen from the notebook."""
+        folder = self.run_folder
+        return self.link(page if folder is None else folder / page)
+
+    # records
+    def remember(self, cell: int, source: str, ran: Ran, author: Author = "human") -> None:
+        """Record a cell for the questions to come. Notices are for the LM."""
+        self.session.remember(
+            CellRan(
+                node=ROOT,
+                cell=cell,
+                turn=0,
+                source=source,
+                author=author,
+                status=ran.status,
+                outputs=ran.outputs,
+                notices=ran.notices if author == "lm" else [],
+                answer=ran.answer,
+                execution_count=ran.execution_count,
+                seconds=ran.seconds,
+                time=time.time(),
+                inputs=ran.inputs,
+            )
+        )
 
     # contexts
     async def give(self, repl: Repl, named: str, encoding: str | None) -> ContextInfo:
@@ -112,8 +147,8 @@ class NotebookSession:
         return info
 
     async def renew_kernel(self, settings: Mapping[str, Any], reset: Sequence[str]) -> bool:
-        """Start another kernel, by other settings, for the cells to come; whether ``context`` could
-        be carried over to it. Where it does not start, all stays as it is."""
+        """Start another kernel, by other settings, for the cells to come. Return whether
+        ``context`` could be carried over to it. Where it does not start, all stays as it is."""
         source = await self._carried(await self.repl())
         before = dict(self.set)
         self.change(settings, reset)
@@ -130,7 +165,7 @@ class NotebookSession:
         return True
 
     async def _carried(self, repl: Repl) -> Source | None:
-        """A copy of what ``context`` is now; None where there is none, or no copy of it."""
+        """Return a copy of what ``context`` is now; None where there is none, or no copy of it."""
         try:
             _, source = await repl.adopt("context")
         except ContextError:
@@ -138,7 +173,7 @@ class NotebookSession:
         return source
 
     async def _about(self, repl: Repl, named: str | None, encoding: str | None) -> Source | str:
-        """The source that a path names, or the name of a variable."""
+        """Return the source that a path names, or the name of a variable."""
         if named is None:
             return "context"
         is_name = named.isidentifier() and encoding is None
@@ -148,7 +183,7 @@ class NotebookSession:
 
     # questions
     async def ask(self, question: Question, repl: Repl, readers: Sequence[Reader]) -> Result:
-        """The answer of the LM, or of a recorded run where replay is on."""
+        """Ask the LM, or a recorded run where replay is on."""
         about = await self._about(repl, question.context, question.encoding)
         if isinstance(about, str):
             await self._found(repl, about)
@@ -161,7 +196,11 @@ class NotebookSession:
         mode = question.replay or self.replay
         out = question.settings.get("out")
         found = await self._recorded(
-            mode, about, answer_cache.AskedBefore(question.text, None, asked), out, repl
+            mode,
+            about,
+            answer_cache.AskedBefore(question=question.text, context=None, asked=asked),
+            out,
+            repl,
         )
         try:
             if found.recording is not None:
@@ -197,7 +236,7 @@ class NotebookSession:
         left = left or self._left
         if left is None:
             raise UsageError(
-                "no question was asked here that could go on: ask one with %%rlm, or begin with "
+                "there is no question here to continue: ask one with %%rlm, or begin with "
                 "%rlm replay in a trajectory"
             )
         began = await asyncio.to_thread(handover.before, left.folder, left.cell)
@@ -208,7 +247,9 @@ class NotebookSession:
         opening = handover.opened(began, cells, note, lost=lost)
         await self._found(repl, "context")
         before = replace(began, opening=opening)
-        wanted = answer_cache.AskedBefore(began.question, None, {}, before)
+        wanted = answer_cache.AskedBefore(
+            question=began.question, context=None, asked={}, before=before
+        )
         found = await self._recorded(self.replay, "context", wanted, None, repl)
         try:
             if found.recording is not None:
@@ -224,7 +265,7 @@ class NotebookSession:
         return self._took(result)
 
     async def _found(self, repl: Repl, variable: str) -> None:
-        """Before anything is recorded: raises ``ContextError`` if there is no such variable."""
+        """Raise ``ContextError`` if there is no such variable, before anything is recorded."""
         try:
             await repl.find(variable)
         except ContextError as error:
@@ -235,8 +276,8 @@ class NotebookSession:
     async def _recorded(
         self, mode: str, about: Source | str, wanted: answer_cache.AskedBefore, out: Any, repl: Repl
     ) -> answer_cache.CachedAnswer:
-        """The recorded run that answers; the digest of the context is found here. Raises
-        ``UsageError`` if none does and the LM may not be asked."""
+        """Return the recorded run that answers. The digest of the context is found here. Raises
+        ``UsageError`` if none answers and the LM may not be asked."""
         if mode == "off":
             return answer_cache.CachedAnswer(None, "")
         wanted = replace(wanted, context=await answer_cache.digest_of(about, repl))
@@ -249,16 +290,21 @@ class NotebookSession:
     async def bind(self, repl: Repl, name: str, answer: str) -> None:
         """Bind the answer in the kernel, and let later questions know."""
         source = await repl.assign(name, answer)
-        cell = next(self.session.prelude.numbers.cells)
-        now = time.time()
-        self.session.remember(
-            CellRan(ROOT, cell, 0, source, "human", "ok", [], [], None, None, 0.0, now)
+        bound = Ran(
+            status="ok",
+            outputs=[],
+            notices=[],
+            answer=None,
+            draft=None,
+            execution_count=None,
+            seconds=0.0,
         )
+        self.remember(next(self.session.prelude.numbers.cells), source, bound)
         self._leave()
 
 
 def kept_keys(force: Resolved) -> str | None:
-    """A sentence on the keys that are set and not sent; None if there are none."""
+    """Return a sentence on the keys that are set and not sent; None if there are none."""
     if not force.withheld:
         return None
     why = "; ".join(force.withheld.values())

@@ -1,7 +1,7 @@
 """The outer kernel: what Jupyter starts for "RLM". It speaks the protocol and runs no code.
 
 Requests go to the inner kernel with the front end's own headers, so that what comes back needs no
-translation. Handlers run on ipykernel's loop; the workbench lives on the engine's.
+translation. The handlers here run on ipykernel's loop, the ``RequestHandler`` on the engine's.
 """
 
 from __future__ import annotations
@@ -21,7 +21,6 @@ import zmq
 from ipykernel._version import kernel_protocol_version
 from ipykernel.kernelbase import Kernel
 from jupyter_client.session import Session
-from zmq.eventloop.zmqstream import ZMQStream
 
 from .. import __version__
 from ..environments.messages import REFUSED, Message, failure, pack_any_text
@@ -30,6 +29,7 @@ from ..record.filters import for_terminal
 from ..session.event_loop import engine
 from .request_handler import RequestHandler
 from .requests import COMMS, faulty
+from .stdin import Stdin
 
 T = TypeVar("T")
 ASKED_ASIDE = (
@@ -48,7 +48,7 @@ UNKNOWN = (
     "delete_subshell_request",
     "list_subshell_request",
 )
-"""Not announced among the features; who asks all the same is told."""
+"""Not announced among the features; a front end that asks all the same is told."""
 STOP = ["%rlm", "stop"]
 Handler = Callable[[Any, Any, Message], Awaitable[None]]
 log = logging.getLogger("rlm_kernel")
@@ -84,9 +84,8 @@ class RLMKernel(Kernel):
                 handlers[kind] = partial(self._answered, handler)
         pack_any_text(self._wire)
         self._front_session = self._wire.clone()  # for the engine's thread
-        self._requesters: dict[str, Any] = {}
         self._running: Message = {}
-        self._bench = RequestHandler(self, Path.cwd())
+        self._requests = RequestHandler(self, Path.cwd())
 
     @property
     def _wire(self) -> Session:
@@ -95,8 +94,8 @@ class RLMKernel(Kernel):
 
     @property
     def kernel_info(self) -> dict[str, Any]:
-        """No features: debug requests and subshells are not passed on. (ipykernel's own property
-        imports the debugger to see whether it could.)"""
+        """Return what the kernel is; it has no features: debug requests and subshells are not
+        passed on. (ipykernel's own property imports the debugger to see whether it could.)"""
         return {
             "protocol_version": kernel_protocol_version,
             "implementation": self.implementation,
@@ -110,33 +109,30 @@ class RLMKernel(Kernel):
     # life
     def start(self) -> None:
         super().start()
-        self.stdin_socket.setsockopt(zmq.ROUTER_MANDATORY, 1)
-        stdin = ZMQStream(self.stdin_socket, self.io_loop)
-        stdin.on_recv(self._take_input, copy=False)
-        self._stdin_stream = stdin
+        self._stdin = Stdin(self.stdin_socket, self._wire, self.io_loop, self._answer_input)
         running = engine()  # not in the handler: see ``Engine``
         signal.signal(signal.SIGINT, lambda *_: running.soon(self._interrupt))
-        _start(self._bench.start())
+        _start(self._requests.start())
 
     def pre_handler_hook(self) -> None:
-        """Nothing: no code runs here that a signal could interrupt."""
+        """Do nothing: no code runs here that a signal could interrupt."""
 
     post_handler_hook = pre_handler_hook
 
     async def do_shutdown(self, restart: bool) -> dict[str, Any]:
-        await _on_engine(self._bench.close())
+        await _on_engine(self._requests.close())
         return {"status": "ok", "restart": restart}
 
     async def interrupt_request(self, stream: Any, ident: Any, parent: Message) -> None:
-        await _on_engine(self._bench.interrupt())
+        await _on_engine(self._requests.interrupt())
         self._wire.send(stream, "interrupt_reply", {"status": "ok"}, parent, ident=ident)
 
     def _interrupt(self) -> None:
-        _start(self._bench.interrupt())
+        _start(self._requests.interrupt())
 
     # requests of front ends
     async def shell_main(self, subshell_id: str | None, msg: Any) -> None:
-        """Requests one after another, but for those that are answered while a cell runs."""
+        """Serve requests one after another, but for those that are answered while a cell runs."""
         if (found := faulty(self._wire, msg)) is not None:
             await self._refused(self.shell_stream, *found)
             return
@@ -147,7 +143,7 @@ class RLMKernel(Kernel):
         try:
             request = self._wire.deserialize(frames, copy=False)
         except REFUSED as error:
-            log.warning("an invalid message was left out: %s", error)
+            log.warning("an invalid message was dropped: %s", error)
             return
         kind = request["msg_type"]
         handler = self._stop if kind == "execute_request" else self.shell_handlers[kind]
@@ -201,7 +197,7 @@ class RLMKernel(Kernel):
         raise UsageError(f"the kernel RLM has no {kind}: it has no debugger and no subshells")
 
     def _is_aside(self, frames: Any) -> bool:
-        """Whether a message, which was not checked yet, is answered while a cell runs."""
+        """Return True for a message, not checked yet, that is answered while a cell runs."""
         try:
             rest: Any = self._wire.feed_identities(frames, copy=False)[1]
             _, header, _, _, content = (bytes(frame) for frame in rest[:5])
@@ -214,9 +210,9 @@ class RLMKernel(Kernel):
         return isinstance(code, str) and code.split() == STOP
 
     async def _stop(self, stream: Any, ident: Any, parent: Message) -> None:
-        """``%rlm stop`` in another cell, or by another front end, while one runs."""
+        """Stop the cell that runs: ``%rlm stop`` came in another one, or by another front end."""
         self._publish_execute_input(parent["content"]["code"], parent, self.execution_count)
-        await _on_engine(self._bench.interrupt())
+        await _on_engine(self._requests.interrupt())
         content = {
             "status": "ok",
             "execution_count": self.execution_count,
@@ -228,11 +224,8 @@ class RLMKernel(Kernel):
     async def execute_request(self, stream: Any, ident: Any, parent: Message) -> None:
         identity = parent["header"]["msg_id"]
         self._running = parent
-        self._requesters[identity] = ident
-        try:
+        with self._stdin.requester(identity, ident):
             content, metadata = await self._executed(parent)
-        finally:
-            del self._requesters[identity]
         self.execution_count = content.get("execution_count") or self.execution_count
         self._wire.send(stream, "execute_reply", content, parent, ident, metadata=metadata)
         silent = parent["content"].get("silent", False)
@@ -244,14 +237,14 @@ class RLMKernel(Kernel):
             self._abort_queues()
 
     async def _executed(self, parent: Message) -> tuple[dict[str, Any], dict[str, Any]]:
-        """Content and metadata of the reply. There is one whatever happens: a front end that
-        gets none waits for ever."""
+        """Run a cell; return content and metadata of the reply. There is one whatever happens: a
+        front end that gets none waits for ever."""
         try:
-            return await _on_engine(self._bench.execute(parent))
+            return await _on_engine(self._requests.execute(parent))
         except Exception as error:
             log.exception("a fault of rlm_kernel ended the cell")
             text = f"{error}; this is a fault of rlm_kernel, its log says more"
-            return self._bench.failed(parent, type(error).__name__, text)
+            return self._requests.failed(parent, type(error).__name__, text)
 
     def _abort_queues(self, subshell_id: str | None = None) -> None:
         """Let the cells be aborted that wait now. (ipykernel's own way, where there are no
@@ -269,25 +262,17 @@ class RLMKernel(Kernel):
         raise NotImplementedError("execute_request is overridden")
 
     async def _forward(self, stream: Any, ident: Any, parent: Message) -> None:
-        reply = await _on_engine(self._bench.forward(parent))
+        reply = await _on_engine(self._requests.forward(parent))
         kind = _reply_to(parent["header"]["msg_type"])
         self._wire.send(stream, kind, reply["content"], parent, ident, metadata=reply["metadata"])
 
     async def _forward_comm(self, stream: Any, ident: Any, parent: Message) -> None:
-        await _on_engine(self._bench.forward_comm(parent))
+        await _on_engine(self._requests.forward_comm(parent))
 
-    def _take_input(self, frames: Any) -> None:
-        try:
-            _, rest = self._wire.feed_identities(frames, copy=False)
-            message = self._wire.deserialize(rest, copy=False)
-            value = message["content"].get("value", "")
-        except REFUSED as error:
-            log.warning("an invalid line of input was left out: %s", error)
-            return
-        if message["msg_type"] == "input_reply":
-            _start(self._bench.answer_input(value if isinstance(value, str) else str(value)))
+    def _answer_input(self, line: str) -> None:
+        _start(self._requests.answer_input(line))
 
-    # workbench.Front, called on the engine's thread
+    # front_end.FrontEnd, called on the engine's thread
     def publish(self, message: Message) -> None:
         """Pass on an iopub message of the inner kernel as it is."""
         self._front_session.send(
@@ -305,27 +290,10 @@ class RLMKernel(Kernel):
 
     def ask_input(self, request: Message) -> None:
         """Ask the front end that sent the cell for a line."""
-        ident = self._requesters.get(request["parent_header"].get("msg_id", ""))
-        self.io_loop.add_callback(self._send_input_request, request, ident)
-
-    def _send_input_request(self, request: Message, ident: Any) -> None:
-        identity = request["parent_header"].get("msg_id", "")
-        if identity not in self._requesters:
-            return  # the cell has ended
-        asked = self._wire.msg(
-            "input_request", request["content"], parent={"header": request["parent_header"]}
-        )
-        try:
-            self.stdin_socket.send_multipart(self._wire.serialize(asked, ident=ident))
-        except zmq.ZMQError as error:
-            if error.errno != zmq.EHOSTUNREACH:
-                raise
-            # The front end's own connection for this is not made yet: zmq would drop the request.
-            self.io_loop.call_later(0.05, self._send_input_request, request, ident)
-        self._stdin_stream.flush(zmq.POLLIN)  # a send past the stream may take its next sign
+        self.io_loop.add_callback(self._stdin.ask, request)
 
     def say(self, line: str) -> None:
-        """A line for the log, which headless runs show on the terminal."""
+        """Write a line to the log, which headless runs show on the terminal."""
         with contextlib.suppress(OSError, ValueError):  # nobody reads it any more
             print(for_terminal(f"[rlm] {line}"), file=sys.__stderr__, flush=True)
 
@@ -336,7 +304,7 @@ async def _on_engine(work: Coroutine[Any, Any, T]) -> T:
 
 
 def _start(work: Coroutine[Any, Any, object]) -> None:
-    """Start what nobody waits for; the log tells where it fails."""
+    """Start what nobody waits for; the log tells if it fails."""
     future, _ = engine().start(work)
     future.add_done_callback(_tell)
 

@@ -1,7 +1,8 @@
-"""The gate for front ends' requests: what the outer kernel itself reads of one is there."""
+"""Front ends' requests at the gate: whether one can be answered, and on whose behalf it comes."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from jupyter_client.session import Session
@@ -14,12 +15,21 @@ _NEEDED: dict[str, dict[str, tuple[type, str]]] = {
     "complete_request": {"code": (str, "a text"), "cursor_pos": (int, "a number")},
     **{kind: {"comm_id": (str, "a text")} for kind in COMMS},
 }
-"""Of other requests the inner kernel judges, and of the rest of these."""
+"""What the outer kernel reads itself; all else is judged by the inner kernel."""
+NOBODYS = 0
+"""The number of a cell that is in no record."""
+
+
+def is_nobodys(content: Mapping[str, Any]) -> bool:
+    """Return True where a front end asks for itself and not for the human: silently, out of the
+    history (to list variables, say), or with no code, for ``user_expressions`` alone."""
+    kept = not content.get("silent", False) and content.get("store_history", True)
+    return not kept or not content["code"].strip()
 
 
 def faulty(session: Session, frames: Any) -> tuple[Any, Message, str] | None:
-    """Identities, request and fault of a request that ipykernel would leave without an answer.
-    None for others, and for what is no message at all."""
+    """Return identities, request and fault of a request that ipykernel would leave without an
+    answer; None for others, and for what is no message at all."""
     rest: Any
     try:
         ident, rest = session.feed_identities(frames, copy=False)
@@ -41,12 +51,12 @@ def faulty(session: Session, frames: Any) -> tuple[Any, Message, str] | None:
 
 
 def _fault(kind: str, request: Message) -> str | None:
-    """What is wrong, in words; None where nothing is."""
+    """Return what is wrong, in words; None where nothing is."""
     if request["header"].get("subshell_id") is not None:
         return "this kernel has no subshells: leave subshell_id out"
     for name in ("content", "metadata"):
         if not isinstance(request[name], dict):
-            return f"the {name} of {kind!r:.80} is no JSON object"
+            return f"the {name} of {kind!r:.80} is not a JSON object"
     for name, (needed, words) in _NEEDED.get(kind, {}).items():
         if not isinstance(given := request["content"].get(name), needed):
             return f"{kind} needs {name!r}, {words}, and got {given!r:.80}"

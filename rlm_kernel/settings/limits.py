@@ -143,6 +143,7 @@ class Ledger:
         self._reserved_tokens = 0
         self._reserved_cost = 0.0
         self._started = time.monotonic()
+        self._seconds_before = 0.0
 
     @property
     def seconds(self) -> float:
@@ -158,6 +159,7 @@ class Ledger:
         """Begin with what was spent before the run was stopped."""
         self.usage, self.turns, self.calls = usage, turns, calls
         self._started -= seconds
+        self._seconds_before = seconds
 
     def relimit(self, limits: Limits) -> None:
         """Let other limits hold from now on; one that was reached is looked at anew."""
@@ -173,7 +175,8 @@ class Ledger:
         own, over = self.limits.seconds, self._budget.refusal(0.0)
         if over is not None and (own is None or self.seconds < own):
             return self._trip(over)
-        return self.trip("seconds", self.seconds, own or 0)
+        spent, before = self.seconds, self._seconds_before
+        return self._trip(LimitReached("seconds", spent=spent, allowed=own or 0, before=before))
 
     def _trip(self, error: LimitReached) -> LimitReached:
         self.tripped = self.tripped or error

@@ -89,7 +89,7 @@ def test_a_folder_of_other_tasks_is_refused(twelve: Twelve, tmp_path: Path) -> N
     other[4]["expected"] = 0
     with pytest.raises(UsageError, match="task 5 is the first that differs"):
         _answered(_lm(), out, other)
-    with pytest.raises(UsageError, match="it has 12, now there are 13; task 13"):
+    with pytest.raises(UsageError, match="it has 12, the file 13; task 13"):
         _answered(_lm(), out, tasks(13, tag="x"))
     (tmp_path / "mine.txt").write_text("mine")
     with pytest.raises(UsageError, match=r"not empty \('mine.txt' is there\)"):
@@ -100,7 +100,7 @@ def test_two_processes_do_not_write_one_folder(tmp_path: Path) -> None:
     made = make_tasks(tasks(1))
     with (
         Folder(tmp_path / "results", made),
-        pytest.raises(RecordError, match="another `rlm batch` writes this folder"),
+        pytest.raises(RecordError, match="another `rlm batch` is writing to this folder"),
     ):
         _answered(_lm(), tmp_path / "results", tasks(1))
 
@@ -115,7 +115,7 @@ def test_a_line_that_was_cut_is_taken_off_and_a_strange_one_is_named(tmp_path: P
     assert _answered(lm, out, tasks(2)).answered
     assert (lm.asked, len(results_of(out))) == ([], 2)  # its run had ended: the record has it
     path.write_bytes(b'{"id": 7}\n' + first)
-    with pytest.raises(RecordError, match="line 1 is no result"):
+    with pytest.raises(RecordError, match="line 1 is not a result"):
         _answered(_lm(), out, tasks(2))
 
 
@@ -163,7 +163,7 @@ def test_a_kernel_that_could_not_start_is_tried_again(
         async with real(spot) as place:
             yield place
 
-    monkeypatch.setattr(guest_client, "open_place", flaky)
+    monkeypatch.setattr(guest_client, "open_live", flaky)
     assert _answered(_lm(), tmp_path / "results", tasks(2)).answered
     assert sorted(r.attempts for r in results_of(tmp_path / "results").values()) == [1, 2]
 
@@ -175,7 +175,7 @@ def test_a_setting_that_proves_to_be_wrong_ends_the_batch_and_fails_no_task(
         raise UsageError("there is no such image")
 
     with monkeypatch.context() as patched:
-        patched.setattr(guest_client, "open_place", without_image)
+        patched.setattr(guest_client, "open_live", without_image)
         with pytest.raises(UsageError, match="no such image"):
             _answered(_lm(), tmp_path / "results", tasks(3), concurrency=1)
     assert results_of(tmp_path / "results") == {}

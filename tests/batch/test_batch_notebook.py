@@ -134,7 +134,7 @@ def test_a_folder_without_results_is_named(tmp_path: Path) -> None:
 )
 def test_a_line_that_is_no_result_is_named(tmp_path: Path, line: str) -> None:
     (tmp_path / "results.jsonl").write_text(line + "\n")
-    with pytest.raises(RecordError, match="line 1 is no result"):
+    with pytest.raises(RecordError, match="line 1 is not a result"):
         batch.load(tmp_path)
 
 

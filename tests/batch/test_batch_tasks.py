@@ -17,7 +17,7 @@ BAD = {
     '{"question": "Q?"': "it is not JSON: Expecting ',' delimiter at character 18",
     "[1]": "it is [1]: give an object",
     '{"context": "c"}': "there is no question",
-    '{"questoin": "Q?", "context": "c"}': "there is no question; 'questoin' is near it",
+    '{"questoin": "Q?", "context": "c"}': "there is no question; is 'questoin' meant to be it?",
     '{"question": 7, "context": "c"}': "question=7: give a text",
     '{"question": "  ", "context": "c"}': "question='  ': give a text",
     '{"question": "Q?"}': "there is no context; context_path names a file",
@@ -27,7 +27,7 @@ BAD = {
     '{"question": "Q?", "context_path": 3}': "context_path=3: give a path",
     '{"question": "Q?", "context": "c", "expected": {}}': "expected={}: give a text, a number",
     '{"question": "Q?", "context": "c", "expected": []}': "expected=[]: give a text, a number",
-    '{"question": "Q?", "context": "c", "expected": NaN}': "NaN is no number of JSON",
+    '{"question": "Q?", "context": "c", "expected": NaN}': "NaN is not a JSON number",
     '{"question": "Q?", "context": "c", "id": [1]}': "id=[1]: give a text or a whole number",
     '{"question": "Q?", "context": "c", "id": 1}': "id='1': line 1 has it already",
     '{"question": "Q?", "context": "c", "max_cost": "much"}': "max_cost='much': give a number",
@@ -38,7 +38,7 @@ BAD = {
 def test_all_bad_lines_are_named_at_once_with_number_value_and_reason(tmp_path: Path) -> None:
     path = tmp_path / "tasks.jsonl"
     path.write_text("\n".join([GOOD, "", *BAD, GOOD]))
-    with pytest.raises(UsageError, match=f"{len(BAD)} lines are no task") as caught:
+    with pytest.raises(UsageError, match=f"{len(BAD)} lines are not tasks") as caught:
         read_tasks(path)
     _, *told = str(caught.value).splitlines()
     for number, (line, reason) in zip(told, enumerate(BAD.values(), 3), strict=True):
@@ -98,7 +98,7 @@ def test_the_same_tasks_have_the_same_digest_however_they_are_written(tmp_path: 
 
 
 def test_a_context_that_json_cannot_hold_is_refused() -> None:
-    with pytest.raises(UsageError, match="line 1: it is no JSON"):
+    with pytest.raises(UsageError, match="line 1: it is not JSON"):
         make_tasks([{"question": "Q?", "context": {1, 2}}])
 
 

@@ -90,7 +90,7 @@ async def test_nothing_that_a_run_holds_acts_and_the_policy_has_nothing_to_stop(
 ) -> None:
     await reader.open(hostile)
     await reader.is_ready()
-    for row in await reader.page.locator("#room button").all():
+    for row in await reader.page.locator("#rows button").all():
         await row.click()
         await expect(reader.page.locator("#detail")).to_be_visible()
         await reader.page.keyboard.press("Escape")
@@ -135,7 +135,7 @@ async def test_the_last_of_ten_thousand_sub_calls_is_found(reader: Reader, long:
     await reader.is_ready()
     page = reader.page
     await reader.finds("10,000 sub-calls")
-    assert await page.locator("#room > div").count() < 40
+    assert await page.locator("#rows > div").count() < 40
     await page.get_by_label("Search prompts and replies").press_sequentially("AARDvarks")
     await reader.finds("1 of 10,000 sub-calls")
     await page.keyboard.press("ArrowDown")
@@ -170,7 +170,7 @@ async def test_a_row_far_down_is_reached_by_keyboard(reader: Reader, long: Path)
     await reader.is_ready()
     await reader.page.get_by_label("Search prompts and replies").press("ArrowDown")
     await reader.page.keyboard.press("End")
-    focused = reader.page.locator("#room button:focus")
+    focused = reader.page.locator("#rows button:focus")
     await expect(focused).to_contain_text("aardvarks")
     await reader.page.keyboard.press("ArrowUp")
     await expect(focused).to_contain_text("Question 10008")

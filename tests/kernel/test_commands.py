@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -112,6 +113,23 @@ def test_another_inner_kernel_is_a_new_one(lm: LM, tmp_path: Path) -> None:
         lm.say(DONE)
         assert front.run("%%rlm\nWhat?").result == "done"
         assert len(runs(kernel)) == 3  # the cells by hand of each kernel, and the question
+
+
+def test_a_kernel_that_does_not_start_is_told_in_its_cell_and_not_in_the_log(
+    lm: LM, tmp_path: Path
+) -> None:
+    spec = tmp_path / "kernels" / "broken"
+    spec.mkdir(parents=True)
+    argv = ["/no/such/python", "-f", "{connection_file}"]
+    (spec / "kernel.json").write_text(
+        json.dumps({"argv": argv, "display_name": "broken", "language": "python"})
+    )
+    with running_kernel(tmp_path, env={**lm.environment, "JUPYTER_PATH": str(tmp_path)}) as kernel:
+        front = kernel.front()
+        refused = front.run("%rlm kernel broken")
+        assert "the inner kernel 'broken' did not start" in refused.error[1]
+        assert front.run("1 + 1").result == "2"
+        assert "Traceback" not in kernel.log
 
 
 def test_misspelt_variables_are_mentioned(tmp_path: Path) -> None:

@@ -166,6 +166,21 @@ async def test_an_unknown_price_is_said() -> None:
     assert "5.00" not in page.head
 
 
+async def test_a_turn_whose_cell_was_not_run_has_its_line_too() -> None:
+    out = StringIO()
+    screen, page = Screen(Console(file=out)), begun(Page())
+    again, asked = replied("0", 2, "```python\nx = 1\n```"), prompted("0", 3, "Go on.")
+    events = (*turn(1), prompted("0", 2, "Go on."), again, asked, replied("0", 3, "I give up."))
+    for event in (*events, *ended()):
+        page.show(event)
+        screen(event)
+    lines = [line.partition(" of 20")[0] for line in page.logged[1:-1]]
+    assert lines[0].startswith("RLM · cell 1 ok in")
+    assert lines[1:] == ["RLM · cell not run · turn 2", "RLM · no cell · turn 3"]
+    unrun = [line for line in out.getvalue().splitlines() if "no new cell" in line]
+    assert unrun == ["[0] turn 2: no new cell was run", "[0] turn 3: no new cell was run"]
+
+
 @pytest.mark.parametrize(("cost", "told"), [(1.0, 1), (None, 0)])
 async def test_a_limit_on_cost_that_cannot_hold_is_told_when_it_is_known(
     cost: float | None, told: int
@@ -186,6 +201,8 @@ async def test_a_limit_on_cost_that_cannot_hold_is_told_when_it_is_known(
         screen(event)
     assert out.getvalue().count("the limit on cost cannot hold") == told
     assert page.head.count("the limit on cost cannot hold") == told
+    page.show(*turn(4), *turn(5))
+    assert "\n".join(page.logged).count("the limit on cost cannot hold") == told
     page.display.close()
 
 
@@ -351,7 +368,7 @@ async def test_the_calls_of_a_turn_are_a_table_that_opens() -> None:
     assert "· 30 sub-calls ·" in page.turns[0]
     assert "<details><summary>30 sub-calls to qwen2.5-0.5b" in page.turns[0]
     assert "and 10 more, in the record" in page.turns[0]
-    assert "> The kernel was started again&#58; out of memory" in page.turns[0]
+    assert "> The kernel was restarted&#58; out of memory" in page.turns[0]
 
 
 async def test_a_terminal_that_shows_no_updates_reads_well() -> None:

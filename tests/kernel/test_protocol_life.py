@@ -155,9 +155,9 @@ def test_a_broken_config_file_is_said_in_each_cell(tmp_path: Path) -> None:
 
 FAULTY = """
 import sys
-from rlm_kernel.kernel import request_handler, __main__ as entry
-async def broken(self, request, *rest): raise ZeroDivisionError("oops")
-request_handler.RequestHandler._python = broken
+from rlm_kernel.kernel import python_cells, __main__ as entry
+async def broken(self, execution, *rest): raise ZeroDivisionError("oops")
+python_cells.PythonCells.run = broken
 entry.main()
 """
 

@@ -19,45 +19,45 @@ NOTES, LATER = RecordedContext({"name": "notes"}), RecordedContext({"name": "lat
 
 
 @pytest.fixture
-def course() -> ReplayProgress:
+def progress() -> ReplayProgress:
     asked = "print(llm_query('again?'))"
     steps = [NOTES, _cell(1, asked), LATER, _cell(2, asked), _cell(3, "x = 1"), _cell(4, asked)]
     return ReplayProgress(steps)
 
 
-def _run(course: ReplayProgress, source: str) -> tuple[int, list[RecordedContext], str | None]:
-    place = course.find(source)
+def _run(progress: ReplayProgress, source: str) -> tuple[int, list[RecordedContext], str | None]:
+    place = progress.find(source)
     assert place is not None
-    cell, due, late = course.take(place)
+    cell, due, late = progress.take(place)
     return cell.cell, due, late
 
 
-def test_equal_cells_are_taken_in_their_order(course: ReplayProgress) -> None:
+def test_equal_cells_are_taken_in_their_order(progress: ReplayProgress) -> None:
     asked = "print(llm_query('again?'))"
-    assert course.begin() == [NOTES]
-    assert _run(course, asked) == (1, [], None)
-    assert _run(course, asked) == (2, [LATER], None)
-    assert _run(course, "x = 1") == (3, [], None)
-    assert _run(course, asked) == (4, [], None)
-    assert course.find(asked) is None
-    assert course.left_out == []
+    assert progress.begin() == [NOTES]
+    assert _run(progress, asked) == (1, [], None)
+    assert _run(progress, asked) == (2, [LATER], None)
+    assert _run(progress, "x = 1") == (3, [], None)
+    assert _run(progress, asked) == (4, [], None)
+    assert progress.find(asked) is None
+    assert progress.left_out == []
 
 
-def test_a_cell_that_was_passed_over_is_taken_late(course: ReplayProgress) -> None:
-    course.begin()
-    assert _run(course, "x = 1") == (3, [LATER], None)
-    assert [cell.cell for cell in course.left_out] == [1, 2, 4]
+def test_a_cell_that_was_passed_over_is_taken_late(progress: ReplayProgress) -> None:
+    progress.begin()
+    assert _run(progress, "x = 1") == (3, [LATER], None)
+    assert [cell.cell for cell in progress.left_out] == [1, 2, 4]
     asked = "print(llm_query('again?'))"
-    assert _run(course, asked) == (4, [], None)
-    assert _run(course, asked) == (
-        1, [], "cell 1 was run after cell 4, in the record before it"
+    assert _run(progress, asked) == (4, [], None)
+    assert _run(progress, asked) == (
+        1, [], "cell 1 was run after cell 4, and was recorded before it"
     )  # fmt: skip
-    assert course.expected is None
+    assert progress.expected is None
 
 
 def test_an_interrupted_cell_is_not_missed() -> None:
-    course = ReplayProgress([_cell(1, "x = 1"), _cell(2, "while True: pass", "interrupted")])
-    assert [cell.cell for cell in course.left_out] == [1]
+    progress = ReplayProgress([_cell(1, "x = 1"), _cell(2, "while True: pass", "interrupted")])
+    assert [cell.cell for cell in progress.left_out] == [1]
 
 
 @pytest.mark.parametrize(

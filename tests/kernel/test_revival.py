@@ -92,7 +92,7 @@ def test_run_all_is_equal_again_and_again(folder: Path, front: Front) -> None:
     assert front.run("len(rows), said[0]").result == "(20, '<is row 0 good?>')"
     again = front.run("%rlm verdict")
     assert again.error[0] == "UsageError"
-    assert "no replay goes on here: %rlm replay begins one" in again.error[1]
+    assert "no replay is under way here: %rlm replay begins one" in again.error[1]
 
 
 def test_a_notebook_alone_and_renamed_is_found_among_others(alone: Path, front: Front) -> None:
@@ -175,7 +175,7 @@ def test_a_call_that_was_not_recorded_is_refused(folder: Path, front: Front) -> 
 def test_cells_that_are_left_out_or_come_late_are_named(folder: Path, front: Front) -> None:
     above, cells = sources(folder / "trajectory.ipynb")[:2], list(CELLS)
     late = _verdict(front, [*above, cells[0], cells[2], cells[1], *cells[3:], "%rlm verdict"])
-    assert "node 0: cell 2 was run after cell 3, in the record before it" in late
+    assert "node 0: cell 2 was run after cell 3, and was recorded before it" in late
     assert "was not run" not in late
     short = _verdict(front, [*above, *cells[:2], *cells[3:4], "%rlm verdict"])
     assert "node 0: cell 3 was not run: 1 / 0" in short
@@ -288,7 +288,7 @@ def test_an_interrupted_cell_is_not_run_again(folder: Path, front: Front) -> Non
     again = sources(made.trajectory)
     again[1] = "%rlm replay cut"
     ran = run_all(front, again)
-    assert "Not run again: the record has it as interrupted." in ran[3].stream("stderr")
+    assert "Not run again: it was interrupted when it was recorded." in ran[3].stream("stderr")
     assert ran[-1].shown.startswith("equal: 1 cell")
 
 

@@ -233,9 +233,9 @@ def test_a_cell_whose_question_raises_anything_is_an_error_of_its_cell(
     async def execute(*given: Any) -> Any:
         raise KINDS["exit"]
 
-    bench = RequestHandler(Front(), tmp_path)  # type: ignore[arg-type]
-    monkeypatch.setattr(bench, "_execute", execute)
-    content, _ = engine().run(bench.execute({"content": {"code": "%%rlm\nWhat?"}}))
+    handler = RequestHandler(Front(), tmp_path)  # type: ignore[arg-type]
+    monkeypatch.setattr(handler, "_execute", execute)
+    content, _ = engine().run(handler.execute({"content": {"code": "%%rlm\nWhat?"}}))
     assert content["status"] == "error"
     assert content["evalue"].startswith("SystemExit: 3; this is a fault of rlm_kernel")
     assert [kind for kind, _ in sent] == ["error"]

@@ -220,6 +220,15 @@ def test_what_was_spent_before_a_kill_is_not_taken_from_the_budget_again() -> No
     assert (ledger.usage.cost, budget.spent, budget.reached) == (0.5, 0.5, None)
 
 
+def test_time_that_was_spent_before_a_kill_is_named_where_the_limit_is_reached() -> None:
+    ledger = Ledger(Limits(seconds=60.0))
+    ledger.carry(Usage(), 1, 0, 59.5)
+    ledger.count_calls(1)
+    ledger.carry(Usage(), 1, 0, 61.5)
+    with pytest.raises(LimitReached, match=r"allowed 60, 61\.5 of it before the run was resumed$"):
+        ledger.count_calls(1)
+
+
 def test_the_time_of_a_budget_is_over_for_every_ledger() -> None:
     ledger = Ledger(Limits(seconds=None), Budget(seconds=0.0))
     with pytest.raises(LimitReached, match="total_seconds"):

@@ -14,6 +14,9 @@ from ...settings.values import CHOICES, Settings
 from .provisioner import RelayProvisioner, preamble
 from .reaper import Reaper
 
+NO_MORE_THREADS = "Resource temporarily unavailable"
+"""Linux's words for a process or a thread over the limit (EAGAIN of ``clone``)."""
+
 
 class Sandbox(Protocol):
     """A sandbox to be, and later the sandbox."""
@@ -88,11 +91,21 @@ class SandboxProvisioner(RelayProvisioner):
             if fault := await asyncio.to_thread(self._fault):
                 raise UsageError(f"{fault} ({error})") from error
             if self._last_words:
-                raise type(error)(f"{error}; it wrote:\n{self._last_words}") from error
+                said = self._with_limit(f"{error}; it wrote:\n{self._last_words}")
+                raise type(error)(said) from error
+            error.args = (self._with_limit(str(error)),)
             raise
 
     def preamble(self) -> bytes:
         return preamble(self._needed)
+
+    def _with_limit(self, said: str) -> str:
+        """Add which limit of the sandbox it was, where what was said shows one."""
+        if "out of memory" in said:
+            return f"{said}\nThe sandbox's limit of memory is {self.memory} (`memory`)."
+        if NO_MORE_THREADS in said:
+            return f"{said}\nThe sandbox's limit of processes and threads is {self.pids} (`pids`)."
+        return said
 
     def _fault(self) -> str:
         """Return what is wrong with the image; empty where nothing is known to be. Blocks."""
@@ -121,6 +134,4 @@ class SandboxProvisioner(RelayProvisioner):
         said = self.carrier.reason
         if self.sandbox.pipe is not None and self.sandbox.pipe.reason:
             return str(self.sandbox.pipe.reason)
-        if "out of memory" in said:
-            return f"{said}\nThe sandbox's limit of memory is {self.memory} (`memory`)."
-        return said
+        return self._with_limit(said)

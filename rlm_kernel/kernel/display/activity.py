@@ -1,20 +1,36 @@
-"""What the LM does in the inner kernel, for consoles that show all kernel activity."""
+"""The LM's cells republished, for consoles that show all kernel activity."""
 
 from __future__ import annotations
 
 import datetime
 import uuid
 from collections.abc import Callable
-from typing import Any
+from typing import Any, assert_never
 
 from ... import events
-from ...events import CellStarted, Event, OutputMade
+from ...events import (
+    CallEnded,
+    CallStarted,
+    CellRan,
+    CellStarted,
+    ContextSet,
+    Event,
+    KernelRestarted,
+    NodeEnded,
+    NodeStarted,
+    OutputMade,
+    Prompted,
+    Replied,
+    ReplyDelta,
+    RunEnded,
+    RunStarted,
+)
 
 Send = Callable[[str, dict[str, Any], dict[str, Any]], None]
 
 
 class Activity:
-    """Reads a run's events and publishes the root's cells as if another front end ran them.
+    """A reader of a run's events that publishes the root's cells as if another front end ran them.
 
     A notebook takes no notice of a session that is not its own; a console may. Outputs have been
     through the filter.
@@ -34,6 +50,25 @@ class Activity:
             case OutputMade(node=events.ROOT):
                 content = {k: v for k, v in event.output.items() if k != "output_type"}
                 self._send(event.output["output_type"], content, self._request)
+            case (
+                CellStarted()
+                | OutputMade()
+                | RunStarted()
+                | NodeStarted()
+                | ContextSet()
+                | Prompted()
+                | ReplyDelta()
+                | Replied()
+                | CellRan()
+                | CallStarted()
+                | CallEnded()
+                | KernelRestarted()
+                | NodeEnded()
+                | RunEnded()
+            ):
+                pass
+            case _:
+                assert_never(event)
 
     def _new_request(self) -> dict[str, Any]:
         now = datetime.datetime.now(datetime.UTC).isoformat()

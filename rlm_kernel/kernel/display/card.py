@@ -17,6 +17,7 @@ from typing import Any, TypeAlias
 from urllib.parse import quote as percent
 
 from ...events import CallEnded, CellRan, KernelRestarted, NodeEnded, NodeStarted, Output, Replied
+from ...lm.cells import blocks
 from ...record.filters import for_terminal
 from ...record.markdown import code, fenced, literal, one_line, printable, quote, shorten
 from ...record.notebooks.metadata import page
@@ -52,7 +53,7 @@ class Child:
 
 @dataclass
 class Turn:
-    """What is kept of a turn until it is shown: long prompts and replies only in part."""
+    """A turn as it is kept until it is shown: long prompts and replies only in part."""
 
     replied: Replied
     cells: list[CellRan] = field(default_factory=list)
@@ -76,8 +77,11 @@ class Turn:
 
     @property
     def status(self) -> str:
-        """Of its last cell, where a turn stops."""
-        return self.cells[-1].status if self.cells else "no cell"
+        """Return the status of its last cell, where a turn stops; of a turn that ran none, whether
+        the LM wrote one (which it had written before, say)."""
+        if self.cells:
+            return self.cells[-1].status
+        return "cell not run" if blocks(self.replied.text) else "no cell"
 
     @property
     def prose(self) -> str:
@@ -85,7 +89,7 @@ class Turn:
 
     @property
     def title(self) -> str:
-        """The first line of what the LM says, or else of its code."""
+        """Return the first line of what the LM says, or else of its code."""
         said = [_MARKS.sub("", line) for line in self.prose.splitlines() if not _FENCE.match(line)]
         written = [line for cell in self.cells for line in cell.source.splitlines()]
         texts = (one_line(line) for line in [*said, *written])
@@ -94,7 +98,7 @@ class Turn:
 
 
 def turn_bundle(turn: Turn, link: Link) -> Bundle:
-    """The turn as one block that opens on a click."""
+    """Show the turn as one block that opens on a click."""
     title = amounts(html.escape(turn.title, quote=False))
     status = turn.status if turn.status == "ok" else f"<b>{turn.status}</b>"
     facts = [f"Turn {turn.replied.turn}", title, _calls(turn), duration(turn.seconds), status]
@@ -113,19 +117,19 @@ def turn_bundle(turn: Turn, link: Link) -> Bundle:
 
 
 def rich(turn: Turn) -> list[Output]:
-    """The outputs that are more than text, the first few of them: shown below the turn."""
+    """Return the outputs that are more than text, the first few of them: shown below the turn."""
     return [output for output in _outputs(turn) if _is_rich(output)][:MAX_RICH]
 
 
 def answer_bundle(text: str) -> Bundle:
-    """An answer: as it is, and as Markdown that can do nothing; data in a fence."""
+    """Show an answer as it is, and as Markdown that can do nothing; data in a fence."""
     shown = printable(text)
     markdown = fenced(shown, "json") if _is_data(shown) else words(shown).replace("\n", "  \n")
     return {"text/plain": for_terminal(text), "text/markdown": markdown}
 
 
 def page_link(text: str, path: str, link: Link) -> str:
-    """A Markdown link to a notebook of the run, or its path where no link can lead there."""
+    """Return a Markdown link to a notebook of the run, or its path where no link can lead there."""
     target = link(Path(path))
     # An absolute path in a link is taken as one from the server's root.
     return code(target) if target.startswith("/") else f"[{literal(text)}]({percent(target)})"
@@ -152,7 +156,7 @@ def _is_data(text: str) -> bool:
 
 
 def _said(prose: str) -> str:
-    """In a quote: it ends whatever was left open in it, a fence for one."""
+    """Put prose in a quote: it ends whatever was left open in it, a fence for one."""
     return inside(words(cut(prose, PROSE_CHARS))) if prose else ""
 
 
@@ -163,9 +167,9 @@ def _calls(turn: Turn) -> str:
 def _children(turn: Turn, link: Link) -> list[str]:
     lines = []
     for node, child in list(turn.children.items())[:MAX_CHILDREN]:
-        place = child_link(node, link)
+        linked = child_link(node, link)
         status = child.ended.status if child.ended else "not ended"
-        lines.append(f"- {place} · {literal(_question(child))} · {status}")
+        lines.append(f"- {linked} · {literal(_question(child))} · {status}")
     more = len(turn.children) - len(lines)
     if more:
         lines.append(f"- and {more:,} more children, in the trajectory")
@@ -191,12 +195,12 @@ def _cell(turn: Turn, cell: CellRan, shown: list[Output], link: Link) -> list[st
 
 def _notices(turn: Turn, cell: CellRan) -> list[str]:
     restart = turn.restarts.get(cell.cell)
-    again = [f"The kernel was started again: {restart.reason}"] if restart else []
+    again = [f"The kernel was restarted: {restart.reason}"] if restart else []
     return [shorten(notice, 800) for notice in [*cell.notices, *again]]
 
 
 def _text(cell: CellRan, shown: list[Output]) -> str:
-    """The outputs as text; of one that is shown below the turn only its type."""
+    """Return the outputs as text; of one that is shown below the turn only its type."""
     outputs = [_below(output) if output in shown else output for output in cell.outputs]
     return text_of(outputs, OUTPUT_CHARS).strip("\n")
 
@@ -207,7 +211,7 @@ def _below(output: Output) -> Output:
 
 
 def _plain(turn: Turn, shown: list[Output]) -> str:
-    """The turn as a terminal shows it."""
+    """Return the turn as a terminal shows it."""
     facts = [_calls(turn), duration(turn.seconds), "" if turn.status == "ok" else turn.status]
     parts = [f"[turn {turn.replied.turn}] " + " · ".join(filter(None, facts))]
     if turn.prose:

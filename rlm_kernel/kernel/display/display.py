@@ -12,18 +12,23 @@ import time
 import uuid
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, assert_never
 
 from ... import events
 from ...events import (
     CallEnded,
+    CallStarted,
     CellRan,
+    CellStarted,
+    ContextSet,
     Event,
     KernelRestarted,
     NodeEnded,
     NodeStarted,
+    OutputMade,
     Prompted,
     Replied,
+    ReplyDelta,
     RunEnded,
     RunStarted,
 )
@@ -36,9 +41,9 @@ from .progress import Progress
 from .prose import amounts
 
 PERIOD_S = 0.25
-"""Between two updates; a front end draws all of the display anew for each."""
+"""Between two updates at least: for each a front end draws all of the display anew."""
 TICK_S = 1.0
-"""After which the clock in the progress line goes on though nothing has happened."""
+"""Between two updates while nothing happens, for the clock in the progress line."""
 
 Publish = Callable[[str, dict[str, Any]], None]
 
@@ -69,6 +74,7 @@ class Display:
         self._live = Live(link)
         self._turn: Turn | None = None
         self._open = False
+        self._noted = False
         self._timer: asyncio.TimerHandle | None = None
         self._waiting = False  # an update is due, and the timer will make it
         self._updated = 0.0
@@ -106,7 +112,7 @@ class Display:
         self._arm(TICK_S)
 
     def _keep(self, event: Event) -> None:
-        """Into the turn that goes on, what belongs to it."""
+        """Add to the current turn what belongs to it."""
         turn = self._turn
         if turn is None:
             return
@@ -115,17 +121,40 @@ class Display:
                 turn.add_call(event)
             case CellRan(node=events.ROOT) if event.turn:
                 turn.cells.append(event)
-                self._say(f"RLM · {self._progress.ran(event)}")
+                self._say_turn(self._progress.ran(event))
             case KernelRestarted(node=events.ROOT):
                 turn.restarts[event.cell] = event
             case NodeStarted(parent=events.ROOT):
                 turn.children[event.node] = Child(event)
             case NodeEnded() if event.node in turn.children:
                 turn.children[event.node].ended = event
+            case (
+                CallEnded()
+                | CellRan()
+                | KernelRestarted()
+                | NodeStarted()
+                | NodeEnded()
+                | RunStarted()
+                | ContextSet()
+                | Prompted()
+                | ReplyDelta()
+                | Replied()
+                | CellStarted()
+                | OutputMade()
+                | CallStarted()
+                | RunEnded()
+            ):
+                pass
+            case _:
+                assert_never(event)
 
     def _finish_turn(self) -> None:
         turn, self._turn = self._turn, None
-        if turn is None or not (turn.replied.text.strip() or turn.replied.thoughts or turn.cells):
+        if turn is None:
+            return
+        if not turn.cells:  # those that ran had their lines
+            self._say_turn(self._progress.unrun(turn.replied.turn, turn.status))
+        if not (turn.replied.text.strip() or turn.replied.thoughts or turn.cells):
             return
         self._send("display_data", turn_bundle(turn, self._link))
         for output in rich(turn):
@@ -136,14 +165,14 @@ class Display:
         self._conclude(event.status, self._progress.ended(event), event.reason)
 
     def _conclude(self, status: str, totals: str, reason: str | None) -> None:
-        """The header of the whole, in the place of the progress."""
+        """Replace the progress by the header of the whole."""
         self._open = False
         self._disarm()
         why = shorten(one_line(reason or ""), 300)
         why = "" if why == status else why
-        place = page_link("trajectory", ROOT_PAGE, self._link)
+        trajectory_link = page_link("trajectory", ROOT_PAGE, self._link)
         status_shown = status if status == "answered" else f"**{status}**"
-        header = " · ".join([self._name(), status_shown, amounts(totals), place])
+        header = " · ".join([self._name(), status_shown, amounts(totals), trajectory_link])
         markdown = header + (f"\n\n{literal(why)}" if why else "")
         plain = " · ".join(filter(None, ["RLM", status, why, totals]))
         trajectory = f"trajectory: {self._link(Path(ROOT_PAGE))}"
@@ -185,6 +214,12 @@ class Display:
     def _name(self) -> str:
         model = self._progress.model
         return "**RLM**" + (f" · {literal(model)}" if model else "")
+
+    def _say_turn(self, line: str) -> None:
+        """Log how far the run is; that the limit on cost cannot hold, once."""
+        note = "" if self._noted else self._progress.unheld
+        self._noted = self._noted or bool(note)
+        self._say(" · ".join(filter(None, ["RLM", line, note])))
 
     def _say(self, line: str) -> None:
         if self._log is not None:

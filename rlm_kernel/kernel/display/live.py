@@ -1,6 +1,8 @@
-"""What is happening in a run just now: the lines below its progress."""
+"""The present moment of a run: the lines below its progress."""
 
 from __future__ import annotations
+
+from typing import assert_never
 
 from ... import events
 from ...events import (
@@ -8,13 +10,17 @@ from ...events import (
     CallStarted,
     CellRan,
     CellStarted,
+    ContextSet,
     Event,
+    KernelRestarted,
     NodeEnded,
     NodeStarted,
     OutputMade,
     Prompted,
     Replied,
     ReplyDelta,
+    RunEnded,
+    RunStarted,
 )
 from ...lm import cells, thoughts
 from ...record.markdown import fenced, literal, one_line, quote, shorten
@@ -52,7 +58,7 @@ class Live:
             case NodeEnded():
                 self._children.pop(event.node, None)
             case Prompted(node=events.ROOT):
-                self._begin("waiting for the LM" if event.turn else "sorting the question")
+                self._begin("waiting for the LM" if event.turn else "classifying the question")
             case ReplyDelta(node=events.ROOT):
                 self._write(event.text)
             case Replied(node=events.ROOT):
@@ -68,6 +74,24 @@ class Live:
                 self._asked += event.count
             case CallEnded(node=events.ROOT):
                 self._done += 1
+            case (
+                NodeStarted()
+                | Prompted()
+                | ReplyDelta()
+                | Replied()
+                | CellStarted()
+                | OutputMade()
+                | CellRan()
+                | CallStarted()
+                | CallEnded()
+                | RunStarted()
+                | ContextSet()
+                | KernelRestarted()
+                | RunEnded()
+            ):
+                pass
+            case _:
+                assert_never(event)
 
     def _begin(self, doing: str) -> None:
         self._doing = doing
@@ -86,7 +110,7 @@ class Live:
         self._output = (self._output + text)[-OUTPUT_CHARS:]
 
     def doing(self) -> str:
-        """In a few words, as Markdown."""
+        """Say in a few words what is going on, as Markdown."""
         if not self._asked:
             return f"*{self._doing}*"
         done = min(self._done, self._asked)
@@ -94,7 +118,7 @@ class Live:
         return f"*{self._doing}* · {bar} {done:,} of {self._asked:,} calls answered"
 
     def view(self) -> str:
-        """Markdown for a display that is replaced with each update."""
+        """Return Markdown for a display that is replaced with each update."""
         parts = [self.doing(), *self._written(), *self._below()]
         if self._source:
             parts.append(_code(self._source))
@@ -105,7 +129,7 @@ class Live:
         return "\n\n".join(parts)
 
     def _written(self) -> list[str]:
-        """The reply as far as it is written: its newest block, or the prose before it."""
+        """Show the reply as far as it is written: its newest block, or the prose before it."""
         said = thoughts.split(self._reply)
         blocks = cells.blocks(said.text)
         if blocks:
@@ -123,7 +147,7 @@ class Live:
 
 
 def _shorter(reply: str) -> str:
-    """With its beginning, which tells whether what is written now is a thought."""
+    """Cut the middle: the beginning tells whether what is written now is a thought."""
     over = len(reply) - KEPT_CHARS
     return reply if over <= 0 else reply[:HEAD_CHARS] + reply[HEAD_CHARS + over :]
 
@@ -133,7 +157,7 @@ def _code(source: str) -> str:
 
 
 def _tail(text: str, lines: int, mark: str = "") -> str:
-    """The last lines, none of them very long; what is above is counted after ``mark``."""
+    """Return the last lines, none of them very long; what is above is counted after ``mark``."""
     every = text.rstrip("\n").splitlines()
     kept = [shorten(line, LINE_CHARS) for line in every[-lines:]]
     above = len(every) - len(kept)

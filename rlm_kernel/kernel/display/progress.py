@@ -1,18 +1,25 @@
-"""What a run has used so far, in one line."""
+"""The progress of a run, in one line: how far it is, what it has used."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, assert_never
 
 from ...events import (
     ROOT,
     CallEnded,
     CallStarted,
     CellRan,
+    CellStarted,
+    ContextSet,
     Event,
+    KernelRestarted,
+    NodeEnded,
+    NodeStarted,
+    OutputMade,
     Prompted,
     Replied,
+    ReplyDelta,
     RunEnded,
     RunStarted,
     Usage,
@@ -54,37 +61,64 @@ class Progress:
                 self._done += 1
                 self.calls += event.op != "tool"
                 self.usage += event.usage
+            case (
+                CallEnded()
+                | NodeStarted()
+                | ContextSet()
+                | ReplyDelta()
+                | CellStarted()
+                | OutputMade()
+                | CellRan()
+                | KernelRestarted()
+                | NodeEnded()
+                | RunEnded()
+            ):
+                pass
+            case _:
+                assert_never(event)
 
     def line(self) -> str:
-        """While the run goes on."""
+        """Return the line for a run under way."""
+        return " · ".join(filter(None, [*self._parts(self.turn), self.unheld]))
+
+    @property
+    def unheld(self) -> str:
+        """Return a sentence where the limit on cost cannot hold; else nothing."""
+        return unheld(self.usage, self._limits.get("cost"))
+
+    def _parts(self, turn: int) -> list[str]:
         # A call that a limit refused ended without having started.
         under_way = max(0, self._asked - self._done)
         calls = counted(self.calls, "sub-call")
-        parts = [self._turn()] if self.turn else []
+        parts = [self._turn(turn)] if turn else []
         parts.append(f"{calls} ({under_way:,} under way)" if under_way else calls)
         parts.append(spent(self.usage) + self._of_cost())
         parts.append(f"{self._now() - self._started:,.0f} s" + self._of("seconds"))
-        parts.append(unheld(self.usage, self._limits.get("cost")))
-        return " · ".join(filter(None, parts))
+        return parts
 
     def ended(self, event: RunEnded) -> str:
-        """The totals of a run that is over."""
+        """Return the totals of a run that is over."""
         calls, seconds = counted(event.calls, "sub-call"), duration(event.seconds)
         return " · ".join([counted(self.turns, "turn"), calls, spent(event.usage), seconds])
 
     def stopped(self) -> str:
-        """The totals of a run that broke off without an end of its own."""
+        """Return the totals of a run that broke off without an end of its own."""
         seconds = duration(self._now() - self._started)
         calls = counted(self.calls, "sub-call")
         return " · ".join([counted(self.turns, "turn"), calls, spent(self.usage), seconds])
 
     def ran(self, event: CellRan) -> str:
-        """One line for a log: a cell of the root that ended."""
-        return f"cell {event.cell} {event.status} in {duration(event.seconds)} · {self.line()}"
+        """Return a line for the log: a cell of the root that ended."""
+        ran = f"cell {event.cell} {event.status} in {duration(event.seconds)}"
+        return " · ".join([ran, *self._parts(self.turn)])
 
-    def _turn(self) -> str:
+    def unrun(self, turn: int, status: str) -> str:
+        """Return a line for the log: a turn of the root that ran no cell."""
+        return " · ".join([status, *self._parts(turn)])
+
+    def _turn(self, turn: int) -> str:
         most = self._limits.get("turns")
-        return f"turn {self.turn:,}" + (f" of {most:,}" if most else "")
+        return f"turn {turn:,}" + (f" of {most:,}" if most else "")
 
     def _of(self, limit: str) -> str:
         most = self._limits.get(limit)

@@ -15,19 +15,19 @@ _FORMULA = re.compile(r"\$\$|\$(?! )[^$\n]*(?<! )\$(?!\d)")
 
 
 def words(text: str) -> str:
-    """``inert``, with amounts of money that set no formulas."""
+    """Make text ``inert``, with amounts of money that set no formulas."""
     safe = inert(text)
     # In code an entity would be shown as it is written.
     return safe if "`" in safe or _FORMULA.search(safe) else amounts(safe)
 
 
 def amounts(text: str) -> str:
-    """Text with its dollar signs such that no two of them set a formula; not for code."""
+    """Write dollar signs such that no two of them set a formula; not for code."""
     return text.replace("$", "<span>&#36;</span>")
 
 
 def inside(markdown: str) -> str:
-    """In a block quote, which keeps it apart from what is around it in every viewer.
+    """Put Markdown in a block quote, which keeps it apart from what is around it in every viewer.
 
     It also ends whatever was left open in it, a fence for one.
     """

@@ -14,8 +14,8 @@ from ...session.session import Session
 
 
 class Answers:
-    """``repl.Calls`` of the replay: answers from the record, and lets the session know of the
-    calls under the numbers that cells have here."""
+    """``repl.Calls`` of a replay: answers from the record, and lets the session know of the calls
+    under the numbers that cells have here."""
 
     def __init__(self, replay: Replay, session: Session) -> None:
         self._replay = replay
@@ -25,11 +25,12 @@ class Answers:
         self._occurrences = Occurrences()
 
     def under(self, cell: int) -> None:
-        """What comes is of this recorded cell."""
+        """Take the calls to come for those of this recorded cell."""
         self._cell, self._calls = cell, self._replay.calls
 
     def instead(self, cell: int) -> None:
-        """What comes is of another cell in its place: the same calls have the same replies."""
+        """Take the calls to come for those of another cell in the place of this one: the same calls
+        have the same replies."""
         self._cell = cell
         self._calls = RecordedCalls(self._replay.node, self._replay.verdict)
 

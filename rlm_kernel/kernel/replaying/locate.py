@@ -1,4 +1,4 @@
-"""Which trajectory a replay cell in a notebook means, and where it lies.
+"""Finding the trajectory that a replay cell in a notebook means.
 
 A kernel never sees its notebook, nor that one's metadata. So the cell names the run and the node,
 and they are looked for where the notebook is likely to be: in the working folder, which front ends
@@ -30,12 +30,13 @@ MAX_NOTEBOOKS = 200
 """How many notebooks of a folder are looked at, in the order of their names."""
 MAX_BYTES = 64 << 20
 """The largest notebook that is looked at."""
-WRITE_PATH = "write where it lies: %rlm replay PATH"
+WRITE_PATH = "say where it is: %rlm replay PATH"
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """What a replay cell names. All None: the cell of the first versions, which names nothing."""
+    """A trajectory as a replay cell names it. All None: the cell of the first versions, which names
+    nothing."""
 
     path: str | None = None
     run: str | None = None
@@ -44,7 +45,7 @@ class Wanted:
 
 @dataclass(frozen=True)
 class Located:
-    """A node of a record, with all below it. ``source`` is the file that was read."""
+    """A node of a record, with all nodes below it. ``source`` is the file that was read."""
 
     recorded: RecordedRun
     node: str
@@ -52,7 +53,7 @@ class Located:
 
 
 def find(wanted: Wanted, cwd: Path) -> Located | None:
-    """The trajectory; None where nothing is named and the notebook seems to be no trajectory.
+    """Return the trajectory; None where nothing is named and the notebook seems to be none.
 
     Raises ``RecordError`` where it is not found or cannot be read, and ``UsageError`` where
     several fit. Blocks.
@@ -74,7 +75,7 @@ def find(wanted: Wanted, cwd: Path) -> Located | None:
 
 # where the notebook may be
 def _hints(cwd: Path) -> Iterator[Path]:
-    """Paths of notebooks that we were told of, whether they are there or not."""
+    """Give paths of notebooks that we were told of, whether they are there or not."""
     if told := os.environ.get("JPY_SESSION_NAME"):  # JupyterLab's; some versions give no folder
         yield cwd / told
         yield cwd / Path(told).name
@@ -83,7 +84,7 @@ def _hints(cwd: Path) -> Iterator[Path]:
 
 # what lies there
 def _beside(folder: Path, run: str, node: str) -> Located | None:
-    """In the record of this folder, or of the one above for a child's notebook."""
+    """Look in the record of this folder, or of the one above for a child's notebook."""
     for record in (folder / JOURNAL, folder.parent / JOURNAL):
         if _run_of(record) == run:
             recorded = trajectory.load(record)
@@ -106,7 +107,7 @@ def _below(recorded: RecordedRun, node: str, source: Path) -> Located:
 
 
 def _in(folder: Path, run: str, node: str) -> Located | None:
-    """A notebook of the folder that is of this node, whatever its name."""
+    """Look for a notebook in the folder that is of this node, whatever its name."""
     fitting = {path: about for path in _notebooks(folder) if (about := _about(path, run, node))}
     if len({canonical({**about, "record": None}) for about in fitting.values()}) > 1:
         names = ", ".join(path.name for path in fitting)
@@ -119,7 +120,7 @@ def _notebooks(folder: Path) -> Iterable[Path]:
 
 
 def _about(path: Path, run: str | None = None, node: str | None = None) -> dict[str, Any] | None:
-    """``metadata.rlm`` of a notebook, if it has one and it is of this run and node."""
+    """Return ``metadata.rlm`` of a notebook, if it has one and it is of this run and node."""
     try:
         data = path.read_bytes() if path.stat().st_size <= MAX_BYTES else b""
         about = ipynb.loads(data)["metadata"].get("rlm") if b'"rlm"' in data else None
@@ -140,11 +141,11 @@ def _alone(path: Path) -> Located:
 
 
 def _at(path: Path, node: str | None) -> Located:
-    """What a path names: a run's folder, its record, or a notebook of it."""
+    """Read what a path names: a run's folder, its record, or a notebook of it."""
     if not path.exists():
         raise UsageError(
-            f"{path}: there is no such file or folder: {WRITE_PATH}. (Whether recorded runs may "
-            "answer questions is auto, only or off)"
+            f"{path}: there is no such file or folder: {WRITE_PATH}. (With auto, only or "
+            "off it says whether recorded runs may answer questions)"
         )
     if path.suffix != ".ipynb":
         recorded = trajectory.load(path)
@@ -153,21 +154,21 @@ def _at(path: Path, node: str | None) -> Located:
         return _below(recorded, node or ROOT, path)
     found = _of_notebook(path)
     if found is None:
-        raise RecordError(f"{path}: there is no trajectory in it, nor a record beside it")
+        raise RecordError(f"{path}: there is no trajectory in it, and no record beside it")
     return found
 
 
 def _of_notebook(path: Path) -> Located | None:
-    """The record beside a notebook if it is of the same run, else what stands in itself."""
+    """Read the record beside a notebook if it is of the same run, else what stands in itself."""
     about = _about(path)
     if about is None:
-        return _by_place(path)
+        return _by_location(path)
     beside = _beside(path.parent, str(about.get("run")), about["node"])
     return beside or _alone(path)
 
 
-def _by_place(path: Path) -> Located | None:
-    """Of a notebook that has lost its metadata, as it lies in a run's folder."""
+def _by_location(path: Path) -> Located | None:
+    """Read the record that a notebook without its metadata lies beside, in a run's folder."""
     root, child = path.parent / JOURNAL, path.parent.parent / JOURNAL
     if root.is_file():
         return _below(trajectory.load(root), ROOT, root)
@@ -177,8 +178,8 @@ def _by_place(path: Path) -> Located | None:
 
 
 def _unnamed(hints: list[Path], cwd: Path) -> Located | None:
-    """The trajectory of a cell that names none: the notebook that we were told of, the record of
-    the folder, or the only trajectory in it."""
+    """Return the trajectory of a cell that names none: the notebook that we were told of, the
+    record of the folder, or the only trajectory in it."""
     if hints:
         return _of_notebook(hints[0])
     if (cwd / JOURNAL).is_file():
@@ -191,7 +192,7 @@ def _unnamed(hints: list[Path], cwd: Path) -> Located | None:
 
 
 def _missing(run: str, node: str, folders: list[Path]) -> Located:
-    """Raises ``RecordError``."""
+    """Raise ``RecordError``."""
     where = " and ".join(str(folder) for folder in folders)
     stripped = [
         path.name
@@ -208,8 +209,8 @@ def _missing(run: str, node: str, folders: list[Path]) -> Located:
 
 # its contexts
 def with_contexts(found: Located, given: str | None, cwd: Path) -> tuple[Located, list[str]]:
-    """The same with every context found, and where, in sentences. ``given`` is a path that has
-    those that lie nowhere else. Raises ``RecordError`` where one cannot be found. Blocks."""
+    """Return the same with every context found, and where, in sentences. ``given`` is a path that
+    has those that lie nowhere else. Raises ``RecordError`` where one cannot be found. Blocks."""
     path = None if given is None else str((cwd / Path(given).expanduser()).resolve())
     near, told = found.recorded.folder.resolve(), []
     moved: set[str] = set()
@@ -229,7 +230,7 @@ def with_contexts(found: Located, given: str | None, cwd: Path) -> tuple[Located
 
 
 def _contexts(recorded: RecordedRun) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Those of all nodes, but for the values of variables, which cells make."""
+    """Give the contexts of all nodes, but for the values of variables, which cells make."""
     for name, node in recorded.nodes.items():
         for step in node.steps:
             if isinstance(step, RecordedContext) and "variable" not in step.spec:
@@ -245,7 +246,7 @@ def _lost(node: str, spec: dict[str, Any], where: str) -> str:
 
 
 def _moved(node: RecordedNode, moved: set[str], path: str | None) -> RecordedNode:
-    """With these contexts looked for at the path, too: what counts is the hash."""
+    """Return the node with these contexts looked for at the path, too: what counts is the hash."""
 
     def at_path(step: Any) -> Any:
         there = isinstance(step, RecordedContext) and step.spec.get("sha256") in moved

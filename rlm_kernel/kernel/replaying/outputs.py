@@ -1,4 +1,4 @@
-"""What a recorded cell puts out as it runs again, shown to the front end as it comes."""
+"""The outputs of a recorded cell that runs again, shown to the front end as they come."""
 
 from __future__ import annotations
 
@@ -45,7 +45,8 @@ class Showing(Collector):
         return super().add(kind, content)
 
     def settle(self) -> None:
-        """Show all of it anew where it is not what was kept: cut, cleared, or updated later."""
+        """Show all outputs anew where they are not what was kept: cut, cleared, or updated
+        later."""
         kept = self._shown.outputs
         if digest(self._sent) == digest(kept):
             return

@@ -1,4 +1,4 @@
-"""What a human's cell says for a replay that comes: ``context_path`` and its like.
+"""Parameters of a replay that a human's cells set: ``context_path`` and its like.
 
 The cells' sources are read and not the kernel's variables: code of a record may have run in it.
 """
@@ -16,7 +16,7 @@ NAMES = ("context_path", "trajectory_path")
 
 
 class Parameters:
-    """The values that cells gave last."""
+    """Parameters with the values that cells gave them last."""
 
     def __init__(self) -> None:
         self._values: dict[str, Any] = {}
@@ -27,7 +27,8 @@ class Parameters:
             self._values.update(_assigned(source))
 
     def path(self, name: str) -> str | None:
-        """Raises ``UsageError`` for what cannot be read off the source."""
+        """Return a parameter's value. Raises ``UsageError`` for one that the source does not
+        show."""
         value = self._values.get(name)
         if value is None or isinstance(value, str):
             return value
@@ -35,8 +36,8 @@ class Parameters:
 
 
 def _assigned(source: str) -> Iterator[tuple[str, Any]]:
-    """Name and value of each parameter that is bound at the top level; ``...`` for a value that is
-    no literal."""
+    """Give name and value of each parameter that is bound at the top level; ``...`` for a value
+    that is no literal."""
     try:
         lines = ast.parse(source).body
     except (SyntaxError, ValueError, RecursionError, MemoryError):

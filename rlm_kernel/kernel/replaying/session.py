@@ -1,6 +1,6 @@
 """A trajectory that runs again in the notebook that it is: ``%rlm replay`` to ``%rlm verdict``.
 
-Between the two the workbench hands each Python cell in. One that is in the record runs as whoever
+Between the two each Python cell is handed in. One that is in the record runs as whoever
 wrote it, and its calls answer from the record. With ``context_path`` set above, the same cells run
 on another input, and their calls are live.
 """
@@ -29,7 +29,6 @@ from ...replay.replay import Replay, children_compared, recorded_kernels, replay
 from ...replay.verdict import Verdict
 from ...session.session import Session
 from ..display.card import answer_bundle
-from ..execute_replies import cell_ran
 from ..grammar import Command
 from ..notebook_session import NotebookSession, StoppedAt
 from . import locate
@@ -40,140 +39,145 @@ from .parameters import Parameters
 from .progress import ReplayProgress
 
 SHOWN = 20
+"""How many sentences of a verdict are told."""
 SENTENCE_CHARS = 2_000
-"""How many sentences of a verdict are told, and how much of each."""
+"""How much of each."""
 Tell = Callable[[str], None]
 Shown = dict[str, str]
 """A MIME bundle."""
 
 
 class NotebookReplay:
-    """What a notebook knows of the replay that goes on in it, if one does."""
+    """The replay that is under way in a notebook, if one is."""
 
-    def __init__(self, desk: NotebookSession) -> None:
-        self._desk = desk
-        self._now: _Now | None = None
+    def __init__(self, notebook: NotebookSession) -> None:
+        self._notebook = notebook
+        self._current: _Current | None = None
         self._parameters = Parameters()
 
     @property
     def on(self) -> bool:
-        return self._now is not None
+        return self._current is not None
 
     def note(self, source: str) -> None:
         """Take in a cell that is not in the record and is about to be run."""
         self._parameters.note(source)
-        if self._now is not None and source:
-            self._now.note(source)
+        if self._current is not None and source:
+            self._current.note(source)
 
     def answered(self, answer: str) -> None:
         """A cell of the notebook gave an answer."""
-        if self._now is not None:
-            self._now.answer = answer
+        if self._current is not None:
+            self._current.answer = answer
 
     # %rlm replay
     async def begin(self, command: Command, repl: Repl, tell: Tell) -> bool:
         """Find the trajectory, say what it is and where its code will run, and start afresh: its
-        children, then a new kernel with its context. False where nothing is named and there is
-        none. Raises ``RecordError`` and ``UsageError``."""
+        children, then a new kernel with its context. Return False where nothing is named and there
+        is none. Raises ``RecordError`` and ``UsageError``."""
         wanted = self._wanted(command)
-        found = await asyncio.to_thread(locate.find, wanted, self._desk.cwd)
-        if found is None:
+        located = await asyncio.to_thread(locate.find, wanted, self._notebook.cwd)
+        if located is None:
             return False
         await self._end(repl)
-        kernels = _kernels(found, self._desk)
+        kernels = _kernels(located, self._notebook)
         await check(kernels.config(Path()))
-        now, where = await self._prepared(found, command)
-        for line in [*_about(now.found), *where, _place(kernels)]:
+        now, where = await self._prepared(located, command)
+        for line in [*_about(now.located), *where, _where(kernels)]:
             tell(for_terminal(line))
         if now.input is None:
             await self._replay_children(now, kernels, tell)
         await self._open(now, kernels)
-        self._now = now
+        self._current = now
         return True
 
-    async def _prepared(self, found: Located, command: Command) -> tuple[_Now, list[str]]:
-        """The replay that is about to begin, and what to say of its context or other input."""
-        path, cwd = self._parameters.path("context_path"), self._desk.cwd
+    async def _prepared(self, located: Located, command: Command) -> tuple[_Current, list[str]]:
+        """Return the replay that is about to begin, and what to say of its context or other
+        input."""
+        path, cwd = self._parameters.path("context_path"), self._notebook.cwd
         if path is None:
             given = command.options.get("context")
-            whole, where = await asyncio.to_thread(locate.with_contexts, found, given, cwd)
-            return _Now(whole, self._desk.session), where
-        if found.recorded.nodes[found.node].context is None:
+            whole, where = await asyncio.to_thread(locate.with_contexts, located, given, cwd)
+            return _Current(whole, self._notebook.session), where
+        if located.recorded.nodes[located.node].context is None:
             raise UsageError(
                 "context_path takes the place of what a question is about, and in this trajectory "
                 "none is asked: set it to None, and change the cell that makes the context"
             )
         source = await asyncio.to_thread(contexts.from_path, cwd / Path(path).expanduser())
         told = f"another input: {path}. Calls of the cells are live and are paid for"
-        return _Now(found, self._desk.session, source), [told]
+        return _Current(located, self._notebook.session, source), [told]
 
     async def _end(self, repl: Repl) -> None:
-        self._now = None
-        await repl.hand_back(self._desk.session.by_hand)
+        self._current = None
+        await repl.hand_back(self._notebook.session.by_hand)
 
     def _wanted(self, command: Command) -> Wanted:
         path = command.value or self._parameters.path("trajectory_path")
         return Wanted(path, command.options.get("run"), command.options.get("node"))
 
-    async def _replay_children(self, now: _Now, kernels: KernelTemplate, tell: Tell) -> None:
-        recorded = now.found.recorded
+    async def _replay_children(self, now: _Current, kernels: KernelTemplate, tell: Tell) -> None:
+        recorded = now.located.recorded
         children = [node for name, node in recorded.nodes.items() if name != now.node]
         await replay_nodes(recorded, children, now.verdict, tell, kernels)
 
-    async def _open(self, now: _Now, kernels: KernelTemplate) -> None:
-        """A fresh kernel for the notebook's cells, with what was there before the first one."""
-        session = self._desk.session
+    async def _open(self, now: _Current, kernels: KernelTemplate) -> None:
+        """Start a fresh kernel for the notebook's cells, with what was there before the first
+        one."""
+        session = self._notebook.session
         repl = await session.renew_kernel(now.replay.opened(kernels, session.by_hand))
-        for context in now.course.begin():
+        for context in now.progress.begin():
             await self._give(now, repl, context)
         now.mark = len(session.prelude.events)
         if now.input is None:
             repl.calls = now.answers
 
-    async def _give(self, now: _Now, repl: Repl, context: RecordedContext) -> None:
+    async def _give(self, now: _Current, repl: Repl, context: RecordedContext) -> None:
         if now.input is not None and context is now.replay.node.context:
-            await self._desk.given(await repl.set_context(now.input), now.input)
+            await self._notebook.given(await repl.set_context(now.input), now.input)
         elif (got := await now.replay.give(repl, context.spec)) is not None:
-            await self._desk.given(*got)
+            await self._notebook.given(*got)
         if context is now.replay.node.context:
             await now.replay.seed(repl)
 
     # cells
     def find(self, source: str) -> int | None:
-        """The place of a cell in the record that is run again, None if it has none."""
-        return None if self._now is None else self._now.course.find(source)
+        """Return the index of a cell in the record that is run again; None if it has none."""
+        return None if self._current is None else self._current.progress.find(source)
 
-    async def run(self, place: int, repl: Repl, send: Send) -> Ran | None:
-        """Run the recorded cell of this place; None if it is one that is not run again."""
-        now = self._now
+    async def run(self, index: int, repl: Repl, send: Send) -> Ran | None:
+        """Run the recorded cell at this index; None if it is one that is not run again."""
+        now = self._current
         assert now is not None
-        cell, due, late = now.course.take(place)
+        cell, due, late = now.progress.take(index)
         if late is not None:
             now.differ(late)
         for context in due:
             await self._give(now, repl, context)
         if cell.status == "interrupted":
             return None
-        number = next(self._desk.session.prelude.numbers.cells)
+        number = next(self._notebook.session.prelude.numbers.cells)
         try:
             ran = await self._ran(now, repl, cell, number, send)
         except asyncio.CancelledError:
             now.differ(f"cell {cell.cell} was interrupted")
             raise
         await self._remember(number, cell, ran)
-        now.mark = len(self._desk.session.prelude.events)
+        now.mark = len(self._notebook.session.prelude.events)
         if cell.turn:
             now.last = cell.cell
         if ran.answer is not None:
             self.answered(ran.answer)
         return ran
 
-    async def _ran(self, now: _Now, repl: Repl, cell: RecordedCell, number: int, send: Send) -> Ran:
+    async def _ran(
+        self, now: _Current, repl: Repl, cell: RecordedCell, number: int, send: Send
+    ) -> Ran:
         trusted = cell.author == "lm" and now.replay.trust_html
         shown = Showing(
             send,
             recorded_html=trusted,
-            shown_html=self._desk.session.trust_html,
+            shown_html=self._notebook.session.trust_html,
             fails=cell.status != "ok",
         )
         if now.input is None:
@@ -191,42 +195,42 @@ class NotebookReplay:
         return ran
 
     async def _remember(self, number: int, cell: RecordedCell, ran: Ran) -> None:
-        """For the records of questions that are asked in this kernel later."""
-        session = self._desk.session
-        session.remember(cell_ran(number, cell.source, ran, cell.author))  # type: ignore[arg-type]
+        """Record the cell for the questions that are asked in this kernel later."""
+        session = self._notebook.session
+        self._notebook.remember(number, cell.source, ran, cell.author)  # type: ignore[arg-type]
         if ran.restarted is not None:
             await session.restarted(ran.restarted, ran.lost)
 
     # %rlm continue
     async def leave(self, repl: Repl) -> StoppedAt | None:
-        """End the replay and say where it was left; None where none goes on."""
-        now = self._now
+        """End the replay and return where it was left; None where none is under way."""
+        now = self._current
         if now is None:
             return None
         if now.input is not None:
             raise UsageError(
                 "the cells run on another input here, which the LM knows nothing of: ask it anew"
             )
-        if now.node != ROOT or now.found.source.suffix == ".ipynb":
+        if now.node != ROOT or now.located.source.suffix == ".ipynb":
             raise UsageError(
                 "what the LM was told is in the record beside the root's notebook only: open that "
                 "one, in its run's folder"
             )
         await self._end(repl)
-        return StoppedAt(now.found.recorded.folder, now.last, now.mark)
+        return StoppedAt(now.located.recorded.folder, now.last, now.mark)
 
     # %rlm verdict
     async def verdict(self, repl: Repl) -> Shown:
-        """End the replay and say what it found. Raises ``ReplayDiffers`` where something differed,
-        and ``UsageError`` where none goes on."""
-        now = self._now
+        """End the replay and return what it found. Raises ``ReplayDiffers`` where something
+        differed, and ``UsageError`` where none is under way."""
+        now = self._current
         if now is None:
-            raise UsageError("no replay goes on here: %rlm replay begins one, in a trajectory")
+            raise UsageError("no replay is under way here: %rlm replay begins one, in a trajectory")
         await self._end(repl)
         return now.compared() if now.input is None else self._new_answer(now)
 
-    def _new_answer(self, now: _Now) -> Shown:
-        by_hand = self._desk.session.by_hand
+    def _new_answer(self, now: _Current) -> Shown:
+        by_hand = self._notebook.session.by_hand
         calls = spent(by_hand.recorded_usage)
         if now.answer is None:
             raise ReplayDiffers(f"the cells gave no answer for this input; calls: {calls}")
@@ -235,44 +239,44 @@ class NotebookReplay:
         return {mime: f"{text}\n\n{calls}" for mime, text in shown.items()}
 
 
-class _Now:
-    """One replay that goes on."""
+class _Current:
+    """One replay that is under way."""
 
-    def __init__(self, found: Located, session: Session, other: Source | None = None) -> None:
-        recorded = found.recorded
-        self.found = found
-        self.node = found.node
+    def __init__(self, located: Located, session: Session, other: Source | None = None) -> None:
+        recorded = located.recorded
+        self.located = located
+        self.node = located.node
         self.verdict = Verdict(differences=list(recorded.problems), notes=list(recorded.notes))
-        self.replay = Replay(recorded, recorded.nodes[found.node], self.verdict)
-        self.course = ReplayProgress(self.replay.node.steps)
+        self.replay = Replay(recorded, recorded.nodes[located.node], self.verdict)
+        self.progress = ReplayProgress(self.replay.node.steps)
         self.answers = Answers(self.replay, session)
         self.input = other
-        """What the cells run on, where that is another input."""
+        """Another input for the cells; None where they run on the recorded one."""
         self.answer: str | None = None
         self.last = 0
-        """The last cell of the LM's that was run, as the record numbers it."""
+        """The LM's cell that was run last, as the record numbers it."""
         self.mark = 0
-        """How much had happened in the kernel then."""
+        """How many events the kernel's session had by then."""
 
     def differ(self, text: str) -> None:
         self.verdict.differences.append(f"node {self.node}: {text}")
 
     def note(self, source: str) -> None:
-        """A cell that is not in the record."""
-        after = self.course.expected
+        """Note a cell that is not in the record as a difference."""
+        after = self.progress.expected
         where = "after the last one" if after is None else f"where cell {after.cell} comes"
         line = shorten(one_line(source[:2000]), 80)
         self.differ(f"a cell that is not in the record was run {where}: {line}")
         self.answers.instead(0 if after is None else after.cell)
 
     def compared(self) -> Shown:
-        left_out = self.course.left_out
+        left_out = self.progress.left_out
         for cell in left_out:
             line = shorten(one_line(cell.source[:2000]), 80)
             self.differ(f"cell {cell.cell} was not run: {line}")
         self.replay.finish([cell.cell for cell in left_out])
         verdict = self.verdict
-        verdict.differences += children_compared(self.found.recorded)
+        verdict.differences += children_compared(self.located.recorded)
         found = [*verdict.differences, *verdict.ambiguities, *verdict.notes]
         sentences = [cut(text, SENTENCE_CHARS) for text in found]
         more = [f"and {len(sentences) - SHOWN:,} more"] if len(sentences) > SHOWN else []
@@ -282,9 +286,9 @@ class _Now:
         return {"text/plain": for_terminal("\n".join(lines))}
 
 
-def _kernels(found: Located, desk: NotebookSession) -> KernelTemplate:
-    """As recorded, without its network and mounts; what is set here wins."""
-    force, recorded = desk.force(), recorded_kernels(found.recorded)
+def _kernels(located: Located, notebook: NotebookSession) -> KernelTemplate:
+    """Return kernels as recorded, without network and mounts; what is set here wins."""
+    force, recorded = notebook.force(), recorded_kernels(located.recorded)
     if "environment" in force.origins:
         return kernel_template(force)
     if "kernel" in force.origins:
@@ -292,19 +296,19 @@ def _kernels(found: Located, desk: NotebookSession) -> KernelTemplate:
     return recorded
 
 
-def _about(found: Located) -> list[str]:
-    recorded = found.recorded
-    node = recorded.nodes[found.node]
+def _about(located: Located) -> list[str]:
+    recorded = located.recorded
+    node = recorded.nodes[located.node]
     below = len(recorded.nodes) - 1
     children = f", {counted(below, 'node')} below" if below else ""
     size = f"{counted(len(node.cells), 'cell')}, {counted(len(node.calls), 'call')}{children}"
     return [
-        f"replay of node {found.node}, {size}: from {found.source}",
+        f"replay of node {located.node}, {size}: from {located.source}",
         *(f"changed: {text}" for text in recorded.problems[:SHOWN]),
         *(f"note: {text}" for text in recorded.notes[:SHOWN]),
     ]
 
 
-def _place(kernels: KernelTemplate) -> str:
+def _where(kernels: KernelTemplate) -> str:
     where = ENVIRONMENTS[kernels.environment].describe(kernels.sandbox)
     return f"the trajectory's code is executed now: {where}"

@@ -22,7 +22,7 @@ BLOCK_CALLS = 500
 
 
 def blocks(calls: Iterable[CallEnded], start: float) -> list[Html]:
-    """Elements for the page, in the order of the calls. Times count from ``start``."""
+    """Return elements for the page, in the order of the calls. Times count from ``start``."""
     return [_block(rows) for rows in _split(_row(call, start) for call in calls)]
 
 

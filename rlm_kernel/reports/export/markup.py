@@ -22,7 +22,7 @@ class Html(str):
 
 
 def visible(text: str) -> str:
-    """Plain text in which nothing is hidden: control and direction characters are shown."""
+    """Return plain text in which nothing is hidden: control and direction characters are shown."""
     if text.isascii() and text.isprintable():
         return text
     return _HIDDEN.sub(_shown, printable(text).replace("\r\n", "\n"))
@@ -38,7 +38,7 @@ def escaped(text: str) -> Html:
 
 
 def h(tag: str, *inner: str | None, **attributes: str | int | float | None) -> Html:
-    """An element. ``None`` leaves an attribute or a part out; ``class_`` is ``class``."""
+    """Make an element. ``None`` leaves an attribute or a part out; ``class_`` is ``class``."""
     given = "".join(
         f' {name.rstrip("_").replace("_", "-")}="{escaped(str(value))}"'
         for name, value in attributes.items()
@@ -52,6 +52,6 @@ def joined(*parts: str | None, by: str = "") -> Html:
 
 
 def block_id(kind: str, node: str, number: int | None = None) -> str:
-    """The id of a node's section or of one of its cells; names of nodes may be anything."""
+    """Return the id of a node's section or of one of its cells; names of nodes may be anything."""
     name = re.sub(r"[^A-Za-z0-9.]", "-", node)[:60]
     return f"{kind}-{name}" if number is None else f"{kind}-{name}-{number}"

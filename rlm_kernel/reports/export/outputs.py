@@ -16,7 +16,7 @@ _IMAGES = ("image/png", "image/jpeg", "image/gif")
 
 
 def outputs(made: list[Output]) -> Html | None:
-    """All of a cell, at most ``MOST``; None where there are none."""
+    """Show a cell's outputs, at most ``MOST``; None where there are none."""
     if not made:
         return None
     shown = [_output(output) for output in made[:MOST]]
@@ -51,7 +51,7 @@ def _error(output: Output) -> Html:
 
 
 def _display(data: dict[str, Any]) -> Html:
-    """The best of the forms that it came in."""
+    """Show the best of the forms that it came in."""
     whole = {k: v if k == "application/json" else _text(v) for k, v in data.items()}
     kept, _ = safe(whole, {})
     for mime in _IMAGES:

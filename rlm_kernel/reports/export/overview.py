@@ -25,7 +25,7 @@ def head(recording: Recording) -> Html:
     tree = recording.tree
     root = tree.nodes[0]
     whole = None
-    title = one_line(root.question) or "A notebook by hand"
+    title = one_line(root.question) or "Cells run by hand"
     if len(title) > _LONG_QUESTION or "\n" in root.question.strip():
         whole = h("details", h("summary", "The whole question"), texts.folded(root.question))
     size = "long" if len(title) > _LONG_TITLE else None
@@ -56,7 +56,7 @@ def _pill(node: Node) -> Html:
 def _problems(recording: Recording) -> Html | None:
     told = recording.problems[:20]
     if recording.alone:
-        told = ["Made from a notebook alone: prompts, times and children's cells are not in it."]
+        told = ["Made from a notebook alone: prompts, times and cells of children are missing."]
     if not told:
         return None
     items = [h("li", shorten(text, 400)) for text in told]
@@ -69,7 +69,7 @@ def _problems(recording: Recording) -> Html | None:
 def answer(recording: Recording) -> Html:
     root = recording.root
     if root.answer is None:
-        said = "The run goes on, or was killed." if root.status == RUNNING else root.reason
+        said = "The run is still going, or was killed." if root.status == RUNNING else root.reason
         return joined(h("h2", "No answer"), h("p", said or root.status))
     name = "Answer" if root.confirmed else "Unconfirmed answer"
     reason = h("p", f"The best so far: {root.reason}", class_="note") if root.reason else None
@@ -81,7 +81,7 @@ def provenance(found: Origins) -> Html | None:
     if not found.nodes or not found.nodes[0].steps:
         return None
     first = found.nodes[0]
-    intro = "Followed back through the cells' sources. A likely way, not a proof."
+    intro = "Traced back through the cells' sources: likely, not proven."
     return joined(
         h("h2", "Where it came from"),
         h("p", intro, class_="note"),
@@ -92,7 +92,7 @@ def provenance(found: Origins) -> Html | None:
 
 
 def _below(nodes: list[Origin]) -> Html | None:
-    """The same of the children whose replies can have reached it."""
+    """Tell the same of the children whose replies can have reached the answer."""
     if not nodes:
         return None
     ways = [_way(node, f"Node {shorten(node.node, 80)}") for node in nodes[:MOST_NODES]]
@@ -134,25 +134,25 @@ def _asked(node: Origin, step: FlowStep) -> Html | None:
     literal = len(set(made) & set(node.literal))
     if not literal:
         return joined(" · ", link)
-    which = f"{literal:,} of the replies stand"
+    which = f"{literal:,} of the replies appear"
     if literal == len(made):
-        which = "its reply stands" if literal == 1 else "all replies stand"
+        which = "its reply appears" if literal == 1 else "all replies appear"
     return joined(" · ", link, " · ", h("em", f"{which} in the answer word for word"))
 
 
 def _covered(found: Origins) -> Html:
-    name = h("h3", "Of the context")
+    name = h("h3", "Parts of the context")
     covered = found.covered
     if covered is None:
-        return joined(name, h("p", f"Which parts is not known: {found.unknown}.", class_="note"))
+        return joined(name, h("p", f"Not known: {found.unknown}.", class_="note"))
     if not covered.spans:
-        return joined(name, h("p", "The prompts hold no piece of it word for word.", class_="note"))
+        return joined(name, h("p", "The prompts hold no part of it word for word.", class_="note"))
     told = (
         f"The prompts held {covered.share:.1%} of the context, in "
-        f"{counted(len(covered.spans), 'part')} (approximate: by exact matches)."
+        f"{counted(len(covered.spans), 'part')} (approximate: exact matches only)."
     )
     largest = sorted(covered.spans, key=lambda span: span.start - span.end)[:MOST_SPANS]
-    items = [h("li", _place(span)) for span in sorted(largest, key=covered.spans.index)]
+    items = [h("li", _span(span)) for span in sorted(largest, key=covered.spans.index)]
     more = len(covered.spans) - len(items)
     if more > 0:
         items.append(h("li", f"and {counted(more, 'more part')}"))
@@ -161,12 +161,12 @@ def _covered(found: Origins) -> Html:
 
 
 def _strip(found: Origins) -> Html:
-    """The context from its beginning to its end, with the given parts filled in."""
+    """Draw the context from its beginning to its end, with the given parts filled in."""
     covered = found.covered
     assert covered is not None
     width, filled = 500, set[int]()
     for start, end in (one for ranges in covered.calls for one in ranges):
-        first, last = (place * width // max(covered.length, 1) for place in (start, end - 1))
+        first, last = (at * width // max(covered.length, 1) for at in (start, end - 1))
         filled.update(range(first, last + 1))
     marks = [h("rect", x=x, y=0, width=1, height=10) for x in sorted(filled)]
     return h(
@@ -175,7 +175,7 @@ def _strip(found: Origins) -> Html:
     )  # fmt: skip
 
 
-def _place(span: Span) -> str:
+def _span(span: Span) -> str:
     lines = f"lines {span.first_line:,}–{span.last_line:,}"
     if span.first_line == span.last_line:
         lines = f"line {span.first_line:,}"
@@ -185,7 +185,7 @@ def _place(span: Span) -> str:
 
 # -- nodes ----------------------------------------------------------------------------------------
 def nodes(tree: Tree) -> Html:
-    """The tree as a table: what each node used by itself."""
+    """Show the tree as a table: what each node used by itself."""
     names = ["Node", "Status", "Turns", "Sub-calls", "Tokens", "Cost", "Time"]
     top = h("tr", *(h("th", name, scope="col") for name in names))
     most = max(node.own.tokens for node in tree.nodes)

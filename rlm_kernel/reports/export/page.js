@@ -40,10 +40,10 @@
   // -- the sub-calls
   const calls = [];
   const total = document.querySelectorAll("script.calls").length;
-  let shown = []; // places in `calls` of those found, in order
+  let shown = []; // indices in `calls` of those found, in order
   let only = null; // "node:cell" of the one cell whose calls are wanted
   let search = 0; // the number of the newest search; older ones end
-  let opened = -1; // the place in `shown` of the one in the dialog
+  let opened = -1; // the index in `shown` of the one in the dialog
   let reading = true;
 
   async function unpack(element) {
@@ -64,8 +64,8 @@
     }
     reading = false;
     // One height for all searches, so that nothing below moves while somebody types.
-    const room = Math.min(innerHeight * 0.6, 7.5 * ROW);
-    $("list").style.height = `${Math.min(room, calls.length * ROW + 2)}px`;
+    const height = Math.min(innerHeight * 0.6, 7.5 * ROW);
+    $("list").style.height = `${Math.min(height, calls.length * ROW + 2)}px`;
     await find();
   }
 
@@ -82,8 +82,8 @@
     const wanted = words();
     const hits = [];
     let since = performance.now();
-    for (let place = 0; place < calls.length; place++) {
-      if (isWanted(calls[place], wanted)) hits.push(place);
+    for (let index = 0; index < calls.length; index++) {
+      if (isWanted(calls[index], wanted)) hits.push(index);
       if (performance.now() - since > SLICE_MS) {
         await later();
         if (mine !== search) return;
@@ -107,33 +107,33 @@
     if (anew) {
       for (const row of rows.values()) row.remove();
       rows.clear();
-      $("room").style.height = `${shown.length * ROW}px`;
+      $("rows").style.height = `${shown.length * ROW}px`;
     }
     const first = Math.max(0, Math.floor($("list").scrollTop / ROW) - 4);
     const last = Math.min(shown.length, first + Math.ceil($("list").clientHeight / ROW) + 8);
-    for (const [place, row] of rows) {
-      if ((place < first || place >= last) && !row.contains(document.activeElement)) {
+    for (const [index, row] of rows) {
+      if ((index < first || index >= last) && !row.contains(document.activeElement)) {
         row.remove();
-        rows.delete(place);
+        rows.delete(index);
       }
     }
     const wanted = words();
-    for (let place = first; place < last; place++) {
-      if (rows.has(place)) continue;
-      const row = drawn(place, wanted);
-      rows.set(place, row);
-      const after = [...rows.keys()].filter((other) => other > place).sort((a, b) => a - b)[0];
-      $("room").insertBefore(row, after === undefined ? null : rows.get(after));
+    for (let index = first; index < last; index++) {
+      if (rows.has(index)) continue;
+      const row = drawn(index, wanted);
+      rows.set(index, row);
+      const after = [...rows.keys()].filter((other) => other > index).sort((a, b) => a - b)[0];
+      $("rows").insertBefore(row, after === undefined ? null : rows.get(after));
     }
   }
 
-  function drawn(place, wanted) {
-    const call = calls[shown[place]];
+  function drawn(index, wanted) {
+    const call = calls[shown[index]];
     const row = document.createElement("div");
     row.setAttribute("role", "listitem");
     row.setAttribute("aria-setsize", String(shown.length));
-    row.setAttribute("aria-posinset", String(place + 1));
-    row.style.top = `${place * ROW}px`;
+    row.setAttribute("aria-posinset", String(index + 1));
+    row.style.top = `${index * ROW}px`;
     const button = document.createElement("button");
     button.type = "button";
     if (call.failed) button.className = "failed";
@@ -142,7 +142,7 @@
       line("prompt", excerpt(call.prompt, wanted), wanted),
       line("reply", excerpt(call.reply, wanted), wanted),
     );
-    button.addEventListener("click", () => open(place));
+    button.addEventListener("click", () => open(index));
     row.append(button);
     return row;
   }
@@ -170,25 +170,25 @@
   /** Append a text with the searched words marked. */
   function marked(element, text, wanted) {
     const low = text.toLowerCase();
-    let place = 0;
+    let index = 0;
     while (wanted.length && low.length === text.length) {
       const next = wanted
-        .map((word) => [low.indexOf(word, place), word.length])
+        .map((word) => [low.indexOf(word, index), word.length])
         .filter(([at]) => at >= 0)
         .sort((a, b) => a[0] - b[0] || b[1] - a[1])[0];
       if (next === undefined || element.childNodes.length > 2000) break;
       const mark = document.createElement("mark");
       mark.textContent = text.slice(next[0], next[0] + next[1]);
-      element.append(text.slice(place, next[0]), mark);
-      place = next[0] + next[1];
+      element.append(text.slice(index, next[0]), mark);
+      index = next[0] + next[1];
     }
-    element.append(text.slice(place));
+    element.append(text.slice(index));
   }
 
   // -- one call
-  function open(place) {
-    opened = place;
-    const call = calls[shown[place]];
+  function open(index) {
+    opened = index;
+    const call = calls[shown[index]];
     $("detail-title").textContent = where(call);
     const at = call.at === null ? "" : `${call.at.toFixed(1)} s after the start`;
     const child = call.child ? `answered by node ${call.child}` : "";
@@ -200,28 +200,28 @@
       marked(element, call[name] || (name === "prompt" ? "(not in a notebook alone)" : ""), words());
       element.scrollTop = 0;
     }
-    $("previous").disabled = place === 0;
-    $("next").disabled = place === shown.length - 1;
+    $("previous").disabled = index === 0;
+    $("next").disabled = index === shown.length - 1;
     if (!$("detail").open) $("detail").showModal();
   }
 
-  function focusRow(place) {
-    if (place < 0 || place >= shown.length) return;
+  function focusRow(index) {
+    if (index < 0 || index >= shown.length) return;
     const list = $("list");
-    const top = place * ROW;
+    const top = index * ROW;
     if (top < list.scrollTop) list.scrollTop = top;
     if (top + ROW > list.scrollTop + list.clientHeight) list.scrollTop = top + ROW - list.clientHeight;
     draw(false);
-    rows.get(place).firstChild.focus({ preventScroll: true });
+    rows.get(index).firstChild.focus({ preventScroll: true });
   }
 
-  function narrow(place) {
-    only = place;
-    $("only").hidden = place === null;
-    if (place !== null) {
-      const [node, cell] = [place.slice(0, place.lastIndexOf(":")), place.split(":").pop()];
-      $("only").textContent = `only node ${node}, cell ${cell} ×`;
-      $("only").setAttribute("aria-label", `Of node ${node}, cell ${cell} only. Show all`);
+  function narrow(cell) {
+    only = cell;
+    $("only").hidden = cell === null;
+    if (cell !== null) {
+      const [node, number] = [cell.slice(0, cell.lastIndexOf(":")), cell.split(":").pop()];
+      $("only").textContent = `only node ${node}, cell ${number} ×`;
+      $("only").setAttribute("aria-label", `Only node ${node}, cell ${number}. Show all`);
     }
     return find();
   }
@@ -240,8 +240,8 @@
       return;
     event.preventDefault();
     const ends = { Home: 0, End: shown.length - 1 };
-    const place = ends[event.key] ?? now[0] + moves[event.key];
-    focusRow(Math.min(shown.length - 1, Math.max(0, place)));
+    const index = ends[event.key] ?? now[0] + moves[event.key];
+    focusRow(Math.min(shown.length - 1, Math.max(0, index)));
   });
   $("query").addEventListener("keydown", (event) => {
     if (event.key === "ArrowDown" && shown.length) {

@@ -33,7 +33,7 @@ _LOOKED_AT = 2000  # bytes of a file, in which an export has its mark
 
 
 def page(recording: Recording, origins: Origins) -> str:
-    """The page as text. Nothing of the run's settings is in it but the models' names."""
+    """Return the page as text. Nothing of the run's settings is in it but the models' names."""
     style, script = _asset("page.css"), _asset("page.js")
     calls = _calls(recording)
     provenance = overview.provenance(origins)
@@ -82,8 +82,8 @@ def _turns(recording: Recording) -> Html:
 
 
 def _calls(recording: Recording) -> list[CallEnded]:
-    """By node, in the order in which they were asked."""
-    order = {node.id: place for place, node in enumerate(recording.tree.nodes)}
+    """Return the calls by node, in the order in which they were asked."""
+    order = {node.id: number for number, node in enumerate(recording.tree.nodes)}
     calls = [event for event in recording.events if isinstance(event, CallEnded)]
     return sorted(calls, key=lambda call: (order[call.node], call.call, call.index))
 
@@ -92,7 +92,7 @@ def _prompts_note(recording: Recording, calls: list[CallEnded]) -> Html:
     if not calls:
         return h("p", "This run made no sub-calls.", class_="note")
     if recording.alone:
-        return h("p", "A notebook alone has the replies and not the prompts.", class_="note")
+        return h("p", "A notebook alone holds the replies but not the prompts.", class_="note")
     return Html("")
 
 
@@ -120,8 +120,8 @@ def write(text: str, path: Path, *, force: bool = False) -> None:
     try:
         if path.exists() and not force and not _is_export(path):
             raise UsageError(
-                f"{path}: there is a file that is no export of a run; "
-                "choose another name, or write over it with --force"
+                f"{path}: this file is not an export of a run; "
+                "choose another name, or overwrite it with --force"
             )
         _replace(path, text.encode())
     except OSError as error:

@@ -1,4 +1,4 @@
-"""What an LM and its cells wrote, as HTML: prose, code, terminal text."""
+"""Texts of an LM and its cells as HTML: prose, code, terminal output."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ _COMMAND = re.compile(r"\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)?")
 
 # -- prose ----------------------------------------------------------------------------------------
 class _Renderer(RendererHTML):
-    """Addresses are text, headings stand below those of the page."""
+    """A renderer that writes addresses as text, and headings below those of the page."""
 
     def link_open(self, tokens: Sequence[Token], at: int, options: OptionsDict, env: Any) -> str:
         env.setdefault("addresses", []).append(str(tokens[at].attrs.get("href", "")))
@@ -59,7 +59,7 @@ _MARKDOWN = MarkdownIt(
 
 
 def prose(text: str) -> Html:
-    """Markdown with its HTML as text and with no links and images."""
+    """Show Markdown with its HTML as text and with no links and images."""
     if len(text) > LONGEST_PROSE:
         return folded(text)
     tokens = _MARKDOWN.parse(visible(text))
@@ -75,7 +75,7 @@ _FORMATTER = HtmlFormatter[str](nowrap=True)
 
 
 def code(source: str) -> Html:
-    """Python, highlighted unless it is very long."""
+    """Show Python, highlighted unless it is very long."""
     text = visible(source)
     if len(text) > LONGEST_CODE:
         return h("pre", h("code", shorten(text, LONGEST_CODE)), class_="code", tabindex=0)
@@ -85,7 +85,7 @@ def code(source: str) -> Html:
 
 # -- text -----------------------------------------------------------------------------------------
 def folded(text: str, kind: str = "text") -> Html:
-    """Text of a terminal; of a long one the beginning, and the rest on a click."""
+    """Show text of a terminal; of a long one the beginning, and the rest on a click."""
     text = shorten(text, LONGEST_TEXT)
     lines = text.split("\n")
     if len(lines) <= FOLDED_LINES and len(text) <= FOLDED:
@@ -103,7 +103,7 @@ def _pre(text: str, kind: str) -> Html:
 
 
 def terminal(text: str) -> Html:
-    """With its colours as classes; a line that was overwritten is as it was at last."""
+    """Show text with its colours as classes; a line that was overwritten is as it was at last."""
     if _ESCAPE not in text and "\r" not in text:
         return escaped(text)
     plain = _COMMAND.sub("", text.replace("\r\n", "\n"))
@@ -112,18 +112,18 @@ def terminal(text: str) -> Html:
 
 def _coloured(line: Text) -> Html:
     parts: list[str] = []
-    place = 0
+    end = 0
     for span in line.spans:
-        parts.append(line.plain[place : span.start])
+        parts.append(line.plain[end : span.start])
         classes = _classes(span.style) if isinstance(span.style, Style) else ""
         piece = line.plain[span.start : span.end]
         parts.append(h("span", piece, class_=classes) if classes else piece)
-        place = span.end
-    return joined(*parts, line.plain[place:])
+        end = span.end
+    return joined(*parts, line.plain[end:])
 
 
 def _classes(style: Style) -> str:
-    """``a1`` is a terminal's red, ``ab`` is bold."""
+    """Return the classes of a style: ``a1`` is a terminal's red, ``ab`` is bold."""
     names = ["ab"] if style.bold else []
     if style.color is not None and not style.color.is_default:
         names.append(f"a{style.color.downgrade(ColorSystem.STANDARD).number}")
@@ -131,7 +131,7 @@ def _classes(style: Style) -> str:
 
 
 def answer(text: str) -> Html:
-    """An answer is prose unless it is data: what Python or JSON would write stays as it is."""
+    """Show an answer as prose unless it is data: what Python or JSON would write stays as it is."""
     stripped = text.strip()
     if (
         stripped[:1] in ("[", "{", "(", "'", '"')

@@ -1,4 +1,4 @@
-"""When things happened, as one SVG a node: turns and cells above, sub-calls below.
+"""The timeline, as one SVG a node: turns and cells above, sub-calls below.
 
 Few sub-calls are bars that show how they overlap; many are one area: how many at once. So a lane
 has some hundred elements at most, however many calls there were.
@@ -9,8 +9,25 @@ from __future__ import annotations
 import heapq
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import assert_never
 
-from ...events import CallEnded, CellRan, Event, NodeStarted, Replied
+from ...events import (
+    CallEnded,
+    CallStarted,
+    CellRan,
+    CellStarted,
+    ContextSet,
+    Event,
+    KernelRestarted,
+    NodeEnded,
+    NodeStarted,
+    OutputMade,
+    Prompted,
+    Replied,
+    ReplyDelta,
+    RunEnded,
+    RunStarted,
+)
 from ...record.markdown import shorten
 from ...record.numbers import counted, duration
 from .markup import Html, block_id, escaped, h
@@ -33,7 +50,7 @@ class Stretch:
 
 @dataclass
 class Lane:
-    """What one node did, in Unix seconds."""
+    """The times at which one node did something, in Unix seconds."""
 
     node: str
     busy: list[Stretch] = field(default_factory=list)  # turns and cells, one after another
@@ -54,15 +71,33 @@ class Scale:
 
 
 def lanes(events: Iterable[Event]) -> list[Lane]:
-    """One a node, in the order of their start. What ran before the question is left out."""
+    """Return a lane for each node, in the order of their start. What ran before the question is
+    left out."""
     made: dict[str, Lane] = {}
     for event in events:
-        if isinstance(event, NodeStarted):
-            made[event.node] = Lane(event.node)
-        elif isinstance(event, CellRan) and event.turn == 0:
-            continue
-        elif isinstance(event, Replied | CellRan | CallEnded) and event.node in made:
-            _add(made[event.node], event)
+        match event:
+            case NodeStarted():
+                made[event.node] = Lane(event.node)
+            case CellRan(turn=0):
+                pass
+            case Replied() | CellRan() | CallEnded():
+                if event.node in made:
+                    _add(made[event.node], event)
+            case (
+                RunStarted()
+                | ContextSet()
+                | Prompted()
+                | ReplyDelta()
+                | CellStarted()
+                | OutputMade()
+                | CallStarted()
+                | KernelRestarted()
+                | NodeEnded()
+                | RunEnded()
+            ):
+                pass
+            case _:
+                assert_never(event)
     return [_since_question(lane) for lane in made.values()]
 
 
@@ -71,13 +106,13 @@ def _add(lane: Lane, event: Replied | CellRan | CallEnded) -> None:
         kind = "failed" if event.error is not None else "call"
         title = f"node {event.child}" if event.child else f"{event.op}, cell {event.cell}"
         ended = event.started + event.seconds
-        lane.calls.append(
-            Stretch(event.started, ended, kind, f"{title} · {duration(event.seconds)}")
-        )
+        title = f"{title} · {duration(event.seconds)}"
+        lane.calls.append(Stretch(start=event.started, end=ended, kind=kind, title=title))
         return
     kind, name = ("turn", f"Turn {event.turn}") if isinstance(event, Replied) else _cell(event)
     begun = event.time - event.seconds
-    lane.busy.append(Stretch(begun, event.time, kind, f"{name} · {duration(event.seconds)}"))
+    title = f"{name} · {duration(event.seconds)}"
+    lane.busy.append(Stretch(start=begun, end=event.time, kind=kind, title=title))
 
 
 def _cell(event: CellRan) -> tuple[str, str]:
@@ -85,7 +120,7 @@ def _cell(event: CellRan) -> tuple[str, str]:
 
 
 def _since_question(lane: Lane) -> Lane:
-    """Without what a prelude did: it is older than the first turn."""
+    """Leave out what a prelude did: it is older than the first turn."""
     turns = [stretch.start for stretch in lane.busy if stretch.kind == "turn"]
     first = min(turns, default=0.0)
     busy = [stretch for stretch in lane.busy if stretch.start >= first - 0.001]
@@ -93,7 +128,7 @@ def _since_question(lane: Lane) -> Lane:
 
 
 def timeline(events: Iterable[Event]) -> Html | None:
-    """None where no times are known."""
+    """Draw the run; None where no times are known."""
     every = lanes(events)
     stretches = [stretch for lane in every for stretch in lane.all if stretch.start > 0]
     if not stretches:
@@ -137,7 +172,7 @@ def _row(name: Html, drawn: list[Html], height: int, label: str, told: str) -> H
 
 
 def _calls(calls: list[Stretch], scale: Scale, top: int) -> tuple[list[Html], int, str]:
-    """The drawing, the height down to its end, and what it says in words."""
+    """Return the drawing, the height down to its end, and what it says in words."""
     if not calls:
         return [], top, ""
     rows = _packed(calls) if len(calls) <= MAX_BARS else []
@@ -155,7 +190,7 @@ def _calls(calls: list[Stretch], scale: Scale, top: int) -> tuple[list[Html], in
 
 
 def _packed(stretches: list[Stretch]) -> list[list[Stretch]]:
-    """In rows without overlap, as few as can be."""
+    """Put stretches in rows without overlap, as few as can be."""
     rows: list[list[Stretch]] = []
     free: list[tuple[float, int]] = []  # when each row ends
     for stretch in sorted(stretches, key=lambda one: one.start):
@@ -170,7 +205,8 @@ def _packed(stretches: list[Stretch]) -> list[list[Stretch]]:
 
 
 def _area(stretches: list[Stretch], scale: Scale, top: int) -> tuple[Html, int]:
-    """How many at once: the most in each of 500 parts of the time, and the peak of all."""
+    """Draw how many there were at once: the most in each of 500 parts of the time. Return the peak
+    too."""
     changes = sorted([(s.start, 1) for s in stretches] + [(s.end, -1) for s in stretches])
     most = [0] * (WIDTH // 2)
     now, part = 0, 0
@@ -187,7 +223,7 @@ def _area(stretches: list[Stretch], scale: Scale, top: int) -> tuple[Html, int]:
 
 
 def _busy(stretches: list[Stretch], scale: Scale) -> list[Html]:
-    """Bars, or for many the share of each kind in each of 250 parts of the time."""
+    """Draw bars, or for many the share of each kind in each of 250 parts of the time."""
     if len(stretches) <= MAX_BARS:
         return [_rect(stretch, scale, 0, _BAR) for stretch in stretches]
     floor = [0.0] * _PARTS

@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import assert_never
 
 from ...events import (
     CallEnded,
+    CallStarted,
     CellRan,
+    CellStarted,
     ContextInfo,
     ContextSet,
     Event,
     KernelRestarted,
+    NodeEnded,
+    NodeStarted,
+    OutputMade,
     Prompted,
     Replied,
+    ReplyDelta,
+    RunEnded,
+    RunStarted,
 )
 from ...record.markdown import one_line, shorten
 from ...record.notebooks.prose import reminders, without_blocks
@@ -26,7 +35,7 @@ MAX_LINKS = 50
 
 
 def node_section(node: Node, events: Sequence[Event], *, root: bool) -> Html:
-    """The node with all that happened in it, in its order."""
+    """Show the node with all that happened in it, in its order."""
     name = (
         h("h2", "Turns" if node.turns else "Cells")
         if root
@@ -90,21 +99,35 @@ class _Story:
         return self._done
 
     def _tell(self, event: Event) -> None:
-        if isinstance(event, Prompted):
-            self._prompted(event)
-        elif isinstance(event, Replied):
-            self._replied(event)
-        elif isinstance(event, CallEnded):
-            self._calls.setdefault(event.cell, []).append(event)
-        elif isinstance(event, CellRan):
-            self._open(event.turn)
-            self._parts.append(self._cell(event))
-        elif isinstance(event, ContextSet):
-            self._parts.append(_context(event.context))
-        elif isinstance(event, KernelRestarted):
-            lost = f" Lost: {', '.join(event.lost)}" if event.lost else ""
-            text = f"The kernel was started again: {event.reason}.{lost}"
-            self._parts.append(h("p", shorten(text, 2000), class_="notice"))
+        match event:
+            case Prompted():
+                self._prompted(event)
+            case Replied():
+                self._replied(event)
+            case CallEnded():
+                self._calls.setdefault(event.cell, []).append(event)
+            case CellRan():
+                self._open(event.turn)
+                self._parts.append(self._cell(event))
+            case ContextSet():
+                self._parts.append(_context(event.context))
+            case KernelRestarted():
+                lost = f" Lost variables: {', '.join(event.lost)}" if event.lost else ""
+                text = f"The kernel was restarted: {event.reason}.{lost}"
+                self._parts.append(h("p", shorten(text, 2000), class_="notice"))
+            case (
+                RunStarted()
+                | NodeStarted()
+                | ReplyDelta()
+                | CellStarted()
+                | OutputMade()
+                | CallStarted()
+                | NodeEnded()
+                | RunEnded()
+            ):
+                pass
+            case _:
+                assert_never(event)
 
     def _open(self, turn: int) -> None:
         if turn != self._turn:
@@ -121,10 +144,10 @@ class _Story:
         self._parts, self._facts = [], ""
 
     def _prompted(self, event: Prompted) -> None:
-        """What the LM was told beside the outputs of its cells."""
+        """Show what the LM was told beside the outputs of its cells."""
         if event.turn <= 1 and not event.compacted:
             return
-        said = ["Earlier turns no longer fitted and were left out."] if event.compacted else []
+        said = ["Earlier turns no longer fit and were left out."] if event.compacted else []
         said = said or reminders(event.messages, self._ran.get(event.turn - 1, []))
         self._open(event.turn)
         if said:
@@ -164,15 +187,15 @@ class _Story:
         )
 
     def _sub_calls(self, cell: int, calls: list[CallEnded]) -> Html:
-        """A link that narrows the list of sub-calls to this cell, and links to children."""
+        """Link to the list of sub-calls, narrowed to this cell, and to its children."""
         failed = sum(call.error is not None for call in calls)
         told = [counted(len(calls), "sub-call"), f"{failed:,} failed" if failed else ""]
         begun = min(call.started for call in calls)
         if begun:
             took = max(call.started + call.seconds for call in calls) - begun
             told.append(duration(took))
-        place = f"{self._node.id}:{cell}"
-        shown = h("a", " · ".join(filter(None, told)), href="#calls", data_only=place)
+        narrowed = f"{self._node.id}:{cell}"
+        shown = h("a", " · ".join(filter(None, told)), href="#calls", data_only=narrowed)
         children = list(dict.fromkeys(call.child for call in calls if call.child is not None))
         links = [
             h("a", shorten(f"node {c}", 80), href=f"#{block_id('node', c)}")

@@ -15,7 +15,7 @@ import pytest
 from sandboxes import Opener, comes_true
 
 from rlm_kernel.environments.docker.client import connect
-from rlm_kernel.errors import UsageError
+from rlm_kernel.errors import KernelStartError, UsageError
 
 pytestmark = pytest.mark.needs("docker")
 
@@ -119,6 +119,14 @@ def test_running_out_of_memory_names_the_limit(opened: Opener) -> None:
         place.start_cell("len(bytearray(b'x') * (700 << 20))")
         assert "out of memory" in (reason := place.reason())
         assert "limit of memory is 300m" in reason
+
+
+def test_too_few_threads_for_a_kernel_names_the_limit(opened: Opener) -> None:
+    with (
+        pytest.raises(KernelStartError, match=r"limit of processes and threads is 1 \(`pids`\)"),
+        opened(pids=1),
+    ):
+        pass
 
 
 def test_a_killed_container_is_said_to_be(engine: Any, opened: Opener) -> None:

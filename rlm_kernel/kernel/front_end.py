@@ -1,0 +1,66 @@
+"""The front end's side of a cell: what it shows while it runs, and the reply at its end."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+from ..environments.messages import Message
+from ..record.filters import for_terminal
+from .display.card import Bundle
+
+ExecuteReply = tuple[dict[str, Any], dict[str, Any]]
+"""The content and the metadata of an ``execute_reply``."""
+
+
+class FrontEnd(Protocol):
+    """The Jupyter side; called on the engine's loop."""
+
+    def publish(self, message: Message) -> None: ...
+
+    def send(self, kind: str, content: dict[str, Any], parent: Message) -> None: ...
+
+    def ask_input(self, request: Message) -> None: ...
+
+    def say(self, line: str) -> None: ...
+
+
+class Execution:
+    """One ``execute_request`` while it is served.
+
+    ``count`` is the number of its cell, and until it has one that of the cell before;
+    ``interrupted`` says that the human stopped it.
+    """
+
+    def __init__(self, front_end: FrontEnd, request: Message, count: int) -> None:
+        self._front_end = front_end
+        self.request = request
+        self.count = count
+        self.interrupted = False
+
+    @property
+    def code(self) -> str:
+        return str(self.request["content"]["code"])
+
+    def send(self, kind: str, content: dict[str, Any]) -> None:
+        """Publish a message that the cell caused."""
+        self._front_end.send(kind, content, self.request)
+
+    def tell(self, line: str, stream: str = "stdout") -> None:
+        """Show a line of ours below the cell."""
+        self.send("stream", {"name": stream, "text": f"{line}\n"})
+
+    def show(self, bundle: Bundle) -> None:
+        """Show a display below the cell."""
+        self.send("display_data", {"data": bundle, "metadata": {}})
+
+    def done(self) -> ExecuteReply:
+        """Return the reply to a cell that ended well."""
+        empty: dict[str, Any] = {"user_expressions": {}, "payload": []}
+        return {"status": "ok", "execution_count": self.count, **empty}, {}
+
+    def failed(self, name: str, text: str) -> ExecuteReply:
+        """Show an error of ours, which has no traceback: its text says all. Return the reply."""
+        text = for_terminal(text)
+        error = {"ename": name, "evalue": text, "traceback": [f"\x1b[0;31m{name}\x1b[0m: {text}"]}
+        self.send("error", error)
+        return {"status": "error", "execution_count": self.count, **error}, {}

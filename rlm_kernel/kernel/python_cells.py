@@ -1,0 +1,81 @@
+"""Cells of Python: the human's, those that a front end sends for itself, those of a replay."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from ..repl.repl import Repl
+from ..repl.running_cell import Ran
+from . import cell_parser
+from .display.card import answer_bundle
+from .front_end import ExecuteReply, Execution
+from .inner_kernel import InnerKernel, ended
+from .notebook_session import NotebookSession
+from .replaying.session import NotebookReplay
+from .requests import NOBODYS
+
+RAISE = "Raise it with %rlm limits."
+PROSE = "This is not Python. To ask the LM, begin the cell with %%rlm and write the question below."
+INTERRUPTED = ("KeyboardInterrupt", "CancelledError")
+"""How a cell ends that is interrupted while it runs, and while it awaits."""
+
+
+class PythonCells:
+    """Runs the Python cells of a notebook in its inner kernel.
+
+    ``commands`` is how many ``%rlm`` lines at the top of a cell were carried out already.
+    """
+
+    def __init__(
+        self, notebook: NotebookSession, replay: NotebookReplay, inner: InnerKernel
+    ) -> None:
+        self._notebook = notebook
+        self._replay = replay
+        self._inner = inner
+
+    async def run(self, execution: Execution, commands: int, repl: Repl) -> ExecuteReply:
+        """Run a cell of the human's, and record it for the questions to come."""
+        session = self._notebook.session
+        cell = next(session.prelude.numbers.cells)
+        ran = await self._inner.relay(repl, execution, cell, {"commands": commands})
+        if execution.interrupted and _ename(ran) in INTERRUPTED:
+            ran = replace(ran, status="interrupted")  # how far it came is chance: no replay of it
+        self._notebook.remember(cell, execution.code, ran)
+        if ran.restarted is not None:
+            await session.restarted(ran.restarted, ran.lost)
+        if ran.answer is not None:
+            session.by_hand.answered(ran.answer)
+            self._replay.answered(ran.answer)
+            execution.show(answer_bundle(ran.answer))
+        reply = ended(execution, ran)
+        if hint := _hint(execution.code, ran):
+            execution.tell(hint, "stderr")
+        return reply
+
+    async def run_aside(self, execution: Execution, commands: int, repl: Repl) -> ExecuteReply:
+        """Run a cell that is not the human's: it is in no record, and the LM is not told of it."""
+        ran = await self._inner.relay(repl, execution, NOBODYS, {"commands": commands})
+        if ran.restarted is not None:
+            self._inner.note_death(ran.restarted, ran.lost)  # the human has not seen it
+            await self._notebook.session.restarted(ran.restarted, ran.lost)
+        return ended(execution, ran)
+
+    async def run_recorded(self, execution: Execution, index: int, repl: Repl) -> ExecuteReply:
+        """Run the cell at ``index`` of the record that is replayed."""
+        ran = await self._replay.run(index, repl, execution.send)
+        if ran is None:
+            execution.tell("Not run again: it was interrupted when it was recorded.", "stderr")
+            return execution.done()
+        execution.count = ran.execution_count or execution.count
+        return ended(execution, ran)
+
+
+def _ename(ran: Ran) -> str | None:
+    return None if ran.reply is None else ran.reply["content"].get("ename")
+
+
+def _hint(code: str, ran: Ran) -> str:
+    """Return a line on what to do about the cell's error; empty where there is none to give."""
+    if _ename(ran) == "LimitReached":
+        return RAISE
+    return PROSE if _ename(ran) == "SyntaxError" and cell_parser.looks_like_prose(code) else ""

@@ -1,0 +1,97 @@
+"""Questions: a ``%%rlm`` cell is asked, its run is shown, its answer is bound in the kernel."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from ..errors import KernelDied, RLMError
+from ..repl.repl import Repl
+from ..session.session import Reader, Result
+from .cell_parser import Question
+from .display.activity import Activity
+from .display.card import answer_bundle
+from .display.display import Display
+from .front_end import ExecuteReply, Execution, FrontEnd
+from .inner_kernel import InnerKernel, ended
+from .notebook_session import NotebookSession
+from .replaying.session import NotebookReplay
+from .requests import NOBODYS
+
+
+class Questions:
+    """Lets the LM answer the questions of a notebook, one at a time."""
+
+    def __init__(
+        self,
+        front_end: FrontEnd,
+        notebook: NotebookSession,
+        replay: NotebookReplay,
+        inner: InnerKernel,
+    ) -> None:
+        self._front_end = front_end
+        self._notebook = notebook
+        self._replay = replay
+        self._inner = inner
+
+    async def answer(self, execution: Execution, question: Question, repl: Repl) -> ExecuteReply:
+        """Ask a question, or let the LM go on, and return the reply to its cell."""
+        # The inner kernel sees the question too, for its number and the history.
+        code = f"%%rlm\n{question.text or 'continue'}"
+        counted = await self._inner.relay(repl, execution, NOBODYS, {"question": True}, code)
+        if counted.reply is None or counted.status == "error":  # an interrupt, shown already
+            return ended(execution, counted)
+        if execution.interrupted:
+            raise asyncio.CancelledError
+        result = await self._asked(execution, question, repl)
+        if repl.changed:
+            execution.tell(repl.changed, "stderr")
+        if result.unrecorded is not None:
+            execution.tell(f"The run is not recorded: {result.unrecorded}", "stderr")
+        if not result.confirmed or result.response is None:
+            return _unanswered(execution, result)
+        content: dict[str, Any] = {"data": answer_bundle(result.response), "metadata": {}}
+        number = counted.execution_count
+        execution.send("execute_result", {**content, "execution_count": number})
+        await self._bind(execution, question.name, result.response)
+        return execution.done()
+
+    async def _asked(self, execution: Execution, question: Question, repl: Repl) -> Result:
+        with self._shown(execution) as readers:
+            if question.goes_on:
+                stopped_at = await self._replay.leave(repl)
+                return await self._notebook.go_on(question.text, stopped_at, repl, readers)
+            return await self._notebook.ask(question, repl, readers)
+
+    @contextmanager
+    def _shown(self, execution: Execution) -> Iterator[list[Reader]]:
+        """Give readers that show a run in the human's cell and to consoles."""
+        link, say = self._notebook.page_link, self._front_end.say
+        display = Display(execution.send, log=say, link=link)
+        try:
+            yield [display, Activity(self._front_end.send)]
+        finally:
+            display.close()
+
+    async def _bind(self, execution: Execution, name: str, answer: str) -> None:
+        """Bind the answer, in another kernel where this one refuses it. It is shown already: what
+        goes wrong is told beside it."""
+        try:
+            try:
+                await self._notebook.bind(await self._inner.repl(), name, answer)
+            except KernelDied:
+                await self._notebook.bind(await self._inner.repl(), name, answer)
+        except RLMError as error:
+            execution.tell(f"The answer is not in {name}: {error}", "stderr")
+        self._inner.tell_news(execution)
+
+
+def _unanswered(execution: Execution, result: Result) -> ExecuteReply:
+    best = ""
+    if result.response is not None:
+        best = f"\nThe best answer so far, unconfirmed: {result.response}"
+    limited = result.status == "limit"
+    name, how = ("LimitReached", "; raise it with %rlm limits") if limited else ("NoAnswer", "")
+    return execution.failed(name, f"{result.reason}{how}{best}")
