@@ -14,7 +14,7 @@ from .running_cell import Author, Ran
 
 @dataclass(frozen=True)
 class Written:
-    """A cell that was written, and its place in the record."""
+    """A cell that was written, with what its record names it by."""
 
     node: str
     cell: int
