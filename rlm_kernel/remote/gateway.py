@@ -210,7 +210,7 @@ class Program:
 
     @property
     def settled(self) -> bool:
-        """It has ended, and all that it said has arrived."""
+        """Return whether it has ended and all that it said has arrived."""
         return self.ended and not self._kept
 
     @property
@@ -222,7 +222,7 @@ class Program:
 
 
 def _start(source: bytes, settings: Settings) -> subprocess.Popen[bytes]:
-    """With less rights than ours, where the settings say so."""
+    """Start the program, with fewer rights than ours where the settings say so."""
     folder = settings["folder"]
     return subprocess.Popen(
         [sys.executable, "-c", source],
@@ -275,7 +275,7 @@ class Gateway:
         self._over = False
 
     def admits(self, authorization: str) -> bool:
-        """Whether a request may be answered; one that may shows that we are still wanted."""
+        """Return whether a request may be answered; one that may shows that we are still wanted."""
         kind, _, token = authorization.partition(" ")
         digest = hashlib.sha256(token.encode("utf-8", "surrogateescape")).digest()
         known = hmac.compare_digest(digest, self._digest) and kind == "Bearer"

@@ -186,7 +186,7 @@ def pack_record(name: str, size: int) -> bytes:
 
 
 def plain(name: str) -> bool:
-    """A name that names a file in a folder and nothing else."""
+    """Return whether a name is that of a file in a folder and nothing else."""
     return 0 < len(name) <= 200 and name not in (".", "..") and not set(name) & set("/\\\0")
 
 
@@ -263,7 +263,7 @@ class Outbox:
         self.send(ORDER, 0, dump_fields(fields))
 
     def stir(self, lane: Lane) -> None:
-        """The lane may have something to send now."""
+        """Queue a lane that may have something to send now."""
         if lane.sendable and lane not in self._waiting:
             self._waiting.add(lane)
             self._turns[lane.number not in (CONTROL, STDIN)].append(lane)
@@ -304,15 +304,15 @@ class Channel:
         self.lane = lane
 
     def receive(self, data: bytes) -> None:
-        """Bytes came. ``end.passed_on`` gives them back as credit when they have gone on."""
+        """Take bytes that came. ``end.passed_on`` gives them back as credit once they went on."""
         raise PipeError(f"data on lane {self.lane.number}, which has only one way")
 
     def ended(self) -> None:
-        """The other end has no more to send."""
+        """Take it that the other end has no more to send."""
         raise PipeError(f"lane {self.lane.number} ended, which lasts as long as the pipe")
 
     def drained(self) -> None:
-        """Something of the lane was sent, or credit came."""
+        """Go on: something of the lane was sent, or credit came."""
 
     def retry(self) -> None:
         """Try again what could not go on a moment ago."""
@@ -610,7 +610,7 @@ class End:
 
 
 def _remove(path: str) -> None:
-    """A file or a folder, if it is there."""
+    """Remove a file or a folder, if it is there."""
     if os.path.isdir(path) and not os.path.islink(path):
         shutil.rmtree(path, ignore_errors=True)
     elif os.path.lexists(path):
@@ -825,7 +825,7 @@ def _exit_code(status: int) -> int:
 
 
 def _oom_kills() -> int:
-    """How often this container's memory ran out, by either version of cgroups."""
+    """Return how often this container's memory ran out, by either version of cgroups."""
     for path in ("/sys/fs/cgroup/memory.events", "/sys/fs/cgroup/memory/memory.oom_control"):
         with suppress(OSError), open(path) as file:
             for line in file:
@@ -992,7 +992,7 @@ class Relay(End):
             self._farewell()
 
     def _farewell(self) -> None:
-        """The kernel ended: pass on what it still said, then how it ended."""
+        """Pass on what the kernel still said before it ended, then how it ended."""
         channels = [c for c in self._channels.values() if isinstance(c, Messages)]
         limit, quiet = time.monotonic() + 2, 0
         while quiet < 3 and not self._over and time.monotonic() < limit:
@@ -1052,7 +1052,7 @@ class Substitute:
 
 
 def _take_pipe() -> tuple[int, int]:
-    """The pipe, out of reach of a stray print and of the kernel."""
+    """Return the ends of the pipe, out of reach of a stray print and of the kernel."""
     fd_in, fd_out = os.dup(0), os.dup(1)
     null = os.open(os.devnull, os.O_RDONLY)
     os.dup2(null, 0)

@@ -53,7 +53,7 @@ def _parents() -> dict[int, int]:
 
 
 def _below(roots: set[int]) -> Iterator[int]:
-    """The living processes below these, which are not among them."""
+    """Return the living processes below these, without these."""
     children: dict[int, list[int]] = {}
     for pid, parent in _parents().items():
         children.setdefault(parent, []).append(pid)

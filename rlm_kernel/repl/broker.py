@@ -57,7 +57,7 @@ class Answerer(Protocol):
         ...
 
     async def answer(self, request: Request) -> dict[str, Any]:
-        """The reply: ``{"value": ...}`` or ``{"error": {"type", "message", ...}}``.
+        """Return the reply: ``{"value": ...}`` or ``{"error": {"type", "message", ...}}``.
 
         Cancelled when the caller hangs up. Must not raise for anything the guest may send.
         """
@@ -112,7 +112,7 @@ class _Connection:
         self._node.make_room()
 
     async def _answer_or_cancel(self, request: Request) -> dict[str, Any]:
-        """The reply. Raises ``Ended`` when the caller hung up first."""
+        """Return the reply. Raises ``Ended`` where the caller hung up first."""
         answering = asyncio.ensure_future(self._node.answerer.answer(request))
         hangup = asyncio.ensure_future(self._wire.hung_up())
         try:
@@ -188,8 +188,8 @@ class _Node:
             self._listen()
 
     def make_room(self) -> None:
-        """Where another connection waits, end the one that has been silent longest, once that is
-        ``SILENT_S``: what it sent may be on its way. Those that wait for us are not silent."""
+        """End the connection that has been silent longest, for ``SILENT_S`` at least, where another
+        one waits. What it sent may be on its way; those that wait for us are not silent."""
         silent = [(c.heard, task) for task, c in self._connections.items() if not c.answering]
         if self._next is None or not silent:
             return

@@ -33,7 +33,7 @@ class RunsCells(Protocol):
 
 @dataclass(frozen=True)
 class Written:
-    """A cell that was written, and its place in the record."""
+    """A cell that was written, with what its record names it by."""
 
     node: str
     cell: int

@@ -56,7 +56,7 @@ class Ended(Exception):
 
 
 def patience_s(size: int) -> float:
-    """The seconds that a frame of ``size`` bytes may take to come, or to be taken."""
+    """Return the seconds that a frame of ``size`` bytes may take to come, or to be taken."""
     return PATIENCE_S + size / SLOWEST
 
 
@@ -105,7 +105,7 @@ class Payload:
         return replace(self, start=self.start + start, size=size)
 
     def chunks(self) -> Iterator[bytes]:
-        """The bytes in pieces of a moderate size. Blocks."""
+        """Yield the bytes in pieces of at most ``CHUNK``. Blocks."""
         if self.path is None:
             yield self.data
             return
@@ -137,7 +137,7 @@ class Wire:
         sock.setblocking(False)
 
     async def chunks(self, size: int) -> AsyncIterator[bytes]:
-        """So many bytes, as they come. Raises ``Ended``."""
+        """Yield ``size`` bytes as they come. Raises ``Ended``."""
         while size:
             data = await self._loop.sock_recv(self._sock, min(size, CHUNK))
             if not data:
@@ -163,7 +163,7 @@ class Wire:
             await self._loop.sock_recv(self._sock, 1)
 
     async def send(self, header: dict[str, Any]) -> None:
-        """Raises ``TimeoutError`` where it is not taken."""
+        """Send a frame. Raises ``TimeoutError`` where it is not taken."""
         data = pack(header)
         async with asyncio.timeout(patience_s(len(data))):
             await self._loop.sock_sendall(self._sock, data)
@@ -173,7 +173,7 @@ class Wire:
 
 
 async def read_greeting(wire: Wire) -> dict[str, Any]:
-    """The first frame of a connection. Raises ``Ended`` and ``ValueError``."""
+    """Return the header of a connection's first frame. Raises ``Ended`` and ``ValueError``."""
     head, extra = HEADER.unpack(await wire.exactly(HEADER.size))
     if head > TOKEN_FRAME or extra:
         raise ValueError(f"a greeting of {head:,} + {extra:,} bytes")
@@ -198,7 +198,7 @@ class Frames:
 
     @asynccontextmanager
     async def next(self, wire: Wire) -> AsyncIterator[tuple[dict[str, Any], Payload]]:
-        """The next frame; what it takes is given back at the end of the body.
+        """Read the next frame; what it takes is given back at the end of the body.
 
         Raises ``Ended``, ``RefusedFrame`` for one that is not taken, ``TooLarge``, ``TimeoutError``
         for one that comes too slowly, and ``ValueError`` for garbage.
@@ -276,9 +276,9 @@ class _Held:
 
 
 def _weight(data: bytes) -> int:
-    """The most memory that a header takes once it is read: Python keeps a text at the width of its
-    widest character, and each item of a list costs far more than its comma. Raises ``RefusedFrame``
-    for far more values than any call has, which would take seconds to read."""
+    """Return the most memory that a header takes once it is read: Python keeps a text at the width
+    of its widest character, and each item of a list costs far more than its comma. Raises
+    ``RefusedFrame`` for far more values than any call has, which would take seconds to read."""
     width = 1 if data.isascii() else 4 if BEYOND_BMP.search(data) else 2
     size = len(data) * width
     data = data.replace(b"\\\\", b"").replace(b'\\"', b"")

@@ -33,8 +33,8 @@ class GuestRequests:
         self._serving: set[asyncio.Task[Slot]] = set()
 
     def takes(self, header: dict[str, Any]) -> int:
-        """Children's contexts while their cell runs, and the copy of a variable that was asked
-        for."""
+        """See ``broker.Answerer``: children's contexts are taken while their cell runs, and the
+        copy of a variable that was asked for."""
         if header.get("op") in CHILD_STARTING:
             return MAX_PAYLOAD if self._of_running_cell(header) is not None else 0
         if header.get("op") == "context" and self.client is not None:
@@ -90,7 +90,8 @@ class GuestRequests:
                 await asyncio.wait({serving})
 
     async def _reply(self, cell: RunningCell, call: Call) -> Slot:
-        """Never raises: an error that is not the call's own ends the cell where it is awaited."""
+        """Return the reply to a call. Never raises: an error that is not the call's own ends the
+        cell where it is awaited."""
         try:
             slots = await cell.calls.serve(call)
         except RefusedCall as refused:

@@ -62,7 +62,7 @@ class RefusedCall(Exception):
 
 
 def identity(call: Call) -> str:
-    """The key of a call: what was written, so that replay finds it again."""
+    """Return the key of a call: the digest of what was written, by which replay finds it."""
     if call.op == "tool":
         return call_key("tool", [call.tool, call.arguments])
     contexts = [[kind, data.sha256] for kind, data in call.contexts]
@@ -141,7 +141,7 @@ def _contexts(sizes: object, payload: Payload) -> list[tuple[str, Payload]] | No
 
 
 def slot_of(event: CallEnded) -> Slot:
-    """What the cell was answered, as the record has it."""
+    """Return what the cell was answered, from its record."""
     return {"value": event.reply} if event.error is None else {"error": event.error}
 
 

@@ -155,7 +155,7 @@ class Repl:
             self.on_input(message)
 
     async def _type(self, line: str) -> None:
-        """Never raises: the cell that asked for the line ends with the error."""
+        """Type a line. Never raises: the cell that asked for it ends with the error."""
         try:
             await self.answer_input(line)
         except Exception as error:  # noqa: BLE001 (raised where the cell is awaited)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from rlm_kernel.errors import ContextError, RecordError
 from rlm_kernel.inputs import contexts
-from rlm_kernel.inputs.contexts import detect, folders
+from rlm_kernel.inputs.contexts import detect, files, folders
 from rlm_kernel.remote.guest import values
 
 FRENCH = "Le café est fermé à côté de l’hôtel. Voilà où ça mène, garçon.\n"
@@ -154,7 +154,7 @@ def test_json_that_cannot_be_taken_stands_as_text_and_says_why(put, data):
 
 
 def test_json_over_the_limit_stands_as_text(put, monkeypatch):
-    monkeypatch.setattr(contexts, "MAX_JSON_BYTES", 5)
+    monkeypatch.setattr(files, "MAX_JSON_BYTES", 5)
     source, value = read(put("a.json", b'{"a": 1}'))
     assert value == '{"a": 1}'
     assert "not parsed" in (source.notice or "")

@@ -48,7 +48,7 @@ class Detected:
 
 
 def is_binary(head: bytes) -> bool:
-    """Whether the first bytes of a file already say that it is no text."""
+    """Return whether the first bytes of a file already say that it is no text."""
     return b"\0" in head or head.startswith(_MAGIC_IN_ASCII) or _many_controls(head)
 
 
@@ -63,7 +63,7 @@ def detect(chunks: Chunks) -> Detected:
 
 
 def check_encoding(chunks: Chunks, encoding: str) -> Detected:
-    """What ``detect`` gives when the caller has named the encoding.
+    """Return what ``detect`` gives, in the encoding that the caller has named.
 
     Raises ``LookupError`` for a name that is no text encoding, ``UnicodeError`` for the first
     bytes that do not fit; its text has their offset.
@@ -196,7 +196,7 @@ def _misfit(chunks: Chunks, encoding: str) -> int | None:
 
 
 def _with_mark(encoding: str, head: bytes) -> str:
-    """The codec that takes a byte order mark off where there is one and does without where not."""
+    """Return the codec that takes off a byte order mark where the text has one."""
     if encoding == "utf-8" and head.startswith(codecs.BOM_UTF8):
         return "utf-8-sig"
     marks = {
@@ -246,14 +246,14 @@ def _coverage(text: str, alphabets: tuple[str, ...]) -> float:
 
 
 def _is_euc_jp(sample: bytes) -> bool:
-    """Whether a third of what it reads as EUC-JP is kana; Chinese and Korean texts have none."""
+    """Return whether a third of it read as EUC-JP is kana, which Chinese and Korean texts lack."""
     text = sample.decode("euc_jp", "replace")
     high = sum(c > "\x7f" for c in text)
     return "\ufffd" not in text and len(_KANA.findall(text)) * 3 > high
 
 
 def _plausible(text: str) -> bool:
-    """Whether the characters above ASCII stand as letters in words or as usual punctuation."""
+    """Return whether what is above ASCII stands as letters in words or as usual punctuation."""
     high = good = 0
     for before, char, after in zip(" " + text, text, text[1:] + " ", strict=False):
         if char > "\x7f":

@@ -31,7 +31,7 @@ MOST_CHARS = 200_000
 _ANYWHERE = {"__name__", "__doc__", "__builtins__", "display", "get_ipython"}
 
 
-class Parcel:
+class Bundle:
     """Takes functions and classes; ``modules`` are then what ``guest.tools.define`` takes.
 
     ``given`` are the ids of the objects that the kernel is given in another way (values, and what
@@ -196,7 +196,7 @@ class Parcel:
 
 
 def _is_new(module: Module, name: str, thing: object) -> bool:
-    """Whether a name is free in the module, and then no longer."""
+    """Take a name in the module; return false where the thing has it already."""
     if name in module.things:
         if module.things[name] is not thing:
             raise Unsendable(f"needs two things that are both called {name!r}: rename one")
@@ -226,7 +226,7 @@ def _import_submodules(module: Module, definition: Definition) -> None:
 
 
 def _bare(thing: Any) -> FunctionType | type:
-    """What stands in the source: a decorated function without what decorates it."""
+    """Return what stands in the source: a decorated function without its decorators."""
     if isinstance(thing, OnHost):
         raise Unsendable("is marked with on_host and is no tool: hand it in as one too")
     if isinstance(thing, MethodType):

@@ -38,7 +38,7 @@ def on_host(function: Callable[..., Any]) -> OnHost:
 
 
 async def call(name: str, function: Callable[..., Any], arguments: Mapping[str, Any]) -> Any:
-    """Run a tool; a slot with its value, or with its own error as the cell should see it.
+    """Run a tool; return a slot with its value, or with its own error as the cell should see it.
 
     A plain function runs in a thread of its own: one of the shared ones would be missing where the
     tool asks an RLM and waits for it. An ``async def`` runs on this loop.

@@ -13,9 +13,9 @@ INSTALLED_IN = {"site-packages", "dist-packages"}
 
 
 def installed(name: str) -> bool | None:
-    """Whether a module is Python's own or an installed package's, and not one of the user's own
-    (a script, a notebook, a file beside it, a package that is installed as editable). None where
-    there is no such module."""
+    """Return whether a module is Python's own or an installed package's, and not the user's own: a
+    script, a notebook, a file beside it, a package that is installed as editable. None where there
+    is no such module."""
     root = name.partition(".")[0]
     if root == "__main__":
         return False
@@ -64,7 +64,7 @@ def _distributions() -> dict[str, list[str]]:
 
 
 def package_of(module: str) -> str:
-    """What pip calls the package that has this module."""
+    """Return pip's name of the package that has this module."""
     if module in sys.stdlib_module_names:
         return module
     return _distributions().get(module, [module])[0]

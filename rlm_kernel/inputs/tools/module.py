@@ -27,7 +27,7 @@ class Module:
     needs: dict[str, dict[str, str]] = field(default_factory=dict)
 
     def plain(self) -> dict[str, Any]:
-        """It as JSON data, for ``guest.tools.define``."""
+        """Return the module as JSON data, for ``guest.tools.define``."""
         made = {"name": self.name, "source": self._source(), "tools": self.tools}
         return {**made, "needs": self.needs}
 

@@ -90,7 +90,7 @@ def _lines(thing: FunctionType | type) -> list[str]:
 
 
 def _class_lines(thing: type) -> list[str]:
-    """A class of a notebook is found by one of its methods: its module has no file."""
+    """Return the lines of a class; those of a notebook's, whose module has no file, by a method."""
     try:
         return _lines(thing)
     except Unsendable:
@@ -122,7 +122,7 @@ def _whole(thing: Any) -> tuple[list[str], ast.Module]:
 
 
 def _lambda(thing: Any) -> str:
-    """A lambda is found by where its code's instructions come from: a line may have several."""
+    """Return the source of a lambda, found by the columns of its code: a line may have several."""
     lines, tree = _whole(thing)
     places = set(thing.__code__.co_positions())
     line = thing.__code__.co_firstlineno
@@ -226,5 +226,5 @@ def _imports(node: ast.AST) -> Iterator[str]:
 
 
 def is_postponed(namespace: dict[str, Any]) -> bool:
-    """Whether a module begins with ``from __future__ import annotations``."""
+    """Return whether a module begins with ``from __future__ import annotations``."""
     return namespace.get("annotations") is __future__.annotations

@@ -69,7 +69,7 @@ class BrokerClient:
         return reply
 
     def _kept(self):
-        """A connection that is there still; the host may have ended one that was silent."""
+        """Return a kept connection, if the host, which may end silent ones, has left one."""
         with contextlib.suppress(IndexError):
             while True:
                 sock = self._idle.pop()
@@ -83,7 +83,7 @@ class BrokerClient:
         return None
 
     async def ask_aio(self, header, payload=b""):
-        """The same for code on the kernel's event loop; cancelling the task cancels the request."""
+        """Do the same on the kernel's event loop; cancelling the task cancels the request."""
         loop = asyncio.get_running_loop()
         slots = self._loops.get(loop)
         if slots is None:

@@ -236,7 +236,7 @@ def _record_format(head: str) -> str | None:
 
 
 def _object_format(value: Any) -> str | None:
-    """What is in a value that is no text, in words."""
+    """Return in words what is in a value that is no text."""
     kind = type(value)
     if kind in (list, tuple):
         return _list_format(value)
@@ -253,7 +253,7 @@ def _object_format(value: Any) -> str | None:
 
 
 def _first(items: Any) -> Iterator[Any]:
-    """The first hundred."""
+    """Return the first hundred items."""
     return itertools.islice(iter(items), 100)
 
 

@@ -124,7 +124,7 @@ class Global(NamedTuple):
 
     @property
     def call(self) -> str:
-        """It as a cell writes it: ``name(parameters)``; a variable's name alone."""
+        """Return it as a cell writes it: ``name(parameters)``, or a variable's name alone."""
         return self.name + (str(inspect.signature(self.function)) if self.function else "")
 
 

@@ -224,7 +224,7 @@ def _among(item, items):
 
 
 def installed(value):
-    """Whether what a hook would run is the code of an installed package, as its file has it."""
+    """Return whether a hook would run the code of an installed package, as its file has it."""
     if isinstance(value, types.MethodType):
         return installed(type(value.__self__)) and installed(value.__func__)
     if isinstance(value, types.FunctionType):

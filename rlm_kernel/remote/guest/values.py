@@ -151,7 +151,7 @@ def _delimiter(header: str) -> str:
 
 
 def plain(value: Any) -> bool:
-    """Whether ``json.loads(json.dumps(value))`` gives an equal value of the same types."""
+    """Return whether ``json.loads(json.dumps(value))`` gives an equal value of the same types."""
     kind = type(value)
     if kind in (str, int, bool, type(None)):
         return True

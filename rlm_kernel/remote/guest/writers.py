@@ -33,7 +33,7 @@ class Writers:
         self._streams = []
 
     def begin(self):
-        """A cell begins, in this task."""
+        """Begin a cell, which runs in this task."""
         self.end()
         self.several = False
         self._home = _writer()
@@ -41,13 +41,13 @@ class Writers:
         self._streams = [_Stream(self, stream) for stream in (sys.stdout, sys.stderr)]
 
     def end(self):
-        """The cell has ended: write what is held."""
+        """End the cell: write what is held."""
         for stream in self._streams:
             stream.end()
         self._streams = []
 
     def alone(self):
-        """Whether the cell itself writes, and nobody else has so far; and who writes."""
+        """Return whether the cell itself writes and nobody else has so far, and who writes."""
         writer = _writer()
         self.several = self.several or writer != self._home
         return not self.several, writer

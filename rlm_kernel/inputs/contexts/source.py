@@ -1,0 +1,54 @@
+"""A context on its way to a kernel, and how the guest must read it."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, TypeAlias
+
+Kind: TypeAlias = Literal["text", "bytes", "json", "jsonl", "csv", "folder", "pickle"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """A context on its way to a kernel: bytes at a path or in memory, and how to read them.
+
+    ``sha256`` and ``size`` are of the bytes as stored; a folder's of its manifest (relative path,
+    size and hash of each file) and of its files. ``encoding`` and ``errors`` hold for the text
+    kinds. ``notice`` is for the user and the LM; ``name`` is for display.
+    """
+
+    kind: Kind
+    path: Path | None
+    data: bytes | None = field(repr=False)
+    sha256: str
+    size: int
+    encoding: str = "utf-8"
+    errors: str = "surrogatepass"
+    notice: str | None = None
+    name: str
+
+    def spec(self) -> dict[str, Any]:
+        """Return the source without its bytes as JSON data, for the guest and the record."""
+        return {
+            "kind": self.kind,
+            "sha256": self.sha256,
+            "size": self.size,
+            "encoding": self.encoding,
+            "errors": self.errors,
+            "name": self.name,
+            "path": None if self.path is None else str(self.path),
+        }
+
+
+def in_memory(kind: Kind, data: bytes, name: str, notice: str | None = None) -> Source:
+    digest = hashlib.sha256(data).hexdigest()
+    return Source(
+        kind=kind, path=None, data=data, sha256=digest, size=len(data), notice=notice, name=name
+    )
+
+
+def utf8(text: str) -> bytes:
+    # Plain JSON escapes would merge two lone surrogates into one character; these bytes do not.
+    return str.encode(text, "utf-8", "surrogatepass")
