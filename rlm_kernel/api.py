@@ -83,8 +83,8 @@ class RLM:
         return engine().run(self._ask(prompt, root_prompt, ()))
 
     def resume(self, run_dir: str | Path) -> Result:
-        """Go on with a run that was killed, in its own folder; see ``onward.resume``. What its
-        record answers is not asked again."""
+        """Go on with a run that was killed, in its own folder; see ``continuation.resume``. What
+        its record answers is not asked again."""
         return engine().run(self._go_on(lambda: continuation.resume(Path(run_dir))))
 
     def fork(
@@ -118,7 +118,7 @@ class RLM:
         return await engine().await_(self._ask(prompt, root_prompt, ()))
 
     async def astream(self, prompt: object, root_prompt: str | None = None) -> AsyncIterator[Event]:
-        """The run's events as they happen, ``RunEnded`` last. Leaving the loop ends the run."""
+        """Yield the run's events as they happen, ``RunEnded`` last. Leaving the loop ends it."""
         loop = asyncio.get_running_loop()
         queue: asyncio.Queue[Event | None] = asyncio.Queue()
 
@@ -160,5 +160,5 @@ class RLM:
 
 
 def _source(prompt: object) -> Source:
-    """What becomes ``context``. Blocks."""
+    """Return what becomes ``context``. Blocks."""
     return contexts.from_path(prompt) if isinstance(prompt, Path) else contexts.from_value(prompt)

@@ -1,4 +1,4 @@
-"""What is in force and where it came from.
+"""The values in force, and where each came from.
 
 An argument wins over the layers handed in (a cell's options, ``%rlm`` lines), those over
 ``RLM_<NAME>`` in the environment, that over the config files, those over OpenAI's own variables,
@@ -54,7 +54,7 @@ _OTHER_VARIABLES = {"RLM_CACHE"}
 
 
 class Wrote(enum.Enum):
-    """Who wrote a value down. What the value may do hangs on it, not on words that are shown."""
+    """The writer of a value. Where a key may go depends on it, not on the words of an origin."""
 
     CALLER = enum.auto()
     NOTEBOOK = enum.auto()

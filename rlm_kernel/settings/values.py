@@ -165,7 +165,7 @@ class Settings:
 
     @property
     def sandbox(self) -> dict[str, Any]:
-        """What the provisioner of the environment's sandbox is told; empty where there is none."""
+        """The settings that the sandbox's provisioner is told; empty where there is no sandbox."""
         values = {name: getattr(self, name) for name in SANDBOX.get(self.environment, ())}
         values |= {"mounts": mounted(self.mounts)} if "mounts" in values else {}
         lists = {n: list(v) for n, v in values.items() if isinstance(v, tuple)}
@@ -173,7 +173,7 @@ class Settings:
 
     @property
     def embedded(self) -> bool:
-        """Whether nothing names an endpoint, so that the embedded LM is the one."""
+        """True where nothing names an endpoint, so that the embedded LM is the one."""
         return not (self.base_url or self.api_key)
 
 
