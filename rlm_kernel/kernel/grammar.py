@@ -220,7 +220,7 @@ def _limits(verb: str, words: list[str]) -> Command:
     return Command(verb, settings=settings, reset=reset)
 
 
-def _taken(option: Option) -> CellOption:
+def _cell_option(option: Option) -> CellOption:
     return CellOption(option.placeholder, option.help, option.choices)
 
 
@@ -245,7 +245,7 @@ OPTIONS = {
     "context": CellOption("PATH|VARIABLE", "what this question is about"),
     "encoding": CellOption("E", "of a text context; found out by default"),
     "replay": CellOption("|".join(REPLAY), "whether a recorded run may answer", REPLAY),
-    **{option: _taken(SETTINGS[name]) for option, name in SETTING_OPTIONS.items()},
+    **{option: _cell_option(SETTINGS[name]) for option, name in SETTING_OPTIONS.items()},
 }
 """The options of ``%%rlm``."""
 REPLAY_OPTIONS = {

@@ -18,7 +18,7 @@ from ..errors import LimitReached, UsageError
 from ..events import Usage
 from .option import Face, Group, declared, options_of
 
-_limit = partial(declared, group=Group.LIMIT, faces=Face.EVERY, metavar="N")
+_limit = partial(declared, group=Group.LIMIT, faces=Face.EVERY, metavar="N", least=0)
 
 
 @dataclass(frozen=True)
@@ -31,12 +31,12 @@ class Limits:
     """
 
     turns: int = _limit(20, "LM replies in each node", least=1)
-    depth: int = _limit(1, "levels of children", least=0, from_record=True)
-    calls: int = _limit(2000, "sub-calls and children", least=0)
-    tokens: int | None = _limit(5_000_000, "tokens, in and out", least=0)
-    cost: float | None = _limit(5.0, "US dollars, where prices are known", least=0)
-    seconds: float | None = _limit(3600.0, "seconds for the run", least=0)
-    cell_seconds: float = _limit(120.0, "running seconds of a cell", least=0)
+    depth: int = _limit(1, "levels of children", from_record=True)
+    calls: int = _limit(2000, "sub-calls and children")
+    tokens: int | None = _limit(5_000_000, "tokens, in and out")
+    cost: float | None = _limit(5.0, "US dollars, where prices are known")
+    seconds: float | None = _limit(3600.0, "seconds for the run")
+    cell_seconds: float = _limit(120.0, "running seconds of a cell")
     in_flight: int = _limit(64, "requests in flight", least=1, faces=Face.NOTEBOOK)
     kernels: int = _limit(8, "live children at each depth", least=1, faces=Face.NOTEBOOK)
 

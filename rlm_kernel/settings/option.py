@@ -27,7 +27,7 @@ class Face(enum.Flag):
     CELL = enum.auto()
     """An option of ``%%rlm``."""
     LINE = enum.auto()
-    """A word after ``%rlm``."""
+    """A word after ``%rlm``; the limits share one."""
     NOTEBOOK = CELL | LINE
     EVERY = NOTEBOOK | COMMAND
     NONE = 0
@@ -44,7 +44,10 @@ class Group(enum.Enum):
 
 @dataclasses.dataclass(frozen=True)
 class Option:
-    """An option, in the words of help texts, and what values are right for it."""
+    """An option, in the words of help texts, and what values are right for it.
+
+    The last five fields are filled in by ``options_of``, from the field that declares it.
+    """
 
     meaning: str
     _: dataclasses.KW_ONLY

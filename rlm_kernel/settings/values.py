@@ -179,7 +179,6 @@ class Settings:
 
 OPTIONS = options_of(Settings) | LIMITS
 """Everything that can be set, by name."""
-MEANINGS = {name: option.help for name, option in OPTIONS.items()}
 LIMIT_NAMES = {name: option.field for name, option in LIMITS.items()}
 CHOICES = {name: option.choices for name, option in OPTIONS.items() if option.choices}
 """The values of settings that have few."""
