@@ -132,4 +132,5 @@ def test_a_wrong_key_is_not_shown(tmp_path: Path, value: str) -> None:
 
 def test_every_setting_and_limit_is_a_trait_with_its_meaning() -> None:
     traits: dict[str, TraitType[object, object]] = RLM.class_traits(config=True)
-    assert {name: trait.help for name, trait in traits.items()} == OPTIONS
+    meanings = {name: option.help for name, option in OPTIONS.items()}
+    assert {name: trait.help for name, trait in traits.items()} == meanings

@@ -70,8 +70,8 @@ def _check_not_live(options: argparse.Namespace) -> None:
     """Raises ``UsageError`` for what would do nothing."""
     if given := _given(options, Group.LM, Group.FOLDER, Group.LIMIT):
         raise UsageError(
-            f"{given[0]}: only with --live, a new run with an LM; a replay has no LM and no limits, "
-            "and leaves no run"
+            f"{given[0]}: only with --live, a new run with an LM; a replay has no LM and no "
+            "limits, and leaves no run"
         )
 
 
