@@ -19,6 +19,7 @@ from .checks import checked, did_you_mean
 from .limits import Limits
 from .option import Group
 from .values import (
+    BILLED,
     CHOICES,
     ENVIRONMENTS,
     LIMIT_NAMES,
@@ -108,8 +109,8 @@ def decided_by_record(group: Group, made: Mapping[str, Any]) -> dict[str, Any]:
 
 def recorded_place(environment: str, made: Mapping[str, Any]) -> dict[str, Any]:
     """Return the settings of a record's sandbox that the record may decide."""
-    options = [option for option in OPTIONS.values() if option.sandboxes and option.from_record]
-    return _given([o.name for o in options if environment not in o.billed], made)
+    decided = [name for name, o in OPTIONS.items() if o.sandboxes and o.from_record]
+    return _given([n for n in decided if n not in BILLED.get(environment, ())], made)
 
 
 def _given(names: Iterable[str], made: Mapping[str, Any]) -> dict[str, Any]:

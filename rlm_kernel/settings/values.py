@@ -189,3 +189,9 @@ SANDBOX = {
 }
 """The settings of each environment that has a sandbox, by the names its provisioner has for them.
 """
+BILLED = {
+    environment: names
+    for environment in SANDBOX
+    if (names := tuple(n for n, option in OPTIONS.items() if environment in option.billed))
+}
+"""By environment: the options that cost more the more is asked for."""
