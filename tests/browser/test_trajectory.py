@@ -8,7 +8,7 @@ import nbformat
 import pytest
 from lab import SECONDS, Lab, Notebook, Shoot
 from playwright.async_api import Page, expect
-from revived import deep
+from replay_helpers import deep
 
 pytestmark = [pytest.mark.anyio, pytest.mark.needs("browser")]
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 
-import handed
 import pytest
+import tool_samples
 from environments import Opener, shown
 
 from rlm_kernel import UsageError, on_host
@@ -31,18 +31,22 @@ def odd() -> object:
 
 
 async def test_a_function_runs_where_the_cells_run_with_any_object(opened: Opener) -> None:
-    given = {name: getattr(handed, name) for name in ("place", "remember", "moved", "Point")}
+    given = {name: getattr(tool_samples, name) for name in ("place", "remember", "moved", "Point")}
     async with opened(tools=given) as kernel:
         assert await kernel.said("import os\nplace() == (os.getpid(), True)") == "True"
         assert await kernel.said("thing = {1, 2}\nremember(thing), remember(place)") == "(1, 2)"
         await kernel.said("assert remember.__globals__['seen'] == [thing, place]")
         assert await kernel.said("moved(Point(1)).x") == "2"
         assert kernel.calls.seen == []
-    assert (handed.place()[0], handed.seen) == (os.getpid(), [])
+    assert (tool_samples.place()[0], tool_samples.seen) == (os.getpid(), [])
 
 
 async def test_a_function_has_its_helpers_and_leaves_no_names_in_the_cells(opened: Opener) -> None:
-    given = {"count": handed.count, "split": handed.split, "factorial": handed.factorial}
+    given = {
+        "count": tool_samples.count,
+        "split": tool_samples.split,
+        "factorial": tool_samples.factorial,
+    }
     async with opened(tools={**given, "double": lambda x: x * 2}) as kernel:
         assert await kernel.said("print(count('The tea of the tea'))") == (
             "Counter({'tea': 2, 'of': 1})"
@@ -56,36 +60,36 @@ async def test_a_function_has_its_helpers_and_leaves_no_names_in_the_cells(opene
 
 
 async def test_an_async_function_is_awaited_in_the_cell(opened: Opener) -> None:
-    async with opened(tools={"later": handed.later}) as kernel:
+    async with opened(tools={"later": tool_samples.later}) as kernel:
         assert await kernel.said("await later('tea')") == "'TEA'"
 
 
 async def test_a_function_may_ask_lms_as_a_cell_does(opened: Opener) -> None:
-    async with opened(tools={"mood": handed.mood}) as kernel:
+    async with opened(tools={"mood": tool_samples.mood}) as kernel:
         assert await kernel.said("print(mood('tea'))") == "<mood of tea?>"
         [call] = kernel.calls.seen
         assert (call.op, call.cell, call.prompts) == ("llm_query", 1, ["mood of tea?"])
 
 
 async def test_a_function_may_have_another_one_called_back(opened: Opener) -> None:
-    given = {"stocks": handed.stocks, "stock": on_host(handed.stock)}
+    given = {"stocks": tool_samples.stocks, "stock": on_host(tool_samples.stock)}
     async with opened(tools=given) as kernel:
         assert await kernel.said("stocks(['tea', 'sugar'])") == "[3, 5]"
         assert [(call.op, call.tool) for call in kernel.calls.seen] == [("tool", "stock")] * 2
 
 
 async def test_a_traceback_shows_the_lines_of_a_function(opened: Opener) -> None:
-    async with opened(tools={"count": handed.count}) as kernel:
+    async with opened(tools={"count": tool_samples.count}) as kernel:
         ran = await kernel.run("count('')")
         assert "ValueError: there is no text" in shown(ran)
         assert 'raise ValueError("there is no text")' in shown(ran)
-        assert "<tools of handed>" in "".join(ran.outputs[0]["traceback"])
+        assert "<tools of tool_samples>" in "".join(ran.outputs[0]["traceback"])
         said = await kernel.said("import inspect\nprint(inspect.getsource(count))")
         assert said.startswith("def count(text: str, most: int = len(STOP)) -> Tally:")
 
 
 async def test_functions_reach_other_processes_and_pickles(opened: Opener) -> None:
-    async with opened(tools={"count": handed.count, "Point": handed.Point}) as kernel:
+    async with opened(tools={"count": tool_samples.count, "Point": tool_samples.Point}) as kernel:
         said = await kernel.said(
             "import multiprocessing, pickle\n"
             "with multiprocessing.get_context('fork').Pool(2) as pool:\n"
@@ -96,7 +100,7 @@ async def test_functions_reach_other_processes_and_pickles(opened: Opener) -> No
 
 
 async def test_functions_are_there_again_after_a_reset_and_a_restart(opened: Opener) -> None:
-    async with opened(tools={"count": handed.count, "table": {"k": [1, (2,)]}}) as kernel:
+    async with opened(tools={"count": tool_samples.count, "table": {"k": [1, (2,)]}}) as kernel:
         await kernel.run("count = table = None\n%reset -f")
         assert await kernel.said("count('tea'), table['k']") == "(Counter({'tea': 1}), [1, (2,)])"
         ran = await kernel.run("def count(text):\n    return 'mine'\ncount('tea')")
@@ -109,16 +113,16 @@ async def test_functions_are_there_again_after_a_reset_and_a_restart(opened: Ope
 async def test_a_package_that_is_missing_is_told_at_the_start(opened: Opener) -> None:
     missing = r"tool 'needy' needs the package no_such_package, .* the setting `packages`"
     with pytest.raises(UsageError, match=missing):
-        async with opened(tools={"needy": handed.needy}):
+        async with opened(tools={"needy": tool_samples.needy}):
             pass
-    async with opened(tools={"spared": handed.content_to_do_without}) as kernel:
+    async with opened(tools={"spared": tool_samples.content_to_do_without}) as kernel:
         assert await kernel.said("spared()") == "'without'"
 
 
 async def test_a_function_that_cannot_be_defined_is_told_at_the_start(opened: Opener) -> None:
     why = r"the tools fragile cannot be defined .* ValueError: not here \(at `raise ValueError"
     with pytest.raises(UsageError, match=why):
-        async with opened(tools={"fragile": handed.fragile}):
+        async with opened(tools={"fragile": tool_samples.fragile}):
             pass
 
 

@@ -11,7 +11,7 @@ import nbformat
 import pytest
 from harness import LM, Front, RunningKernel, Withheld, block, running_kernel
 from records import check_equal, runs
-from revived import small
+from replay_helpers import small
 
 from rlm_kernel.events import CellRan, RunStarted
 from rlm_kernel.record import journal

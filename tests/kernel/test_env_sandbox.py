@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from harness import LM, Front, block, running_kernel
-from revived import begin, small, sources
+from replay_helpers import begin, small, sources
 
 from tests.modals import image, use_plane
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from harness import LM, Front, Outcome, RunningKernel, block, running_kernel
 from records import check_equal, runs
-from revived import ANSWER, CELLS, PLOT, TEXT, of_first_version, small, sources
+from replay_helpers import ANSWER, CELLS, PLOT, TEXT, of_first_version, small, sources
 
 from rlm_kernel import Limits, Result
 

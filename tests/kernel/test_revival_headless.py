@@ -9,7 +9,7 @@ import nbformat
 import pytest
 from harness import LM
 from headless import Place
-from revived import ANSWER, begin, deep, edit, small, sources
+from replay_helpers import ANSWER, begin, deep, edit, small, sources
 
 pytestmark = pytest.mark.timeout(400)  # several commands in some tests
 NOTEBOOKS = Path(__file__).parent.parent.parent / "notebooks"

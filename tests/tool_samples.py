@@ -12,9 +12,9 @@ from collections import Counter as Tally
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import handed_more
-from handed_more import doubled
-from handed_more import words as parts
+import tool_samples_2
+from tool_samples_2 import doubled
+from tool_samples_2 import words as parts
 
 from rlm_kernel import LMError, on_host
 
@@ -23,7 +23,7 @@ STOP = {"the", "a"}
 WEIGHTS = {"tea": [1.5, None], "shop": (True, b"\0")}
 FAR = float("inf")
 TABLE = ["x" * 100] * 3_000
-LOG = logging.getLogger("handed")
+LOG = logging.getLogger("tool_samples")
 seen = []
 
 
@@ -149,11 +149,11 @@ def reads_beside_itself():
 
 
 def uses_a_module():
-    return handed_more.doubled("x")
+    return tool_samples_2.doubled("x")
 
 
 def imports_a_module():
-    from handed_more import doubled
+    from tool_samples_2 import doubled
 
     return doubled("x")
 

@@ -1,6 +1,6 @@
 """A host that gets kernels in sandboxes to a given moment, says so, and waits to be killed.
 
-usage: doomed.py VENDOR MOMENT KERNELSPECS
+usage: killed_host.py VENDOR MOMENT KERNELSPECS
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ from rlm_kernel.record.equality import VERSION
 from rlm_kernel.replay.replay import replay
 from rlm_kernel.session.event_loop import engine
 
-FIXTURES = Path(__file__).parent / "fixtures"
+FIXTURES = Path(__file__).parents[1] / "fixtures"
 SCHEMAS = Path(trajectory.__file__).parent / "schema"
 VERSIONS = range(1, VERSION + 1)
 

@@ -11,10 +11,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import handed
 import pytest
+import tool_samples
 from asking import ask, calls, script
-from handed import words as handed_words
+from tool_samples import words as handed_words
 
 from rlm_kernel import RecordError, UsageError, on_host
 from rlm_kernel.environments.places import KernelConfig
@@ -47,43 +47,43 @@ def source(**given: object) -> str:
 
 
 def test_a_function_comes_with_helpers_constants_and_imports() -> None:
-    made = sent(count=handed.count)["count"]
-    assert made is not handed.count
+    made = sent(count=tool_samples.count)["count"]
+    assert made is not tool_samples.count
     assert made("The tea of the tea, the shop") == {"tea": 2, "of": 1}
-    assert made.__globals__["STOP"] == handed.STOP
+    assert made.__globals__["STOP"] == tool_samples.STOP
     assert "LOG" not in made.__globals__
 
 
 def test_what_a_local_module_has_comes_in_a_module_of_its_own() -> None:
-    both = sent(split=handed.split, count=handed.count)
-    assert both["split"]("a; b") == (["a", "ba", "b"], handed.WEIGHTS, math.inf)
+    both = sent(split=tool_samples.split, count=tool_samples.count)
+    assert both["split"]("a; b") == (["a", "ba", "b"], tool_samples.WEIGHTS, math.inf)
     assert both["count"]("the a tea") == {"tea": 1}
 
 
 def test_tools_of_one_module_share_its_variables() -> None:
-    both = sent(remember=handed.remember, again=handed.remember)
-    assert (both["remember"](1), both["again"](2), handed.seen) == (1, 2, [])
+    both = sent(remember=tool_samples.remember, again=tool_samples.remember)
+    assert (both["remember"](1), both["again"](2), tool_samples.seen) == (1, 2, [])
 
 
 def test_a_class_is_the_same_for_all_tools() -> None:
-    both = sent(Point=handed.Point, moved=handed.moved)
+    both = sent(Point=tool_samples.Point, moved=tool_samples.moved)
     point = both["moved"](both["Point"](1))
     assert (point.x, point.more) == (2, [both["Point"](1)])
-    assert not isinstance(point, handed.Point)
+    assert not isinstance(point, tool_samples.Point)
 
 
 def test_a_decorated_function_is_decorated_there() -> None:
-    made = sent(factorial=handed.factorial)["factorial"]
+    made = sent(factorial=tool_samples.factorial)["factorial"]
     assert (made(5), made.cache_info().misses) == (120, 5)
 
 
 def test_a_submodule_is_imported_whole() -> None:
-    assert "import xml.etree.ElementTree\n" in source(tag=handed.tag)
-    assert sent(tag=handed.tag)["tag"]("<a/>") == "a"
+    assert "import xml.etree.ElementTree\n" in source(tag=tool_samples.tag)
+    assert sent(tag=tool_samples.tag)["tag"]("<a/>") == "a"
 
 
 def test_a_lambda_is_found_among_others_of_its_line() -> None:
-    made = sent(one=handed.LAMBDAS[0], two=handed.LAMBDAS[1])
+    made = sent(one=tool_samples.LAMBDAS[0], two=tool_samples.LAMBDAS[1])
     assert (made["one"](1), made["two"](1)) == (2, 5)
 
 
@@ -112,20 +112,20 @@ def test_what_can_be_imported_is_imported(tool: Any, line: str) -> None:
 
 
 def test_what_is_called_back_is_called_back_by_other_tools_too() -> None:
-    given = {"stocks": handed.stocks, "stock": on_host(handed.stock)}
+    given = {"stocks": tool_samples.stocks, "stock": on_host(tool_samples.stock)}
     assert "def stock(" not in source(**given)
     made = define(Tools(given).modules, {"stock": lambda item: f"asked for {item}"})
     assert made["stocks"](["tea"]) == ["asked for tea"]
 
 
 def test_a_value_that_is_handed_in_is_the_one_that_a_tool_names() -> None:
-    made = sent(rows=handed.rows, big=handed.TABLE)["rows"]
+    made = sent(rows=tool_samples.rows, big=tool_samples.TABLE)["rows"]
     assert made() == 3_000
-    assert made.__globals__["TABLE"] is handed.TABLE
+    assert made.__globals__["TABLE"] is tool_samples.TABLE
 
 
 def test_errors_of_calls_are_those_of_the_kernel() -> None:
-    made = sent(mood=handed.mood)["mood"]
+    made = sent(mood=tool_samples.mood)["mood"]
     assert made("x") == "<mood of x?>"
     made.__globals__["llm_query"] = lambda prompt: int("no number")
     with pytest.raises(ValueError, match="no number"):
@@ -134,7 +134,9 @@ def test_errors_of_calls_are_those_of_the_kernel() -> None:
 
 
 def test_the_lm_is_told_of_tools_in_the_order_given() -> None:
-    told = Tools({"later": handed.later, "stock": on_host(handed.stock), "n": 1, "len": len})
+    told = Tools(
+        {"later": tool_samples.later, "stock": on_host(tool_samples.stock), "n": 1, "len": len}
+    )
     assert [(t["name"], t["signature"]) for t in told.functions] == [
         ("later", "(text: str) -> str"),
         ("stock", "(item: str) -> int"),
@@ -145,7 +147,7 @@ def test_the_lm_is_told_of_tools_in_the_order_given() -> None:
 
 
 def test_a_function_that_is_marked_is_still_a_function() -> None:
-    assert (handed.marked(), on_host(handed.marked)) == (1, handed.marked)
+    assert (tool_samples.marked(), on_host(tool_samples.marked)) == (1, tool_samples.marked)
     with pytest.raises(UsageError, match="on_host takes a function, not a int"):
         on_host(1)  # type: ignore[arg-type]
 
@@ -153,26 +155,26 @@ def test_a_function_that_is_marked_is_still_a_function() -> None:
 @pytest.mark.parametrize(
     ("tool", "why"),
     [
-        (handed.logs, "it uses 'LOG', which is of the type Logger"),
-        (handed.logs_too, "it uses 'logs', which uses 'LOG', which is of the type Logger"),
-        (handed.looks_at_context, "it uses 'context', which only cells have"),
-        (handed.names_nothing, "it uses 'nothing', which is not defined in its module"),
-        (handed.reads_beside_itself, "it uses '__file__', which is a path of this machine"),
+        (tool_samples.logs, "it uses 'LOG', which is of the type Logger"),
+        (tool_samples.logs_too, "it uses 'logs', which uses 'LOG', which is of the type Logger"),
+        (tool_samples.looks_at_context, "it uses 'context', which only cells have"),
+        (tool_samples.names_nothing, "it uses 'nothing', which is not defined in its module"),
+        (tool_samples.reads_beside_itself, "it uses '__file__', which is a path of this machine"),
         (
-            handed.uses_a_module,
-            "it uses 'handed_more', which is the module 'handed_more' of your own",
+            tool_samples.uses_a_module,
+            "it uses 'tool_samples_2', which is the module 'tool_samples_2' of your own",
         ),
-        (handed.imports_a_module, "it imports the module 'handed_more' of your own"),
-        (handed.around(1), "it uses 'k' of the function around it"),
-        (handed.marked_only, "it uses 'marked', which is marked with on_host and is no tool"),
-        (handed.Store().get, "it is a method of a Store"),
-        (handed.Store.put, "it is defined inside of a class"),
-        (handed.wrapped, "it is wrapped by another function"),
-        (handed.partial, "it is of the type partial"),
+        (tool_samples.imports_a_module, "it imports the module 'tool_samples_2' of your own"),
+        (tool_samples.around(1), "it uses 'k' of the function around it"),
+        (tool_samples.marked_only, "it uses 'marked', which is marked with on_host and is no tool"),
+        (tool_samples.Store().get, "it is a method of a Store"),
+        (tool_samples.Store.put, "it is defined inside of a class"),
+        (tool_samples.wrapped, "it is wrapped by another function"),
+        (tool_samples.partial, "it is of the type partial"),
         ("text".upper, "it is of the type builtin_function_or_method"),
         (operator.itemgetter(1), "it is of the type itemgetter"),
-        (handed.typed["typed_in"], "it has no source that can be read"),
-        (handed.rows, "it uses 'TABLE', which is a constant of 312,000 characters"),
+        (tool_samples.typed["typed_in"], "it has no source that can be read"),
+        (tool_samples.rows, "it uses 'TABLE', which is a constant of 312,000 characters"),
     ],
 )
 def test_what_cannot_be_sent_is_refused_with_the_way_out(tool: Any, why: str) -> None:
@@ -225,7 +227,10 @@ def test_too_much_source_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 def test_the_record_of_the_first_versions_has_names_only() -> None:
     first = {"tools": ["add", "shout"]}
     assert (modules(first), called(first)) == ([], ["add", "shout"])
-    now = {"tools": ["count", "stock"], "tool_modules": Tools({"count": handed.count}).modules}
+    now = {
+        "tools": ["count", "stock"],
+        "tool_modules": Tools({"count": tool_samples.count}).modules,
+    }
     assert called(now) == ["stock"]
 
 
@@ -238,7 +243,7 @@ def test_a_record_whose_tools_are_damaged_is_refused(wrong: Any) -> None:
 
 
 def test_a_notebook_shows_the_source_folded_and_who_calls_back() -> None:
-    given = {"count": handed.count, "stock": on_host(handed.stock)}
+    given = {"count": tool_samples.count, "stock": on_host(tool_samples.stock)}
     shown = tools({"tools": list(given), "tool_modules": Tools(given).modules})
     assert "<details><summary>count · source, run in the kernel</summary>" in shown
     assert "```python\nfrom collections import Counter as Tally" in shown
@@ -270,7 +275,7 @@ async def test_functions_and_classes_of_a_notebook_are_sent(tmp_path: Path) -> N
 
 def test_a_run_records_what_tools_ask_and_not_what_they_do(tmp_path: Path) -> None:
     lm = script("print(context)\nFINAL_VAR(mood(context) + str(count(context)))")
-    given = {"mood": handed.mood, "count": handed.count}
+    given = {"mood": tool_samples.mood, "count": tool_samples.count}
     result = ask(lm, tmp_path / "run", "tea", tools=given)
     assert result.response == "<mood of tea?>Counter({'tea': 1})"
     assert [(call.op, call.prompt) for call in calls(result)] == [("llm_query", "mood of tea?")]

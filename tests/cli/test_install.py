@@ -19,7 +19,7 @@ from jupyter_client.manager import KernelManager
 from rlm_kernel.errors import UsageError
 from rlm_kernel.kernel.install import install
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 FILES = {"kernel.json", "logo-32x32.png", "logo-64x64.png", "logo-svg.svg"}
 OURS = {file.name: file.read_bytes() for file in (ROOT / "kernelspec").iterdir()}
 INSTALL = """
@@ -159,7 +159,7 @@ def test_two_places_are_refused(tmp_path: Path) -> None:
 def test_the_kernelspec_says_which_protocol_and_encryption_the_kernel_speaks(
     tmp_path: Path,
 ) -> None:
-    shutil.copytree(Path(__file__).parent.parent / "kernelspec", tmp_path / "rlm")
+    shutil.copytree(ROOT / "kernelspec", tmp_path / "rlm")
     manager = KernelManager(
         kernel_name="rlm",
         kernel_spec_manager=KernelSpecManager(kernel_dirs=[str(tmp_path)]),

@@ -8,8 +8,8 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-import handed
 import pytest
+import tool_samples
 from asking import ask, block, script
 
 from rlm_kernel import Limits, RecordError, Result, on_host
@@ -190,7 +190,11 @@ def test_tools_are_defined_again_from_a_notebook_that_was_sent_alone(tmp_path: P
             "FINAL_VAR(rlm_query('child?', 'a tea') + mood('it'))",
         )
 
-    tools = {"count": handed.count, "mood": handed.mood, "stock": on_host(handed.stock)}
+    tools = {
+        "count": tool_samples.count,
+        "mood": tool_samples.mood,
+        "stock": on_host(tool_samples.stock),
+    }
     lm = ScriptedLM(turn, lambda prompt: f"<{prompt}>")
     result = ask(lm, tmp_path / "run", "tea and tea", tools=tools)
     assert result.response == "Counter({'tea': 1})<mood of it?>"
@@ -203,7 +207,7 @@ def test_tools_are_defined_again_from_a_notebook_that_was_sent_alone(tmp_path: P
 
 def test_changed_source_of_a_tool_is_named(tmp_path: Path) -> None:
     lm = script("print(context)\nFINAL_VAR(count(context))")
-    result = ask(lm, tmp_path / "run", "tea", tools={"count": handed.count})
+    result = ask(lm, tmp_path / "run", "tea", tools={"count": tool_samples.count})
     path, alone = result.trajectory, tmp_path / "mailed.ipynb"
     text = path.read_text()
     changed = text.replace("text.lower()", "text.upper()")

@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from revived import edit, of_first_version, small
+from replay_helpers import edit, of_first_version, small
 
 from rlm_kernel.errors import RecordError, UsageError
 from rlm_kernel.kernel import launcher_process

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from doomed import Doomed, hosts
+from killed_host import Doomed, hosts
 from sandboxes import Opener, comes_true, write_spec
 
 from rlm_kernel.environments.modal import sdk
