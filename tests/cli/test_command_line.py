@@ -15,7 +15,7 @@ from rlm_kernel import cli
 from rlm_kernel.cli import parser, record_parsers
 from rlm_kernel.reports import listing
 
-REVIEWS = Path(__file__).parent.parent / "notebooks" / "reviews"
+REVIEWS = Path(__file__).parents[2] / "notebooks" / "reviews"
 HEAVY = {"rich", "pydantic", "jupyter_client", "openai", "IPython", "ipykernel", "zmq", "nbformat"}
 IMPORTED = """
 import sys
