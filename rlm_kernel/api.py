@@ -118,8 +118,7 @@ class RLM:
         return await engine().await_(self._ask(prompt, root_prompt, ()))
 
     async def astream(self, prompt: object, root_prompt: str | None = None) -> AsyncIterator[Event]:
-        """Give the run's events as they happen, ``RunEnded`` last. Leaving the loop ends the
-        run."""
+        """Yield the run's events as they happen, ``RunEnded`` last. Leaving the loop ends it."""
         loop = asyncio.get_running_loop()
         queue: asyncio.Queue[Event | None] = asyncio.Queue()
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import re
 import runpy
@@ -20,17 +19,42 @@ from rlm_kernel.kernel import grammar
 from rlm_kernel.record import trajectory
 from rlm_kernel.record.equality import RULES
 from rlm_kernel.replay.replay import replay
-from rlm_kernel.settings.resolved import LIMIT_NAMES, Settings
+from rlm_kernel.settings.limits import LIMITS
+from rlm_kernel.settings.option import Face, Group, Option
+from rlm_kernel.settings.resolved import OPTIONS
 from rlm_kernel.testing import ScriptedLM
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
-def test_the_table_of_limits_has_every_limit_with_its_default_and_variable() -> None:
-    rows = re.findall(r"\| ([\d.]+) \|[^|]*\| `RLM_(MAX_\w+)` \|", README)
-    told = {LIMIT_NAMES[name.lower()]: float(default) for default, name in rows}
-    assert told == {name: float(value) for name, value in dataclasses.asdict(Limits()).items()}
+def _row(option: Option) -> str:
+    """An option as the tables have it."""
+    default = "" if option.default in (None, ()) else str(option.default)
+    flag = f"`--{option.flag}`" if Face.COMMAND in option.faces else ""
+    variable = f"`{option.variable}`"
+    if option.group is Group.LIMIT:
+        cells = [option.meaning, default, flag, variable]
+    else:
+        words = [f"`--{option.flag}`"] if Face.CELL in option.faces else []
+        words += [f"`%rlm {option.flag}`"] if Face.LINE in option.faces else []
+        cells = [variable, option.meaning, default, flag, ", ".join(words)]
+    return "|" + "|".join(f" {cell} " if cell else " " for cell in cells) + "|"
+
+
+def _table(head: str) -> list[str]:
+    """The rows of a table of the README, by its first line."""
+    [rows] = re.findall(rf"^{re.escape(head)}\n\|[-| ]+\|\n((?:\|.*\n)+)", README, re.MULTILINE)
+    return str(rows).splitlines()
+
+
+def test_the_table_of_limits_has_every_limit_as_it_is() -> None:
+    assert _table("| limit | default | option | environment |") == [*map(_row, LIMITS.values())]
+
+
+def test_the_table_of_settings_has_every_setting_as_it_is() -> None:
+    told = _table("| variable | meaning | default | `rlm` | notebook |")
+    assert told == [_row(o) for o in OPTIONS.values() if o.group is not Group.LIMIT]
 
 
 def test_every_option_that_is_named_exists(capsys: pytest.CaptureFixture[str]) -> None:
@@ -55,7 +79,7 @@ def test_every_rule_of_a_replay_is_in_the_table() -> None:
 
 def test_every_variable_that_is_named_is_a_setting() -> None:
     names = {name.lower() for name in re.findall(r"`RLM_(\w+)`", README)}
-    assert names <= {field.name for field in dataclasses.fields(Settings)} | set(LIMIT_NAMES)
+    assert names <= set(OPTIONS)
 
 
 def test_every_extra_that_is_installed_exists_and_start_installs_what_it_runs() -> None:

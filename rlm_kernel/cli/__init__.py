@@ -14,7 +14,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns its exit status."""
     hide_from_others()
     try:
-        from .command import run  # after that: it takes half a second to import
+        from .command import run  # after that: nothing is imported before we are hidden
 
         return run(arguments, own_process=arguments is None)
     except KeyboardInterrupt:  # meanwhile

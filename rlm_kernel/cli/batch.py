@@ -57,8 +57,8 @@ def _number(kind: Any, text: str | None, option: str) -> Any:
 
 @contextmanager
 def _first_interrupt() -> Iterator[list[Batch]]:
-    """The first interrupt stops the batch that is put into the list, which ends well; the second
-    one, or one before there is a batch, interrupts as usual."""
+    """Let the first interrupt stop the batch that is put into the list, so that it ends well; the
+    second one, or one before there is a batch, interrupts as usual."""
     batches: list[Batch] = []
     usual, running = signal.getsignal(signal.SIGINT), engine()
 

@@ -1,4 +1,4 @@
-"""A batch as a person at a terminal sees it: a bar where there is one, a line now and then else."""
+"""The progress of a batch on standard error: a bar at a terminal, elsewhere a line now and then."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def told_of(counts: Counts, seconds: float) -> str:
 
 
 def outcomes(results: Results) -> Table:
-    """How the tasks ended, and what they cost and took."""
+    """Return a table of how the tasks ended, what they cost and how long they took."""
     table = Table(box=None, pad_edge=False)
     table.add_column("outcome")
     for name in ("tasks", "cost", "median", "90th percentile"):
@@ -99,7 +99,7 @@ def outcomes(results: Results) -> Table:
 
 
 def sentence(summary: Summary) -> str:
-    """What it comes to, where it can be looked at, and how it is gone on with."""
+    """Return what came of the batch, where its notebook is, and how to go on with it."""
     lines = [totals(summary.results)]
     lines += [] if summary.notebook is None else [f"notebook: {summary.notebook}"]
     if summary.without_outputs is not None:

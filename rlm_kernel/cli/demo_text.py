@@ -55,7 +55,7 @@ class Demo:
 
 
 def make(seed: int) -> Demo:
-    """The demonstration of a seed; every seed gives another text and often another answer."""
+    """Return the demonstration of a seed; each has another text and often another answer."""
     chance = random.Random(seed)
     product = chance.choice(PRODUCTS)
     good = chance.randint(7, ASKED - 7)

@@ -46,7 +46,7 @@ def work(options: argparse.Namespace) -> int:
 def _cells(
     a: ComparableRun, b: ComparableRun, found: Comparison
 ) -> Iterator[tuple[str, str, CellDiff]]:
-    """Of each node of both runs whose cells differ."""
+    """Yield the names in both runs of each node whose cells differ, and the difference."""
     for pair in found.nodes:
         if pair.a in a.nodes and pair.b in b.nodes and pair.a and pair.b:
             ours, theirs = a.nodes[pair.a].cells, b.nodes[pair.b].cells

@@ -55,8 +55,8 @@ def _kernels(options: argparse.Namespace) -> KernelTemplate | None:
     force = settle(options)
     if "environment" in force.origins:
         return kernel_template(force)
-    for flag in _given(options, Group.PLACE):
-        raise UsageError(f"{flag}: name the place with --env too; else cells run as they ran")
+    if given := _given(options, Group.PLACE):
+        raise UsageError(f"{given[0]}: name the place by --env too; else cells run as they ran")
     return None
 
 
@@ -68,10 +68,10 @@ def _given(options: argparse.Namespace, *groups: Group) -> list[str]:
 
 def _check_not_live(options: argparse.Namespace) -> None:
     """Raises ``UsageError`` for what would do nothing."""
-    for flag in _given(options, Group.LM, Group.FOLDER, Group.LIMIT):
+    if given := _given(options, Group.LM, Group.FOLDER, Group.LIMIT):
         raise UsageError(
-            f"{flag}: only with --live, a new run with an LM; a replay has no LM and no limits, "
-            "and leaves no run"
+            f"{given[0]}: only with --live, a new run with an LM; a replay has no LM and no "
+            "limits, and leaves no run"
         )
 
 

@@ -15,6 +15,7 @@ from ..inputs.tools import Tools
 from ..reports.terminal import standard_error
 from ..session.event_loop import engine
 from ..session.session import Result, Session
+from ..settings.limits import LIMITS
 from ..settings.resolved import Resolved
 from .screen import Screen
 from .settle import settle
@@ -79,16 +80,22 @@ def report(result: Result, as_json: bool) -> None:
     if shown is not None:
         write_answer(shown, str(result.trajectory))
     if not result.confirmed:
-        raising = "; --max-... sets the limits (rlm run --help)" if result.status == "limit" else ""
         best = "no answer" if result.response is None else "the answer above is unconfirmed"
         standard_error(markup=False, highlight=False, soft_wrap=True).print(
-            f"rlm: {best}: {result.reason}" + raising, style="yellow"
+            f"rlm: {best}: {result.reason}{_remedy(result)}", style="yellow"
         )
-
     if result.unrecorded is not None:
         standard_error(markup=False, highlight=False, soft_wrap=True).print(
             f"rlm: the run is not recorded: {result.unrecorded}", style="red"
         )
+
+
+def _remedy(result: Result) -> str:
+    """Return the end of a sentence that says which option raises the limit that was reached."""
+    if result.status != "limit":
+        return ""
+    reached = [o for o in LIMITS.values() if f"limit reached: {o.field}:" in str(result.reason)]
+    return "".join(f"; --{option.flag} raises it" for option in reached)
 
 
 def _as_json(result: Result) -> dict[str, Any]:

@@ -54,7 +54,7 @@ class Screen:
         self._live: Live | None = None
 
     def showing(self) -> AbstractContextManager[object]:
-        """The display's life: a ``with`` block around the run."""
+        """Return the context manager that shows the display while the run goes on."""
         if not self._console.is_terminal:
             return nullcontext()
         self._live = Live(
@@ -141,7 +141,7 @@ class Screen:
         )
 
     def _now(self) -> RenderableType:
-        """The live lines: what is being written, what is being done, what it has cost."""
+        """Return the live lines: what is being written, what is being done, what it has cost."""
         status = Text(f"⏵ {self._doing} · {self._totals()}", "green")
         if not self._reply:
             return status

@@ -54,7 +54,7 @@ def _show_many(options: argparse.Namespace) -> int:
 
 def _told_of_missing(paths: list[Path]) -> bool:
     """Say which of them are not there; return whether any is not."""
-    told = missing(paths)
-    for sentence in told:
-        standard_error().print(f"rlm: {sentence}", style="red", markup=False, soft_wrap=True)
+    console = standard_error(highlight=False)
+    for sentence in (told := missing(paths)):
+        console.print(f"rlm: {sentence}", style="red", markup=False, soft_wrap=True)
     return bool(told)

@@ -23,7 +23,7 @@ from .statuses import ANSWERED
 from .terminal import write_line
 
 MOST = 8
-"""Of each: steps, calls, parts of the context, nodes."""
+"""The most that is shown of steps, calls, parts of the context and nodes each."""
 
 
 def work(options: argparse.Namespace) -> int:
@@ -44,7 +44,7 @@ def _plain(text: str) -> str:
 
 # -- for people -----------------------------------------------------------------------------------
 def drawn(found: Origins) -> Tree:
-    """The way back as a tree, a screen or two at most."""
+    """Return the way back as a tree, a screen or two at most."""
     first = found.nodes[0] if found.nodes else Origin("", None, (), (), ())
     answer = "no answer" if first.answer is None else shorten(one_line(first.answer), 300)
     tree = Tree(f"[bold]{_plain(answer)}[/]")
@@ -94,7 +94,7 @@ def _call(call: CallEnded, literal: bool, given: str) -> str:
 
 
 def _given(found: Origins | None, index: int) -> str:
-    """The first part of the context that a call was given."""
+    """Return the first part of the context that a call was given, in words."""
     if found is None or found.covered is None or found.texts is None:
         return ""
     ranges: tuple[Range, ...] = found.covered.calls[index]

@@ -1,4 +1,4 @@
-"""What a cell is: Python with ``%rlm`` lines above it, or a question. Completion of our own words.
+"""Reading a cell: Python with ``%rlm`` lines above it, or a question. Completing our own words.
 
 The grammar of those words is in ``grammar``. Nothing here looks at files, variables or what is in
 force.
@@ -45,7 +45,7 @@ class Question:
     commands: tuple[Command, ...] = ()
     """``%rlm`` lines above the question, to be done before it."""
     goes_on: bool = False
-    """Whether the last question goes on, by ``%rlm continue``; ``text`` is a word to the LM."""
+    """The last question goes on, by ``%rlm continue``; ``text`` is a word to the LM."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ Cell = Question | Python
 
 @dataclass(frozen=True)
 class Completion:
-    """What may stand in ``code[start:end]`` instead."""
+    """The texts that may stand in ``code[start:end]`` instead."""
 
     matches: list[str]
     start: int
@@ -68,7 +68,7 @@ class Completion:
 
 
 def split(code: str, *, ask: bool = False) -> Cell:
-    """What a cell is. ``ask`` is the mode in which plain text is a question.
+    """Read a cell. ``ask`` is the mode in which plain text is a question.
 
     ``%rlm`` lines count above the first line of anything else, blank lines and comments aside; a
     ``%%rlm`` line may follow them. Raises ``UsageError``; then nothing of the cell is to be done.
@@ -91,13 +91,13 @@ def split(code: str, *, ask: bool = False) -> Cell:
 
 
 def body(code: str) -> str:
-    """What stands below the ``%rlm`` lines of a cell of Python; empty if nothing does."""
+    """Return the Python below the ``%rlm`` lines of a cell; empty if there is none."""
     lines = code.split("\n")
     return "\n".join(lines[_top(lines) :])
 
 
 def _top(lines: list[str]) -> int:
-    """How many lines there are above the first that is not blank, a comment or a command."""
+    """Return the number of lines above the first that is not blank, a comment or a command."""
     for number, line in enumerate(lines):
         text = line.strip()
         if text and not text.startswith("#") and not _is_command(line):
@@ -110,7 +110,7 @@ def _is_command(line: str) -> bool:
 
 
 def _first_line(line: str) -> str | None:
-    """What stands after ``%%rlm``; None where a line is no such line."""
+    """Return the rest of a ``%%rlm`` line; None for any other line."""
     return line.strip()[5:] if line.split()[:1] == ["%%rlm"] else None
 
 
@@ -139,7 +139,7 @@ def _question(line: str, text: str, commands: tuple[Command, ...]) -> Question:
 
 
 def complete(code: str, cursor_pos: int) -> Completion | None:
-    """Candidates on a ``%%rlm`` line or a ``%rlm`` line at the top of a cell.
+    """Return candidates on a ``%%rlm`` line or a ``%rlm`` line at the top of a cell.
 
     None where the cursor is elsewhere, and where anything may stand (a path, a variable).
     """
@@ -192,7 +192,7 @@ def _on_command(words: list[str], fragment: str) -> Iterable[str] | None:
 
 
 def looks_like_prose(code: str) -> bool:
-    """Whether a cell that Python could not parse reads like a question to us rather than Python.
+    """Return whether a cell that Python could not parse reads like a question to us.
 
     For a hint under Python's own error only. In doubt it says no.
     """

@@ -28,8 +28,8 @@ NOT_IN_REPLAY = ("context", *_OF_KERNELS)
 
 
 class Commands:
-    """The verbs of ``grammar.VERBS``, done at a desk. ``link`` makes a path a link's target,
-    ``tell`` shows a line of what takes long."""
+    """The verbs of ``grammar.VERBS``, done in a notebook's session. ``link`` makes a path a link's
+    target, ``tell`` shows a line of what takes long."""
 
     def __init__(
         self,

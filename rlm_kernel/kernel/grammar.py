@@ -44,7 +44,7 @@ class Command:
 
     @property
     def begins(self) -> bool:
-        """Whether it begins a replay in a notebook that is a trajectory."""
+        """True where it begins a replay in a notebook that is a trajectory."""
         return self.verb == "replay" and self.value not in REPLAY
 
 
@@ -86,7 +86,7 @@ def command(line: str) -> Command:
 
 
 def shell_words(line: str, advice: str) -> list[str]:
-    """The words of a line, quoted as in a shell. Raises ``UsageError`` with ``advice``."""
+    """Return the words of a line, quoted as in a shell. Raises ``UsageError`` with ``advice``."""
     try:
         return shlex.split(line)
     except ValueError as error:
@@ -106,7 +106,7 @@ def _refuse_key(name: str) -> None:
 def read_options(
     words: list[str], options: Mapping[str, CellOption]
 ) -> tuple[list[str], dict[str, str]]:
-    """The words that are no options, and the options' values by name. Raises ``UsageError``."""
+    """Return the other words, and the options' values by name. Raises ``UsageError``."""
     plain: list[str] = []
     given: dict[str, str] = {}
     rest = iter(words)
@@ -148,7 +148,7 @@ def check_one_of(value: str, values: tuple[str, ...], label: str) -> None:
 
 
 def _one(words: list[str], most: int = 1) -> str | None:
-    """The first word, if any. Raises ``UsageError`` for more than ``most``."""
+    """Return the first word, if any. Raises ``UsageError`` for more than ``most``."""
     if len(words) > most:
         raise UsageError(f"{words[most]!r} is one word too many (quote a name that has spaces)")
     return words[0] if words else None
@@ -171,7 +171,7 @@ def _mode(verb: str, words: list[str]) -> Command:
 
 
 def _replay(verb: str, words: list[str]) -> Command:
-    """A mode, and perhaps a folder; else a replay begins, of a path or of what the options name."""
+    """Read a mode and perhaps a folder; else a replay begins, of a path or of what is named."""
     if words and words[0] in REPLAY:
         _one(words, most=2)
         return Command(verb, words[0], folder=words[1] if len(words) > 1 else None)
@@ -220,7 +220,7 @@ def _limits(verb: str, words: list[str]) -> Command:
     return Command(verb, settings=settings, reset=reset)
 
 
-def _taken(option: Option) -> CellOption:
+def _cell_option(option: Option) -> CellOption:
     return CellOption(option.placeholder, option.help, option.choices)
 
 
@@ -245,7 +245,7 @@ OPTIONS = {
     "context": CellOption("PATH|VARIABLE", "what this question is about"),
     "encoding": CellOption("E", "of a text context; found out by default"),
     "replay": CellOption("|".join(REPLAY), "whether a recorded run may answer", REPLAY),
-    **{option: _taken(SETTINGS[name]) for option, name in SETTING_OPTIONS.items()},
+    **{option: _cell_option(SETTINGS[name]) for option, name in SETTING_OPTIONS.items()},
 }
 """The options of ``%%rlm``."""
 REPLAY_OPTIONS = {
@@ -290,7 +290,7 @@ VERBS = {
 
 
 def help_text() -> str:
-    """The whole grammar as text for a person."""
+    """Return the whole grammar as text for a person."""
     options = [(f"--{name} {option.value}", option.what) for name, option in OPTIONS.items()]
     verbs = [(f"%rlm {name} {verb.arguments}".rstrip(), verb.what) for name, verb in VERBS.items()]
     return "\n".join(

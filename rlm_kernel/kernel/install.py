@@ -60,7 +60,7 @@ def install(
 
 
 def _target(user: bool, prefix: str | None, name: str) -> Path:
-    """The folder that install_kernel_spec removes, if it is there, before it writes."""
+    """Return the folder that install_kernel_spec removes, if it is there, before it writes."""
     if user:
         kernels = Path(KernelSpecManager().user_kernel_dir)
     elif prefix is not None:

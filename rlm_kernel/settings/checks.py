@@ -1,4 +1,4 @@
-"""Whether a value is right for its option, and how it is read where it is text."""
+"""Values of options read from text, and found right or refused in words."""
 
 from __future__ import annotations
 

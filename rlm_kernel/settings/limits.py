@@ -1,4 +1,4 @@
-"""What a run may cost, and what it has cost.
+"""The limits of a run, and the account of what it has spent.
 
 ``Limits`` is one frozen value; ``Ledger`` is the one account of the whole tree, and ``Budget`` that
 of several runs together. Money, tokens and calls are reserved before a request is sent and settled
@@ -18,7 +18,7 @@ from ..errors import LimitReached, UsageError
 from ..events import Usage
 from .option import Face, Group, declared, options_of
 
-_limit = partial(declared, group=Group.LIMIT, faces=Face.EVERY, metavar="N")
+_limit = partial(declared, group=Group.LIMIT, faces=Face.EVERY, metavar="N", least=0)
 
 
 @dataclass(frozen=True)
@@ -31,12 +31,12 @@ class Limits:
     """
 
     turns: int = _limit(20, "LM replies in each node", least=1)
-    depth: int = _limit(1, "levels of children", least=0, from_record=True)
-    calls: int = _limit(2000, "sub-calls and children", least=0)
-    tokens: int | None = _limit(5_000_000, "tokens, in and out", least=0)
-    cost: float | None = _limit(5.0, "US dollars, where prices are known", least=0)
-    seconds: float | None = _limit(3600.0, "seconds for the run", least=0)
-    cell_seconds: float = _limit(120.0, "running seconds of a cell", least=0)
+    depth: int = _limit(1, "levels of children", from_record=True)
+    calls: int = _limit(2000, "sub-calls and children")
+    tokens: int | None = _limit(5_000_000, "tokens, in and out")
+    cost: float | None = _limit(5.0, "US dollars, where prices are known")
+    seconds: float | None = _limit(3600.0, "seconds for the run")
+    cell_seconds: float = _limit(120.0, "running seconds of a cell")
     in_flight: int = _limit(64, "requests in flight", least=1, faces=Face.NOTEBOOK)
     kernels: int = _limit(8, "live children at each depth", least=1, faces=Face.NOTEBOOK)
 
@@ -58,7 +58,7 @@ LIMITS = options_of(Limits, prefix="max_")
 
 @dataclass(frozen=True)
 class CellLimits:
-    """What one cell may do, by the limits and the LMs of the question that it is run for."""
+    """The limits of one cell, by those and by the LMs of the question that it is run for."""
 
     seconds: float = Limits.cell_seconds
     """Running time of an LM's cell; a human's has none."""
@@ -68,9 +68,12 @@ class CellLimits:
     """The most prompts in one call."""
 
     def again(self, status: str, seconds: float) -> float:
-        """How long a cell may run again that ended so after so many seconds (0 where that is not
-        known). It may be another question's, held to another limit: one that was stopped is stopped
-        then, one that was not has twice its time."""
+        """Return the seconds that a cell has when it runs again.
+
+        It ended with ``status`` after ``seconds`` (0 where that is not known), perhaps under
+        another question's limit: one that was stopped is stopped then again, any other has at least
+        twice its time.
+        """
         if status == "timeout" and seconds:
             return min(self.seconds, seconds)
         return max(self.seconds, 2 * seconds)
@@ -78,15 +81,15 @@ class CellLimits:
 
 @dataclass
 class Reservation:
-    """What a request may use at most by our estimate, held until it is settled."""
+    """The most that a request may use by our estimate, held until it is settled."""
 
     tokens: int
     cost: float
 
 
 class Budget:
-    """What several runs may use together, beside the limits of each: US dollars, of which some may
-    be ``spent`` already, and seconds from now on. Touched on their one event loop only."""
+    """The limits of several runs together, beside those of each: US dollars, of which some may be
+    ``spent`` already, and seconds from now on. Touched on their one event loop only."""
 
     def __init__(
         self, cost: float | None = None, seconds: float | None = None, *, spent: float = 0.0
@@ -108,12 +111,12 @@ class Budget:
 
     @property
     def reached(self) -> LimitReached | None:
-        """The limit that was reached, if one was: a request was refused, or all is used up. From
-        then on every request is refused."""
+        """The limit that was reached, if one was: a request was refused, or all is used up. Every
+        request is refused from then on."""
         return self._refused or self.refusal(0.0)
 
     def refusal(self, cost: float) -> LimitReached | None:
-        """Why a request that may cost so much cannot be made, if so."""
+        """Return the error of a request that may cost so much, None where it can be made."""
         left = self.seconds_left
         wanted = self.spent + self.reserved + cost
         if left is not None and self._seconds is not None and left <= 0:
@@ -128,7 +131,7 @@ def _reached(limit: str, spent: float, allowed: float) -> LimitReached:
 
 
 class Ledger:
-    """What the whole tree has spent and has reserved. Touched on the run's event loop only.
+    """The account of what the whole tree has spent and reserved, for the run's event loop only.
 
     With a ``budget`` all of it is spent from there too.
     """
@@ -231,7 +234,7 @@ class Ledger:
 
 @dataclass(frozen=True)
 class Rate:
-    """What a sandbox costs, in US dollars a second; not ``whole`` where the price of a part of it
+    """The price of a sandbox, in US dollars a second; not ``whole`` where the price of a part of it
     is not known."""
 
     known: float = 0.0
@@ -239,7 +242,7 @@ class Rate:
 
 
 class Rent:
-    """What a node's sandbox costs by the second, booked as it grows."""
+    """The cost of a node's sandbox, booked as it grows."""
 
     def __init__(self, ledger: Ledger) -> None:
         self.usage = Usage()

@@ -1,4 +1,4 @@
-"""What an option is: all that is known of it, said once, beside the field that holds its value.
+"""Options: all that is known of each, declared once, beside the field that holds its value.
 
 ``values.Settings`` and ``limits.Limits`` declare them; ``values.OPTIONS`` is the table of both,
 from which the command line, the words of a notebook, the config files, the variables, the record
@@ -19,22 +19,22 @@ WORDS = {str: "text", int: "a whole number", float: "a number", Path: "a path", 
 
 
 class Face(enum.Flag):
-    """Where a person writes an option, beside Python, the variables and the config files, which
-    have them all."""
+    """The places where a person may write an option. Python, the variables and the config files
+    are no part of it: they have all options."""
 
     COMMAND = enum.auto()
     """An option of the command ``rlm``."""
     CELL = enum.auto()
     """An option of ``%%rlm``."""
     LINE = enum.auto()
-    """A word after ``%rlm``."""
+    """A word after ``%rlm``; the limits share one."""
     NOTEBOOK = CELL | LINE
     EVERY = NOTEBOOK | COMMAND
     NONE = 0
 
 
 class Group(enum.Enum):
-    """What an option is about."""
+    """The subject of an option."""
 
     LM = "the LMs and how they are asked"
     PLACE = "where cells run and what is given to them"
@@ -44,14 +44,17 @@ class Group(enum.Enum):
 
 @dataclasses.dataclass(frozen=True)
 class Option:
-    """An option, in the words of help texts, and what values are right for it."""
+    """An option, in the words of help texts, and what values are right for it.
+
+    The last five fields are filled in by ``options_of``, from the field that declares it.
+    """
 
     meaning: str
     _: dataclasses.KW_ONLY
     group: Group
     faces: Face = Face.NONE
     metavar: str = "NAME"
-    """What stands for the value where it is not one of ``choices``."""
+    """The stand-in for the value where it is not one of ``choices``."""
     choices: tuple[str, ...] = ()
     least: float | None = None
     check: Callable[[Any, str], None] | None = None
@@ -63,10 +66,10 @@ class Option:
     billed: tuple[str, ...] = ()
     """Those of them where more of it costs more."""
     recorded: bool = False
-    """Whether it stands at the head of a run's record, where the limits are all under ``limits``
-    and those of the sandbox under ``sandbox``."""
+    """It stands at the head of a run's record under its own name. The limits are all under
+    ``limits`` there, and a sandbox's settings under ``sandbox``."""
     from_record: bool = False
-    """Whether the record decides it for a run that comes from it, where the user does not."""
+    """The record decides it for a run that comes from it, where the user does not."""
     called: str = ""
     """Its name as an option, where it is another one."""
     name: str = ""
@@ -74,7 +77,7 @@ class Option:
     """Its name in the dataclass that declares it."""
     kind: type = str
     optional: bool = False
-    """Whether None is a value."""
+    """None is a value, too."""
     default: Any = None
 
     @property
@@ -88,7 +91,7 @@ class Option:
 
     @property
     def lifts(self) -> bool:
-        """Whether ``none`` is a value that lifts a limit."""
+        """True for a limit that the value ``none`` lifts."""
         return self.optional and self.group is Group.LIMIT
 
     @property
@@ -98,12 +101,12 @@ class Option:
 
     @property
     def placeholder(self) -> str:
-        """What stands for its value in a usage line."""
+        """The stand-in for its value in a usage line."""
         return "|".join(self.choices) or self.metavar
 
     @property
     def wanted(self) -> str:
-        """What is to be given for it, in the words of an error."""
+        """The values that are right for it, in the words of an error."""
         least = "" if self.least is None else f" of at least {self.least}"
         return WORDS[self.kind] + least
 

@@ -1,4 +1,4 @@
-"""What is in force and where it came from.
+"""The values in force, and where each came from.
 
 An argument wins over the layers handed in (a cell's options, ``%rlm`` lines), those over
 ``RLM_<NAME>`` in the environment, that over the config files, those over OpenAI's own variables,
@@ -19,10 +19,10 @@ from .checks import checked, did_you_mean
 from .limits import Limits
 from .option import Group
 from .values import (
+    BILLED,
     CHOICES,
     ENVIRONMENTS,
     LIMIT_NAMES,
-    MEANINGS,
     OPTIONS,
     SANDBOX,
     SECRETS,
@@ -33,7 +33,6 @@ __all__ = [
     "CHOICES",
     "ENVIRONMENTS",
     "LIMIT_NAMES",
-    "MEANINGS",
     "OPTIONS",
     "SANDBOX",
     "SECRETS",
@@ -54,7 +53,7 @@ _OTHER_VARIABLES = {"RLM_CACHE"}
 
 
 class Wrote(enum.Enum):
-    """Who wrote a value down. What the value may do hangs on it, not on words that are shown."""
+    """The writer of a value. Where a key may go depends on it, not on the words of an origin."""
 
     CALLER = enum.auto()
     NOTEBOOK = enum.auto()
@@ -110,8 +109,8 @@ def decided_by_record(group: Group, made: Mapping[str, Any]) -> dict[str, Any]:
 
 def recorded_place(environment: str, made: Mapping[str, Any]) -> dict[str, Any]:
     """Return the settings of a record's sandbox that the record may decide."""
-    options = [option for option in OPTIONS.values() if option.sandboxes and option.from_record]
-    return _given([o.name for o in options if environment not in o.billed], made)
+    decided = [name for name, o in OPTIONS.items() if o.sandboxes and o.from_record]
+    return _given([n for n in decided if n not in BILLED.get(environment, ())], made)
 
 
 def _given(names: Iterable[str], made: Mapping[str, Any]) -> dict[str, Any]:

@@ -165,7 +165,7 @@ class Settings:
 
     @property
     def sandbox(self) -> dict[str, Any]:
-        """What the provisioner of the environment's sandbox is told; empty where there is none."""
+        """The settings that the sandbox's provisioner is told; empty where there is no sandbox."""
         values = {name: getattr(self, name) for name in SANDBOX.get(self.environment, ())}
         values |= {"mounts": mounted(self.mounts)} if "mounts" in values else {}
         lists = {n: list(v) for n, v in values.items() if isinstance(v, tuple)}
@@ -173,13 +173,12 @@ class Settings:
 
     @property
     def embedded(self) -> bool:
-        """Whether nothing names an endpoint, so that the embedded LM is the one."""
+        """True where nothing names an endpoint, so that the embedded LM is the one."""
         return not (self.base_url or self.api_key)
 
 
 OPTIONS = options_of(Settings) | LIMITS
 """Everything that can be set, by name."""
-MEANINGS = {name: option.help for name, option in OPTIONS.items()}
 LIMIT_NAMES = {name: option.field for name, option in LIMITS.items()}
 CHOICES = {name: option.choices for name, option in OPTIONS.items() if option.choices}
 """The values of settings that have few."""
@@ -190,3 +189,9 @@ SANDBOX = {
 }
 """The settings of each environment that has a sandbox, by the names its provisioner has for them.
 """
+BILLED = {
+    environment: names
+    for environment in SANDBOX
+    if (names := tuple(n for n, option in OPTIONS.items() if environment in option.billed))
+}
+"""By environment: the options that cost more the more is asked for."""

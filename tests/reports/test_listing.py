@@ -246,10 +246,11 @@ def test_several_paths_are_listed_and_a_missing_one_is_no_end(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     paths = [folder / "new", folder / "no-such", folder / "failed" / "journal.jsonl"]
-    assert cli.main(["show", *map(str, paths)]) == 0
-    out = capsys.readouterr().out
+    assert cli.main(["show", *map(str, paths)]) == 2
+    out, err = capsys.readouterr()
     assert "3 runs: 1 answered, 1 failed, 1 damaged" in out
     assert "No such file" in out
+    assert err == f"rlm: {folder / 'no-such'}: there is no such file or folder\n"
 
 
 def test_one_run_is_shown_as_a_tree(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

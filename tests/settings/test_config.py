@@ -11,7 +11,7 @@ from traitlets import TraitType
 from rlm_kernel.errors import UsageError
 from rlm_kernel.settings.config import RLM, load
 from rlm_kernel.settings.limits import Limits
-from rlm_kernel.settings.resolved import MEANINGS, Layer, in_force
+from rlm_kernel.settings.resolved import OPTIONS, Layer, in_force
 
 
 def _py(folder: Path, text: str) -> Path:
@@ -132,4 +132,5 @@ def test_a_wrong_key_is_not_shown(tmp_path: Path, value: str) -> None:
 
 def test_every_setting_and_limit_is_a_trait_with_its_meaning() -> None:
     traits: dict[str, TraitType[object, object]] = RLM.class_traits(config=True)
-    assert {name: trait.help for name, trait in traits.items()} == MEANINGS
+    meanings = {name: option.help for name, option in OPTIONS.items()}
+    assert {name: trait.help for name, trait in traits.items()} == meanings

@@ -13,7 +13,7 @@ from rlm_kernel.rlm.prompts import STYLES
 from rlm_kernel.settings.resolved import (
     CHOICES,
     LIMIT_NAMES,
-    MEANINGS,
+    OPTIONS,
     Layer,
     Settings,
     Wrote,
@@ -130,7 +130,7 @@ def test_a_wrong_variable_is_named() -> None:
 
 
 def test_every_setting_and_limit_has_its_meaning_in_words() -> None:
-    assert [*(field.name for field in dataclasses.fields(Settings)), *LIMIT_NAMES] == [*MEANINGS]
+    assert [*(field.name for field in dataclasses.fields(Settings)), *LIMIT_NAMES] == [*OPTIONS]
 
 
 def test_each_place_wins_over_those_below_it() -> None:
