@@ -10,8 +10,8 @@ from collections.abc import Callable, Sequence
 
 from .. import __version__
 from ..environments.descriptors import allow_many, check_enough
+from ..environments.local.watchdog import adopt_orphans
 from ..errors import RLMError, UsageError, one_line
-from ..remote.watchdog import adopt_orphans
 from ..reports.terminal import gated, standard_error
 from . import ask, batch, diff, export, machine, records, resume, why
 from .statuses import FAILED, INTERRUPTED, USAGE
