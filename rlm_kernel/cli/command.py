@@ -31,7 +31,7 @@ def _carried_out(arguments: Sequence[str] | None, own_process: bool) -> int:
     try:
         options = _parsed(arguments)
         if own_process:
-            from ..remote.watchdog import adopt_orphans  # which a help does not need
+            from ..environments.local.watchdog import adopt_orphans  # which a help does not need
 
             adopt_orphans()
         allow_many()

@@ -77,17 +77,20 @@ class Kernel:
     async def _serve(self) -> int | None:
         """Take in what the kernel sends until it ends; return its exit code, or None.
 
-        Where a pump fails nobody would hear the kernel any more: it is ended.
+        Where either cannot be followed any more, nobody would hear the kernel: it is ended.
         """
         messages = asyncio.ensure_future(self._exchange.serve())
         exited = asyncio.ensure_future(self._exited())
         try:
             await asyncio.wait({messages, exited}, return_when=asyncio.FIRST_COMPLETED)
-            if exited.done():
+            if exited.done() and exited.exception() is None:
                 return exited.result()
-            failure = messages.exception()
-            log.error("the kernel's messages cannot be read any more", exc_info=failure)
-            self._reason = f"its messages cannot be read any more: {_cause(failure)!r}"
+            if exited.done():
+                failure, lost = exited.exception(), "its end cannot be told"
+            else:
+                failure, lost = messages.exception(), "its messages cannot be read any more"
+            log.error("the kernel is ended: %s", lost, exc_info=failure)
+            self._reason = f"{lost}: {_cause(failure)!r}"
             await self.kill()
             return None
         finally:

@@ -9,7 +9,7 @@ from typing import Any
 from ipykernel.kernelapp import IPKernelApp
 
 from ..environments.descriptors import allow_many
-from ..remote.watchdog import adopt_orphans
+from ..environments.local.watchdog import adopt_orphans
 from ..reports.gate import gated
 from .outer import RLMKernel
 

@@ -203,7 +203,11 @@ def recorded_kernels(recorded: RecordedRun) -> KernelTemplate:
     settings = recorded.settings
     environment = settings.get("environment", "local")
     sandbox = recorded_place(environment, settings.get("sandbox", {}))
-    return KernelTemplate(environment, sandbox, settings.get("kernel", "python3"))
+    return KernelTemplate(
+        environment=environment,
+        sandbox=sandbox,
+        kernel_name=settings.get("kernel", "python3"),
+    )
 
 
 def _setup(recorded: RecordedRun, config: KernelConfig) -> KernelSetup:

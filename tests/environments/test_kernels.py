@@ -17,6 +17,7 @@ import pytest
 from rlm_kernel.environments import exchange
 from rlm_kernel.environments.kernel import Kernel
 from rlm_kernel.environments.local import folders
+from rlm_kernel.environments.local import kernel as local_kernel
 from rlm_kernel.environments.local.folders import private_folder
 from rlm_kernel.environments.local.kernel import open_kernel
 from rlm_kernel.errors import KernelDied, KernelStartError, UsageError
@@ -157,6 +158,24 @@ async def test_an_idle_that_a_cell_forges_does_not_end_it(kernel: Kernel) -> Non
         "import time; time.sleep(2)\n'the end'"
     )
     assert await value(kernel, forge) == "'the end'"
+
+
+async def test_an_end_that_cannot_be_told_is_the_kernels_death(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken = asyncio.Event()
+
+    async def wait(self: Any) -> int:
+        await broken.wait()
+        raise LookupError("no such process")
+
+    monkeypatch.setattr(local_kernel._WatchedProvisioner, "wait", wait)
+    async with asyncio.timeout(60), open_kernel(tmp_path) as (kernel, _):
+        running = asyncio.ensure_future(kernel.execute("import time; time.sleep(50)"))
+        broken.set()
+        with pytest.raises(KernelDied, match=r"its end cannot be told: LookupError\('no such"):
+            await running
+        monkeypatch.undo()
 
 
 async def test_a_pump_that_fails_is_told_as_the_kernel_s_death(

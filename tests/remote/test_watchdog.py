@@ -120,7 +120,7 @@ from pathlib import Path
 from rlm_kernel.environments.kernel_config import KernelConfig
 from rlm_kernel.repl.repl import open_repl
 from rlm_kernel.repl.guest_client import KernelSetup
-from rlm_kernel.remote.watchdog import adopt_orphans
+from rlm_kernel.environments.local.watchdog import adopt_orphans
 
 class Nobody:
     async def serve(self, call):

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from ...endings import to_the_end
 from ...errors import KernelStartError
-from ...remote.watchdog import Watchdog
+from .watchdog import Watchdog
 
 MAX_PARENT = 70
 """Bytes of the folder that the private ones are in. A socket's path ends at 107, on macOS at 103,

@@ -21,12 +21,12 @@ from jupyter_client.manager import AsyncKernelManager
 from jupyter_client.provisioning.local_provisioner import LocalProvisioner
 
 from ...errors import UsageError
-from ...remote.watchdog import Watchdog
 from ...settings.limits import Rate
 from ..kernel import Kernel
 from ..launch import LOG, NO_HISTORY, launched
 from ..live_kernel import BrokerAddress
 from .folders import private_folder
+from .watchdog import Watchdog
 
 ALLOWED = (
     "PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "LANGUAGE", "TZ", "TMPDIR", "TEMP",

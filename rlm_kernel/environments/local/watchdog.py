@@ -1,0 +1,206 @@
+"""The host's end of ``remote.watchdog``, the parent of one kernel's process."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ...remote import watchdog
+from ...remote.watchdog import END_S, PR_SET_CHILD_SUBREAPER, below, kill, parents, prctl
+
+START_S = 60.0
+
+
+class WatchedProcess:
+    """A kernel whose parent is a watchdog, with the methods of ``subprocess.Popen``."""
+
+    stdin = stdout = stderr = None
+
+    def __init__(self, pid: int) -> None:
+        self.pid = pid
+        self.returncode: int | None = None
+        self._ended = threading.Event()
+        self._waiting: list[Callable[[], object]] = []
+        self._lock = threading.Lock()
+
+    def end(self, code: int) -> None:
+        """Note that it has ended."""
+        with self._lock:
+            if self.returncode is not None:
+                return
+            self.returncode = code
+        self._ended.set()
+        for tell in self._waiting:
+            tell()
+
+    def when_ended(self, tell: Callable[[], object]) -> None:
+        """Call ``tell`` at its end, on whatever thread; at once if it has ended."""
+        with self._lock:
+            if self.returncode is None:
+                self._waiting.append(tell)
+                return
+        tell()
+
+    def poll(self) -> int | None:
+        return self.returncode
+
+    def wait(self, timeout: float | None = None) -> int | None:
+        self._ended.wait(timeout)
+        return self.returncode
+
+    def send_signal(self, number: int) -> None:
+        if self.returncode is None:
+            os.kill(self.pid, number)
+
+    def terminate(self) -> None:
+        self.send_signal(signal.SIGTERM)
+
+    def kill(self) -> None:
+        self.send_signal(signal.SIGKILL)
+
+
+_ORPHANAGE = threading.Event()
+_WATCHDOGS: set[int] = set()
+_STARTING = threading.Lock()
+
+
+def adopt_orphans() -> None:
+    """Let this process, whose children are all its own, end what a watchdog leaves that is killed.
+
+    Not for a process that others start processes from. On Linux only.
+    """
+    if sys.platform == "linux":
+        prctl(PR_SET_CHILD_SUBREAPER, 1)
+        _ORPHANAGE.set()
+
+
+def _end_orphans() -> None:
+    """End what has become ours. What we start ourselves is a watchdog, or is in our session, which
+    no process of a kernel can be in."""
+    limit = time.monotonic() + END_S
+    with _STARTING:  # a watchdog that is just born looks like an orphan
+        while _ORPHANAGE.is_set() and time.monotonic() < limit:
+            ours = [pid for pid, parent in parents().items() if parent == os.getpid()]
+            left = {pid for pid in ours if pid not in _WATCHDOGS and _session(pid) != os.getsid(0)}
+            if not left:
+                return
+            for pid in {*left, *below(left)}:
+                kill(pid)
+            for pid in left:
+                with contextlib.suppress(ChildProcessError):
+                    os.waitpid(pid, 0)
+
+
+def _session(pid: int) -> int:
+    try:
+        return os.getsid(pid)
+    except OSError:
+        return os.getsid(0)
+
+
+class Watchdog:
+    """The host's end of one watchdog. Its process lives until ``close``, or until the host ends,
+    and deletes ``folder``, which need not be there yet."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._kernel: WatchedProcess | None = None
+        self._told: dict[str, Any] = {}
+        self._answered = threading.Event()
+        self._closing = threading.Lock()
+        self._ending = False
+        with _STARTING:
+            self._process = subprocess.Popen(
+                [sys.executable, "-I", "-S", watchdog.__file__, str(folder)],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                env={},
+                start_new_session=True,
+            )
+            _WATCHDOGS.add(self._process.pid)
+        for work in (self._listen, self._look):
+            threading.Thread(target=work, name="rlm-watchdog", daemon=True).start()
+
+    def start(
+        self, argv: Sequence[str], env: Mapping[str, str], cwd: str | None, log: Path
+    ) -> WatchedProcess:
+        """Start the kernel; what it writes outside of cells goes to ``log``. Raises ``OSError``."""
+        order = {"argv": list(argv), "env": dict(env), "cwd": cwd, "log": str(log)}
+        assert self._process.stdin is not None
+        self._process.stdin.write(json.dumps(order).encode() + b"\n")
+        self._process.stdin.flush()
+        answered = self._answered.wait(START_S)
+        if self._kernel is None:
+            told = self._told if answered else {"error": f"no answer in {START_S:g} s"}
+            raise OSError(
+                told.get("errno"), told.get("error", "its watchdog ended"), told.get("path")
+            )
+        return self._kernel
+
+    def _listen(self) -> None:
+        """Note what the process says; at its end the kernel has ended too."""
+        try:
+            self._note_all()
+        finally:  # also where it cannot be understood
+            if not self._ending:
+                self._bury()
+            if self._kernel is not None:
+                self._kernel.end(-signal.SIGKILL)
+            self._answered.set()
+
+    def _note_all(self) -> None:
+        assert self._process.stdout is not None
+        with self._process.stdout as said:
+            for line in said:
+                self._told = json.loads(line)
+                if "pid" in self._told:
+                    self._kernel = WatchedProcess(self._told["pid"])
+                elif "code" in self._told and self._kernel is not None:
+                    self._kernel.end(self._told["code"])
+                self._answered.set()
+
+    def _bury(self) -> None:
+        """End what it has left, since somebody killed it."""
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(END_S)  # only then what was below it is ours
+        if self._kernel is not None and self._kernel.returncode is None:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(self._kernel.pid, signal.SIGKILL)
+        _end_orphans()
+
+    def _look(self) -> None:
+        """See that somebody has stopped it, and end it."""
+        if hasattr(os, "waitid"):
+            looked = os.WEXITED | os.WSTOPPED | os.WNOWAIT
+            with contextlib.suppress(ChildProcessError):  # it was waited for already
+                seen = os.waitid(os.P_PID, self._process.pid, looked)
+                if seen is not None and seen.si_code in (os.CLD_STOPPED, os.CLD_TRAPPED):
+                    self.close()
+
+    def close(self) -> None:
+        """Return when the kernel, what it started and the folder are gone."""
+        with self._closing:
+            if self._ending:
+                return
+            self._ending = True
+            self._process.send_signal(signal.SIGCONT)
+            assert self._process.stdin is not None
+            with contextlib.suppress(OSError):
+                self._process.stdin.close()
+            try:
+                self._process.wait(2 * END_S)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.wait()
+            _WATCHDOGS.discard(self._process.pid)
+            shutil.rmtree(self._folder, ignore_errors=True)
