@@ -182,7 +182,7 @@ class WatchedProcess:
         self._lock = threading.Lock()
 
     def end(self, code: int) -> None:
-        """Take that it has ended."""
+        """Note that it has ended, with this exit code, and tell those who wait."""
         with self._lock:
             if self.returncode is not None:
                 return
@@ -313,7 +313,7 @@ class Watchdog:
         self._answered.set()
 
     def _bury(self) -> None:
-        """End what it has left, since somebody killed it."""
+        """End what the watchdog's process has left: somebody has killed it."""
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(END_S)  # only then what was below it is ours
         if self._kernel is not None and self._kernel.returncode is None:
@@ -322,7 +322,7 @@ class Watchdog:
         _end_orphans()
 
     def _look(self) -> None:
-        """See that somebody has stopped it, and end it."""
+        """End the watchdog's process where somebody has stopped it."""
         if hasattr(os, "waitid"):
             looked = os.WEXITED | os.WSTOPPED | os.WNOWAIT
             with contextlib.suppress(ChildProcessError):  # it was waited for already
