@@ -66,7 +66,7 @@ Settings = dict[str, Any]
 
 
 class Refused(HTTPError):
-    """What is asked cannot be; the text says why."""
+    """Raised for a request that cannot be met; the text says why."""
 
     def __init__(self, status: int, why: str) -> None:
         super().__init__(status, reason=why)
@@ -76,7 +76,7 @@ class Refused(HTTPError):
 
 
 class Program:
-    """A process and the two streams to it. It starts with it; raises ``OSError``."""
+    """A process, started when this is made, and its two streams. Raises ``OSError``."""
 
     def __init__(self, source: bytes, settings: Settings) -> None:
         self.source = source
@@ -264,7 +264,7 @@ def _children() -> Iterator[int]:
 
 
 class Gateway:
-    """The pipes by their names, and how long they are waited for."""
+    """The pipes by their names, and the time for which the host may be silent."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -284,7 +284,7 @@ class Gateway:
         return known
 
     def start(self, name: str, source: bytes) -> bool:
-        """False if it runs, or ran, already."""
+        """Start a program; return false if it runs, or ran, already."""
         program = self._programs.get(name)
         if program is not None:
             if program.source != source:
@@ -365,8 +365,9 @@ def _ended_children() -> Iterator[tuple[int, int]]:
 
 
 @stream_request_body
-class Nothing(RequestHandler):
-    """What every request goes through first. A body is taken only of one that is let in."""
+class Gate(RequestHandler):
+    """The gate of every request; a path that is no pipe's ends here. A body is taken only of a
+    request that is let in."""
 
     gateway: Gateway
 
@@ -401,12 +402,12 @@ class Nothing(RequestHandler):
         self.finish(self._reason)
 
     def compute_etag(self) -> None:
-        """None: an answer is never the same as another."""
+        """Return none: an answer is never the same as another."""
 
 
 @stream_request_body
-class Pipe(Nothing):
-    """One pipe."""
+class Pipe(Gate):
+    """The requests to one pipe."""
 
     def check(self) -> None:
         pass
@@ -449,7 +450,7 @@ def _server(gateway: Gateway) -> HTTPServer:
     given = {"gateway": gateway}
     application = Application(
         [("/pipes/([A-Za-z0-9_-]{1,64})", Pipe, given)],
-        default_handler_class=Nothing,
+        default_handler_class=Gate,
         default_handler_args=given,
         log_function=lambda handler: None,
     )

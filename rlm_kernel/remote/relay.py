@@ -63,7 +63,7 @@ LOG_BYTES = 1 << 14
 
 
 class PipeError(Exception):
-    """What came over the pipe breaks its rules, or the other end is silent or gone."""
+    """Raised where the pipe's rules are broken, or the other end is silent or gone."""
 
 
 # bytes to frames, frames to bytes
@@ -74,14 +74,15 @@ def pack(kind: int, lane: int, payload: Bytes = b"") -> bytes:
 
 
 class Decoder:
-    """Takes bytes as they come, gives the frames that are whole."""
+    """Makes frames of bytes that come cut anywhere."""
 
     def __init__(self) -> None:
         self._rest = bytearray()
         self._start = b""
 
     def feed(self, data: bytes) -> list[Frame]:
-        """Raises ``PipeError`` for a head that no frame has, before its payload is waited for."""
+        """Return the frames that are whole now. Raises ``PipeError`` for a head that no frame has,
+        before its payload is waited for."""
         if len(self._start) < 80:
             self._start += data[: 80 - len(self._start)]
         self._rest += data
@@ -114,7 +115,7 @@ def parse_fields(payload: bytes) -> Fields:
 
 
 def dump_fields(fields: Fields) -> bytes:
-    """Raises ``PipeError`` for what does not fit into one frame."""
+    """Return an order as payload. Raises ``PipeError`` for what does not fit into one frame."""
     payload = json.dumps(fields, ensure_ascii=False).encode("utf-8", "surrogatepass")
     if len(payload) > CHUNK:
         raise PipeError(f"an order of {len(payload):,} bytes; a frame holds {CHUNK:,}")
@@ -125,7 +126,7 @@ def dump_fields(fields: Fields) -> bytes:
 
 
 def pack_message(parts: list[bytes]) -> list[Bytes]:
-    """A multipart message as pieces to put on a lane; small ones are one piece."""
+    """Return a multipart message as pieces to put on a lane; a small one is one piece."""
     head = struct.pack(f">I{len(parts)}Q", len(parts), *map(len, parts))
     if sum(map(len, parts)) < CHUNK:
         return [b"".join([head, *parts])]
@@ -133,7 +134,7 @@ def pack_message(parts: list[bytes]) -> list[Bytes]:
 
 
 class MessageReader:
-    """The messages of one lane, from chunks cut anywhere."""
+    """Makes the messages of one lane of chunks that are cut anywhere."""
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
@@ -141,7 +142,8 @@ class MessageReader:
         self._sizes: tuple[int, ...] | None = None
 
     def feed(self, data: bytes) -> list[list[memoryview]]:
-        """Raises ``PipeError`` for a message over the limit, before it is collected."""
+        """Return the messages that are whole now. Raises ``PipeError`` for one over the limit,
+        before it is collected."""
         self._rest += data
         messages = []
         while self._read_sizes() and self._sizes is not None:
@@ -209,7 +211,7 @@ class Lane:
 
     @property
     def full(self) -> bool:
-        """Its source should not be read before some of this has gone."""
+        """Return whether its source should wait until some of this has gone."""
         return self.queued >= BATCH
 
     @property
@@ -714,8 +716,8 @@ class Files(Channel):
 
 
 class Caller(Stream):
-    """A connection of a cell's. Once the broker has hung up, and all that it said is passed on,
-    what the cell holds in its hand leads nowhere: it must not count as a connection."""
+    """A cell's connection. Once the broker has hung up, and all that it said is passed on, the
+    cell's end leads nowhere: it must not count as a connection."""
 
     def _after(self) -> None:
         if self._peer_ended and not self._waiting:
@@ -813,11 +815,11 @@ class KernelProcess:
 
 
 def _private_folder() -> str:
-    """Readable by this user only; short, since socket paths end at 108 bytes."""
-    place = tempfile.gettempdir()
-    if len(place) > 70:
-        place = "/tmp"
-    return tempfile.mkdtemp(prefix="rlm-", dir=place)
+    """Make a folder for this user only; its path is short, as a socket's ends at 108 bytes."""
+    parent = tempfile.gettempdir()
+    if len(parent) > 70:
+        parent = "/tmp"
+    return tempfile.mkdtemp(prefix="rlm-", dir=parent)
 
 
 def _exit_code(status: int) -> int:
@@ -855,7 +857,7 @@ def _die_with_parent() -> None:
 
 
 class Relay(End):
-    """The end inside."""
+    """The end of the pipe that is inside the container or sandbox."""
 
     def __init__(self, kernel: KernelProcess, order: Fields, fd_in: int, fd_out: int) -> None:
         super().__init__()
@@ -1014,7 +1016,7 @@ class Relay(End):
 
 
 class Substitute:
-    """Says, signed as the kernel would, that a message was too large, in the message's place."""
+    """Puts in the place of a message that is too large one that says so, signed as the kernel's."""
 
     def __init__(self, kernel: KernelProcess, limit: int, channel: int) -> None:
         self._key = kernel.key.encode()

@@ -42,24 +42,33 @@ class Written:
     author: Author = "lm"
 
     def began(self) -> CellStarted:
-        return CellStarted(self.node, self.cell, self.turn, self.source, self.author, time.time())
+        """Return the event of its start, now."""
+        return CellStarted(
+            node=self.node,
+            cell=self.cell,
+            turn=self.turn,
+            source=self.source,
+            author=self.author,
+            time=time.time(),
+        )
 
     def ended(self, ran: Ran) -> CellRan:
+        """Return the event of its end, now."""
         return CellRan(
-            self.node,
-            self.cell,
-            self.turn,
-            self.source,
-            self.author,
-            ran.status,
-            ran.outputs,
-            ran.notices,
-            ran.answer,
-            ran.execution_count,
-            ran.seconds,
-            time.time(),
-            ran.inputs,
-            ran.concurrent,
+            node=self.node,
+            cell=self.cell,
+            turn=self.turn,
+            source=self.source,
+            author=self.author,
+            status=ran.status,
+            outputs=ran.outputs,
+            notices=ran.notices,
+            answer=ran.answer,
+            execution_count=ran.execution_count,
+            seconds=ran.seconds,
+            time=time.time(),
+            inputs=ran.inputs,
+            concurrent=ran.concurrent,
         )
 
 
@@ -87,12 +96,19 @@ async def execute(
         )
     except asyncio.CancelledError:
         seconds = time.monotonic() - started
-        outputs = collector.outputs
-        emit(written.ended(Ran("interrupted", outputs, [], None, None, None, seconds)))
+        stopped = Ran(status="interrupted", outputs=collector.outputs, seconds=seconds)
+        emit(written.ended(stopped))
         raise
     ran = noticed(ran)
     emit(written.ended(ran))
     if ran.restarted is not None:
-        restarted = written.node, written.cell, ran.restarted, ran.lost
-        emit(KernelRestarted(*restarted, time.time()))
+        emit(
+            KernelRestarted(
+                node=written.node,
+                cell=written.cell,
+                reason=ran.restarted,
+                lost=ran.lost,
+                time=time.time(),
+            )
+        )
     return ran

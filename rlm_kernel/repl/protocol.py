@@ -5,7 +5,7 @@ What comes from a guest is untrusted; ``check`` makes a ``Call`` of it or refuse
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from ..errors import CallRefused, Cause
@@ -70,10 +70,12 @@ def identity(call: Call) -> str:
 
 
 def as_text(value: object, most: int = 1 << 26) -> str | None:
+    """Return a text from a guest, cut to so many characters; None for what is none."""
     return value[:most] if isinstance(value, str) else None
 
 
 def as_texts(value: object) -> list[str]:
+    """Return the texts of a list from a guest, the first hundred at most."""
     items = value if isinstance(value, list) else []
     return [item[:MAX_NOTICE] for item in items[:100] if isinstance(item, str)]
 
@@ -96,34 +98,42 @@ def check(request: broker.Request, prompt_chars: int, max_batch: int) -> Call | 
 
 
 def _written(request: broker.Request) -> Call | None:
-    header, payload = request.header, request.payload
-    cell, model = header.get("cell"), header.get("model")
-    prompts = header.get("prompts", [])
+    cell, model = request.header.get("cell"), request.header.get("model")
     if not isinstance(cell, int) or not isinstance(model, str | None):
         return None
     if model is not None and len(model) > LONGEST_NAME:
         return None
     if request.op == "tool":
-        arguments = {"args": header.get("args"), "kwargs": header.get("kwargs")}
-        right = isinstance(arguments["args"], list) and isinstance(arguments["kwargs"], dict)
-        name = header.get("name")
-        if not right or not isinstance(name, str) or not 0 < len(name) <= LONGEST_NAME:
-            return None
-        return Call("tool", cell, [], None, [], [], name, arguments)
+        return _tool_call(request.header, cell)
+    return _prompts_call(request, cell, model) if request.op in ASKING else None
+
+
+def _tool_call(header: dict[str, Any], cell: int) -> Call | None:
+    name, args, kwargs = header.get("name"), header.get("args"), header.get("kwargs")
+    if not isinstance(name, str) or not 0 < len(name) <= LONGEST_NAME:
+        return None
+    if not isinstance(args, list) or not isinstance(kwargs, dict):
+        return None
+    arguments = {"args": args, "kwargs": kwargs}
+    return Call(op="tool", cell=cell, prompts=[], model=None, tool=name, arguments=arguments)
+
+
+def _prompts_call(request: broker.Request, cell: int, model: str | None) -> Call | None:
+    prompts = request.header.get("prompts", [])
     if not isinstance(prompts, list) or not all(isinstance(p, str) for p in prompts):
         return None
     if not prompts or (len(prompts) > 1 and not request.op.endswith("_batched")):
         return None
-    if request.op not in ASKING:
-        return None
+    call = Call(op=request.op, cell=cell, prompts=prompts, model=model)
     if request.op not in CHILD_STARTING:
-        return Call(request.op, cell, prompts, model)
-    contexts, given = _contexts(header.get("contexts"), payload), header.get("given")
-    if contexts is None or len(contexts) != len(prompts):
+        return call
+    contexts = _contexts(request.header.get("contexts"), request.payload)
+    given = request.header.get("given")
+    if contexts is None or not isinstance(given, list):
         return None
-    if not isinstance(given, list) or len(given) != len(prompts):
+    if not len(contexts) == len(given) == len(prompts):
         return None
-    return Call(request.op, cell, prompts, model, contexts, [bool(g) for g in given])
+    return replace(call, contexts=contexts, given=[bool(g) for g in given])
 
 
 def _contexts(sizes: object, payload: Payload) -> list[tuple[str, Payload]] | None:

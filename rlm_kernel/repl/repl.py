@@ -281,6 +281,23 @@ class Repl:
         if not await self.kernel.answers(GRACE_SECONDS):
             self._life.broken = NO_STOP
 
+    async def _outcome(
+        self, executing: asyncio.Task[Executed]
+    ) -> tuple[CellStatus, Executed | None, str | None]:
+        """Return how the execution ended, and why its kernel must be replaced, if it must. Raises
+        the error of one who reads the cell's outputs or answers its calls."""
+        if executing.cancelled():
+            why = f"the cell did not stop within {GRACE_SECONDS:g} s of being interrupted"
+            return "ok", None, why
+        error = executing.exception()
+        if isinstance(error, KernelDied):
+            return "died", None, str(error)
+        if error is not None:
+            await self._halt()
+            raise error
+        executed = executing.result()
+        return "ok" if executed.ok else "error", executed, None
+
     async def _ran(
         self,
         cell: RunningCell,
@@ -290,18 +307,8 @@ class Repl:
         seconds: float,
     ) -> Ran:
         """Return how the cell ended, with a new kernel in place where it ended its own."""
-        executed, restarted, lost = None, None, []
-        status: CellStatus = "ok"
-        if executing.cancelled():
-            restarted = f"the cell did not stop within {GRACE_SECONDS:g} s of being interrupted"
-        elif isinstance(error := executing.exception(), KernelDied):
-            restarted, status = str(error), "died"
-        elif error is not None:  # of one who reads its outputs or answers its calls
-            await self._halt()
-            raise error
-        else:
-            executed = executing.result()
-            status = "ok" if executed.ok else "error"
+        status, executed, restarted = await self._outcome(executing)
+        lost: list[str] = []
         if restarted is not None:
             self._life.gone, lost = restarted, await self._life.reopen()
         elif cell.report:

@@ -89,7 +89,7 @@ class RunningCell:
         return {**more, "cell": self.run, "author": author, "most": most}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Ran:
     """How a cell ended. ``draft`` is an answer it named without ending well or being ready;
     ``lost`` the names that went with a kernel that died or was replaced; ``reply`` is the kernel's
@@ -97,11 +97,11 @@ class Ran:
 
     status: CellStatus
     outputs: list[Output]
-    notices: list[str]
-    answer: str | None
-    draft: str | None
-    execution_count: int | None
     seconds: float
+    notices: list[str] = field(default_factory=list)
+    answer: str | None = None
+    draft: str | None = None
+    execution_count: int | None = None
     names: list[str] = field(default_factory=list)
     restarted: str | None = None
     lost: list[str] = field(default_factory=list)

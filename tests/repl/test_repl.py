@@ -17,9 +17,9 @@ from rlm_kernel.repl.repl import Repl, open_repl
 pytestmark = pytest.mark.anyio
 STUBBORN = """
 import time
-print("begun", flush=True)
 while True:
     try:
+        print("begun", flush=True)
         time.sleep(600)
     except KeyboardInterrupt:
         pass

@@ -24,12 +24,12 @@ def installed(name: str) -> bool | None:
     module = sys.modules.get(root)
     spec = importlib.util.find_spec(root) if module is None and root else None
     if module is not None:
-        places = [getattr(module, "__file__", None), *getattr(module, "__path__", [])]
+        paths = [getattr(module, "__file__", None), *getattr(module, "__path__", [])]
     elif spec is not None:
-        places = [spec.origin, *(spec.submodule_search_locations or [])]
+        paths = [spec.origin, *(spec.submodule_search_locations or [])]
     else:
         return None
-    return any(INSTALLED_IN & set(Path(place).parts) for place in places if place)
+    return any(INSTALLED_IN & set(Path(path).parts) for path in paths if path)
 
 
 def importable(thing: object, name: str) -> tuple[str, str] | None:

@@ -54,8 +54,8 @@ class Module:
                 emit(needed, True)
             order.setdefault(name)
 
-        place = {name: number for number, name in enumerate(self.namespace)}
-        for name in sorted(self.definitions, key=lambda name: place.get(name, len(place))):
+        numbers = {name: number for number, name in enumerate(self.namespace)}
+        for name in sorted(self.definitions, key=lambda name: numbers.get(name, len(numbers))):
             emit(name, False)
         return list(order)
 

@@ -124,11 +124,11 @@ def _whole(thing: Any) -> tuple[list[str], ast.Module]:
 def _lambda(thing: Any) -> str:
     """Return the source of a lambda, found by the columns of its code: a line may have several."""
     lines, tree = _whole(thing)
-    places = set(thing.__code__.co_positions())
+    positions = set(thing.__code__.co_positions())
     line = thing.__code__.co_firstlineno
     found = [n for n in ast.walk(tree) if isinstance(n, ast.Lambda) and n.lineno == line]
     if len(found) > 1:
-        found = [node for node in found if _position(node.body) in places]
+        found = [node for node in found if _position(node.body) in positions]
     text = ast.get_source_segment("".join(lines), found[0]) if len(found) == 1 else None
     if text is None:
         raise Unsendable("is a lambda whose source cannot be told from its line: use `def`")

@@ -52,13 +52,13 @@ def _ends(text: str) -> tuple[str, str]:
     return text[:_HEAD_CHARS], text[-_TAIL_CHARS:]
 
 
-def _cut_pieces(value: Any, room: int) -> tuple[str, bool]:
-    """The value as text of at most ``room`` characters, and whether that is all of it."""
+def _cut_pieces(value: Any, most: int) -> tuple[str, bool]:
+    """The value as text of at most ``most`` characters, and whether that is all of it."""
     text = ""
     for piece in _pieces(value, 0):
-        text += piece[: room + 1]
-        if len(text) > room:
-            return text[:room], False
+        text += piece[: most + 1]
+        if len(text) > most:
+            return text[:most], False
     return text, True
 
 

@@ -236,8 +236,8 @@ def installed(value):
 
 def _in_its_file(code):
     path = os.path.realpath(code.co_filename)
-    places = {os.path.realpath(sysconfig.get_path(n)) for n in ("stdlib", "purelib", "platlib")}
-    if not path.startswith(tuple(place + os.sep for place in places)):
+    folders = {os.path.realpath(sysconfig.get_path(n)) for n in ("stdlib", "purelib", "platlib")}
+    if not path.startswith(tuple(folder + os.sep for folder in folders)):
         return False
     try:
         with open(path, "rb") as file:
