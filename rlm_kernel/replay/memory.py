@@ -213,14 +213,11 @@ def _take(past: NodeMemory, event: Event) -> None:
         case CellRan():
             past.cells[event.cell] = event
         case CallEnded():
-            if not lost(event):
-                call = CallId(event.cell, event.key, event.occurrence)
-                past.calls.setdefault(call, {})[event.index] = event
+            _take_call(past, event)
         case Prompted():
             past.prompts.setdefault(event.turn, []).append(event)
         case Replied():
-            if event.text or event.thoughts or event.finish is not None:
-                past.replies[event.turn] = event
+            _take_reply(past, event)
         case (
             RunStarted() | RunEnded() | NodeEnded() | ContextSet() | ReplyDelta() | CellStarted()
             | OutputMade() | CallStarted() | KernelRestarted()
@@ -228,6 +225,17 @@ def _take(past: NodeMemory, event: Event) -> None:
             return
         case _:
             assert_never(event)
+
+
+def _take_call(past: NodeMemory, event: CallEnded) -> None:
+    if not lost(event):
+        call = CallId(event.cell, event.key, event.occurrence)
+        past.calls.setdefault(call, {})[event.index] = event
+
+
+def _take_reply(past: NodeMemory, reply: Replied) -> None:
+    if reply.text or reply.thoughts or reply.finish is not None:
+        past.replies[reply.turn] = reply
 
 
 def lost(call: CallEnded) -> bool:

@@ -29,6 +29,9 @@ from ..repl.running_cell import Author, Ran
 from ..rlm.cell_runner import OpenRunner
 from ..settings.limits import CellLimits, Rate
 
+GRACE_SECONDS = 3.0
+"""How long a cancelled cell may take to end before nobody waits for it."""
+
 
 class FakeRepl:
     """Runs cells by ``exec`` in a thread of this process, as far as the loop uses a REPL.
@@ -38,8 +41,8 @@ class FakeRepl:
     is in ``script`` does not run: it ends as is said there.
 
     Not promised: a clock, an interrupt, a guard of the names, tools and data that the user hands
-    in, seeds, IPython's magics, outputs of anything but ``print``. A cell that does not end goes on
-    for as long as the process does.
+    in, seeds, IPython's magics, outputs of anything but ``print``. A cell that is cancelled ends
+    only where it waits for a call; another one goes on for as long as the process does.
     """
 
     def __init__(self, calls: Calls, script: Mapping[str, Ran] | None = None) -> None:
@@ -54,6 +57,7 @@ class FakeRepl:
         self._own: set[str] = set()
         self._answer: str | None = None
         self._failure: BaseException | None = None
+        self._serving: set[asyncio.Future[list[Slot]]] = set()
         self._cell = 0
 
     @classmethod
@@ -119,12 +123,25 @@ class FakeRepl:
         self._cell, self._answer = cell, None
         self._bind(loop, lambda *shown: loop.call_soon_threadsafe(show, *shown))
         started = time.monotonic()
-        error = await in_daemon_thread(self._executed, source)
+        error = await self._awaited(asyncio.ensure_future(in_daemon_thread(self._executed, source)))
         if error is not None:
             show("error", _told(error, source))
         if self._failure is not None:
             raise self._failure
         return self._ended(error, kept, time.monotonic() - started)
+
+    async def _awaited(self, executing: asyncio.Future[Exception | None]) -> Exception | None:
+        """Return what the cell raised. When cancelled, the calls that it waits for are too."""
+        try:
+            await asyncio.wait({executing})
+        except asyncio.CancelledError:
+            for serving in self._serving:
+                serving.cancel()
+            ending: set[asyncio.Future[Any]] = {executing, *self._serving}
+            await asyncio.wait(ending, timeout=GRACE_SECONDS)
+            executing.cancel()
+            raise
+        return executing.result()
 
     def _show(
         self,
@@ -247,7 +264,14 @@ class FakeRepl:
 
     def _asked(self, call: Call) -> list[Slot]:
         """Have a call answered on the loop, for which the cell's thread waits."""
-        return asyncio.run_coroutine_threadsafe(self._served(call), self._loop).result()
+        return asyncio.run_coroutine_threadsafe(self._attended(call), self._loop).result()
+
+    async def _attended(self, call: Call) -> list[Slot]:
+        """Serve a call in a task that is cancelled with its cell."""
+        serving = asyncio.ensure_future(self._served(call))
+        self._serving.add(serving)
+        serving.add_done_callback(self._serving.discard)
+        return await serving
 
     async def _served(self, call: Call) -> list[Slot]:
         try:

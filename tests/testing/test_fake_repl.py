@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from rlm_kernel import LMError, Result
 from rlm_kernel.events import Output
 from rlm_kernel.inputs.contexts import from_value
 from rlm_kernel.record.outputs import text_of
+from rlm_kernel.repl.protocol import Call, Slot
 from rlm_kernel.repl.running_cell import Ran
 from rlm_kernel.session.event_loop import engine
 from rlm_kernel.testing import FakeRepl, ScriptedLM
@@ -64,6 +66,32 @@ def test_a_scripted_cell_ends_as_it_says_and_does_not_run(tmp_path: Path) -> Non
     result = ask_here(lm, tmp_path / "run", ends={"import os; os._exit(1)": died})
     assert result.response == "some text"
     assert [cell.status for cell in cells(result)] == ["died", "ok"]
+
+
+def test_a_cancelled_cell_cancels_the_calls_that_it_waits_for() -> None:
+    class Waiting:
+        def __init__(self) -> None:
+            self.asked, self.cancelled = asyncio.Event(), asyncio.Event()
+
+        async def serve(self, call: Call) -> list[Slot]:
+            self.asked.set()
+            try:
+                return await asyncio.get_running_loop().create_future()
+            finally:
+                self.cancelled.set()
+
+    async def run() -> bool:
+        calls = Waiting()
+        repl = FakeRepl(calls)
+        await repl.set_context(from_value("some text"))
+        running = asyncio.ensure_future(repl.run("llm_query('a')", cell=1))
+        await asyncio.wait_for(calls.asked.wait(), 20)
+        running.cancel()
+        await asyncio.wait({running}, timeout=20)
+        assert running.cancelled()
+        return calls.cancelled.is_set()
+
+    assert engine().run(run())
 
 
 def test_what_a_reader_of_outputs_raises_is_raised_where_the_cell_is_awaited() -> None:
