@@ -64,7 +64,7 @@ class NotebookReplay:
             self._current.note(source)
 
     def answered(self, answer: str) -> None:
-        """A cell of the notebook gave an answer."""
+        """Take the answer that a cell of the notebook gave."""
         if self._current is not None:
             self._current.answer = answer
 
@@ -262,7 +262,7 @@ class _Current:
     def note(self, source: str) -> None:
         """Note a cell that is not in the record as a difference."""
         after = self.progress.expected
-        where = "after the last one" if after is None else f"where cell {after.cell} comes"
+        where = "after the last cell" if after is None else f"before cell {after.cell}"
         line = shorten(one_line(source[:2000]), 80)
         self.differ(f"a cell that is not in the record was run {where}: {line}")
         self.answers.instead(0 if after is None else after.cell)
@@ -313,4 +313,4 @@ def _where(kernels: Kernels) -> str:
     else:
         network = kernels.sandbox.get("network") or "none"
         where = f"in {kernels.environment}, network: {network}"
-    return f"the trajectory's code is executed now: {where}"
+    return f"the trajectory's code now runs {where}"
