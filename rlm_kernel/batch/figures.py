@@ -152,8 +152,8 @@ def _bars(axes: Axes, counts: dict[str, int]) -> None:
 def _dots(axes: Axes, costs: dict[str, list[float]]) -> None:
     """Draw a dot for each run, spread sideways at random, and a line at each median."""
     _name(axes, "Cost by outcome", "", "US dollars a run")
-    if not costs:
-        _say_nothing(axes, "no run has a known price")
+    if not any(value for each in costs.values() for value in each):
+        _say_nothing(axes, "no run cost anything" if costs else "no run has a known price")
         return
     chance = random.Random(0)
     for x, (name, each) in enumerate(costs.items()):
@@ -179,8 +179,8 @@ def _dots(axes: Axes, costs: dict[str, list[float]]) -> None:
 def _spread(axes: Axes, values: Sequence[float], title: str, x: str, words: Any) -> None:
     """Draw a histogram with the median and the 90th percentile."""
     _name(axes, title, x, "runs")
-    if not values:
-        _say_nothing(axes, "no figures are known")
+    if not any(values):
+        _say_nothing(axes, f"{words(0.0)} in every run" if values else "no figures are known")
         return
     axes.hist(values, bins=_bins(values), color=PLAIN, alpha=0.75, edgecolor="white", linewidth=0.5)
     _whole_numbers(axes)

@@ -15,11 +15,14 @@ WORST_FIRST = ("failed", "interrupted", "limit", "wrong", "partly right")
 _TRAJECTORY = re.compile(r"runs/[A-Za-z0-9_][A-Za-z0-9._-]*/trajectory\.ipynb")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Markdown:
-    """Text that a notebook shows as Markdown."""
+    """Text that a notebook shows as Markdown, and a terminal as it is."""
 
     text: str
+
+    def __repr__(self) -> str:
+        return self.text
 
     def _repr_markdown_(self) -> str:
         return self.text
@@ -46,8 +49,8 @@ def totals(results: Results) -> str:
 
 def outcomes_table(results: Results) -> Markdown:
     """List each outcome with how many tasks had it, and what those cost and took."""
-    head = ["outcome", "tasks:", "share:", "median cost, US$:", "90th percentile:", "median time:"]
-    head += ["90th percentile:", "median tokens:", "median turns:"]
+    head = ["outcome", "tasks:", "share:", "median cost, US$:", "90th percentile of cost:"]
+    head += ["median time:", "90th percentile of time:", "median tokens:", "median turns:"]
     groups = [*results.by_outcome().items(), ("**all**", list(results.results))]
     rows = [_row(name, each, len(results.results)) for name, each in groups]
     return Markdown(table(head, rows))

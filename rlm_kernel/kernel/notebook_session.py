@@ -271,7 +271,7 @@ class NotebookSession:
         except ContextError as error:
             if variable == "context":
                 raise ContextError(NO_CONTEXT) from error
-            raise ContextError(f"{error}; nor is there a file {variable!r}") from error
+            raise ContextError(f"{error}; and there is no file {variable!r}") from error
 
     async def _recorded(
         self, mode: str, about: Source | str, wanted: answer_cache.AskedBefore, out: Any, repl: Repl

@@ -60,5 +60,5 @@ async def test_a_cell_that_is_edited_is_named(
     await page.keyboard.insert_text("FINAL_VAR('another answer')")
     told = await _run_all(book, page)
     assert "ReplayDiffers" in told
-    assert "where cell 6 comes: FINAL_VAR('another answer')" in told
+    assert "before cell 6: FINAL_VAR('another answer')" in told
     await shoot("trajectory-differs")

@@ -15,7 +15,7 @@ from harness import environment
 SECONDS = 90
 
 
-class Place:
+class Headless:
     """A folder with notebooks, and an environment in which the kernel RLM is installed."""
 
     def __init__(self, folder: Path, prefix: Path, env: Mapping[str, str]) -> None:

@@ -94,7 +94,7 @@ def test_a_trajectory_from_here_is_run_again_in_a_sandbox(
     notebook = small(tmp_path / "notebooks" / "run").trajectory
     boxed.run(f"%rlm env {sandbox}")
     begun = boxed.run("%rlm replay run")
-    assert f"the trajectory's code is executed now: in {sandbox}, network: none" in begun.stream()
+    assert f"the trajectory's code now runs in {sandbox}, network: none" in begun.stream()
     *cells, verdict = sources(notebook)[begin(notebook) + 1 :]
     for cell in cells:
         boxed.run(cell, stop_on_error=False)

@@ -77,7 +77,7 @@ def test_run_all_is_equal_again_and_again(folder: Path, front: Front) -> None:
     assert cells[1] == "%rlm replay --run=first --node=0"
     for _ in range(3):
         begun, *ran, verdict = run_all(front, cells)[1:]
-        assert "the trajectory's code is executed now: on this machine" in begun.stream()
+        assert "the trajectory's code now runs on this machine" in begun.stream()
         assert "its context: str, 130 bytes: found in the record" in begun.stream()
         assert [outcome.stream() for outcome in ran[:2]] == [
             "20 reply 0\n",
@@ -159,7 +159,7 @@ def test_a_cell_that_was_edited_is_named_and_has_the_same_replies(
     assert ran[3].stream() == "3 reply 1\n"
     assert verdict.error[0] == "ReplayDiffers"
     assert "differs: 4 cells run again" in verdict.error[1]
-    assert "a cell that is not in the record was run where cell 2 comes: said" in verdict.error[1]
+    assert "a cell that is not in the record was run before cell 2: said" in verdict.error[1]
     assert "cell 2 was not run: said" in verdict.error[1]
 
 

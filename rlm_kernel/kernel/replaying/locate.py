@@ -144,8 +144,8 @@ def _at(path: Path, node: str | None) -> Located:
     """Read what a path names: a run's folder, its record, or a notebook of it."""
     if not path.exists():
         raise UsageError(
-            f"{path}: there is no such file or folder: {WRITE_PATH}. (With auto, only or "
-            "off it says whether recorded runs may answer questions)"
+            f"{path}: there is no such file or folder; {WRITE_PATH}. (auto, only and off say "
+            "whether recorded runs may answer questions)"
         )
     if path.suffix != ".ipynb":
         recorded = trajectory.load(path)

@@ -66,7 +66,7 @@ class NotebookReplay:
             self._current.note(source)
 
     def answered(self, answer: str) -> None:
-        """A cell of the notebook gave an answer."""
+        """Take the answer that a cell of the notebook gave."""
         if self._current is not None:
             self._current.answer = answer
 
@@ -264,7 +264,7 @@ class _Current:
     def note(self, source: str) -> None:
         """Note a cell that is not in the record as a difference."""
         after = self.progress.expected
-        where = "after the last one" if after is None else f"where cell {after.cell} comes"
+        where = "after the last cell" if after is None else f"before cell {after.cell}"
         line = shorten(one_line(source[:2000]), 80)
         self.differ(f"a cell that is not in the record was run {where}: {line}")
         self.answers.instead(0 if after is None else after.cell)
@@ -311,4 +311,4 @@ def _about(located: Located) -> list[str]:
 
 def _where(kernels: KernelTemplate) -> str:
     where = ENVIRONMENTS[kernels.environment].describe(kernels.sandbox)
-    return f"the trajectory's code is executed now: {where}"
+    return f"the trajectory's code now runs {where}"
