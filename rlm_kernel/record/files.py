@@ -37,8 +37,6 @@ def write(path: Path, data: bytes | Iterable[bytes], *, sync: bool = False) -> N
     Raises ``RecordError``.
     """
     try:
-        if path.parent.name in SUBFOLDERS:  # a run's folder that was removed is not made again
-            path.parent.mkdir(mode=0o700, exist_ok=True)
         half = _half(path)
         with open(_opened_new(half), "wb") as file:
             file.writelines([data] if isinstance(data, bytes) else data)
@@ -73,7 +71,13 @@ def _half(path: Path) -> Path:
 
 def _opened_new(path: Path) -> int:
     flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_NOFOLLOW", 0)
-    descriptor = os.open(path, flags, 0o600)
+    try:
+        descriptor = os.open(path, flags, 0o600)
+    except FileNotFoundError:
+        if path.parent.name not in SUBFOLDERS:
+            raise
+        path.parent.mkdir(mode=0o700, exist_ok=True)  # the run's folder, if removed, stays so
+        descriptor = os.open(path, flags, 0o600)
     try:
         os.fchmod(descriptor, 0o600)  # a killed writer of an older version left it otherwise
     except OSError:

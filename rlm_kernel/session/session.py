@@ -47,7 +47,7 @@ from .answer_cache import again
 from .handover import Before
 from .human_calls import HumanCalls
 from .lending import Lender
-from .run_folders import drop_empty, run_folder
+from .run_folders import begin_record, drop_empty
 from .settings_record import announced
 
 QUESTION = (
@@ -191,8 +191,8 @@ class Session:
         async with self._asking:
             yield
 
-    def _folder(self, force: Resolved | None = None) -> Path:
-        return run_folder(force.settings.out if force else None, self._cwd)
+    async def _recorder(self, force: Resolved | None = None) -> Recorder:
+        return await begin_record(force.settings.out if force else None, self._cwd)
 
     async def _run(
         self,
@@ -204,7 +204,7 @@ class Session:
         asked: Mapping[str, Any] | None,
         before: Before | None,
     ) -> Result:
-        run, recorder = self._begin(models, force, Recorder(self._folder(force)), readers)
+        run, recorder = self._begin(models, force, await self._recorder(force), readers)
         self._now = run
         past: Sequence[Event] = ()
         outcome: Outcome | None = None
@@ -269,7 +269,7 @@ class Session:
                 await check(kernels_of(force).spot(Path()))
                 models = await lending.enter_async_context(self._lms.using(force))
                 tools = await asyncio.to_thread(onward.tools, self._tools)
-                recorder = recorder or Recorder(self._folder(force))
+                recorder = recorder or await self._recorder(force)
             except BaseException:
                 if recorder is not None:
                     recorder.abandon()
@@ -394,7 +394,7 @@ class Session:
     async def _begin_by_hand(self, models: Models) -> tuple[Run, Recorder]:
         """The record of the human's own cells and their calls."""
         force = self.force
-        run, recorder = self._begin(models, force, Recorder(self._folder()), [])
+        run, recorder = self._begin(models, force, await self._recorder(), [])
         run.sandbox = lambda: self._repl.sandbox if self._repl is not None else ""
         try:
             await self._announce(run, force, HumanCalls.QUESTION, None)
