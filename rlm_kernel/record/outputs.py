@@ -144,7 +144,7 @@ class Collector:
             return None
         self._errors += output["output_type"] == "error"
         self._room = room
-        self._items.append(_Kept(output, text, area, display_id))
+        self._items.append(_Kept(output=output, text=text, area=area, display_id=display_id))
         return output
 
     def _block(self, name: str, area: str, *, anywhere: bool) -> _Text | None:

@@ -14,21 +14,25 @@ import time
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, assert_never
 
 from jupyter_core.paths import jupyter_data_dir
 
 from ..errors import RecordError, one_line
 from ..events import (
     CallEnded,
+    CallStarted,
     CellRan,
+    CellStarted,
     ContextSet,
     Event,
     KernelRestarted,
     NodeEnded,
     NodeStarted,
+    OutputMade,
     Prompted,
     Replied,
+    ReplyDelta,
     RunEnded,
     RunStarted,
 )
@@ -44,16 +48,6 @@ T = TypeVar("T")
 INTERVAL_S = 1.0
 FULL = (errno.ENOSPC, errno.EDQUOT)
 LONGEST_PROMPT = 2000  # characters of a prompt that are kept in memory for the view
-_SHOWN = (
-    NodeStarted,
-    ContextSet,
-    Prompted,
-    Replied,
-    CellRan,
-    CallEnded,
-    KernelRestarted,
-    NodeEnded,
-)
 
 
 def new_run_folder(base: Path, name: str) -> Path:
@@ -180,12 +174,22 @@ class Recorder:
 
     def _take(self, event: Event) -> None:
         self._fold.add(event)
-        if isinstance(event, RunStarted):
-            self._run = event
-        elif isinstance(event, RunEnded):
-            self._hurry(*self._pages)
-        elif isinstance(event, _SHOWN):
-            self._show(event)
+        match event:
+            case RunStarted():
+                self._run = event
+            case RunEnded():
+                self._hurry(*self._pages)
+            case NodeStarted():
+                self._open(event)
+                self._show(event.node, event)
+            case ContextSet() | Prompted() | Replied() | CellRan() | CallEnded():
+                self._show(event.node, event)
+            case KernelRestarted() | NodeEnded():
+                self._show(event.node, event)
+            case ReplyDelta() | CellStarted() | OutputMade() | CallStarted():
+                pass  # for the screen only
+            case _:
+                assert_never(event)
 
     @property
     def trajectory(self) -> Path:
@@ -215,10 +219,7 @@ class Recorder:
         if (missing := self._lost or self._unwritten) is not None:
             raise missing
 
-    def _show(self, event: Event) -> None:
-        if isinstance(event, NodeStarted):
-            self._open(event)
-        name = getattr(event, "node", "")
+    def _show(self, name: str, event: Event) -> None:
         shown = self._pages.get(name)
         if shown is None or (shown.ended and not shown.root):
             return

@@ -10,15 +10,23 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from fractions import Fraction
+from typing import assert_never
 
 from ..events import (
     CallEnded,
+    CallStarted,
     CellRan,
+    CellStarted,
     ContextInfo,
+    ContextSet,
     Event,
+    KernelRestarted,
     NodeEnded,
     NodeStarted,
+    OutputMade,
+    Prompted,
     Replied,
+    ReplyDelta,
     RunEnded,
     RunStarted,
     Usage,
@@ -143,14 +151,15 @@ class Fold:
         self._nodes: dict[str, _Growing] = {}
 
     def add(self, event: Event) -> None:
-        if isinstance(event, RunStarted):
-            self._run = event
-        elif isinstance(event, RunEnded):
-            self._ended = event
-        elif isinstance(event, NodeStarted):
-            self._start(event)
-        elif event.node in self._nodes:
-            self._grow(self._nodes[event.node], event)
+        match event:
+            case RunStarted():
+                self._run = event
+            case RunEnded():
+                self._ended = event
+            case NodeStarted():
+                self._start(event)
+            case _ if event.node in self._nodes:
+                self._grow(self._nodes[event.node], event)
 
     def parent(self, name: str) -> str | None:
         """Of a node that has started; None for the root."""
@@ -163,22 +172,30 @@ class Fold:
             self._nodes[event.parent].children.append(event.node)
 
     def _grow(self, node: _Growing, event: Event) -> None:
-        if isinstance(event, Replied):
-            node.turns += 1
-            node.own.add(event.usage)
-        elif isinstance(event, CallEnded):
-            node.calls[event.cell] += event.op != "tool"
-            node.free[event.cell] += event.op != "tool" and _is_free(event)
-            node.own.add(event.usage)
-            node.last = max(node.last, event.started + event.seconds)
-        elif isinstance(event, CellRan):
-            if event.turn == 0:
+        match event:
+            case Replied():
+                node.turns += 1
+                node.own.add(event.usage)
+            case CallEnded():
+                node.calls[event.cell] += event.op != "tool"
+                node.free[event.cell] += event.op != "tool" and _is_free(event)
+                node.own.add(event.usage)
+                node.last = max(node.last, event.started + event.seconds)
+            case CellRan(turn=0):
                 node.prelude.add(event.cell)
-            else:
+            case CellRan():
                 node.cells += 1
-        elif isinstance(event, NodeEnded):
-            node.ended = event
-            node.own.add(event.usage)
+            case NodeEnded():
+                node.ended = event
+                node.own.add(event.usage)
+            case RunStarted() | NodeStarted() | RunEnded():
+                pass  # not taken here
+            case ContextSet() | Prompted() | KernelRestarted():
+                pass  # nothing that counts
+            case ReplyDelta() | CellStarted() | OutputMade() | CallStarted():
+                pass  # for the screen only
+            case _:
+                assert_never(event)
         node.last = max(node.last, getattr(event, "time", 0.0))
 
     def tree(self) -> Tree:

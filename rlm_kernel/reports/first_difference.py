@@ -46,10 +46,10 @@ class _Step:
     """One thing that happened in a node. ``compared`` is what is compared."""
 
     what: str
-    turn: int | None
-    cell: int | None
     compared: Any
     shown: str
+    turn: int | None = None
+    cell: int | None = None
     calls: tuple[RecordedCall, ...] = ()
 
 
@@ -191,18 +191,25 @@ class _Steps:
         if self._about is self._course.root:
             return  # compared apart
         question = self._about.question
-        yield _Step("question", None, None, question, question)
+        yield _Step(what="question", compared=question, shown=question)
         if self._node.context is not None:
             yield _context_step(self._node.context)
 
     def _reply(self, turn: int) -> _Step:
         text = self._course.replies[self._node.node, turn]
         made = (cell.cell for cell in self._node.cells if cell.turn == turn and turn > 0)
-        return _Step("reply", turn, next(made, None), text, text)
+        return _Step(what="reply", turn=turn, cell=next(made, None), compared=text, shown=text)
 
     def _cell(self, cell: RecordedCell) -> Iterable[_Step]:
         def step(what: str, compared: Any, shown: str) -> _Step:
-            return _Step(what, cell.turn, cell.cell, compared, shown, calls)
+            return _Step(
+                what=what,
+                turn=cell.turn,
+                cell=cell.cell,
+                compared=compared,
+                shown=shown,
+                calls=calls,
+            )
 
         calls = tuple(self._calls_of(cell))
         yield step("source", cell.source, cell.source)
@@ -222,12 +229,13 @@ class _Steps:
             reason = f" ({node.reason})" if node.reason else ""
             answer = "" if node.answer is None else f": {node.answer}"
             ended = node.status, node.answer, node.confirmed
-            yield _Step("end", None, None, ended, node.status + reason + answer)
+            yield _Step(what="end", compared=ended, shown=node.status + reason + answer)
 
 
 def _context_step(context: RecordedContext) -> _Step:
     about = content(context)
-    return _Step("context", None, None, about, f"{about['kind']}, sha256 {about['sha256']}")
+    shown = f"{about['kind']}, sha256 {about['sha256']}"
+    return _Step(what="context", compared=about, shown=shown)
 
 
 def _call_shown(course: ComparableRun, node: str, call: RecordedCall) -> str:

@@ -61,15 +61,17 @@ def _named(path: Path) -> str:
 
 
 _COLUMNS = (
-    _Column("began", 0, 16, lambda row: _time(row.began, "%m-%d %H:%M")),
-    _Column("status", 0, 11, lambda row: row.status),
-    _Column("turns", 90, 9, lambda row: _number(row.turns), right=True),
-    _Column("calls", 120, 9, lambda row: _number(row.calls), right=True),
-    _Column("tokens", 90, 13, lambda row: _number(row.tokens), right=True),
-    _Column("cost", 70, 12, _cost, right=True),
-    _Column("seconds", 100, 9, lambda row: _number(row.seconds, ",.1f"), right=True),
-    _Column("model", 150, 24, lambda row: row.model or "–"),
-    _Column("run", 0, 32, lambda row: _named(row.path)),
+    _Column("began", least=0, most=16, cell=lambda row: _time(row.began, "%m-%d %H:%M")),
+    _Column("status", least=0, most=11, cell=lambda row: row.status),
+    _Column("turns", least=90, most=9, cell=lambda row: _number(row.turns), right=True),
+    _Column("calls", least=120, most=9, cell=lambda row: _number(row.calls), right=True),
+    _Column("tokens", least=90, most=13, cell=lambda row: _number(row.tokens), right=True),
+    _Column("cost", least=70, most=12, cell=_cost, right=True),
+    _Column(
+        "seconds", least=100, most=9, cell=lambda row: _number(row.seconds, ",.1f"), right=True
+    ),
+    _Column("model", least=150, most=24, cell=lambda row: row.model or "–"),
+    _Column("run", least=0, most=32, cell=lambda row: _named(row.path)),
 )
 """All but the question and the answer, which share what they leave."""
 

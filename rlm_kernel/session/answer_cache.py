@@ -221,7 +221,13 @@ async def _run(
     numbers: Numbers,
     emit: Callable[[Event], None],
 ) -> None:
-    written = Written(ROOT, next(numbers.cells), before.turn, before.source, before.author)
+    written = Written(
+        node=ROOT,
+        cell=next(numbers.cells),
+        turn=before.turn,
+        source=before.source,
+        author=before.author,
+    )
 
     def with_calls(ran: Ran) -> Ran:
         for call in calls:

@@ -8,17 +8,35 @@ from __future__ import annotations
 
 import re
 import shlex
-from typing import Any
+from typing import Any, assert_never
 
-from ...events import (CallEnded, CellRan, ContextSet, Event, KernelRestarted, Output, Prompted, Replied, Usage)
-from .contexts import (context, context_set)
-from ..numbers import (counted, duration, price, spent)
+from ...events import (
+    CallEnded,
+    CallStarted,
+    CellRan,
+    CellStarted,
+    ContextSet,
+    Event,
+    KernelRestarted,
+    NodeEnded,
+    NodeStarted,
+    Output,
+    OutputMade,
+    Prompted,
+    Replied,
+    ReplyDelta,
+    RunEnded,
+    RunStarted,
+    Usage,
+)
+from .contexts import context, context_set
+from ..numbers import counted, duration, price, spent
 from .ipynb import Notebook
-from ..markdown import (code, fenced, inert, literal, one_line, printable, quote, shorten, table)
-from .metadata import (NotebookContext, describe, page)
-from .prose import (reminders, thoughts, without_blocks)
-from .subcalls import (MAX_ROWS, sub_calls)
-from ..summary import (RUNNING, Node, summarise)
+from ..markdown import code, fenced, inert, literal, one_line, printable, quote, shorten, table
+from .metadata import NotebookContext, describe, page
+from .prose import reminders, thoughts, without_blocks
+from .subcalls import MAX_ROWS, sub_calls
+from ..summary import RUNNING, Node, summarise
 from .tools import tools
 from .provenance_line import where_from
 
@@ -217,28 +235,38 @@ def _tell(cells: _Cells, events: list[Event]) -> None:
         cells.markdown("prelude", "###### Before the question")
     author = "human"
     for event in events:
-        if isinstance(event, ContextSet):
-            cells.markdown("context-set", context_set(event.context))
-        elif isinstance(event, Prompted):
-            _prompted(cells, event, ran.get(event.turn - 1, []))
-        elif isinstance(event, Replied):
-            sources = [cell.source for cell in ran.get(event.turn, [])]
-            text = inert(without_blocks(event.text, sources))
-            thought = thoughts(event.thoughts)
-            if text or sources or thought:  # one of code only has its heading, which links lead to
-                title = f"Turn {event.turn}" if event.turn else "Kind of question"
-                cells.markdown(f"turn-{event.turn}", f"###### {title}\n\n{text}".strip())
-            if thought:
-                cells.markdown(f"turn-{event.turn}-thoughts", thought)
-        elif isinstance(event, CallEnded):
-            calls.setdefault(event.cell, []).append(event)
-        elif isinstance(event, CellRan):
-            author = _signed(cells, event, author)
-            _ran(cells, event, calls.pop(event.cell, []))
-        elif isinstance(event, KernelRestarted):
-            _restarted(cells, event)
+        match event:
+            case ContextSet():
+                cells.markdown("context-set", context_set(event.context))
+            case Prompted():
+                _prompted(cells, event, ran.get(event.turn - 1, []))
+            case Replied():
+                _replied(cells, event, [cell.source for cell in ran.get(event.turn, [])])
+            case CallEnded():
+                calls.setdefault(event.cell, []).append(event)
+            case CellRan():
+                author = _signed(cells, event, author)
+                _ran(cells, event, calls.pop(event.cell, []))
+            case KernelRestarted():
+                _restarted(cells, event)
+            case RunStarted() | NodeStarted() | NodeEnded() | RunEnded():
+                pass  # in the header and in the answer
+            case ReplyDelta() | CellStarted() | OutputMade() | CallStarted():
+                pass  # for the screen only
+            case _:
+                assert_never(event)
     for number, made in calls.items():  # the cell still runs
         cells.markdown(f"cell-{number}-calls", sub_calls(made, cells.link))
+
+
+def _replied(cells: _Cells, event: Replied, sources: list[str]) -> None:
+    text = inert(without_blocks(event.text, sources))
+    thought = thoughts(event.thoughts)
+    if text or sources or thought:  # one of code only has its heading, which links lead to
+        title = f"Turn {event.turn}" if event.turn else "Kind of question"
+        cells.markdown(f"turn-{event.turn}", f"###### {title}\n\n{text}".strip())
+    if thought:
+        cells.markdown(f"turn-{event.turn}-thoughts", thought)
 
 
 def _signed(cells: _Cells, event: CellRan, author: str) -> str:

@@ -199,7 +199,15 @@ class Texts:
             last = first + self.text.count("\n", start, end - 1)
             counted, line = end - 1, last
             begin = self.starts[here]
-            made.append(Span(self.names[here], start - begin, end - begin, first, last))
+            made.append(
+                Span(
+                    where=self.names[here],
+                    start=start - begin,
+                    end=end - begin,
+                    first_line=first,
+                    last_line=last,
+                )
+            )
         return made
 
     def _cut(self, ranges: Iterable[Range]) -> Iterator[Range]:

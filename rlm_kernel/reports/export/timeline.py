@@ -71,13 +71,13 @@ def _add(lane: Lane, event: Replied | CellRan | CallEnded) -> None:
         kind = "failed" if event.error is not None else "call"
         title = f"node {event.child}" if event.child else f"{event.op}, cell {event.cell}"
         ended = event.started + event.seconds
-        lane.calls.append(
-            Stretch(event.started, ended, kind, f"{title} · {duration(event.seconds)}")
-        )
+        name = f"{title} · {duration(event.seconds)}"
+        lane.calls.append(Stretch(start=event.started, end=ended, kind=kind, title=name))
         return
     kind, name = ("turn", f"Turn {event.turn}") if isinstance(event, Replied) else _cell(event)
     begun = event.time - event.seconds
-    lane.busy.append(Stretch(begun, event.time, kind, f"{name} · {duration(event.seconds)}"))
+    name = f"{name} · {duration(event.seconds)}"
+    lane.busy.append(Stretch(start=begun, end=event.time, kind=kind, title=name))
 
 
 def _cell(event: CellRan) -> tuple[str, str]:

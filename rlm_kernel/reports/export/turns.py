@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import assert_never
 
 from ...events import (
     CallEnded,
+    CallStarted,
     CellRan,
+    CellStarted,
     ContextInfo,
     ContextSet,
     Event,
     KernelRestarted,
+    NodeEnded,
+    NodeStarted,
+    OutputMade,
     Prompted,
     Replied,
+    ReplyDelta,
+    RunEnded,
+    RunStarted,
 )
 from ...record.markdown import one_line, shorten
 from ...record.notebooks.prose import reminders, without_blocks
@@ -90,21 +99,28 @@ class _Story:
         return self._done
 
     def _tell(self, event: Event) -> None:
-        if isinstance(event, Prompted):
-            self._prompted(event)
-        elif isinstance(event, Replied):
-            self._replied(event)
-        elif isinstance(event, CallEnded):
-            self._calls.setdefault(event.cell, []).append(event)
-        elif isinstance(event, CellRan):
-            self._open(event.turn)
-            self._parts.append(self._cell(event))
-        elif isinstance(event, ContextSet):
-            self._parts.append(_context(event.context))
-        elif isinstance(event, KernelRestarted):
-            lost = f" Lost: {', '.join(event.lost)}" if event.lost else ""
-            text = f"The kernel was started again: {event.reason}.{lost}"
-            self._parts.append(h("p", shorten(text, 2000), class_="notice"))
+        match event:
+            case Prompted():
+                self._prompted(event)
+            case Replied():
+                self._replied(event)
+            case CallEnded():
+                self._calls.setdefault(event.cell, []).append(event)
+            case CellRan():
+                self._open(event.turn)
+                self._parts.append(self._cell(event))
+            case ContextSet():
+                self._parts.append(_context(event.context))
+            case KernelRestarted():
+                lost = f" Lost: {', '.join(event.lost)}" if event.lost else ""
+                text = f"The kernel was started again: {event.reason}.{lost}"
+                self._parts.append(h("p", shorten(text, 2000), class_="notice"))
+            case RunStarted() | NodeStarted() | NodeEnded() | RunEnded():
+                pass  # in other parts of the page
+            case ReplyDelta() | CellStarted() | OutputMade() | CallStarted():
+                pass  # for the screen only
+            case _:
+                assert_never(event)
 
     def _open(self, turn: int) -> None:
         if turn != self._turn:
