@@ -109,7 +109,7 @@ def opened(path: Path, flags: int) -> int:
 
 
 def read(path: Path, most: int = LARGEST_FILE) -> bytes:
-    """The bytes of a file, ``most`` at most. Raises ``OSError``."""
+    """Return the bytes of a file, ``most`` at most. Raises ``OSError``."""
     with open_file(path) as file:
         if os.fstat(file.fileno()).st_size > most:
             raise OSError(errno.EFBIG, f"it is larger than {most:,} bytes")
@@ -117,7 +117,7 @@ def read(path: Path, most: int = LARGEST_FILE) -> bytes:
 
 
 def check_own(folder: Path) -> None:
-    """Raises ``RecordError`` where something in a run's folder leads out of it. What its cells
+    """Raise ``RecordError`` where something in a run's folder leads out of it. What its cells
     wrote is not looked at: they write in a new folder."""
     below = (path for name in SUBFOLDERS for path in (folder / name).glob("*"))
     for path in [*folder.iterdir(), *below]:

@@ -67,7 +67,7 @@ class Shelf(Sequence[Event]):
         self._file: _File | None = None
 
     def append(self, event: Event) -> None:
-        """Where the disk takes no more, outputs stay in memory."""
+        """Add an event. Where the disk takes no more, outputs stay in memory."""
         item: Event | _Shelved = event
         if isinstance(event, CellRan) and event.outputs:
             data = json.dumps(event.outputs).encode("ascii")

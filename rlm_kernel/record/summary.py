@@ -76,14 +76,14 @@ class Tree:
     ended: RunEnded | None
 
     def node(self, name: str) -> Node:
-        """Raises ``KeyError``."""
+        """Return the node of this id. Raises ``KeyError``."""
         for node in self.nodes:
             if node.id == name:
                 return node
         raise KeyError(name)
 
     def below(self, name: str) -> tuple[Node, ...]:
-        """The node and all nodes below it, in the order of their start."""
+        """Return the node and all nodes below it, in the order of their start."""
         inside = {name}
         for node in self.nodes:
             if node.parent in inside:
@@ -92,7 +92,7 @@ class Tree:
 
 
 def summarise(events: Iterable[Event]) -> Tree:
-    """Of a whole record or of any part of it."""
+    """Add up a whole record, or any part of it."""
     fold = Fold()
     for event in events:
         fold.add(event)
@@ -100,7 +100,7 @@ def summarise(events: Iterable[Event]) -> Tree:
 
 
 def add_up(usages: Iterable[Usage]) -> Usage:
-    """The sum, with the cost exact before it is rounded."""
+    """Return the sum, with the cost exact before it is rounded."""
     whole = _Sum()
     for usage in usages:
         whole.add(usage)
@@ -162,7 +162,7 @@ class Fold:
                 self._grow(self._nodes[event.node], event)
 
     def parent(self, name: str) -> str | None:
-        """Of a node that has started; None for the root."""
+        """Return the parent of a node that has started; None for the root."""
         node = self._nodes.get(name)
         return node.started.parent if node else None
 
@@ -225,7 +225,7 @@ class Fold:
 
 
 def _is_free(call: CallEnded) -> bool:
-    """Whether it cost this run nothing, as the calls of a prelude do."""
+    """Return whether it cost this run nothing, as the calls of a prelude do."""
     return call.usage == Usage() and call.child is None
 
 

@@ -87,7 +87,7 @@ def _aside(path: Path) -> Path:
 
 
 def ended_before(folder: Path) -> list[Path]:
-    """The records that a run's folder has of earlier ends."""
+    """Return the records that a run's folder has of earlier ends."""
     stem, suffix = JOURNAL.split(".")
     return sorted(folder.glob(f"{stem}-*.{suffix}"))
 

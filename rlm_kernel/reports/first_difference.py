@@ -83,7 +83,8 @@ class Walk:
         self._replies = a.record and b.record
 
     def parting(self, x: str, y: str) -> Parting | None:
-        """Of two nodes, with the children below them; None where they are the same."""
+        """Return where two nodes part, children below them included; None where they are the
+        same."""
         self._left.pop(x, None)
         if x not in self._a.nodes or y not in self._b.nodes:
             return None
@@ -94,7 +95,7 @@ class Walk:
         return self._of_others(x)
 
     def _of_others(self, x: str) -> Parting | None:
-        """Children whose call never ended."""
+        """Look at children whose call never ended."""
         for child in self._a.tree.node(x).children:
             if child in self._left:
                 found = self.parting(child, self._left[child])
@@ -219,7 +220,7 @@ class _Steps:
         yield step("cell's end", (cell.status, cell.answer), cell.status + answer)
 
     def _calls_of(self, cell: RecordedCell) -> list[RecordedCall]:
-        """Those of a batch in its order, not in that of the replies."""
+        """Return its calls, those of a batch in its order, not in that of the replies."""
         calls = [call for call in self._node.calls if call.cell == cell.cell]
         return sorted(calls, key=lambda call: call.index)
 
@@ -247,7 +248,7 @@ def _call_shown(course: ComparableRun, node: str, call: RecordedCall) -> str:
 
 
 def _outputs_shown(outputs: list[Output]) -> str:
-    """Their text without what differs by chance; of pictures and the like the SHA-256."""
+    """Return the text without what differs by chance; of pictures and the like the SHA-256."""
     for rule in _BY_CHANCE:
         outputs = RULES[rule].apply(outputs)
     others = [

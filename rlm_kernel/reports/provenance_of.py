@@ -70,7 +70,8 @@ def _unknown(nodes: list[Origin], reason: str) -> Origins:
 
 
 def as_texts(info: ContextInfo | None, near: Path) -> tuple[Texts | None, str]:
-    """A recorded context as text, and why there is none. Lists and dicts give their strings."""
+    """Return a recorded context as text, and why there is none. Lists and dicts give their
+    strings."""
     if info is None:
         return None, "there is no context"
     if info.type == "str" and info.length == len(info.head) and not info.tail:
@@ -122,7 +123,7 @@ def _items(text: str) -> Iterator[tuple[str, str]]:
 
 
 def _strings(name: str, value: Any) -> Iterator[tuple[str, str]]:
-    """The strings in it with their places, such as ``[3].title``, in order."""
+    """Yield the strings in it with their places, such as ``[3].title``, in order."""
     waiting = [(name, value)]
     while waiting:
         place, item = waiting.pop()

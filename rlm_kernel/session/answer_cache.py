@@ -10,24 +10,17 @@ import asyncio
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, assert_never
+from typing import Any, TypeAlias, assert_never
 
 from ..errors import RecordError
 from ..events import (
     ROOT,
     CallEnded,
-    CallStarted,
     CellRan,
-    CellStarted,
-    ContextSet,
     Event,
-    KernelRestarted,
-    NodeEnded,
     NodeStarted,
-    OutputMade,
     Prompted,
     Replied,
-    ReplyDelta,
     RunEnded,
     RunStarted,
     Usage,
@@ -47,6 +40,7 @@ from .handover import CONTINUE, Before
 
 LOOKED_AT = 200
 """Runs whose beginning is read, newest first."""
+_Told: TypeAlias = RunStarted | NodeStarted | Prompted | Replied | CellRan | RunEnded
 
 
 @dataclass(frozen=True)
@@ -188,23 +182,18 @@ async def again(
             case RunEnded():
                 answer = event.answer or ""
                 emit(replace(event, usage=Usage()))
-            case CallEnded():
-                pass  # goes with its cell
-            case ContextSet() | KernelRestarted() | NodeEnded():
-                pass  # the kernel is the live one, which has its context
-            case ReplyDelta() | CellStarted() | OutputMade() | CallStarted():
-                pass  # for the screen only
             case _:
                 assert_never(event)
     return answer
 
 
-def _of_question(events: list[Event]) -> Iterator[Event]:
-    """Yield the root's events, without the prelude, which the live session has of its own."""
+def _of_question(events: list[Event]) -> Iterator[_Told]:
+    """Yield what is told of the root again: not the prelude and the contexts, which the live
+    session has of its own, nor calls, which go with their cell."""
     for event in events:
         if isinstance(event, CellRan) and event.turn == 0:
             continue
-        if getattr(event, "node", ROOT) == ROOT:
+        if isinstance(event, _Told) and getattr(event, "node", ROOT) == ROOT:
             yield event
 
 

@@ -52,7 +52,8 @@ class Located:
 
 
 def find(wanted: Wanted, cwd: Path) -> Located | None:
-    """The trajectory; None where nothing is named and the notebook seems to be no trajectory.
+    """Return the trajectory; None where nothing is named and the notebook seems to be no
+    trajectory.
 
     Raises ``RecordError`` where it is not found or cannot be read, and ``UsageError`` where
     several fit. Blocks.
@@ -74,7 +75,7 @@ def find(wanted: Wanted, cwd: Path) -> Located | None:
 
 # where the notebook may be
 def _hints(cwd: Path) -> Iterator[Path]:
-    """Paths of notebooks that we were told of, whether they are there or not."""
+    """Yield paths of notebooks that we were told of, whether they are there or not."""
     if told := os.environ.get("JPY_SESSION_NAME"):  # JupyterLab's; some versions give no folder
         yield cwd / told
         yield cwd / Path(told).name
@@ -83,7 +84,7 @@ def _hints(cwd: Path) -> Iterator[Path]:
 
 # what lies there
 def _beside(folder: Path, run: str, node: str) -> Located | None:
-    """In the record of this folder, or of the one above for a child's notebook."""
+    """Look in the record of this folder, or of the one above for a child's notebook."""
     for record in (folder / JOURNAL, folder.parent / JOURNAL):
         if _run_of(record) == run:
             recorded = trajectory.load(record)
@@ -106,7 +107,7 @@ def _below(recorded: RecordedRun, node: str, source: Path) -> Located:
 
 
 def _in(folder: Path, run: str, node: str) -> Located | None:
-    """A notebook of the folder that is of this node, whatever its name."""
+    """Return a notebook of the folder that is of this node, whatever its name."""
     fitting = {path: about for path in _notebooks(folder) if (about := _about(path, run, node))}
     if len({canonical({**about, "record": None}) for about in fitting.values()}) > 1:
         names = ", ".join(path.name for path in fitting)
@@ -119,7 +120,7 @@ def _notebooks(folder: Path) -> Iterable[Path]:
 
 
 def _about(path: Path, run: str | None = None, node: str | None = None) -> dict[str, Any] | None:
-    """``metadata.rlm`` of a notebook, if it has one and it is of this run and node."""
+    """Return ``metadata.rlm`` of a notebook, if it has one and it is of this run and node."""
     try:
         data = path.read_bytes() if path.stat().st_size <= MAX_BYTES else b""
         about = ipynb.loads(data)["metadata"].get("rlm") if b'"rlm"' in data else None
@@ -140,7 +141,7 @@ def _alone(path: Path) -> Located:
 
 
 def _at(path: Path, node: str | None) -> Located:
-    """What a path names: a run's folder, its record, or a notebook of it."""
+    """Return what a path names: a run's folder, its record, or a notebook of it."""
     if not path.exists():
         raise UsageError(
             f"{path}: there is no such file or folder: {WRITE_PATH}. (Whether recorded runs may "
@@ -158,7 +159,7 @@ def _at(path: Path, node: str | None) -> Located:
 
 
 def _of_notebook(path: Path) -> Located | None:
-    """The record beside a notebook if it is of the same run, else what stands in itself."""
+    """Return the record beside a notebook if it is of the same run, else what stands in itself."""
     about = _about(path)
     if about is None:
         return _by_place(path)
@@ -167,7 +168,7 @@ def _of_notebook(path: Path) -> Located | None:
 
 
 def _by_place(path: Path) -> Located | None:
-    """Of a notebook that has lost its metadata, as it lies in a run's folder."""
+    """Find the record of a notebook that has lost its metadata, as it lies in a run's folder."""
     root, child = path.parent / JOURNAL, path.parent.parent / JOURNAL
     if root.is_file():
         return _below(trajectory.load(root), ROOT, root)
@@ -177,8 +178,8 @@ def _by_place(path: Path) -> Located | None:
 
 
 def _unnamed(hints: list[Path], cwd: Path) -> Located | None:
-    """The trajectory of a cell that names none: the notebook that we were told of, the record of
-    the folder, or the only trajectory in it."""
+    """Return the trajectory of a cell that names none: the notebook that we were told of, the
+    record of the folder, or the only trajectory in it."""
     if hints:
         return _of_notebook(hints[0])
     if (cwd / JOURNAL).is_file():
@@ -191,7 +192,7 @@ def _unnamed(hints: list[Path], cwd: Path) -> Located | None:
 
 
 def _missing(run: str, node: str, folders: list[Path]) -> Located:
-    """Raises ``RecordError``."""
+    """Raise ``RecordError`` that says where it was looked for."""
     where = " and ".join(str(folder) for folder in folders)
     stripped = [
         path.name
@@ -208,8 +209,8 @@ def _missing(run: str, node: str, folders: list[Path]) -> Located:
 
 # its contexts
 def with_contexts(found: Located, given: str | None, cwd: Path) -> tuple[Located, list[str]]:
-    """The same with every context found, and where, in sentences. ``given`` is a path that has
-    those that lie nowhere else. Raises ``RecordError`` where one cannot be found. Blocks."""
+    """Return the same with every context found, and where, in sentences. ``given`` is a path that
+    has those that lie nowhere else. Raises ``RecordError`` where one cannot be found. Blocks."""
     path = None if given is None else str((cwd / Path(given).expanduser()).resolve())
     near, told = found.recorded.folder.resolve(), []
     moved: set[str] = set()
@@ -229,7 +230,7 @@ def with_contexts(found: Located, given: str | None, cwd: Path) -> tuple[Located
 
 
 def _contexts(recorded: RecordedRun) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Those of all nodes, but for the values of variables, which cells make."""
+    """Yield those of all nodes, but for the values of variables, which cells make."""
     for name, node in recorded.nodes.items():
         for step in node.steps:
             if isinstance(step, RecordedContext) and "variable" not in step.spec:
@@ -245,7 +246,7 @@ def _lost(node: str, spec: dict[str, Any], where: str) -> str:
 
 
 def _moved(node: RecordedNode, moved: set[str], path: str | None) -> RecordedNode:
-    """With these contexts looked for at the path, too: what counts is the hash."""
+    """Return the node with these contexts looked for at the path, too: what counts is the hash."""
 
     def at_path(step: Any) -> Any:
         there = isinstance(step, RecordedContext) and step.spec.get("sha256") in moved

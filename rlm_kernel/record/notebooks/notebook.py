@@ -49,7 +49,7 @@ _KERNEL = {"name": "rlm", "display_name": "RLM", "language": "python"}
 
 
 def build(node_events: list[Event], place: NotebookContext) -> Notebook:
-    """The notebook of the node whose events these are, in their order."""
+    """Return the notebook of the node whose events these are, in their order."""
     nodes = place.nodes or summarise(node_events).nodes
     if not nodes:
         return _notebook([], {})
@@ -96,7 +96,7 @@ class _Cells:
         self._add(name, cell)
 
     def link(self, node: str, *, root: bool = False) -> str:
-        """A link that is right from this node's notebook."""
+        """Return a link that is right from this node's notebook."""
         target = page(node, root=root)
         if self.node.parent is not None:
             target = f"../{target}" if root else target.removeprefix("calls/")
@@ -125,7 +125,8 @@ def _introduce(cells: _Cells, nodes: tuple[Node, ...], place: NotebookContext) -
 
 
 def _replay_line(node: Node, place: NotebookContext) -> str:
-    """What begins a replay. It names run and node: a kernel is not told which notebook it has."""
+    """Return the line that begins a replay. It names run and node: a kernel is not told its
+    notebook."""
     run = place.run.run if place.run else ""
     if not run.isprintable() or not run:
         return "%rlm replay"
@@ -152,7 +153,7 @@ def _header(cells: _Cells, nodes: tuple[Node, ...], place: NotebookContext) -> l
 
 
 def _origin(origin: dict[str, Any]) -> str:
-    """What a run goes on from, or what its cells were written for."""
+    """Say what a run goes on from, or what its cells were written for."""
     run = code(str(origin.get("run")))
     if origin.get("kind") == "rerun":
         return f"The cells of run {run}, run again on another input: no LM wrote them for this one."
@@ -228,7 +229,7 @@ def _tree_row(name: str, node: Node, usage: Usage) -> list[str]:
 
 
 def _tell(cells: _Cells, events: list[Event]) -> None:
-    """The cells of the turns, in the order in which things happened."""
+    """Add the cells of the turns, in the order in which things happened."""
     calls: dict[int, list[CallEnded]] = {}
     ran = _cells_of_turns(events)
     if cells.node.context is not None and any(map(_before_question, events)):
@@ -292,7 +293,7 @@ def _cells_of_turns(events: list[Event]) -> dict[int, list[CellRan]]:
 
 
 def _prompted(cells: _Cells, event: Prompted, ran: list[CellRan]) -> None:
-    """What the LM was told beside the outputs of its cells; the task itself is not shown again."""
+    """Add what the LM was told beside the outputs of its cells; the task is not shown again."""
     if event.compacted:
         texts = ["Earlier turns no longer fitted and were left out."]
     elif event.turn > 1:
@@ -340,7 +341,7 @@ def _restarted(cells: _Cells, event: KernelRestarted) -> None:
 
 
 def as_kept(output: Output) -> Output:
-    """The parts that the notebook format knows; an output it does not know becomes text."""
+    """Return the parts that the notebook format knows; an output it does not know becomes text."""
     match output.get("output_type"):
         case "stream":
             name = "stderr" if output.get("name") == "stderr" else "stdout"

@@ -13,7 +13,8 @@ MAX_ROWS = 20
 
 
 def sub_calls(calls: list[CallEnded], link: Callable[[str], str]) -> str:
-    """One line that opens to a table of the first calls. ``link`` makes a link to a child."""
+    """Return one line that opens to a table of the first calls. ``link`` makes a link to a
+    child."""
     asked = sorted(calls, key=lambda call: (call.call, call.index))  # they end in any order
     rows = [_row(call, link) for call in asked[:MAX_ROWS]]
     more = len(calls) - len(rows)

@@ -83,7 +83,8 @@ class _Happened:
 
 
 def trace(events: Iterable[Event], root: str = ROOT) -> list[Origin]:
-    """Of the node ``root`` and the children that its answer can have come from, the node first.
+    """Trace the answer of the node ``root``, and of the children it can have come from, that node
+    first.
 
     Each node stands once, children in the order in which they are reached.
     """
@@ -146,8 +147,8 @@ def _origin(name: str, node: _Happened, tools: frozenset[str]) -> Origin:
 
 
 def cover(origin: Origin, context: Texts, handed: Mapping[str, str]) -> Covered:
-    """What the calls of ``origin`` held of its node's context, in their prompts and in the contexts
-    that they gave to children; ``handed`` has the latter by child."""
+    """Return what the calls of ``origin`` held of its node's context, in their prompts and in the
+    contexts that they gave to children; ``handed`` has the latter by child."""
     index = Index(context.text)
     found = []
     for call in origin.calls:

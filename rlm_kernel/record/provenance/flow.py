@@ -98,7 +98,7 @@ class _Walk:
         return next(i for i, cell in enumerate(self._cells) if cell.cell == step.cell)
 
     def _answering(self) -> int | None:
-        """The cell that gave the answer; else the last that would have."""
+        """Return the cell that gave the answer; else the last that would have."""
         given = [i for i, cell in enumerate(self._cells) if cell.answer is not None and cell.turn]
         if given:
             return given[-1]
@@ -178,12 +178,12 @@ class _Walk:
 
 
 def stands_in(text: str, whole: str) -> bool:
-    """Literally, and not as a part of a longer word or number."""
+    """Return whether it stands there literally, not as a part of a longer word or number."""
     return text in whole and bool(re.search(rf"(?<!\w){re.escape(text)}(?!\w)", whole))
 
 
 def _asking(sources: list[list[Statement]], names: frozenset[str]) -> frozenset[str]:
-    """The names through which a cell can ask: the functions, and what was made with them."""
+    """Return the names through which a cell can ask: the functions, and what was made with them."""
     found = set(names)
     makers = [s for cell in sources for s in cell if s.gives]
     known = 0
@@ -196,7 +196,7 @@ def _asking(sources: list[list[Statement]], names: frozenset[str]) -> frozenset[
 
 
 def _evidence(answer: str, constants: set[str]) -> list[list[str]]:
-    """Texts to look for in outputs, the stronger evidence first."""
+    """Return texts to look for in outputs, the stronger evidence first."""
     whole = answer.strip()
     lines = [line.strip() for line in whole.splitlines()]
     written = [text.strip() for text in constants if _NUMBER.fullmatch(text.strip())]
