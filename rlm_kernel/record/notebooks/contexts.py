@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ...events import ContextInfo
-from ..markdown import (code, fenced, literal, quote, shorten)
+from ..markdown import code, fenced, literal, quote, shorten
 
 
 def context(info: ContextInfo) -> str:

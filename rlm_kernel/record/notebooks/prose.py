@@ -8,9 +8,9 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from ...events import (CellRan, Output)
+from ...events import CellRan, Output
 from ..outputs import ANSI
-from ..markdown import (details, fenced, shorten)
+from ..markdown import details, fenced, shorten
 
 THOUGHT_CHARS = 20_000
 _OPENING = r"(?:^|(?<=\n))[ \t]*(?:`{3,}|~{3,})[^\n]*\n\s*"

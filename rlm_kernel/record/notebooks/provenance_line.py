@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ...events import Event
-from ..provenance import (Origin, FlowStep, trace)
+from ..provenance import Origin, FlowStep, trace
 from ..numbers import counted
 from ..markdown import code
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ...events import CallEnded
-from ..numbers import (counted, duration, price)
-from ..markdown import (code, details, one_line, shorten, table)
+from ..numbers import counted, duration, price
+from ..markdown import code, details, one_line, shorten, table
 from ..summary import add_up
 
 MAX_ROWS = 20

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ...errors import RecordError
-from ..markdown import (code, details, fenced, shorten)
+from ..markdown import code, details, fenced, shorten
 
 MOST_CHARS = 20_000
 _FIELDS = {"name": str, "source": str, "tools": dict, "needs": dict}
