@@ -112,7 +112,7 @@ def of_a_newer_minor_version(events: list[dict[str, Any]]) -> None:
         if "usage" in event:
             event["usage"]["joules"] = 5
         if event["kind"] == "cell_ran":
-            event["memory"] = {"peak": 12}
+            event["dreams"] = {"of": "sheep"}
     events.insert(2, {"kind": "dreamt", "node": "0", "of": "sheep"})
     events.append({"kind": "woken", "node": "0"})
 
