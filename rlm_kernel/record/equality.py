@@ -24,22 +24,24 @@ _TEXTS = ("text", "evalue")
 
 
 def canonical(data: Any) -> str:
-    """Plain JSON data as the one ASCII text that equal data always gives."""
+    """Return plain JSON data as the one ASCII text that equal data always gives."""
     return json.dumps(data, sort_keys=True, ensure_ascii=True, separators=(",", ":"))
 
 
 def sha256(text: str) -> str:
-    """Of the text's UTF-8 form; lone surrogates are allowed."""
+    """Return the SHA-256 of the text's UTF-8 form; lone surrogates are allowed."""
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def node_seed(seed: int, node: str) -> int:
-    """The seed of one node of a run: children that run the same code must not draw the same."""
+    """Return the seed of one node of a run: children that run the same code must not draw the
+    same."""
     return int(sha256(f"{seed}/{node}")[:8], 16)
 
 
 def call_key(op: str, args: Any) -> str:
-    """24 hex digits for what was written: the operation and its arguments as plain JSON data."""
+    """Return 24 hex digits for what was written: the operation and its arguments as plain JSON
+    data."""
     return hashlib.sha256(canonical([op, args]).encode("ascii")).hexdigest()[:24]
 
 
@@ -64,8 +66,8 @@ class Rule:
 
 
 def digest_as_kept(outputs: list[Output], *, concurrent: bool = False) -> str:
-    """``digest`` of what front ends keep of these outputs: of a line that was overwritten what was
-    to be seen in the end, of an error its text."""
+    """Return ``digest`` of what front ends keep of these outputs: of a line that was overwritten
+    what was to be seen in the end, of an error its text."""
     shown = [_error_as_text(output) for output in _lines_joined(outputs)]
     joined = _streams_joined(shown)
     kept = [{**o, "text": _settled(o["text"])} if "stream" in o else o for o in joined]
@@ -90,7 +92,8 @@ def _settled(text: str) -> str:
 
 
 def _lines_joined(outputs: list[Output]) -> list[Output]:
-    """A file of a notebook holds texts as lists of lines, a kernel's message holds them whole."""
+    """Join texts: a notebook's file holds them as lists of lines, a kernel's message holds them
+    whole."""
     return [{key: _joined(key, value) for key, value in output.items()} for output in outputs]
 
 
@@ -108,7 +111,8 @@ def _joined_data(mime: str, part: Any) -> Any:
 
 
 def _streams_joined(outputs: list[Output]) -> list[Output]:
-    """How a print is cut into messages, and how stdout and stderr interleave, is chance."""
+    """Join streams: how a print is cut into messages, and how stdout and stderr interleave, is
+    chance."""
     joined: list[Output] = []
     streams: dict[str, str] = {}
     for output in [*outputs, {}]:
@@ -123,12 +127,12 @@ def _streams_joined(outputs: list[Output]) -> list[Output]:
 
 
 def _counts_dropped(outputs: list[Output]) -> list[Output]:
-    """A human may run more cells before a replay."""
+    """Drop execution counts: a human may run more cells before a replay."""
     return [{k: v for k, v in output.items() if k != "execution_count"} for output in outputs]
 
 
 def _ids_dropped(outputs: list[Output]) -> list[Output]:
-    """Display ids are random, and metadata says how to show an output, not what it is."""
+    """Drop display ids, which are random, and metadata, which says how to show an output."""
     return [
         {k: v for k, v in output.items() if k not in ("id", "metadata", "transient")}
         for output in outputs
@@ -136,7 +140,7 @@ def _ids_dropped(outputs: list[Output]) -> list[Output]:
 
 
 def _overwritten_dropped(outputs: list[Output]) -> list[Output]:
-    """How often a progress bar is drawn anew depends on the time; its last state counts."""
+    """Drop what was overwritten: how often a progress bar is drawn anew depends on the time."""
     return [
         {**output, "text": _OVERWRITTEN.sub("", output["text"])}
         if "stream" in output and "\r" in output["text"]
@@ -149,8 +153,8 @@ _OVERWRITTEN = re.compile(r"(?<![^\n])[^\n]*\r(?=[^\r\n])")
 
 
 def _order_dropped(outputs: list[Output]) -> list[Output]:
-    """Which of several threads writes first is chance: the lines of each stream, and the
-    displays, count in any order."""
+    """Sort the lines of each stream, and the displays: which of several threads writes first is
+    chance."""
     streams: dict[str, list[str]] = {}
     others = []
     for output in outputs:
@@ -163,8 +167,11 @@ def _order_dropped(outputs: list[Output]) -> list[Output]:
 
 
 def _replaced(sign: str, pattern: str, by: str, since: int = 1) -> Rule:
-    """A pattern that begins with a run of a kind looks behind for none of it: no match changes, and
-    it is not tried at each character of the run. (A picture of 1 MB took hours.)"""
+    """Return the rule that puts ``by`` in the place of a pattern; ``sign`` is in every match.
+
+    A pattern that begins with a run of a kind looks behind for none of it: no match changes, and
+    it is not tried at each character of the run. (A picture of 1 MB took hours.)
+    """
     found = re.compile(pattern)
 
     def walk(value: Any) -> Any:

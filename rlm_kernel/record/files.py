@@ -37,8 +37,6 @@ def write(path: Path, data: bytes | Iterable[bytes], *, sync: bool = False) -> N
     Raises ``RecordError``.
     """
     try:
-        if path.parent.name in SUBFOLDERS:  # a run's folder that was removed is not made again
-            path.parent.mkdir(mode=0o700, exist_ok=True)
         half = _half(path)
         with open(_opened_new(half), "wb") as file:
             file.writelines([data] if isinstance(data, bytes) else data)
@@ -73,7 +71,13 @@ def _half(path: Path) -> Path:
 
 def _opened_new(path: Path) -> int:
     flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_NOFOLLOW", 0)
-    descriptor = os.open(path, flags, 0o600)
+    try:
+        descriptor = os.open(path, flags, 0o600)
+    except FileNotFoundError:
+        if path.parent.name not in SUBFOLDERS:
+            raise
+        path.parent.mkdir(mode=0o700, exist_ok=True)  # the run's folder, if removed, stays so
+        descriptor = os.open(path, flags, 0o600)
     try:
         os.fchmod(descriptor, 0o600)  # a killed writer of an older version left it otherwise
     except OSError:
@@ -105,7 +109,7 @@ def opened(path: Path, flags: int) -> int:
 
 
 def read(path: Path, most: int = LARGEST_FILE) -> bytes:
-    """The bytes of a file, ``most`` at most. Raises ``OSError``."""
+    """Return the bytes of a file, ``most`` at most. Raises ``OSError``."""
     with open_file(path) as file:
         if os.fstat(file.fileno()).st_size > most:
             raise OSError(errno.EFBIG, f"it is larger than {most:,} bytes")
@@ -113,7 +117,7 @@ def read(path: Path, most: int = LARGEST_FILE) -> bytes:
 
 
 def check_own(folder: Path) -> None:
-    """Raises ``RecordError`` where something in a run's folder leads out of it. What its cells
+    """Raise ``RecordError`` where something in a run's folder leads out of it. What its cells
     wrote is not looked at: they write in a new folder."""
     below = (path for name in SUBFOLDERS for path in (folder / name).glob("*"))
     for path in [*folder.iterdir(), *below]:

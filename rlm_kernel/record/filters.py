@@ -27,7 +27,7 @@ _UNWRITABLE = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
 def safe(
     data: dict[str, Any], metadata: dict[str, Any]
 ) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
-    """The harmless part of a MIME bundle and of its metadata; both may come out empty.
+    """Return the harmless part of a MIME bundle and of its metadata; both may come out empty.
 
     Texts must be whole strings, as in a kernel's message. An SVG becomes an image in HTML, where
     its scripts do not run, unless there is HTML already. What cannot be made harmless is left out.
@@ -42,7 +42,8 @@ def safe(
 
 
 def _presentation(metadata: Any) -> dict[str, Any]:
-    """Sizes and background; exporters write them into HTML as they are, so no other type."""
+    """Return sizes and background only: exporters write them into HTML as they are, so no other
+    type."""
     if not isinstance(metadata, dict):
         return {}
     sizes = {key: metadata.get(key) for key in ("width", "height")}
@@ -65,10 +66,10 @@ _OBEYED = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud
 
 
 def for_terminal(text: str) -> str:
-    """``text`` with a sign for each character that a terminal would obey, and for each that turns
-    the order in which text is read: controls but for line feed and tab, the lone surrogates that
-    stand for bytes, and overrides and isolates of direction. CR and LF together are one line end.
-    """
+    """Return ``text`` with a sign for each character that a terminal would obey, and for each that
+    turns the order in which text is read: controls but for line feed and tab, the lone surrogates
+    that stand for bytes, and overrides and isolates of direction. CR and LF together are one line
+    end."""
     return _OBEYED.sub(_sign, text.replace("\r\n", "\n"))
 
 
@@ -175,13 +176,13 @@ def _html(text: str) -> str | None:
 
 
 def bare_html(text: str) -> str | None:
-    """HTML with no links and no styles, for a page whose policy allows neither; None where it
-    cannot be made harmless, or nothing is left."""
+    """Return HTML with no links and no styles, for a page whose policy allows neither; None where
+    it cannot be made harmless, or nothing is left."""
     return _cleaned(text, _BARE)
 
 
 def _cleaned(text: str, cleaner: nh3.Cleaner) -> str | None:
-    """The HTML that parses to what it says: cleaned until another pass changes nothing.
+    """Return the HTML that parses to what it says: cleaned until another pass changes nothing.
 
     What a parser repairs differently each time is the way around sanitisers; there is no need
     to keep it.
@@ -198,7 +199,8 @@ def _cleaned(text: str, cleaner: nh3.Cleaner) -> str | None:
 
 
 def _work(text: str) -> int:
-    """About how many steps HTML parsing takes at worst; 200 million were measured to take 1 s.
+    """Return about how many steps HTML parsing takes at worst; 200 million were measured to take 1
+    s.
 
     Open elements are searched at each tag: 8 MB of nested ``<div>`` would take an hour. Each
     formatting element left open is opened again in each block, which costs 20 times more.
@@ -234,7 +236,7 @@ _AUTOLINK = re.compile(r"(?i)(https?|ftp|www)(?=[:.])")
 
 
 def markdown(text: str) -> str:
-    """Markdown whose HTML stays text, with links to the web only and images as links.
+    """Return Markdown whose HTML stays text, with links to the web only and images as links.
 
     JupyterLab puts formulas back after it has made HTML, quotation marks as they are, so
     ``$" onclick=…$`` in an address or a fence's language ends the attribute: neither may have
@@ -265,7 +267,7 @@ def _json(value: Any) -> Any:
 
 
 def _base64(text: str) -> str | None:
-    """Exporters write it into an attribute as it is."""
+    """Return the data as base64 where it is: exporters write it into an attribute as it is."""
     try:
         base64.b64decode("".join(text.split()), validate=True)
     except (binascii.Error, ValueError):

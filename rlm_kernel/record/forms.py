@@ -91,7 +91,7 @@ def _check(cls: type, fields: dict[str, Any], newer: bool) -> None:
 
 
 def _sentence(error: ValidationError) -> str:
-    """The first thing that is wrong, in words."""
+    """Say the first thing that is wrong."""
     wrong, *others = error.errors(include_url=False, include_context=False)
     name = ".".join(str(part) for part in wrong["loc"])[:200]
     if wrong["type"] == "missing":

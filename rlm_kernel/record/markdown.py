@@ -19,12 +19,14 @@ _LONE = re.compile(r"[\ud800-\udfff]")
 
 
 def printable(text: str) -> str:
-    """With U+FFFD for each lone surrogate, which no viewer and no exporter can write."""
+    """Return the text with U+FFFD for each lone surrogate, which no viewer and no exporter can
+    write."""
     return text if text.isascii() else _LONE.sub("\ufffd", text)
 
 
 def inert(text: str) -> str:
-    """Markdown whose HTML stays text, whose images stay links and whose links lead to the web only.
+    """Return Markdown whose HTML stays text, whose images stay links and whose links lead to the
+    web only.
 
     See ``filters.markdown``. An image would be fetched as soon as the notebook is opened.
     """
@@ -32,13 +34,13 @@ def inert(text: str) -> str:
 
 
 def literal(text: str) -> str:
-    """One line of running text that shows ``text`` and has no structure of its own."""
+    """Return one line of running text that shows ``text`` and has no structure of its own."""
     shown = "".join(map(_entity, one_line(text)))
     return _LIST_MARK.sub(lambda mark: f"{mark[1]}&#{ord(mark[2])};", shown)
 
 
 def code(text: str) -> str:
-    """The same in code type, where viewers set no formulas between two dollar signs."""
+    """Return the same in code type, where viewers set no formulas between two dollar signs."""
     return f"<code>{literal(text)}</code>" if text else ""
 
 
@@ -51,14 +53,14 @@ def _entity(char: str) -> str:
 
 
 def one_line(text: str) -> str:
-    """Runs of white space and control characters become one space."""
+    """Make one space of each run of white space and control characters."""
     shown = printable(text)
     clean = "".join(" " if unicodedata.category(c) in ("Cc", "Zl", "Zp") else c for c in shown)
     return " ".join(clean.split())
 
 
 def shorten(text: str, size: int) -> str:
-    """At most ``size`` characters; what was cut from the middle is counted."""
+    """Return at most ``size`` characters; what was cut from the middle is counted."""
     if len(text) <= size:
         return text
     note = f" … {len(text):,} characters … "
@@ -68,26 +70,27 @@ def shorten(text: str, size: int) -> str:
 
 
 def fenced(text: str, language: str = "text") -> str:
-    """A fenced block whose fence is longer than any run of backticks inside."""
+    """Return a fenced block whose fence is longer than any run of backticks inside."""
     longest = max(map(len, re.findall(r"`+", text)), default=0)
     fence = "`" * max(3, longest + 1)
     return f"{fence}{language}\n{printable(text)}\n{fence}"
 
 
 def quote(text: str) -> str:
-    """A block quote that shows the lines of ``text`` and has no structure of its own."""
+    """Return a block quote that shows the lines of ``text`` and has no structure of its own."""
     lines = [literal(line) for line in text.splitlines() if line.strip()]
     return "> " + "<br>\n> ".join(lines or [""])
 
 
 def details(summary: str, body: str) -> str:
-    """A block that opens on a click. ``summary`` is plain text, ``body`` is Markdown."""
+    """Return a block that opens on a click. ``summary`` is plain text, ``body`` is Markdown."""
     line = html.escape(one_line(summary), quote=False)
     return f"<details><summary>{line}</summary>\n\n{body}\n\n</details>"
 
 
 def table(head: list[str], rows: list[list[str]]) -> str:
-    """A table of cells that are Markdown of one line already. Heads of numbers end in ``:``."""
+    """Return a table of cells that are Markdown of one line already. Heads of numbers end in
+    ``:``."""
     marks = ["---:" if name.endswith(":") else "---" for name in head]
     lines = [[name.rstrip(":") for name in head], marks, *rows]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)

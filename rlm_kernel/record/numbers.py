@@ -10,7 +10,7 @@ def counted(number: int, noun: str) -> str:
 
 
 def money(cost: float) -> str:
-    """Enough digits to see small sums: $12.35, $0.0123, $0.000045."""
+    """Write a sum with enough digits to see small ones: $12.35, $0.0123, $0.000045."""
     if cost == 0 or cost >= 1:
         return f"${cost:,.2f}"
     if cost < 0.000001:
@@ -19,7 +19,7 @@ def money(cost: float) -> str:
 
 
 def price(usage: Usage) -> str:
-    """The known cost; an unknown price is said, never taken as zero."""
+    """Return the known cost; an unknown price is said, never taken as zero."""
     if not usage.unpriced:
         return money(usage.cost)
     if usage.unpriced >= usage.requests and not usage.cost:

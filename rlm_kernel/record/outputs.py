@@ -144,12 +144,12 @@ class Collector:
             return None
         self._errors += output["output_type"] == "error"
         self._room = room
-        self._items.append(_Kept(output, text, area, display_id))
+        self._items.append(_Kept(output=output, text=text, area=area, display_id=display_id))
         return output
 
     def _block(self, name: str, area: str, *, anywhere: bool) -> _Text | None:
-        """The stream's block that goes on: the last output, or where there is no room for another
-        one the last of its kind, so that the end of the stream is kept."""
+        """Return the stream's block that goes on: the last output, or where there is no room for
+        another one the last of its kind, so that the end of the stream is kept."""
         for kept in reversed(self._items if anywhere else self._items[-1:]):
             if kept.text is not None and (kept.output["name"], kept.area) == (name, area):
                 return kept.text
@@ -209,7 +209,8 @@ class _Areas:
 
 
 def _output(kind: str, content: dict[str, Any], most: int, trust_html: bool) -> Output | None:
-    """The nbformat output of one message, untrusted parts left out; None for one that is none."""
+    """Return the nbformat output of one message, untrusted parts left out; None for one that is
+    none."""
     if kind == "stream":
         return {
             "output_type": "stream",
@@ -236,7 +237,7 @@ def _output(kind: str, content: dict[str, Any], most: int, trust_html: bool) -> 
 
 
 def _traced(lines: list[str], most: int) -> list[str]:
-    """The lines of a traceback; one text with its middle cut where they are too long."""
+    """Return the lines of a traceback; one text with its middle cut where they are too long."""
     if len(lines) <= MAX_LINES and sum(map(len, lines)) <= most:
         return lines
     return [cut("\n".join(lines), most)]
@@ -245,7 +246,7 @@ def _traced(lines: list[str], most: int) -> list[str]:
 def _bundle(
     content: dict[str, Any], most: int, trust_html: bool
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """A display's data and metadata, or a line that says what is not shown."""
+    """Return a display's data and metadata, or a line that says what is not shown."""
     data = {m: _kept(m, v, most) for m, v in content["data"].items() if m in CLEANERS}
     data = {mime: value for mime, value in data.items() if value is not None}
     metadata = content.get("metadata", {})
@@ -258,20 +259,20 @@ def _bundle(
 
 
 def _kept(mime: str, value: Any, most: int) -> Any:
-    """The value as far as a notebook is to keep it; None if too large."""
+    """Return the value as far as a notebook is to keep it; None if too large."""
     if mime in CUT_TYPES:
         return cut(value, most)
     return value if len(str(value)) <= MAX_RICH_CHARS else None
 
 
 def _size(output: Output) -> int:
-    """Characters of a display."""
+    """Count the characters of a display."""
     return sum(len(str(value)) for value in output.get("data", {}).values())
 
 
 # -- text for the LM ------------------------------------------------------------------------------
 def cut(text: str, size: int) -> str:
-    """``text`` in at most ``size`` characters: head and tail, and how many were cut between.
+    """Return ``text`` in at most ``size`` characters: head and tail, and how many were cut between.
 
     A size too small for the note gives the first ``size`` characters.
     """
@@ -286,7 +287,7 @@ def cut(text: str, size: int) -> str:
 
 
 def text_of(outputs: list[Output], size: int) -> str:
-    """The outputs as the LM reads them, in at most ``size`` characters.
+    """Return the outputs as the LM reads them, in at most ``size`` characters.
 
     The error, if any, is never cut away: it has up to half of the room and stands last.
     """
@@ -309,7 +310,8 @@ def _shown(output: Output) -> str:
 
 
 def _overwritten(text: str) -> str:
-    """Text after carriage returns, as a terminal would show it; a progress bar is one line."""
+    """Return the text after carriage returns, as a terminal would show it; a progress bar is one
+    line."""
     if "\r" not in text:
         return text
     lines = text.replace("\r\n", "\n").split("\n")
@@ -317,7 +319,8 @@ def _overwritten(text: str) -> str:
 
 
 def _error_text(output: Output) -> str:
-    """The error with the lines of the cell that led to it; library frames say little to an LM."""
+    """Return the error with the lines of the cell that led to it; library frames say little to an
+    LM."""
     arrows = []
     for line in ANSI.sub("", "\n".join(output["traceback"])).splitlines():
         if re.match(r"-+>\s*\d+ ", line) and line not in arrows:

@@ -23,7 +23,7 @@ _ESCAPED = re.compile(
 
 
 def pack(value: Any, keep: Callable[[str], str] | None) -> Any:
-    """``value`` with its long texts handed to ``keep``, which gives their sha256.
+    """Return ``value`` with its long texts handed to ``keep``, which gives their sha256.
 
     Without ``keep`` long texts stay where they are.
     """
@@ -41,7 +41,7 @@ def pack(value: Any, keep: Callable[[str], str] | None) -> Any:
 
 
 def unpack(value: Any, fetch: Callable[[Any, Any], str]) -> Any:
-    """The inverse of ``pack``. ``fetch`` gets the sha256 and the length as they stand there.
+    """Return the inverse of ``pack``. ``fetch`` gets the sha256 and the length as they stand there.
 
     Raises ``ValueError`` or ``TypeError`` for what ``pack`` cannot have made.
     """
@@ -65,5 +65,5 @@ def _unescaped(text: Any) -> str:
 
 
 def blob_named(name: Any, chars: Any) -> str:
-    """For ``unpack``: says where a long text is, without a look there."""
+    """Say where a long text is, without a look there; for ``unpack``."""
     return f"[{str(chars)[:20]} characters, kept in blobs/{str(name)[:64]}]"

@@ -14,21 +14,25 @@ import time
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, assert_never
 
 from jupyter_core.paths import jupyter_data_dir
 
 from ..errors import RecordError, one_line
 from ..events import (
     CallEnded,
+    CallStarted,
     CellRan,
+    CellStarted,
     ContextSet,
     Event,
     KernelRestarted,
     NodeEnded,
     NodeStarted,
+    OutputMade,
     Prompted,
     Replied,
+    ReplyDelta,
     RunEnded,
     RunStarted,
 )
@@ -44,21 +48,11 @@ T = TypeVar("T")
 INTERVAL_S = 1.0
 FULL = (errno.ENOSPC, errno.EDQUOT)
 LONGEST_PROMPT = 2000  # characters of a prompt that are kept in memory for the view
-_SHOWN = (
-    NodeStarted,
-    ContextSet,
-    Prompted,
-    Replied,
-    CellRan,
-    CallEnded,
-    KernelRestarted,
-    NodeEnded,
-)
 
 
 def new_run_folder(base: Path, name: str) -> Path:
-    """A new folder ``rlm-runs/<name>`` under ``base``, kept out of git, with a number where the
-    name is taken. Where ``base`` cannot be written it is in Jupyter's data folder.
+    """Make a new folder ``rlm-runs/<name>`` under ``base``, kept out of git, with a number where
+    the name is taken. Where ``base`` cannot be written it is in Jupyter's data folder.
 
     Raises ``RecordError`` where that cannot be written either.
     """
@@ -137,7 +131,7 @@ class Recorder:
 
     @classmethod
     def reopen(cls, folder: Path) -> tuple[Recorder, list[Event]]:
-        """The recorder of a run that was killed, to go on with, and what it has recorded.
+        """Return the recorder of a run that was killed, to go on with, and what it has recorded.
 
         Raises what ``Journal.reopen`` raises. ``abandon`` it, or go on and ``close`` it.
         """
@@ -165,8 +159,8 @@ class Recorder:
             self._writer.add_done_callback(lambda _: self._stopped.set())
 
     async def attended(self, work: Coroutine[Any, Any, T]) -> T:
-        """The result of ``work``, which is cancelled where it can be recorded no more meanwhile:
-        it may be long until its next event. Raises ``RecordError`` then."""
+        """Return the result of ``work``, which is cancelled where it can be recorded no more
+        meanwhile: it may be long until its next event. Raises ``RecordError`` then."""
         working, stopped = asyncio.ensure_future(work), asyncio.ensure_future(self._stopped.wait())
         try:
             await asyncio.wait({working, stopped}, return_when=asyncio.FIRST_COMPLETED)
@@ -180,12 +174,22 @@ class Recorder:
 
     def _take(self, event: Event) -> None:
         self._fold.add(event)
-        if isinstance(event, RunStarted):
-            self._run = event
-        elif isinstance(event, RunEnded):
-            self._hurry(*self._pages)
-        elif isinstance(event, _SHOWN):
-            self._show(event)
+        match event:
+            case RunStarted():
+                self._run = event
+            case RunEnded():
+                self._hurry(*self._pages)
+            case NodeStarted():
+                self._open(event)
+                self._show(event.node, event)
+            case ContextSet() | Prompted() | Replied() | CellRan() | CallEnded():
+                self._show(event.node, event)
+            case KernelRestarted() | NodeEnded():
+                self._show(event.node, event)
+            case ReplyDelta() | CellStarted() | OutputMade() | CallStarted():
+                pass  # for the screen only
+            case _:
+                assert_never(event)
 
     @property
     def trajectory(self) -> Path:
@@ -215,10 +219,7 @@ class Recorder:
         if (missing := self._lost or self._unwritten) is not None:
             raise missing
 
-    def _show(self, event: Event) -> None:
-        if isinstance(event, NodeStarted):
-            self._open(event)
-        name = getattr(event, "node", "")
+    def _show(self, name: str, event: Event) -> None:
         shown = self._pages.get(name)
         if shown is None or (shown.ended and not shown.root):
             return
@@ -238,7 +239,7 @@ class Recorder:
         self._pages[event.node] = _Page(self.folder / page(event.node, root=root), root)
 
     def _above(self, name: str) -> list[str]:
-        """The nodes above: their notebooks link to this one and count it."""
+        """Return the nodes above: their notebooks link to this one and count it."""
         above: list[str] = []
         parent = self._fold.parent(name)
         while parent is not None and parent not in above:
@@ -247,7 +248,7 @@ class Recorder:
         return above
 
     def _hurry(self, first: str | None = None, *others: str) -> None:
-        """The first is written at once, the others when their time has come."""
+        """Have the first written at once, the others when their time has come."""
         for name in (first, *others):
             if name in self._pages and name is not None:
                 self._pages[name].dirty = True
@@ -256,7 +257,7 @@ class Recorder:
         self._wake.set()
 
     async def _write_as_needed(self) -> None:
-        """The one task that writes notebooks and syncs the record, until ``close``."""
+        """Write notebooks and sync the record, until ``close``. It is the one task that does."""
         while True:
             closing = self._closing
             self._wake.clear()
@@ -311,7 +312,8 @@ class Recorder:
 
 
 def _slim(event: Event) -> Event:
-    """The event without what the view does not show: a prompt may be ten million characters."""
+    """Return the event without what the view does not show: a prompt may be ten million
+    characters."""
     if isinstance(event, CallEnded) and len(event.prompt) > LONGEST_PROMPT:
         return dataclasses.replace(event, prompt=event.prompt[:LONGEST_PROMPT])
     if isinstance(event, Prompted) and event.turn <= 1:

@@ -28,7 +28,7 @@ class _File:
         self._lock = threading.Lock()
 
     def put(self, data: bytes) -> int:
-        """Returns where it is."""
+        """Return where it is."""
         with self._lock:
             at = self._file.seek(0, 2)
             self._file.write(data)
@@ -67,7 +67,7 @@ class Shelf(Sequence[Event]):
         self._file: _File | None = None
 
     def append(self, event: Event) -> None:
-        """Where the disk takes no more, outputs stay in memory."""
+        """Add an event. Where the disk takes no more, outputs stay in memory."""
         item: Event | _Shelved = event
         if isinstance(event, CellRan) and event.outputs:
             data = json.dumps(event.outputs).encode("ascii")
@@ -83,7 +83,7 @@ class Shelf(Sequence[Event]):
             log.warning("the outputs of an old cell stay in memory: %s", error)
             self._file = None
             return event
-        return _Shelved(replace(event, outputs=[]), self._file, at, len(data))
+        return _Shelved(cell=replace(event, outputs=[]), file=self._file, at=at, size=len(data))
 
     def clear(self) -> None:
         self._items.clear()

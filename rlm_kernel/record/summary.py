@@ -10,15 +10,23 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from fractions import Fraction
+from typing import assert_never
 
 from ..events import (
     CallEnded,
+    CallStarted,
     CellRan,
+    CellStarted,
     ContextInfo,
+    ContextSet,
     Event,
+    KernelRestarted,
     NodeEnded,
     NodeStarted,
+    OutputMade,
+    Prompted,
     Replied,
+    ReplyDelta,
     RunEnded,
     RunStarted,
     Usage,
@@ -68,14 +76,14 @@ class Tree:
     ended: RunEnded | None
 
     def node(self, name: str) -> Node:
-        """Raises ``KeyError``."""
+        """Return the node of this id. Raises ``KeyError``."""
         for node in self.nodes:
             if node.id == name:
                 return node
         raise KeyError(name)
 
     def below(self, name: str) -> tuple[Node, ...]:
-        """The node and all nodes below it, in the order of their start."""
+        """Return the node and all nodes below it, in the order of their start."""
         inside = {name}
         for node in self.nodes:
             if node.parent in inside:
@@ -84,7 +92,7 @@ class Tree:
 
 
 def summarise(events: Iterable[Event]) -> Tree:
-    """Of a whole record or of any part of it."""
+    """Add up a whole record, or any part of it."""
     fold = Fold()
     for event in events:
         fold.add(event)
@@ -92,7 +100,7 @@ def summarise(events: Iterable[Event]) -> Tree:
 
 
 def add_up(usages: Iterable[Usage]) -> Usage:
-    """The sum, with the cost exact before it is rounded."""
+    """Return the sum, with the cost exact before it is rounded."""
     whole = _Sum()
     for usage in usages:
         whole.add(usage)
@@ -143,17 +151,18 @@ class Fold:
         self._nodes: dict[str, _Growing] = {}
 
     def add(self, event: Event) -> None:
-        if isinstance(event, RunStarted):
-            self._run = event
-        elif isinstance(event, RunEnded):
-            self._ended = event
-        elif isinstance(event, NodeStarted):
-            self._start(event)
-        elif event.node in self._nodes:
-            self._grow(self._nodes[event.node], event)
+        match event:
+            case RunStarted():
+                self._run = event
+            case RunEnded():
+                self._ended = event
+            case NodeStarted():
+                self._start(event)
+            case _ if event.node in self._nodes:
+                self._grow(self._nodes[event.node], event)
 
     def parent(self, name: str) -> str | None:
-        """Of a node that has started; None for the root."""
+        """Return the parent of a node that has started; None for the root."""
         node = self._nodes.get(name)
         return node.started.parent if node else None
 
@@ -163,22 +172,30 @@ class Fold:
             self._nodes[event.parent].children.append(event.node)
 
     def _grow(self, node: _Growing, event: Event) -> None:
-        if isinstance(event, Replied):
-            node.turns += 1
-            node.own.add(event.usage)
-        elif isinstance(event, CallEnded):
-            node.calls[event.cell] += event.op != "tool"
-            node.free[event.cell] += event.op != "tool" and _is_free(event)
-            node.own.add(event.usage)
-            node.last = max(node.last, event.started + event.seconds)
-        elif isinstance(event, CellRan):
-            if event.turn == 0:
+        match event:
+            case Replied():
+                node.turns += 1
+                node.own.add(event.usage)
+            case CallEnded():
+                node.calls[event.cell] += event.op != "tool"
+                node.free[event.cell] += event.op != "tool" and _is_free(event)
+                node.own.add(event.usage)
+                node.last = max(node.last, event.started + event.seconds)
+            case CellRan(turn=0):
                 node.prelude.add(event.cell)
-            else:
+            case CellRan():
                 node.cells += 1
-        elif isinstance(event, NodeEnded):
-            node.ended = event
-            node.own.add(event.usage)
+            case NodeEnded():
+                node.ended = event
+                node.own.add(event.usage)
+            case RunStarted() | NodeStarted() | RunEnded():
+                pass  # not taken here
+            case ContextSet() | Prompted() | KernelRestarted():
+                pass  # nothing that counts
+            case ReplyDelta() | CellStarted() | OutputMade() | CallStarted():
+                pass  # for the screen only
+            case _:
+                assert_never(event)
         node.last = max(node.last, getattr(event, "time", 0.0))
 
     def tree(self) -> Tree:
@@ -208,7 +225,7 @@ class Fold:
 
 
 def _is_free(call: CallEnded) -> bool:
-    """Whether it cost this run nothing, as the calls of a prelude do."""
+    """Return whether it cost this run nothing, as the calls of a prelude do."""
     return call.usage == Usage() and call.child is None
 
 

@@ -73,7 +73,13 @@ def alone(page: Page) -> RecordedRun:
     node = node_of(page, about)
     problems, notes = changes(node, about)
     notes += _other_versions(about["versions"])
-    return RecordedRun(page.folder, about["settings"], {node.node: node}, problems, notes)
+    return RecordedRun(
+        folder=page.folder,
+        settings=about["settings"],
+        nodes={node.node: node},
+        problems=problems,
+        notes=notes,
+    )
 
 
 def _other_versions(was: dict[str, str]) -> list[str]:

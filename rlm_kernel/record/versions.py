@@ -11,7 +11,7 @@ PACKAGES = ("rlm_kernel", "ipykernel", "ipython", "jupyter_client", "nbformat", 
 
 @cache
 def versions() -> dict[str, str]:
-    """Version by package, and Python's; a package that is not installed is left out."""
+    """Return the version by package, and Python's; a package that is not installed is left out."""
     found = {"python": platform.python_version()}
     for package in PACKAGES:
         try:

@@ -1,6 +1,6 @@
 """Runs that go on from a record: resumed after a crash, forked at a cell, rerun on another input.
 
-Each is an ``Continuation``, which ``session.Session.go_on`` carries out.
+Each is a ``Continuation``, which ``session.Session.go_on`` carries out.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ class Continuation:
 
     @property
     def seed(self) -> int:
-        """So that what is drawn again is what was drawn; records of version 1 had none."""
+        """What is drawn from again; records of version 1 had none."""
         return int(self.started.settings.get("seed", 0))
 
     @property
@@ -100,8 +100,8 @@ class Continuation:
         return Layer("the record", values)
 
     def tools(self, own: Tools) -> Tools:
-        """The run's tools, with those of the user's that were called back. Raises ``RecordError``
-        for a value that cannot be found again. Blocks."""
+        """Return the run's tools, with those of the user's that were called back. Raises
+        ``RecordError`` for a value that cannot be found again. Blocks."""
         was = self.started.settings
         data: dict[str, Source] = {}
         for name, spec in was.get("data", {}).items():
@@ -112,7 +112,7 @@ class Continuation:
         return own.recorded(called(was), modules(was), data)
 
     def keep(self, recorder: Callable[[Event], None]) -> Callable[[Event], None]:
-        """``recorder`` without what a resumed run does again and is recorded already."""
+        """Return ``recorder`` without what a resumed run does again and is recorded already."""
         if self.recorder is None:
             return recorder
         known = {event_id(event) for event in self.events if not _unanswered(event)}
@@ -125,14 +125,15 @@ class Continuation:
 
 
 def event_id(event: Event) -> tuple[Any, ...]:
-    """What is the same of an event when it happens again."""
+    """Return what is the same of an event when it happens again."""
     names = ("node", "turn", "cell", "key", "occurrence", "index", "compacted")
     own = event.time if isinstance(event, ContextSet) else None
     return event.kind, own, *(getattr(event, name, None) for name in names)
 
 
 def _unanswered(event: Event) -> bool:
-    """Whether it is a request for a reply that failed: another one comes in its turn."""
+    """Return whether it tells of a request for a reply that failed: another one comes in its
+    turn."""
     return isinstance(event, Replied) and not (event.text or event.thoughts or event.finish)
 
 

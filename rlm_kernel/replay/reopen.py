@@ -11,9 +11,27 @@ import logging
 import os
 from collections.abc import Iterable
 from pathlib import Path
+from typing import assert_never
 
 from ..errors import RecordError
-from ..events import CallEnded, CellRan, Event, NodeEnded, NodeStarted, RunEnded, Usage
+from ..events import (
+    CallEnded,
+    CallStarted,
+    CellRan,
+    CellStarted,
+    ContextSet,
+    Event,
+    KernelRestarted,
+    NodeEnded,
+    NodeStarted,
+    OutputMade,
+    Prompted,
+    Replied,
+    ReplyDelta,
+    RunEnded,
+    RunStarted,
+    Usage,
+)
 from ..record import journal
 from ..record.files import JOURNAL, check_own
 from .memory import lost
@@ -69,7 +87,7 @@ def _aside(path: Path) -> Path:
 
 
 def ended_before(folder: Path) -> list[Path]:
-    """The records that a run's folder has of earlier ends."""
+    """Return the records that a run's folder has of earlier ends."""
     stem, suffix = JOURNAL.split(".")
     return sorted(folder.glob(f"{stem}-*.{suffix}"))
 
@@ -106,16 +124,29 @@ def _last_cells(events: Iterable[Event]) -> dict[str, int]:
 
 
 def _of_the_end(event: Event, last: dict[str, int], given: set[str]) -> bool:
-    if isinstance(event, RunEnded):
-        return True
-    node = getattr(event, "node", "")
-    if any(node == child or node.startswith(f"{child}.") for child in given):
-        return False
-    if isinstance(event, NodeEnded):
-        return True
-    if isinstance(event, CellRan):
-        return event.cell >= last[node]
-    return isinstance(event, CallEnded) and lost(event) and event.cell >= last[node]
+    match event:
+        case RunEnded():
+            return True
+        case NodeEnded():
+            return not _is_below(event.node, given)
+        case CellRan():
+            return event.cell >= last[event.node] and not _is_below(event.node, given)
+        case CallEnded():
+            stopped = lost(event) and event.cell >= last[event.node]
+            return stopped and not _is_below(event.node, given)
+        case RunStarted() | NodeStarted() | ContextSet() | Prompted() | Replied():
+            return False
+        case KernelRestarted():
+            return False
+        case ReplyDelta() | CellStarted() | OutputMade() | CallStarted():
+            return False  # for the screen only
+        case _:
+            assert_never(event)
+
+
+def _is_below(node: str, given: set[str]) -> bool:
+    """Return whether a node is one of the children ``given``, or below one."""
+    return any(f"{node}.".startswith(f"{child}.") for child in given)
 
 
 def left_out(folder: Path) -> Usage:

@@ -51,7 +51,8 @@ class CellDiff:
         self._diff = self._nbdime.diff(self._ours, self._notebook(same, theirs, other_ids, known))
 
     def text(self, *, color: bool) -> str:
-        """Empty where nothing differs. A cell stands there as ``/cells/`` and its place, from 1."""
+        """Return the difference; empty where there is none. A cell stands there as ``/cells/`` and
+        its place, from 1."""
         out = io.StringIO()
         config = self._nbdime.config(
             out=out, include=_SHOWN, use_git=False, use_diff=False, use_color=color
@@ -60,14 +61,14 @@ class CellDiff:
         return out.getvalue()
 
     def data(self) -> Any:
-        """nbdime's diff as plain JSON data."""
+        """Return nbdime's diff as plain JSON data."""
         return json.loads(json.dumps(self._diff))
 
     def _notebook(
         self, same: int, cells: list[RecordedCell], ids: list[str], known: dict[str, list[Output]]
     ) -> Any:
-        """A notebook in which an empty cell stands for each one before, and for a cell 0, so that
-        nbdime numbers the cells as a person does."""
+        """Return a notebook in which an empty cell stands for each one before, and for a cell 0, so
+        that nbdime numbers the cells as a person does."""
         before = [_cell(f"same-{number}", "", []) for number in range(same + 1)]
         shown = [
             _cell(
@@ -83,8 +84,8 @@ class CellDiff:
 
 
 def _ids(ours: list[RecordedCell], theirs: list[RecordedCell]) -> tuple[list[str], list[str]]:
-    """Equal ids, which nbdime goes by, for equal cells, and for those in each other's place between
-    them. It would compare every cell with every other one."""
+    """Return ids, which nbdime goes by: equal ones for equal cells, and for those in each other's
+    place between them. It would compare every cell with every other one."""
     a, b = (
         [(cell.source, cell.shown or cell.digest) for cell in cells] for cells in (ours, theirs)
     )
@@ -96,7 +97,7 @@ def _ids(ours: list[RecordedCell], theirs: list[RecordedCell]) -> tuple[list[str
 
 
 def _nbdime() -> Any:
-    """The parts of nbdime that are used. Its import takes seconds, so it is late."""
+    """Return the parts of nbdime that are used. Its import takes seconds, so it is late."""
     try:
         return SimpleNamespace(
             diff=importlib.import_module("nbdime.diffing.notebooks").diff_notebooks,
@@ -152,7 +153,8 @@ def _data(mime: str, value: Any) -> str:
 
 
 def _tame(text: str) -> str:
-    """Without colours, with signs for controls; of a long text its ends, its size and SHA-256."""
+    """Return a line without colours, with signs for controls; of a long text its ends, size and
+    SHA-256."""
     plain = ANSI.sub("", text)
     if len(plain) > MAX_CHARS:
         note = f"\n[… {len(plain):,} characters in all, sha256 {sha256(plain)} …]\n"

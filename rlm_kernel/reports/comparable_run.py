@@ -13,7 +13,7 @@ from ..events import CallEnded, Replied
 from ..record.equality import digest_as_kept
 from ..record.markdown import printable
 from ..record.nodes import RecordedCall, RecordedCell, RecordedContext, RecordedNode
-from ..record.notebooks.notebook import as_kept
+from ..record.notebooks.cells import as_kept
 from ..record.recording import Recording
 from ..record.summary import Node, Tree
 from ..record.trajectory import replayable

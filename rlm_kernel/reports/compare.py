@@ -2,9 +2,9 @@
 
 Two runs are the same in what matters when the question, the context, the status, the answer and
 the course are the same. The course is, node by node, the replies of the LM, the source of each
-cell, how it ended, its outputs (under the rules of ``digests``, as a replay compares them) and each
-call with its reply. Names, ids, times, tokens, costs, settings and versions are told, and make no
-two runs different.
+cell, how it ended, its outputs (under the rules of ``equality``, as a replay compares them) and
+each call with its reply. Names, ids, times, tokens, costs, settings and versions are told, and make
+no two runs different.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ class Comparison:
 
 
 def compare(a: ComparableRun, b: ComparableRun) -> Comparison:
-    """Pure; children are matched by id and question, then by question, then by id."""
+    """Compare two runs. Children are matched by id and question, then by question, then by id."""
     pairs = list(_matched(a, b))
     walk = Walk(a, b, {x.id: y.id for x, y in pairs if x is not None and y is not None})
     return Comparison(
@@ -127,7 +127,7 @@ def _used(a: ComparableRun, b: ComparableRun) -> Iterator[Pair]:
 
 
 def _flat(settings: dict[str, Any], before: str = "") -> dict[str, str]:
-    """Each setting by its dotted name, as JSON."""
+    """Return each setting by its dotted name, as JSON."""
     found: dict[str, str] = {}
     for name, value in settings.items():
         if isinstance(value, dict) and value:
@@ -145,7 +145,8 @@ def _differing(a: dict[str, str], b: dict[str, str]) -> Iterator[Pair]:
 
 # -- the same nodes -------------------------------------------------------------------------------
 def _matched(a: ComparableRun, b: ComparableRun) -> Iterator[tuple[Node | None, Node | None]]:
-    """The roots, then children of matched parents, in the order in which they started in A."""
+    """Yield the roots, then children of matched parents, in the order in which they started in
+    A."""
     waiting: list[tuple[Node, Node]] = [(a.root, b.root)]
     # Each is taken once: in a record that was made up a node may be below itself.
     ours, theirs = ({node.id: node for node in course.tree.nodes[1:]} for course in (a, b))
@@ -193,7 +194,7 @@ def _node_pair(a: ComparableRun, b: ComparableRun, x: Node | None, y: Node | Non
 
 
 def equal_beginning(ours: list[RecordedCell], theirs: list[RecordedCell]) -> int:
-    """How many cells are the same before the first that are not."""
+    """Count the cells that are the same before the first that are not."""
     count = 0
     for x, y in zip(ours, theirs, strict=False):
         if (x.source, x.status, x.answer) != (y.source, y.status, y.answer):

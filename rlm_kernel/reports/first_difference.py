@@ -46,10 +46,10 @@ class _Step:
     """One thing that happened in a node. ``compared`` is what is compared."""
 
     what: str
-    turn: int | None
-    cell: int | None
     compared: Any
     shown: str
+    turn: int | None = None
+    cell: int | None = None
     calls: tuple[RecordedCall, ...] = ()
 
 
@@ -83,7 +83,8 @@ class Walk:
         self._replies = a.record and b.record
 
     def parting(self, x: str, y: str) -> Parting | None:
-        """Of two nodes, with the children below them; None where they are the same."""
+        """Return where two nodes part, children below them included; None where they are the
+        same."""
         self._left.pop(x, None)
         if x not in self._a.nodes or y not in self._b.nodes:
             return None
@@ -94,7 +95,7 @@ class Walk:
         return self._of_others(x)
 
     def _of_others(self, x: str) -> Parting | None:
-        """Children whose call never ended."""
+        """Look at children whose call never ended."""
         for child in self._a.tree.node(x).children:
             if child in self._left:
                 found = self.parting(child, self._left[child])
@@ -191,18 +192,25 @@ class _Steps:
         if self._about is self._course.root:
             return  # compared apart
         question = self._about.question
-        yield _Step("question", None, None, question, question)
+        yield _Step(what="question", compared=question, shown=question)
         if self._node.context is not None:
             yield _context_step(self._node.context)
 
     def _reply(self, turn: int) -> _Step:
         text = self._course.replies[self._node.node, turn]
         made = (cell.cell for cell in self._node.cells if cell.turn == turn and turn > 0)
-        return _Step("reply", turn, next(made, None), text, text)
+        return _Step(what="reply", turn=turn, cell=next(made, None), compared=text, shown=text)
 
     def _cell(self, cell: RecordedCell) -> Iterable[_Step]:
         def step(what: str, compared: Any, shown: str) -> _Step:
-            return _Step(what, cell.turn, cell.cell, compared, shown, calls)
+            return _Step(
+                what=what,
+                turn=cell.turn,
+                cell=cell.cell,
+                compared=compared,
+                shown=shown,
+                calls=calls,
+            )
 
         calls = tuple(self._calls_of(cell))
         yield step("source", cell.source, cell.source)
@@ -212,7 +220,7 @@ class _Steps:
         yield step("cell's end", (cell.status, cell.answer), cell.status + answer)
 
     def _calls_of(self, cell: RecordedCell) -> list[RecordedCall]:
-        """Those of a batch in its order, not in that of the replies."""
+        """Return its calls, those of a batch in its order, not in that of the replies."""
         calls = [call for call in self._node.calls if call.cell == cell.cell]
         return sorted(calls, key=lambda call: call.index)
 
@@ -222,12 +230,13 @@ class _Steps:
             reason = f" ({node.reason})" if node.reason else ""
             answer = "" if node.answer is None else f": {node.answer}"
             ended = node.status, node.answer, node.confirmed
-            yield _Step("end", None, None, ended, node.status + reason + answer)
+            yield _Step(what="end", compared=ended, shown=node.status + reason + answer)
 
 
 def _context_step(context: RecordedContext) -> _Step:
     about = content(context)
-    return _Step("context", None, None, about, f"{about['kind']}, sha256 {about['sha256']}")
+    shown = f"{about['kind']}, sha256 {about['sha256']}"
+    return _Step(what="context", compared=about, shown=shown)
 
 
 def _call_shown(course: ComparableRun, node: str, call: RecordedCall) -> str:
@@ -239,7 +248,7 @@ def _call_shown(course: ComparableRun, node: str, call: RecordedCall) -> str:
 
 
 def _outputs_shown(outputs: list[Output]) -> str:
-    """Their text without what differs by chance; of pictures and the like the SHA-256."""
+    """Return the text without what differs by chance; of pictures and the like the SHA-256."""
     for rule in _BY_CHANCE:
         outputs = RULES[rule].apply(outputs)
     others = [

@@ -80,7 +80,7 @@ def is_run(path: Path) -> bool:
 
 
 def find(paths: Iterable[Path]) -> list[Path]:
-    """The runs that are named, and those in folders, each once.
+    """Return the runs that are named, and those in folders, each once.
 
     A folder is searched ``MAX_LEVELS`` deep; hidden folders, links and what is inside of a run are
     left out. A path that is missing or may not be opened is among them, for ``read`` to say why.
@@ -106,7 +106,7 @@ def _is_searched(entry: os.DirEntry[str]) -> bool:
 
 
 def read(path: Path) -> Row:
-    """Never raises for what is wrong with a run: its row says so."""
+    """Read a run. Never raises for what is wrong with it: its row says so."""
     try:
         return _quick(path) or _whole(path)
     except NewerRecord as error:
@@ -200,8 +200,8 @@ _WORDS = ("answer", "status", "question", "model")
 
 
 def ordered(rows: Iterable[Row], by: str = "time", *, reverse: bool = False) -> list[Row]:
-    """Words from A to Z, numbers and times from the greatest; what is unknown stands last, and
-    equal ones the newest first."""
+    """Return the rows in order: words from A to Z, numbers and times from the greatest; what is
+    unknown stands last, and equal ones the newest first."""
     newest = sorted(rows, key=lambda row: row.began or 0.0, reverse=True)
     key = KEYS[by]
     known = [row for row in newest if key(row) is not None]

@@ -47,25 +47,31 @@ def find(recording: Recording) -> Origins:
     root = recording.root.id
     nodes = trace(recording.events, root)
     if not nodes or not nodes[0].calls:
-        return Origins(nodes, None, None, "no sub-call is on the way")
+        return _unknown(nodes, "no sub-call is on the way")
     if recording.alone:
-        return Origins(nodes, None, None, _ALONE)
+        return _unknown(nodes, _ALONE)
     given = {
         e.node: e.context for e in recording.events if isinstance(e, NodeStarted) and e.context
     }
     texts, reason = as_texts(given.get(root), recording.folder)
     if texts is None:
-        return Origins(nodes, None, None, reason)
+        return _unknown(nodes, reason)
     handed = {}
     for child in {call.child for call in nodes[0].calls if call.child is not None}:
         part, _ = as_texts(given.get(child), recording.folder)
         if part is not None:
             handed[child] = part.text
-    return Origins(nodes, texts, cover(nodes[0], texts, handed), None)
+    covered = cover(nodes[0], texts, handed)
+    return Origins(nodes=nodes, texts=texts, covered=covered, unknown=None)
+
+
+def _unknown(nodes: list[Origin], reason: str) -> Origins:
+    return Origins(nodes=nodes, texts=None, covered=None, unknown=reason)
 
 
 def as_texts(info: ContextInfo | None, near: Path) -> tuple[Texts | None, str]:
-    """A recorded context as text, and why there is none. Lists and dicts give their strings."""
+    """Return a recorded context as text, and why there is none. Lists and dicts give their
+    strings."""
     if info is None:
         return None, "there is no context"
     if info.type == "str" and info.length == len(info.head) and not info.tail:
@@ -117,7 +123,7 @@ def _items(text: str) -> Iterator[tuple[str, str]]:
 
 
 def _strings(name: str, value: Any) -> Iterator[tuple[str, str]]:
-    """The strings in it with their places, such as ``[3].title``, in order."""
+    """Yield the strings in it with their places, such as ``[3].title``, in order."""
     waiting = [(name, value)]
     while waiting:
         place, item = waiting.pop()

@@ -44,7 +44,7 @@ def _time(seconds: float | None, form: str) -> str:
 
 
 def _cost(row: Row) -> str:
-    """With a plus where a part of the price is not known."""
+    """Return the cost, with a plus where a part of the price is not known."""
     if row.usage is None:
         return "–"
     unpriced = row.usage.unpriced
@@ -56,20 +56,22 @@ def _number(value: float | None, form: str = ",") -> str:
 
 
 def _named(path: Path) -> str:
-    """A folder by its name; files have the same few names in each."""
+    """Return a folder's name; of files, which have the same few names, the folder's too."""
     return "/".join(path.parts[-2:] if path.suffix in (".ipynb", ".jsonl") else path.parts[-1:])
 
 
 _COLUMNS = (
-    _Column("began", 0, 16, lambda row: _time(row.began, "%m-%d %H:%M")),
-    _Column("status", 0, 11, lambda row: row.status),
-    _Column("turns", 90, 9, lambda row: _number(row.turns), right=True),
-    _Column("calls", 120, 9, lambda row: _number(row.calls), right=True),
-    _Column("tokens", 90, 13, lambda row: _number(row.tokens), right=True),
-    _Column("cost", 70, 12, _cost, right=True),
-    _Column("seconds", 100, 9, lambda row: _number(row.seconds, ",.1f"), right=True),
-    _Column("model", 150, 24, lambda row: row.model or "–"),
-    _Column("run", 0, 32, lambda row: _named(row.path)),
+    _Column("began", least=0, most=16, cell=lambda row: _time(row.began, "%m-%d %H:%M")),
+    _Column("status", least=0, most=11, cell=lambda row: row.status),
+    _Column("turns", least=90, most=9, cell=lambda row: _number(row.turns), right=True),
+    _Column("calls", least=120, most=9, cell=lambda row: _number(row.calls), right=True),
+    _Column("tokens", least=90, most=13, cell=lambda row: _number(row.tokens), right=True),
+    _Column("cost", least=70, most=12, cell=_cost, right=True),
+    _Column(
+        "seconds", least=100, most=9, cell=lambda row: _number(row.seconds, ",.1f"), right=True
+    ),
+    _Column("model", least=150, most=24, cell=lambda row: row.model or "–"),
+    _Column("run", least=0, most=32, cell=lambda row: _named(row.path)),
 )
 """All but the question and the answer, which share what they leave."""
 
@@ -101,7 +103,7 @@ def _cell(text: str) -> str:
 
 
 def _width(column: _Column, cells: list[list[str]], at: int, whole: int) -> int:
-    """As wide as its widest cell, and at most a fifth of the terminal."""
+    """Return a column's width: that of its widest cell, and at most a fifth of the terminal."""
     widest = max((cell_len(line[at]) for line in cells), default=0)
     return max(len(column.name), min(widest, column.most, whole // 5))
 
@@ -122,7 +124,7 @@ def _fitted(text: str, width: int, *, right: bool) -> str:
 
 
 def _answer(row: Row) -> str:
-    """The answer, or why there is none."""
+    """Return the answer, or why there is none."""
     if row.answer is None or row.status == DAMAGED:
         return note(row) or "–"
     return row.answer if row.confirmed else f"({row.answer})"
@@ -133,8 +135,8 @@ def _print(console: Console, text: str, style: str) -> None:
 
 
 def note(row: Row) -> str:
-    """Why there is no sure answer; empty where there is one. A record does not tell whether its run
-    goes on or was killed: when it was last written does."""
+    """Say why there is no sure answer; empty where there is one. A record does not tell whether its
+    run goes on or was killed: when it was last written does."""
     if row.status != RUNNING:
         return row.note or ""
     return f"goes on or was killed; last written {_time(row.changed, '%Y-%m-%d %H:%M')}"
@@ -163,7 +165,8 @@ def _tell_unread(rows: list[Row], console: Console) -> None:
 
 
 def lines(rows: list[Row], whole: Totals) -> Iterator[str]:
-    """Tab-separated: a head, a line a run with nothing cut, the totals. Numbers are plain."""
+    """Yield tab-separated lines: a head, one a run with nothing cut, the totals. Numbers are
+    plain."""
     yield "\t".join(LINES_HEAD)
     for row in rows:
         used = row.usage
@@ -184,5 +187,5 @@ def _iso(began: float | None) -> str | None:
 
 
 def as_json(rows: list[Row]) -> list[dict[str, Any]]:
-    """Plain JSON data for programs."""
+    """Return plain JSON data for programs."""
     return [dataclasses.asdict(row) | {"path": str(row.path), "note": note(row)} for row in rows]

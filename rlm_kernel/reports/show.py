@@ -19,7 +19,7 @@ MAX_PROBLEMS = 20
 
 
 def render(recording: Recording, console: Console) -> None:
-    """The tree with its totals, then what is wrong with the record."""
+    """Print the tree with its totals, then what is wrong with the record."""
     tree = recording.tree
     if tree.nodes:
         root = tree.nodes[0]
@@ -69,7 +69,8 @@ def _short(text: str) -> str:
 
 
 def as_json(recording: Recording) -> dict[str, Any]:
-    """Plain JSON data for programs: the totals, and the nodes in the order of their start."""
+    """Return plain JSON data for programs: the totals, and the nodes in the order of their
+    start."""
     tree = recording.tree
     return {
         "run": tree.run,

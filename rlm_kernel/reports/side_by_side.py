@@ -22,7 +22,7 @@ MAX_ROWS = 20  # of nodes and problems
 
 
 def render(a: ComparableRun, b: ComparableRun, found: Comparison, console: Console) -> None:
-    """What matters first; the verdict stands last."""
+    """Print what matters first; the verdict stands last."""
     for name, course in (("A", a), ("B", b)):
         _say(console, f"{name}: {course.path}", "bold")
     for pair in found.asked:
@@ -119,7 +119,7 @@ def _part(console: Console, parting: Parting) -> None:
 
 
 def _common_lines(a: str, b: str) -> int:
-    """How many of the first lines are equal, less one that is shown for orientation."""
+    """Count the first lines that are equal, less one that is shown for orientation."""
     pairs = zip(a.splitlines(), b.splitlines(), strict=False)
     return max(0, sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs)) - 1)
 
@@ -137,7 +137,7 @@ def _excerpt(console: Console, name: str, text: str | None, skipped: int, style:
 
 
 def _printed(line: str) -> str:
-    """The line with its indentation, and nothing that a terminal would obey."""
+    """Return the line with its indentation, and nothing that a terminal would obey."""
     body = line.lstrip(" ")
     return " " * (len(line) - len(body)) + one_line(body)
 
@@ -161,7 +161,7 @@ def _node(pair: NodePair) -> str:
 
 
 def as_json(a: ComparableRun, b: ComparableRun, found: Comparison) -> dict[str, Any]:
-    """Plain JSON data for programs."""
+    """Return plain JSON data for programs."""
     return {
         "same": found.same,
         "different": list(found.different),

@@ -83,7 +83,8 @@ def live(display: AbstractContextManager[object]) -> Iterator[None]:
 
 
 def standard_error(**options: Any) -> Terminal:
-    """A console for progress and messages; ``options`` are those of ``rich.console.Console``."""
+    """Return a console for progress and messages; ``options`` are those of
+    ``rich.console.Console``."""
     if sys.stderr is None:
         return Terminal(stderr=True, **options)
     heard: Any = _Unheard(ungated(sys.stderr))
@@ -91,7 +92,7 @@ def standard_error(**options: Any) -> Terminal:
 
 
 def standard_output(**options: Any) -> Terminal:
-    """A console for what a command is asked to show; ``options`` as for ``standard_error``.
+    """Return a console for what a command is asked to show; ``options`` as for ``standard_error``.
 
     Printing raises ``RLMError`` where the stream cannot be written to.
     """

@@ -11,25 +11,18 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, assert_never
+from typing import Any, TypeAlias, assert_never
 
 from ..errors import RecordError
 from ..events import (
     ROOT,
     CallEnded,
-    CallStarted,
     CellRan,
-    CellStarted,
     ContextInfo,
-    ContextSet,
     Event,
-    KernelRestarted,
-    NodeEnded,
     NodeStarted,
-    OutputMade,
     Prompted,
     Replied,
-    ReplyDelta,
     RunEnded,
     RunStarted,
     Usage,
@@ -50,6 +43,7 @@ from .handover import CONTINUE, Before
 
 LOOKED_AT = 200
 """Runs whose beginning is read, newest first."""
+_Told: TypeAlias = RunStarted | NodeStarted | Prompted | Replied | CellRan | RunEnded
 
 
 @dataclass(frozen=True)
@@ -194,8 +188,8 @@ async def _as_recorded(repl: Repl, recording: Recording, cell_seconds: float) ->
     return calls
 
 
-def _now(event: Event, opened: NodeStarted) -> Event | None:
-    """The event as it happens now, free of cost; None for what happens by itself, or not again."""
+def _now(event: _Told, opened: NodeStarted) -> Event | None:
+    """Return the event as it happens now, free of cost; None for a cell, which runs."""
     match event:
         case RunStarted():
             model = f"{event.settings.get('model')}, from the record"
@@ -206,10 +200,7 @@ def _now(event: Event, opened: NodeStarted) -> Event | None:
             return replace(event, usage=Usage())
         case Prompted():
             return event
-        case (
-            NodeEnded() | ContextSet() | KernelRestarted() | ReplyDelta() | CellStarted()
-            | OutputMade() | CellRan() | CallStarted() | CallEnded()
-        ):  # fmt: skip
+        case CellRan():
             return None
         case _:
             assert_never(event)
@@ -235,12 +226,13 @@ def _opened_now(info: ContextInfo) -> NodeStarted:
     )
 
 
-def _of_question(events: list[Event]) -> Iterator[Event]:
-    """Yield the root's events, without the prelude, which the live session has of its own."""
+def _of_question(events: list[Event]) -> Iterator[_Told]:
+    """Yield what is told of the root again: not the prelude and the contexts, which the live
+    session has of its own, nor calls, which go with their cell."""
     for event in events:
         if isinstance(event, CellRan) and event.turn == 0:
             continue
-        if getattr(event, "node", ROOT) == ROOT:
+        if isinstance(event, _Told) and getattr(event, "node", ROOT) == ROOT:
             yield event
 
 

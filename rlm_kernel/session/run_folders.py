@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from pathlib import Path
 
+from ..endings import to_the_end
 from ..errors import UsageError
 from ..record import files
 from ..record.files import JOURNAL
-from ..record.recorder import new_run_folder
+from ..record.recorder import Recorder, new_run_folder
 
 
 def run_folder(out: Path | None, base: Path | None) -> Path:
     """Return the folder that was asked for, or a new one below ``base``, by default the working
-    folder. Raises ``UsageError`` where it cannot be made or holds a run already."""
+    folder. Raises ``UsageError`` where it cannot be made or holds a run already. Blocks."""
     if out is None:
         return new_run_folder(base or _working_folder(), time.strftime("%Y%m%d-%H%M%S"))
     try:
@@ -28,6 +30,19 @@ def run_folder(out: Path | None, base: Path | None) -> Path:
             f"out={str(out)!r}: the folder holds a run already; choose another one or remove it"
         )
     return out.resolve()  # kernels have another working folder
+
+
+async def begin_record(out: Path | None, base: Path | None) -> Recorder:
+    """Begin the record of a run in ``run_folder``. Folders are made in a thread: a slow disk must
+    not hold up the loop, which is that of all runs. Raises ``UsageError`` and ``RecordError``."""
+    begun: list[Recorder] = []
+    try:
+        await to_the_end(asyncio.to_thread(lambda: begun.append(Recorder(run_folder(out, base)))))
+    except BaseException:
+        for recorder in begun:
+            recorder.abandon()
+        raise
+    return begun[0]
 
 
 def _working_folder() -> Path:

@@ -39,7 +39,7 @@ from .kept_kernel import KeptKernel
 from .lending import Lender
 from .recorded_run import RecordedRun
 from .result import Result
-from .run_folders import run_folder
+from .run_folders import begin_record
 
 __all__ = ["Reader", "Result", "Session"]
 
@@ -153,7 +153,7 @@ class Session:
         with boundary():
             await check(kernel_template(force).config(Path()))
             async with self._lms.using(force) as models, self._turn():
-                begun = self._begin(models, force, Recorder(self._folder(force)), readers)
+                begun = self._begin(models, force, await self._recorder(force), readers)
                 return await self._run(begun, force, about, text, asked, before)
 
     @asynccontextmanager
@@ -170,6 +170,9 @@ class Session:
             )
         async with self._asking:
             yield
+
+    async def _recorder(self, force: Resolved | None = None) -> Recorder:
+        return await begin_record(force.settings.out if force else None, self._cwd)
 
     async def _run(
         self,
@@ -268,7 +271,7 @@ class Session:
                 await check(kernel_template(force).config(Path()))
                 models = await lending.enter_async_context(self._lms.using(force))
                 tools = await asyncio.to_thread(onward.tools, self._tools)
-                recorder = recorder or Recorder(self._folder(force))
+                recorder = recorder or await self._recorder(force)
             except BaseException:
                 if recorder is not None:
                     recorder.abandon()
@@ -297,9 +300,6 @@ class Session:
         return begun.result(onward.question)
 
     # records
-    def _folder(self, force: Resolved | None = None) -> Path:
-        return run_folder(force.settings.out if force else None, self._cwd)
-
     def _begin(
         self,
         models: Models,
@@ -337,7 +337,7 @@ class Session:
 
     async def _begin_by_hand(self, models: Models) -> RecordedRun:
         """Begin the record of the human's own cells and their calls."""
-        begun = self._begin(models, self.force, Recorder(self._folder()), [])
+        begun = self._begin(models, self.force, await self._recorder(), [])
         begun.run.sandbox = lambda: self._kernel.sandbox
         try:
             await begun.announce(self.force, HumanCalls.QUESTION, trust_html=self.trust_html)

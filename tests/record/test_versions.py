@@ -20,6 +20,7 @@ from rlm_kernel import RecordError, cli
 from rlm_kernel.events import FORMAT
 from rlm_kernel.record import trajectory
 from rlm_kernel.record.equality import VERSION
+from rlm_kernel.record.format_version import FormatVersion
 from rlm_kernel.record.notebooks.metadata import SCHEMA
 from rlm_kernel.record.recording import Recording
 from rlm_kernel.replay import continuation, reopen
@@ -69,6 +70,17 @@ def test_a_version_that_is_not_known_says_so(tmp_path: Path, schema: object) -> 
 
 
 # -- versions to come -----------------------------------------------------------------------------
+KNOWN = FormatVersion.of(FORMAT)
+
+
+def next_major(known: FormatVersion, minor: int = 0) -> str:
+    return str(FormatVersion(known.major + 1, minor))
+
+
+def next_minor(known: FormatVersion) -> str:
+    return str(FormatVersion(known.major, known.minor + 7))
+
+
 def copy_of_the_journal(folder: Path, change: Callable[[list[dict[str, Any]]], None]) -> Path:
     """The fixture's record with its events changed and sealed again, without its notebooks."""
     shutil.copytree(FIXTURES / "version-1" / "blobs", folder / "blobs")
@@ -95,12 +107,12 @@ def said(capsys: pytest.CaptureFixture[str], *arguments: str | Path) -> tuple[in
 
 
 def of_a_newer_minor_version(events: list[dict[str, Any]]) -> None:
-    events[0] |= {"format": "2.9", "colour": "red"}
+    events[0] |= {"format": next_minor(KNOWN), "colour": "red"}
     for event in events:
         if "usage" in event:
             event["usage"]["joules"] = 5
         if event["kind"] == "cell_ran":
-            event["memory"] = {"peak": 12}
+            event["dreams"] = {"of": "sheep"}
     events.insert(2, {"kind": "dreamt", "node": "0", "of": "sheep"})
     events.append({"kind": "woken", "node": "0"})
 
@@ -110,11 +122,13 @@ def of_format(version: object) -> Callable[[list[dict[str, Any]]], None]:
 
 
 NEWER: dict[str, Callable[[Path], Path]] = {
-    "a journal of 3": lambda folder: copy_of_the_journal(folder, of_format(3)),
-    "a journal of 3.1": lambda folder: copy_of_the_journal(folder, of_format("3.1")),
-    "a notebook of 3": lambda folder: mailed(folder, schema=3),
-    "a notebook of 10.2": lambda folder: mailed(folder, schema="10.2"),
-    "rules of 3.0": lambda folder: mailed(folder, schema="2.1", rules="3.0"),
+    "a journal, by its number": lambda folder: copy_of_the_journal(
+        folder, of_format(KNOWN.major + 1)
+    ),
+    "a journal": lambda folder: copy_of_the_journal(folder, of_format(next_major(KNOWN, 1))),
+    "a notebook, by its number": lambda folder: mailed(folder, schema=SCHEMA.major + 1),
+    "a notebook": lambda folder: mailed(folder, schema=next_major(SCHEMA, 2)),
+    "rules": lambda folder: mailed(folder, schema=str(SCHEMA), rules=next_major(VERSION)),
 }
 
 
@@ -198,10 +212,10 @@ def test_what_a_newer_minor_version_wrote_is_not_lost_where_a_record_is_written_
 @pytest.mark.parametrize(
     "changes",
     [
-        {"schema": "2.9", "rules": "1.0", "mood": "calm"},
+        {"schema": next_minor(SCHEMA), "rules": "1.0", "mood": "calm"},
         {"schema": "1.4", "mood": {"calm": True}},
         {"schema": "2.1", "rules": "1.9"},
-        {"schema": "2.1", "rules": "2.9"},
+        {"schema": "2.1", "rules": next_minor(VERSION)},
     ],
 )
 def test_a_notebook_of_a_newer_minor_version_is_shown_listed_and_replayed_as_far_as_it_is_known(

@@ -53,7 +53,8 @@ class Located:
 
 
 def find(wanted: Wanted, cwd: Path) -> Located | None:
-    """Return the trajectory; None where nothing is named and the notebook seems to be none.
+    """Return the trajectory; None where nothing is named and the notebook seems to be no
+    trajectory.
 
     Raises ``RecordError`` where it is not found or cannot be read, and ``UsageError`` where
     several fit. Blocks.
@@ -75,7 +76,7 @@ def find(wanted: Wanted, cwd: Path) -> Located | None:
 
 # where the notebook may be
 def _hints(cwd: Path) -> Iterator[Path]:
-    """Give paths of notebooks that we were told of, whether they are there or not."""
+    """Yield paths of notebooks that we were told of, whether they are there or not."""
     if told := os.environ.get("JPY_SESSION_NAME"):  # JupyterLab's; some versions give no folder
         yield cwd / told
         yield cwd / Path(told).name
@@ -107,7 +108,7 @@ def _below(recorded: RecordedRun, node: str, source: Path) -> Located:
 
 
 def _in(folder: Path, run: str, node: str) -> Located | None:
-    """Look for a notebook in the folder that is of this node, whatever its name."""
+    """Return a notebook of the folder that is of this node, whatever its name."""
     fitting = {path: about for path in _notebooks(folder) if (about := _about(path, run, node))}
     if len({canonical({**about, "record": None}) for about in fitting.values()}) > 1:
         names = ", ".join(path.name for path in fitting)
@@ -141,7 +142,7 @@ def _alone(path: Path) -> Located:
 
 
 def _at(path: Path, node: str | None) -> Located:
-    """Read what a path names: a run's folder, its record, or a notebook of it."""
+    """Return what a path names: a run's folder, its record, or a notebook of it."""
     if not path.exists():
         raise UsageError(
             f"{path}: there is no such file or folder; {WRITE_PATH}. (auto, only and off say "
@@ -159,7 +160,7 @@ def _at(path: Path, node: str | None) -> Located:
 
 
 def _of_notebook(path: Path) -> Located | None:
-    """Read the record beside a notebook if it is of the same run, else what stands in itself."""
+    """Return the record beside a notebook if it is of the same run, else what stands in itself."""
     about = _about(path)
     if about is None:
         return _by_location(path)
@@ -192,7 +193,7 @@ def _unnamed(hints: list[Path], cwd: Path) -> Located | None:
 
 
 def _missing(run: str, node: str, folders: list[Path]) -> Located:
-    """Raise ``RecordError``."""
+    """Raise ``RecordError`` that says where it was looked for."""
     where = " and ".join(str(folder) for folder in folders)
     stripped = [
         path.name
@@ -230,7 +231,7 @@ def with_contexts(found: Located, given: str | None, cwd: Path) -> tuple[Located
 
 
 def _contexts(recorded: RecordedRun) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Give the contexts of all nodes, but for the values of variables, which cells make."""
+    """Yield those of all nodes, but for the values of variables, which cells make."""
     for name, node in recorded.nodes.items():
         for step in node.steps:
             if isinstance(step, RecordedContext) and "variable" not in step.spec:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from ...events import ContextInfo
-from ..markdown import (code, fenced, literal, quote, shorten)
+from ..markdown import code, fenced, literal, quote, shorten
 
 
 def context(info: ContextInfo) -> str:
-    """The node's own: what it is, where it can be found, how it begins and ends."""
+    """Describe the node's own context: what it is, where it can be found, how it begins and
+    ends."""
     parts = [f"**Context** · {_sizes(info)}"]
     shown = {k: v for k, v in info.spec.items() if v is not None and k != "text"}
     known = [f"{literal(str(k))} {code(str(v))}" for k, v in shown.items()]
@@ -26,7 +27,7 @@ def _sizes(info: ContextInfo) -> str:
 
 
 def context_set(info: ContextInfo) -> str:
-    """One that was set between two cells, in one line."""
+    """Describe a context that was set between two cells, in one line."""
     spec = info.spec
     variable = f"variable {code(str(spec['variable']))}" if "variable" in spec else ""
     parts = ["**Context** was set here", _sizes(info), variable or code(str(spec.get("name", "")))]

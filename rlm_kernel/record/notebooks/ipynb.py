@@ -20,7 +20,7 @@ _SPLIT_TOO = ("application/javascript", "image/svg+xml")
 
 
 def dumps(notebook: Notebook) -> bytes:
-    """The file of a notebook, byte for byte as nbformat writes it, with a last line break.
+    """Return the file of a notebook, byte for byte as nbformat writes it, with a last line break.
 
     A lone surrogate, which UTF-8 has not, becomes its JSON escape.
     """
@@ -30,7 +30,8 @@ def dumps(notebook: Notebook) -> bytes:
 
 
 def loads(data: bytes) -> Notebook:
-    """The inverse of ``dumps``. Raises ``ValueError`` for what is not a notebook of format 4."""
+    """Return the inverse of ``dumps``. Raises ``ValueError`` for what is not a notebook of format
+    4."""
     try:
         plain = json.loads(data.decode("utf-8"))
     except UnicodeDecodeError as error:
@@ -64,7 +65,7 @@ def _are_dicts(outputs: Any) -> bool:
 
 
 def check(notebook: Notebook, path: Path) -> None:
-    """Raises ``RecordError`` for a notebook that its format does not allow."""
+    """Raise ``RecordError`` for a notebook that its format does not allow."""
     import fastjsonschema
 
     try:
@@ -104,7 +105,7 @@ def _joined_cell(cell: dict[str, Any]) -> dict[str, Any]:
 
 
 def _mapped(output: dict[str, Any], change: Callable[[str, Any], Any]) -> dict[str, Any]:
-    """The output with ``change`` applied to its texts, each with its mime type."""
+    """Return the output with ``change`` applied to its texts, each with its mime type."""
     kind, data = output.get("output_type"), output.get("data")
     if kind == "stream":
         return {**output, "text": change("text/plain", output.get("text"))}

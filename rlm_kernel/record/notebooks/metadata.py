@@ -38,12 +38,12 @@ class NotebookContext:
 
 
 def page(node: str, *, root: bool) -> str:
-    """The notebook of a node, relative to its run folder."""
+    """Return the path of a node's notebook in its run folder."""
     return ROOT_PAGE if root else f"calls/{node}.ipynb"
 
 
 def describe(events: list[Event], node: Node, place: NotebookContext) -> dict[str, Any]:
-    """The whole of ``metadata.rlm`` as plain JSON data."""
+    """Return the whole of ``metadata.rlm`` as plain JSON data."""
     run = place.run
     data = {
         "schema": str(SCHEMA),
@@ -71,8 +71,8 @@ def describe(events: list[Event], node: Node, place: NotebookContext) -> dict[st
 
 
 def _contexts(events: list[Event]) -> dict[str, Any]:
-    """The contexts beside the node's own, each with the number of the cell before which it was
-    set, if any came; nothing where there are none."""
+    """Return the contexts beside the node's own, each with the number of the cell before which it
+    was set, if any came; nothing where there are none."""
     rows: list[dict[str, Any]] = []
     for event in events:
         if isinstance(event, ContextSet):
@@ -91,7 +91,7 @@ def record(root: bool, seal: str | None) -> dict[str, str] | None:
 
 
 def row(node: Node) -> dict[str, Any]:
-    """What a node used, without its long texts."""
+    """Return what a node used, without its long texts."""
     return {
         "question": shorten(node.question, 200),
         "node": node.id,

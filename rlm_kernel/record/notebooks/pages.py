@@ -65,7 +65,7 @@ def load(path: Path) -> Page:
     rules = _checked(path, about)
     if not all(isinstance(_number(cell), int | None) for cell in notebook["cells"]):
         raise RecordError(f"{path}: the notebook is damaged: the number of a cell is none")
-    return Page(path, notebook, about, rules)
+    return Page(path=path, notebook=notebook, about=about, rules=rules)
 
 
 def _number(cell: dict[str, Any]) -> Any:

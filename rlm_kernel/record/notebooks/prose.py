@@ -8,9 +8,9 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from ...events import (CellRan, Output)
+from ...events import CellRan, Output
 from ..outputs import ANSI
-from ..markdown import (details, fenced, shorten)
+from ..markdown import details, fenced, shorten
 
 THOUGHT_CHARS = 20_000
 _OPENING = r"(?:^|(?<=\n))[ \t]*(?:`{3,}|~{3,})[^\n]*\n\s*"
@@ -19,7 +19,7 @@ _GAP = re.compile(r"\n{3,}")
 
 
 def without_blocks(reply: str, sources: list[str]) -> str:
-    """``reply`` with each source and the fence around it taken out, in their order.
+    """Return ``reply`` with each source and the fence around it taken out, in their order.
 
     A source that does not stand there as it was run, in a fence or as the whole reply, is left.
     """
@@ -44,7 +44,7 @@ def thoughts(text: str) -> str:
 
 
 def reminders(messages: list[dict[str, Any]], ran: list[CellRan]) -> list[str]:
-    """The paragraphs of ``messages`` that stand after the outputs of the cells in ``ran``.
+    """Return the paragraphs of ``messages`` that stand after the outputs of the cells in ``ran``.
 
     What is a notice of a cell is left out too: it is shown below its cell.
     """
@@ -58,7 +58,7 @@ def reminders(messages: list[dict[str, Any]], ran: list[CellRan]) -> list[str]:
 
 
 def _after_output(text: str, printed: str) -> list[str]:
-    """From the end of ``text`` back to the first paragraph that was printed."""
+    """Return where, from the end of ``text`` back, the first paragraph that was printed ends."""
     paragraphs = [part.strip() for part in text.split("\n\n")]
     kept: list[str] = []
     for part in reversed(paragraphs):
@@ -69,7 +69,7 @@ def _after_output(text: str, printed: str) -> list[str]:
 
 
 def content(message: dict[str, Any]) -> str:
-    """The text of a message, also of one that has images between its texts."""
+    """Return the text of a message, also of one that has images between its texts."""
     parts = message.get("content")
     if isinstance(parts, list):
         return "\n".join(str(part.get("text", "")) for part in parts if isinstance(part, dict))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ...events import Event
-from ..provenance import (Origin, FlowStep, trace)
+from ..provenance import Origin, FlowStep, trace
 from ..numbers import counted
 from ..markdown import code
 
@@ -14,7 +14,7 @@ MOST = 6
 
 
 def where_from(events: list[Event], node: str, link: Callable[[str], str]) -> str:
-    """Markdown, empty where nothing is known. ``link`` makes a link to a child."""
+    """Return Markdown, empty where nothing is known. ``link`` makes a link to a child."""
     found = trace(events, node)
     if not found or not found[0].steps:
         return ""

@@ -13,7 +13,7 @@ LONGEST = 200_000
 
 
 def same(one: str, other: str) -> bool:
-    """Whether two sources do the same, character for character or as Python parses them.
+    """Return whether two sources do the same, character for character or as Python parses them.
 
     Comments, quotation marks and line breaks may differ; names, values and order may not. What
     only IPython understands must be the same text.
@@ -27,7 +27,7 @@ def same(one: str, other: str) -> bool:
 
 
 def _tidy(source: str) -> str:
-    """As files of notebooks keep it, which tools write with other line ends around it."""
+    """Return the source as notebooks' files keep it: tools write other line ends around it."""
     return printable(source).replace("\r\n", "\n").strip()
 
 

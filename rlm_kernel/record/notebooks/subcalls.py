@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ...events import CallEnded
-from ..numbers import (counted, duration, price)
-from ..markdown import (code, details, one_line, shorten, table)
+from ..numbers import counted, duration, price
+from ..markdown import code, details, one_line, shorten, table
 from ..summary import add_up
 
 MAX_ROWS = 20
 
 
 def sub_calls(calls: list[CallEnded], link: Callable[[str], str]) -> str:
-    """One line that opens to a table of the first calls. ``link`` makes a link to a child."""
+    """Return one line that opens to a table of the first calls. ``link`` makes a link to a
+    child."""
     asked = sorted(calls, key=lambda call: (call.call, call.index))  # they end in any order
     rows = [_row(call, link) for call in asked[:MAX_ROWS]]
     more = len(calls) - len(rows)

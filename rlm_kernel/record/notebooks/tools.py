@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from ...errors import RecordError
-from ..markdown import (code, details, fenced, shorten)
+from ..markdown import code, details, fenced, shorten
 
 MOST_CHARS = 20_000
 _FIELDS = {"name": str, "source": str, "tools": dict, "needs": dict}
 
 
 def modules(settings: dict[str, Any]) -> list[dict[str, Any]]:
-    """What ``guest.tools.define`` takes; nothing in the records of the first versions.
+    """Return what ``guest.tools.define`` takes; nothing in the records of the first versions.
 
     Raises ``RecordError`` for what cannot have been made by us.
     """
@@ -31,7 +31,7 @@ def _is_module(module: Any) -> bool:
 
 
 def called(settings: dict[str, Any]) -> list[str]:
-    """The names of the tools that were called back, and of all in the first versions.
+    """Return the names of the tools that were called back, and of all in the first versions.
 
     Raises ``RecordError``, and ``KeyError`` where there is no word of tools.
     """
@@ -43,7 +43,8 @@ def called(settings: dict[str, Any]) -> list[str]:
 
 
 def tools(settings: dict[str, Any]) -> str:
-    """The tools as Markdown, their source in blocks that open; empty where there are none."""
+    """Return the tools as Markdown, their source in blocks that open; empty where there are
+    none."""
     if not settings.get("tools"):
         return ""
     parts = ["**Tools**"]

@@ -10,8 +10,26 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import assert_never
 
-from ...events import ROOT, CallEnded, CellRan, Event, KernelRestarted, NodeEnded, RunStarted
+from ...events import (
+    ROOT,
+    CallEnded,
+    CallStarted,
+    CellRan,
+    CellStarted,
+    ContextSet,
+    Event,
+    KernelRestarted,
+    NodeEnded,
+    NodeStarted,
+    OutputMade,
+    Prompted,
+    Replied,
+    ReplyDelta,
+    RunEnded,
+    RunStarted,
+)
 from .flow import FlowStep, stands_in, steps
 from .spans import Index, Range, Span, Texts, merged
 
@@ -65,7 +83,8 @@ class _Happened:
 
 
 def trace(events: Iterable[Event], root: str = ROOT) -> list[Origin]:
-    """Of the node ``root`` and the children that its answer can have come from, the node first.
+    """Trace the answer of the node ``root``, and of the children it can have come from, that node
+    first.
 
     Each node stands once, children in the order in which they are reached.
     """
@@ -87,23 +106,32 @@ def _by_node(events: Iterable[Event]) -> tuple[dict[str, _Happened], frozenset[s
     nodes: dict[str, _Happened] = {}
     tools: frozenset[str] = frozenset()
     for event in events:
-        if isinstance(event, RunStarted):
-            named = event.settings.get("tools")
-            tools = frozenset(map(str, named if isinstance(named, list) else ()))
-        elif isinstance(event, CellRan | CallEnded | KernelRestarted | NodeEnded):
-            _take(nodes.setdefault(event.node, _Happened([], [])), event)
+        match event:
+            case RunStarted():
+                tools = frozenset(event.settings.get("tools", ()))
+            case CellRan() | CallEnded() | KernelRestarted() | NodeEnded():
+                _take(nodes.setdefault(event.node, _Happened([], [])), event)
+            case NodeStarted() | ContextSet() | Prompted() | Replied() | RunEnded():
+                pass  # nothing that code made
+            case ReplyDelta() | CellStarted() | OutputMade() | CallStarted():
+                pass  # for the screen only
+            case _:
+                assert_never(event)
     return nodes, tools
 
 
 def _take(node: _Happened, event: CellRan | CallEnded | KernelRestarted | NodeEnded) -> None:
-    if isinstance(event, CellRan):
-        node.cells.append(event)
-    elif isinstance(event, CallEnded):
-        node.calls.append(event)
-    elif isinstance(event, KernelRestarted):
-        node.restarted_after = event.cell
-    else:
-        node.answer = event.answer
+    match event:
+        case CellRan():
+            node.cells.append(event)
+        case CallEnded():
+            node.calls.append(event)
+        case KernelRestarted():
+            node.restarted_after = event.cell
+        case NodeEnded():
+            node.answer = event.answer
+        case _:
+            assert_never(event)
 
 
 def _origin(name: str, node: _Happened, tools: frozenset[str]) -> Origin:
@@ -115,12 +143,12 @@ def _origin(name: str, node: _Happened, tools: frozenset[str]) -> Origin:
     replies = [call.reply.strip() if isinstance(call.reply, str) else "" for call in calls]
     once = {reply for reply, times in Counter(replies).items() if reply and times == 1}
     literal = tuple(i for i, r in enumerate(replies) if r in once and stands_in(r, answer))
-    return Origin(name, node.answer, tuple(way), calls, literal)
+    return Origin(node=name, answer=node.answer, steps=tuple(way), calls=calls, literal=literal)
 
 
 def cover(origin: Origin, context: Texts, handed: Mapping[str, str]) -> Covered:
-    """What the calls of ``origin`` held of its node's context, in their prompts and in the contexts
-    that they gave to children; ``handed`` has the latter by child."""
+    """Return what the calls of ``origin`` held of its node's context, in their prompts and in the
+    contexts that they gave to children; ``handed`` has the latter by child."""
     index = Index(context.text)
     found = []
     for call in origin.calls:
@@ -130,4 +158,9 @@ def cover(origin: Origin, context: Texts, handed: Mapping[str, str]) -> Covered:
         found.append(tuple(merged(ranges, context.text)))
     together = merged((one for ranges in found for one in ranges), context.text)
     characters = sum(end - start for start, end in together)
-    return Covered(tuple(context.spans(together)), characters, len(context.text), tuple(found))
+    return Covered(
+        spans=tuple(context.spans(together)),
+        characters=characters,
+        length=len(context.text),
+        calls=tuple(found),
+    )

@@ -50,7 +50,7 @@ def steps(
     restarted_after: int = 0,
     tools: frozenset[str] = frozenset(),
 ) -> list[FlowStep]:
-    """The way back, the answer's cell first; empty where no cell gave one.
+    """Return the way back, the answer's cell first; empty where no cell gave one.
 
     ``restarted_after`` is the last cell whose variables were lost, if any; ``tools`` are names of
     functions of the human's whose calls are recorded.
@@ -98,7 +98,7 @@ class _Walk:
         return next(i for i, cell in enumerate(self._cells) if cell.cell == step.cell)
 
     def _answering(self) -> int | None:
-        """The cell that gave the answer; else the last that would have."""
+        """Return the cell that gave the answer; else the last that would have."""
         given = [i for i, cell in enumerate(self._cells) if cell.answer is not None and cell.turn]
         if given:
             return given[-1]
@@ -135,10 +135,17 @@ class _Walk:
         cell = self._cells[index]
         names = tuple(sorted(given - {"context"})) if why == "bound" else ()
         asks = bool(read & self._asking)
-        return FlowStep(cell.cell, cell.turn, why, names, asks, "context" in read)
+        return FlowStep(
+            cell=cell.cell,
+            turn=cell.turn,
+            why=why,
+            names=names,
+            asks=asks,
+            reads_context="context" in read,
+        )
 
     def _showing(self, before: int) -> int | None:
-        """The last cell before whose output has the answer, or else something out of it."""
+        """Return the last cell before whose output has the answer, or else something out of it."""
         shown = [self._output(index) for index in range(before)]
         for texts in _evidence(self._answer or "", self._wanted):
             for index in range(before - 1, -1, -1):
@@ -152,8 +159,16 @@ class _Walk:
             cell = self._cells[index]
             if cell.turn and self._output(index):
                 read = frozenset[str]().union(*(s.reads for s in self._sources[index]))
-                asks, looks = bool(read & self._asking), "context" in read
-                found.append(FlowStep(cell.cell, cell.turn, "seen", (), asks, looks))
+                found.append(
+                    FlowStep(
+                        cell=cell.cell,
+                        turn=cell.turn,
+                        why="seen",
+                        names=(),
+                        asks=bool(read & self._asking),
+                        reads_context="context" in read,
+                    )
+                )
         return found
 
     def _output(self, index: int) -> str:
@@ -163,12 +178,12 @@ class _Walk:
 
 
 def stands_in(text: str, whole: str) -> bool:
-    """Literally, and not as a part of a longer word or number."""
+    """Return whether it stands there literally, not as a part of a longer word or number."""
     return text in whole and bool(re.search(rf"(?<!\w){re.escape(text)}(?!\w)", whole))
 
 
 def _asking(sources: list[list[Statement]], names: frozenset[str]) -> frozenset[str]:
-    """The names through which a cell can ask: the functions, and what was made with them."""
+    """Return the names through which a cell can ask: the functions, and what was made with them."""
     found = set(names)
     makers = [s for cell in sources for s in cell if s.gives]
     known = 0
@@ -181,7 +196,7 @@ def _asking(sources: list[list[Statement]], names: frozenset[str]) -> frozenset[
 
 
 def _evidence(answer: str, constants: set[str]) -> list[list[str]]:
-    """Texts to look for in outputs, the stronger evidence first."""
+    """Return texts to look for in outputs, the stronger evidence first."""
     whole = answer.strip()
     lines = [line.strip() for line in whole.splitlines()]
     written = [text.strip() for text in constants if _NUMBER.fullmatch(text.strip())]

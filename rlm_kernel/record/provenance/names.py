@@ -44,7 +44,8 @@ class Statement:
 
 
 def statements(source: str) -> list[Statement]:
-    """Of a cell, in order. Of one that does not parse every word is read and changed."""
+    """Return the statements of a cell, in order. Of one that does not parse every word is read and
+    changed."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -120,7 +121,7 @@ class _Names(ast.NodeVisitor):
         self.generic_visit(node)
 
     def visit_Expr(self, node: ast.Expr) -> None:
-        """A call whose value is dropped is made for what it does to its object or arguments."""
+        """Take a call whose value is dropped as changing its object and arguments."""
         call = node.value.value if isinstance(node.value, ast.Await) else node.value
         if isinstance(call, ast.Call):
             if isinstance(call.func, ast.Attribute):
@@ -140,7 +141,7 @@ class _Names(ast.NodeVisitor):
         self.generic_visit(node)
 
     def _named(self, argument: ast.expr) -> None:
-        """``FINAL_VAR("name")`` reads the variable."""
+        """Take ``FINAL_VAR("name")`` as reading the variable."""
         if isinstance(argument, ast.Constant) and str(argument.value).isidentifier():
             self.reads.add(str(argument.value))
 
@@ -203,7 +204,7 @@ class _Names(ast.NodeVisitor):
 
 
 def _root(target: ast.expr) -> str | None:
-    """The name at the beginning of ``name.a[0].b()``; what a function gives has none."""
+    """Return the name at the beginning of ``name.a[0].b()``; what a function gives has none."""
     while True:
         if isinstance(target, ast.Attribute | ast.Subscript | ast.Starred):
             target = target.value
@@ -224,7 +225,7 @@ def _defaults(arguments: ast.arguments) -> list[ast.expr]:
 
 
 def _stored(parts: Iterable[ast.AST]) -> frozenset[str]:
-    """The names that a function's body makes its own."""
+    """Return the names that a function's body makes its own."""
     stored: set[str] = set()
     shared: set[str] = set()
     for node in (inner for part in parts for inner in ast.walk(part)):

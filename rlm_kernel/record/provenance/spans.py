@@ -58,7 +58,7 @@ class Index:
             self._repeated[shingle] = self._unique.pop(shingle)
 
     def find(self, prompt: str) -> list[Range]:
-        """The ranges of the text that stand in the prompt, in the prompt's order.
+        """Return the ranges of the text that stand in the prompt, in the prompt's order.
 
         Pieces that stand in one place only are found first: what is left between them is looked up
         among the repeated ones.
@@ -78,14 +78,14 @@ class Index:
         return [self._trimmed(where, where + last - first) for first, last, where in pieces]
 
     def _trimmed(self, start: int, end: int) -> Range:
-        """White space around a piece agrees by chance."""
+        """Leave out white space around a piece: it agrees by chance."""
         piece = self.text[start:end]
         return start + len(piece) - len(piece.lstrip()), end - len(piece) + len(piece.rstrip())
 
     def _pieces(
         self, prompt: str, start: int, end: int, anchors: dict[int, int]
     ) -> Iterator[tuple[int, int, int]]:
-        """Pieces of ``prompt[start:end]`` as first, last and the place in the text."""
+        """Yield the pieces of ``prompt[start:end]`` as first, last and the place in the text."""
         free = start
         while free + SHORTEST <= end:
             hit = self._hit(prompt, free, end, anchors)
@@ -100,7 +100,7 @@ class Index:
     def _hit(
         self, prompt: str, start: int, end: int, anchors: dict[int, int]
     ) -> tuple[int, int] | None:
-        """The next word that begins a piece, and where it stands in the text."""
+        """Return the next word that begins a piece, and where it stands in the text."""
         near = islice(_WORD.finditer(prompt, start, end), PATIENCE)
         last = start
         for match in near:
@@ -122,7 +122,7 @@ class Index:
 
 
 def _common(text: str, i: int, prompt: str, j: int, most: int) -> int:
-    """How many characters agree from ``text[i]`` and ``prompt[j]`` on, ``most`` at most."""
+    """Count the characters that agree from ``text[i]`` and ``prompt[j]`` on, ``most`` at most."""
     same, step = 0, SHORTEST
     most = min(most, len(text) - i)
     while step:
@@ -136,7 +136,7 @@ def _common(text: str, i: int, prompt: str, j: int, most: int) -> int:
 
 
 def _common_before(text: str, i: int, prompt: str, j: int, most: int) -> int:
-    """The same backwards from ``text[i - 1]`` and ``prompt[j - 1]``."""
+    """Count the same backwards from ``text[i - 1]`` and ``prompt[j - 1]``."""
     same, step = 0, SHORTEST
     most = min(most, i)
     while step:
@@ -151,7 +151,7 @@ def _common_before(text: str, i: int, prompt: str, j: int, most: int) -> int:
 
 
 def merged(ranges: Iterable[Range], text: str) -> list[Range]:
-    """In order, those that overlap or have nothing but white space between them made one."""
+    """Return them in order, those that overlap or have only white space between them made one."""
     made: list[Range] = []
     for start, end in sorted(ranges):
         if made and (start <= made[-1][1] or text[made[-1][1] : start].isspace()):
@@ -172,7 +172,7 @@ class Texts:
 
     @classmethod
     def of(cls, parts: Iterable[tuple[str, str]]) -> Texts:
-        """From pairs of name and text."""
+        """Join pairs of name and text."""
         names, texts, starts, place = [], [], [], 0
         for name, text in parts:
             names.append(name)
@@ -182,13 +182,14 @@ class Texts:
         return cls("\n".join(texts), tuple(starts), tuple(names))
 
     def place(self, found: Range) -> tuple[str, int, int]:
-        """The part in which a range begins, and the range counted from that part's beginning."""
+        """Return the part in which a range begins, and the range counted from that part's
+        beginning."""
         part = bisect_right(self.starts, found[0]) - 1
         begin = self.starts[part]
         return self.names[part], found[0] - begin, found[1] - begin
 
     def spans(self, ranges: Iterable[Range]) -> list[Span]:
-        """Of merged ranges, each cut where a part ends. Lines are counted once through."""
+        """Return merged ranges, each cut where a part ends. Lines are counted once through."""
         made: list[Span] = []
         part, counted, line = -1, 0, 1
         for start, end in self._cut(ranges):
@@ -199,7 +200,15 @@ class Texts:
             last = first + self.text.count("\n", start, end - 1)
             counted, line = end - 1, last
             begin = self.starts[here]
-            made.append(Span(self.names[here], start - begin, end - begin, first, last))
+            made.append(
+                Span(
+                    where=self.names[here],
+                    start=start - begin,
+                    end=end - begin,
+                    first_line=first,
+                    last_line=last,
+                )
+            )
         return made
 
     def _cut(self, ranges: Iterable[Range]) -> Iterator[Range]:

@@ -115,17 +115,10 @@ class _Story:
                 lost = f" Lost variables: {', '.join(event.lost)}" if event.lost else ""
                 text = f"The kernel was restarted: {event.reason}.{lost}"
                 self._parts.append(h("p", shorten(text, 2000), class_="notice"))
-            case (
-                RunStarted()
-                | NodeStarted()
-                | ReplyDelta()
-                | CellStarted()
-                | OutputMade()
-                | CallStarted()
-                | NodeEnded()
-                | RunEnded()
-            ):
-                pass
+            case RunStarted() | NodeStarted() | NodeEnded() | RunEnded():
+                pass  # in other parts of the page
+            case ReplyDelta() | CellStarted() | OutputMade() | CallStarted():
+                pass  # for the screen only
             case _:
                 assert_never(event)
 

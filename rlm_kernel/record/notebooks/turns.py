@@ -1,0 +1,141 @@
+"""What happened in the turns of a node, as cells in its order."""
+
+from __future__ import annotations
+
+from typing import assert_never
+
+from ...events import (
+    CallEnded,
+    CallStarted,
+    CellRan,
+    CellStarted,
+    ContextSet,
+    Event,
+    KernelRestarted,
+    NodeEnded,
+    NodeStarted,
+    OutputMade,
+    Prompted,
+    Replied,
+    ReplyDelta,
+    RunEnded,
+    RunStarted,
+)
+from ..markdown import code, fenced, inert, literal, quote, shorten
+from ..numbers import counted, duration
+from .cells import Cells, as_kept
+from .contexts import context_set
+from .prose import reminders, thoughts, without_blocks
+from .subcalls import sub_calls
+
+
+def tell(cells: Cells, events: list[Event]) -> None:
+    """Add the cells of the turns, in the order in which things happened."""
+    calls: dict[int, list[CallEnded]] = {}
+    ran = _cells_of_turns(events)
+    if cells.node.context is not None and any(map(_before_question, events)):
+        cells.markdown("prelude", "###### Before the question")
+    author = "human"
+    for event in events:
+        match event:
+            case ContextSet():
+                cells.markdown("context-set", context_set(event.context))
+            case Prompted():
+                _prompted(cells, event, ran.get(event.turn - 1, []))
+            case Replied():
+                _replied(cells, event, [cell.source for cell in ran.get(event.turn, [])])
+            case CallEnded():
+                calls.setdefault(event.cell, []).append(event)
+            case CellRan():
+                author = _signed(cells, event, author)
+                _ran(cells, event, calls.pop(event.cell, []))
+            case KernelRestarted():
+                _restarted(cells, event)
+            case RunStarted() | NodeStarted() | NodeEnded() | RunEnded():
+                pass  # in the header and in the answer
+            case ReplyDelta() | CellStarted() | OutputMade() | CallStarted():
+                pass  # for the screen only
+            case _:
+                assert_never(event)
+    for number, made in calls.items():  # the cell still runs
+        cells.markdown(f"cell-{number}-calls", sub_calls(made, cells.link))
+
+
+def _replied(cells: Cells, event: Replied, sources: list[str]) -> None:
+    text = inert(without_blocks(event.text, sources))
+    thought = thoughts(event.thoughts)
+    if text or sources or thought:  # one of code only has its heading, which links lead to
+        title = f"Turn {event.turn}" if event.turn else "Kind of question"
+        cells.markdown(f"turn-{event.turn}", f"###### {title}\n\n{text}".strip())
+    if thought:
+        cells.markdown(f"turn-{event.turn}-thoughts", thought)
+
+
+def _signed(cells: Cells, event: CellRan, author: str) -> str:
+    """Say who wrote a cell where that is not the one whom one expects: the human before the
+    question, where ``author`` wrote the last cell, and the LM in its turns."""
+    expected = "lm" if event.turn else author
+    if event.author != expected:
+        who = "Written by the human" if event.author == "human" else "Written by the LM, earlier"
+        cells.markdown(f"cell-{event.cell}-author", f"###### {who}")
+    return event.author if event.turn == 0 else "human"
+
+
+def _before_question(event: Event) -> bool:
+    return isinstance(event, CellRan) and event.turn == 0
+
+
+def _cells_of_turns(events: list[Event]) -> dict[int, list[CellRan]]:
+    found: dict[int, list[CellRan]] = {}
+    for event in events:
+        if isinstance(event, CellRan) and event.author == "lm" and event.turn:
+            found.setdefault(event.turn, []).append(event)
+    return found
+
+
+def _prompted(cells: Cells, event: Prompted, ran: list[CellRan]) -> None:
+    """Add what the LM was told beside the outputs of its cells; the task is not shown again."""
+    if event.compacted:
+        texts = ["Earlier turns no longer fitted and were left out."]
+    elif event.turn > 1:
+        texts = reminders(event.messages, ran)
+    else:
+        texts = []
+    if texts:
+        shown = "\n".join(shorten(text, 800) for text in texts)
+        cells.markdown(f"turn-{event.turn}-reminder", "> **To the LM**<br>\n" + quote(shown))
+
+
+def _ran(cells: Cells, event: CellRan, calls: list[CallEnded]) -> None:
+    name = f"cell-{event.cell}"
+    about = {
+        "author": event.author,
+        "turn": event.turn,
+        "cell": event.cell,
+        "status": event.status,
+        "seconds": event.seconds,
+        "digest": next(cells.digests),
+    }
+    tags = {"tags": ["raises-exception"]} if event.status != "ok" else {}
+    outputs = [as_kept(output) for output in event.outputs]
+    cells.code(name, event.source, {"rlm": about} | tags, outputs, event.execution_count)
+    if calls:
+        cells.markdown(f"{name}-calls", sub_calls(calls, cells.link))
+    notices = [*_ending(event), *event.notices]
+    if notices:
+        cells.markdown(f"{name}-notices", quote("\n".join(shorten(n, 800) for n in notices)))
+
+
+def _ending(event: CellRan) -> list[str]:
+    after = f"after {duration(event.seconds)}"
+    return {
+        "timeout": [f"The cell was stopped {after}: its time was over."],
+        "interrupted": [f"The cell was interrupted {after}."],
+        "died": [f"The kernel died in this cell {after}."],
+    }.get(event.status, [])
+
+
+def _restarted(cells: Cells, event: KernelRestarted) -> None:
+    lost = ", ".join(event.lost)
+    text = f"The kernel was started again: {event.reason}" + (f"\nLost: {lost}" if lost else "")
+    cells.markdown(f"cell-{event.cell}-restart", quote(shorten(text, 2000)))
