@@ -151,4 +151,4 @@ def test_a_notebook_alone_does_not_go_on(
 
 
 def test_with_nothing_to_go_on_from_it_says_so(front: Front) -> None:
-    assert "no question was asked here" in front.run("%rlm continue").error[1]
+    assert "there is no question here to continue" in front.run("%rlm continue").error[1]
