@@ -1,10 +1,10 @@
 """Two runs compared: what was asked, what came of it, and the first place where they part.
 
-Two runs are the same in what matters when the question, the context, the status, the answer and
-the course are the same. The course is, node by node, the replies of the LM, the source of each
-cell, how it ended, its outputs (under the rules of ``equality``, as a replay compares them) and
-each call with its reply. Names, ids, times, tokens, costs, settings and versions are told, and make
-no two runs different.
+Two runs are the same in what matters when the question, the context, the status, the answer and the
+course are the same. The course is, node by node, the replies of the LM, the source of each cell,
+how it ended, its outputs (under the rules of ``equality``, as a replay compares them) and each call
+with its reply. Names, ids, times, tokens, costs, settings and versions are told, and make no two
+runs different.
 """
 
 from __future__ import annotations
