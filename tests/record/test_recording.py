@@ -18,7 +18,7 @@ from rlm_kernel.events import ROOT, CallEnded, CellRan, NodeEnded, Prompted
 from rlm_kernel.record.recording import Recording
 from rlm_kernel.record.trajectory import replayable
 
-FIXTURE = Path(__file__).parent / "fixtures" / "version-1"
+FIXTURE = Path(__file__).parents[1] / "fixtures" / "version-1"
 _counters: list[Counter[str]] = []
 """Where the hook counts; it cannot be taken away again."""
 
