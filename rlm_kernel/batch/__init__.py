@@ -1,4 +1,6 @@
-"""Many questions at once: each a run of its own, and a folder of results to resume from.
+"""Many questions at once: each a run of its own, their results, scores and summary in one folder.
+
+How one question is asked is ``session``.
 
 run_batch([{"question": "How many words?", "context": "a b c", "expected": 3}], "results")
 """

@@ -1,4 +1,7 @@
-"""The command ``rlm``."""
+"""The command ``rlm``: the face of terminals, a module for each of its commands.
+
+What a command does is in the room that it is about.
+"""
 
 from __future__ import annotations
 

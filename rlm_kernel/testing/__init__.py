@@ -1,4 +1,7 @@
-"""Fakes for the tests of those who build on this package; they are public."""
+"""Fakes for the tests of those who build on this package: an LM, an endpoint, a REPL.
+
+They are public. The tests of this package itself are beside it, in ``tests``.
+"""
 
 from __future__ import annotations
 
