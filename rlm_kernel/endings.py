@@ -6,7 +6,7 @@ import asyncio
 import contextvars
 import logging
 import threading
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import Any, TypeVar
 
@@ -47,6 +47,25 @@ async def to_the_end(work: Coroutine[Any, Any, T]) -> T:
     if not task.cancelled() and (failed := task.exception()) is not None:
         raise cancelled from failed
     raise cancelled
+
+
+async def all_of(works: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
+    """Return what all give, in their order, once each has ended; the first error cancels the rest.
+
+    ``asyncio.gather`` leaves the others running where one fails or is cancelled.
+    """
+    tasks = [asyncio.ensure_future(work) for work in works]
+    try:
+        return await asyncio.gather(*tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
+        if not all(task.done() for task in tasks):
+            await to_the_end(_ended(tasks))
+
+
+async def _ended(tasks: Iterable[asyncio.Future[Any]]) -> None:
+    await asyncio.wait(tasks)
 
 
 @contextmanager

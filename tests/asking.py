@@ -46,6 +46,24 @@ def ask(
         return rlm.completion(context, question)
 
 
+def ask_within(lm: ScriptedLM, out: Path, limits: Limits, context: object = "some text") -> Result:
+    """``ask`` in a kernel that is there already: a short limit of time is not used up by a start,
+    which takes long where the machine is busy."""
+
+    async def asked() -> Result:
+        cwd = out.with_name(f"{out.name}-cells")
+        cwd.mkdir()
+        session = Session(in_force({}), Tools(), root=lm, persistent=True, cwd=cwd)
+        try:
+            await session.repl()
+            force = in_force({"out": out}, limits=limits)
+            return await session.ask(from_value(context), "What is it?", force=force)
+        finally:
+            await session.close()
+
+    return engine().run(asked())
+
+
 def ask_here(
     lm: ScriptedLM | None,
     out: Path,

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 from jupyter_client.asynchronous.client import AsyncKernelClient
 from jupyter_client.manager import AsyncKernelManager
 
+from ..endings import all_of
 from ..errors import KernelDied
 from .exchange import Exchange, Mute, OnMessage
 from .messages import Channel, Message
@@ -113,9 +114,9 @@ class Kernel:
             await exchange.send("shell", exchange.message("kernel_info_request"))
             with contextlib.suppress(TimeoutError):
                 await self._unless_dead(asyncio.wait_for(exchange.heard.wait(), 1.0))
-        info, _ = await asyncio.gather(
-            self.request(exchange.message("kernel_info_request")),
-            self.request(exchange.message("kernel_info_request"), channel="control"),
+        info, _ = await all_of(
+            self.request(exchange.message("kernel_info_request"), channel=channel)
+            for channel in ("shell", "control")
         )
         assert info is not None
         self._subshells = "kernel subshells" in info["content"].get("supported_features", ())

@@ -68,6 +68,12 @@ class GuestRequests:
         for serving in self._serving:
             serving.cancel()
 
+    async def stopped(self, seconds: float) -> None:
+        """Wait for the end of the calls that were refused, for so many seconds at most: children
+        close their kernels, and what is recorded of them belongs into the run's record."""
+        if self._serving:
+            await asyncio.wait(self._serving, timeout=seconds)
+
     def _of_running_cell(self, header: dict[str, Any]) -> RunningCell | None:
         mine = self.cell is not None and header.get("cell") == self.cell.run
         return self.cell if mine else None
@@ -84,10 +90,10 @@ class GuestRequests:
                 await asyncio.wait({serving})
             return refusal("the cell was interrupted") if serving.cancelled() else serving.result()
         finally:
-            self._serving.discard(serving)
             if not serving.done():  # the caller hung up
                 serving.cancel()
                 await asyncio.wait({serving})
+            self._serving.discard(serving)
 
     async def _reply(self, cell: RunningCell, call: Call) -> Slot:
         """Return the reply to a call. Never raises: an error that is not the call's own ends the

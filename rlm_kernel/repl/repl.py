@@ -31,6 +31,8 @@ from .running_cell import Author, Ran, RunningCell
 
 GRACE_SECONDS = 3.0
 """How long an interrupted cell has to end before its kernel is replaced."""
+CALLS_SECONDS = 60.0
+"""How long a stopped cell's calls may take to end; a child closes its kernel."""
 NO_STOP = "the last cell did not stop"
 _DONE = {"lm": 0, "human": 1_000}
 """How many ``%rlm`` lines of a cell count as done: a human's were, before it first ran."""
@@ -274,6 +276,7 @@ class Repl:
             self._life.broken = NO_STOP
             executing.cancel()
         await asyncio.gather(executing, return_exceptions=True)
+        await self._requests.stopped(CALLS_SECONDS)
 
     async def _halt(self) -> None:
         """End the cell that runs, for whose outcome nobody waits any more."""

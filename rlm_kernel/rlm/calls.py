@@ -8,6 +8,7 @@ from collections import Counter, defaultdict
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 
+from ..endings import all_of
 from ..errors import CallRefused, LimitReached, LMError, RunFailed
 from ..events import CallEnded, CallStarted, Usage
 from ..lm.attempts import cut_short
@@ -100,7 +101,7 @@ class LiveCalls:
             self.shared[call.cell].take(call.prompts)
         await self._recall(call, known.values())
         asking = [self._slot(prompt) for prompt in made if prompt.index not in known]
-        asked = iter(await asyncio.gather(*asking))
+        asked = iter(await all_of(asking))
         slots = [slot_of(known[i]) if i in known else next(asked) for i in range(count)]
         if self._run.ledger.tripped is not None and any("error" in slot for slot in slots):
             raise self._run.ledger.tripped

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from asking import ask_within, script
 from harness import LM, Front, Outcome, RunningKernel, block, running_kernel
 from records import check_equal, runs
 from replay_helpers import ANSWER, CELLS, PLOT, TEXT, of_first_version, small, sources
@@ -283,7 +284,8 @@ def test_a_context_that_is_nowhere_can_be_given(folder: Path, front: Front) -> N
 
 def test_an_interrupted_cell_is_not_run_again(folder: Path, front: Front) -> None:
     cells = ["print(context[:5], llm_query('one'))", "print(llm_query('two'))\nwhile True: pass"]
-    made = small(folder / "cut", cells=cells, limits=Limits(seconds=4.0))
+    lm = script(*cells)
+    made = ask_within(lm, folder / "cut", Limits(seconds=4.0), TEXT)
     assert made.status == "limit"
     again = sources(made.trajectory)
     again[1] = "%rlm replay cut"

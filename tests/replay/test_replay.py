@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import tool_samples
-from asking import ask, block, script
+from asking import ask, ask_within, block, script
 
 from rlm_kernel import Limits, RecordError, Result, on_host
 from rlm_kernel.record import trajectory
@@ -237,7 +237,7 @@ def test_a_run_that_hit_a_limit_is_equal(tmp_path: Path, limits: Limits) -> None
 
 def test_a_run_interrupted_in_a_cell_is_equal(tmp_path: Path) -> None:
     lm = script("print(context, llm_query('one'))", "print(llm_query('two'))\nwhile True: pass")
-    result = ask(lm, tmp_path / "run", limits=Limits(seconds=4.0))
+    result = ask_within(lm, tmp_path / "run", Limits(seconds=4.0))
     assert result.status == "limit"
     assert _equal(result.trajectory.parent).cells == 1
 

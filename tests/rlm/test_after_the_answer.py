@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
-from asking import ask, check_whole, events, of, script
+from asking import ask, ask_here, check_whole, events, of, script
 
 from rlm_kernel import RLM, Result
 from rlm_kernel.environments import launch
@@ -16,9 +19,11 @@ from rlm_kernel.events import NodeEnded, RunEnded
 from rlm_kernel.inputs.contexts import from_value
 from rlm_kernel.inputs.tools import Tools
 from rlm_kernel.repl import guest_client
+from rlm_kernel.rlm.cell_runner import CellRunner
 from rlm_kernel.session.event_loop import engine
 from rlm_kernel.session.session import Session
 from rlm_kernel.settings.resolved import in_force
+from rlm_kernel.testing import FakeRepl
 
 AFTER = {
     "refuses the seed": "guest.seed = None",
@@ -107,15 +112,16 @@ def test_a_kernel_whose_end_hangs_does_not_take_the_answer_with_it(
 def test_a_time_limit_that_strikes_while_the_kernel_ends_does_not_take_the_answer(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    close = Kernel.close
+    closing = FakeRepl.opener()
 
-    async def outlast_the_run(kernel: Kernel) -> None:
-        await close(kernel)
-        for _ in range(30):
-            await asyncio.sleep(0.1)
+    @asynccontextmanager
+    async def outlasts_the_run(*given: Any) -> AsyncIterator[CellRunner]:
+        async with closing(*given) as repl:
+            yield repl
+        await asyncio.sleep(3.5)
 
-    monkeypatch.setattr(Kernel, "close", outlast_the_run)
-    _answered(ask(script(FINISH), tmp_path / "run", max_seconds=3.0))
+    monkeypatch.setattr(FakeRepl, "opener", lambda ends: outlasts_the_run)
+    _answered(ask_here(script(FINISH), tmp_path / "run", max_seconds=3.0))
 
 
 def test_an_interrupt_after_the_answer_leaves_a_whole_record_of_it(

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from asking import ask, ask_here, block, cells, check_whole, events, of, script
+from asking import ask, ask_here, ask_within, block, cells, check_whole, events, of, script
 
-from rlm_kernel import RLM, Result, UsageError, on_host
+from rlm_kernel import RLM, Limits, Result, UsageError, on_host
 from rlm_kernel.endings import within
 from rlm_kernel.events import RunEnded
 from rlm_kernel.record.outputs import text_of
@@ -45,7 +45,8 @@ def test_a_timeout_from_below_is_not_told_as_the_runs_time_limit(
 
 
 def test_the_runs_own_time_is_told_as_that(tmp_path: Path) -> None:
-    result = ask(script("print(context)\nimport time\ntime.sleep(60)"), tmp_path, max_seconds=1.5)
+    sleeps = script("print(context)\nimport time\ntime.sleep(60)")
+    result = ask_within(sleeps, tmp_path / "run", Limits(seconds=1.5))
     assert (result.status, str(result.reason)[:22]) == ("limit", "limit reached: seconds")
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from asking import ask, ask_here, block, calls, check_whole, events, script
+from asking import ask, ask_here, ask_within, block, calls, check_whole, events, script
 
 from rlm_kernel import Limits, Result, UsageError
 from rlm_kernel.errors import LimitReached
@@ -74,7 +74,7 @@ def test_cost(tmp_path: Path) -> None:
 
 def test_seconds_while_a_cell_runs(tmp_path: Path) -> None:
     lm = script("answer['content'] = 'so far'\nprint(context)", "while True: pass")
-    result = ask(lm, tmp_path / "run", limits=Limits(seconds=3.0))
+    result = ask_within(lm, tmp_path / "run", Limits(seconds=3.0))
     assert (result.status, result.response) == ("limit", "so far")
     assert "seconds" in str(result.reason)
     check_whole(result)
@@ -101,7 +101,7 @@ def test_seconds_while_children_run(tmp_path: Path) -> None:
             "while True: pass" if "child?" in asked else "rlm_query_batched(['child?'] * 2)"
         )
 
-    result = ask(ScriptedLM(turn), tmp_path / "run", limits=Limits(seconds=4.0))
+    result = ask_within(ScriptedLM(turn), tmp_path / "run", Limits(seconds=4.0))
     assert _at_its_limit(result, "seconds").calls == 2
 
 
