@@ -1,4 +1,4 @@
-"""Many questions at once: each a run of its own, their results, scores and summary in one folder.
+"""Many questions at once: runs, results, and how well they were answered, in one folder.
 
 How one question is asked is ``session``.
 

@@ -11,7 +11,7 @@ from .live_kernel import LiveKernel
 
 
 class Environment(Protocol):
-    """Where kernels run. ``registry`` lists one of each.
+    """A kind of place in which kernels run. ``registry`` lists one of each.
 
     ``sandbox`` stands for ``KernelConfig.sandbox``: the options of a sandbox by name. What blocks
     raises ``UsageError`` with what to do where the environment cannot be used, and
@@ -35,7 +35,7 @@ class Environment(Protocol):
 
     @property
     def leavings(self) -> str:
-        """What may be left of a killed process, in the plural; empty where nothing is."""
+        """Return, in the plural, what a killed process may leave; empty for nothing."""
         ...
 
     def describe(self, sandbox: Mapping[str, Any]) -> str:

@@ -30,7 +30,7 @@ _TAKE_GREETING = (
 
 @dataclass(frozen=True)
 class Executed:
-    """What the kernel replied to one execute request, after its ``idle``."""
+    """The kernel's reply to one execute request, after its ``idle``."""
 
     ok: bool
     execution_count: int | None

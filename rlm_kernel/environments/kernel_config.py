@@ -13,7 +13,7 @@ from ..settings.resolved import Resolved
 
 @dataclass(frozen=True)
 class KernelConfig:
-    """How one kernel is made: the name of its environment, and the options of its sandbox.
+    """The making of one kernel: the name of its environment, and the options of its sandbox.
 
     The kernelspec and the working folder are for ``local``; with ``history`` its cells go into the
     user's IPython history. ``env`` are variables besides those that its environment gives it.
@@ -29,7 +29,7 @@ class KernelConfig:
 
 @dataclass(frozen=True)
 class KernelTemplate:
-    """What the kernels of a run have in common, in the words of ``KernelConfig``.
+    """The part of a ``KernelConfig`` that all kernels of a run have in common.
 
     Without ``cwd`` each node has a folder of its own in the run's. With ``shared`` children join
     the sandbox of the root.

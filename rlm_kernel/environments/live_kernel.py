@@ -12,7 +12,7 @@ from .kernel import Kernel
 
 @dataclass(frozen=True)
 class BrokerAddress:
-    """Where the guest finds the broker: a socket's path, or host and port; and its token."""
+    """The broker's address for the guest: a socket's path, or host and port; and its token."""
 
     where: str | tuple[str, int]
     token: str

@@ -1,4 +1,5 @@
-"""The record of a run, the notebooks made from it, and the one reader of both.
+"""The record of a run: its events, the outputs that are kept, the rules by which they are equal.
 
-What people are shown of finished runs is in ``reports``; running them again is ``replay``.
+Here are the notebooks made from a record and the one reader of both, too. What people are shown of
+finished runs is in ``reports``; running them again is ``replay``.
 """

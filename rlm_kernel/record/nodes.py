@@ -81,8 +81,8 @@ class RecordedCall:
 
 @dataclass
 class RecordedNode:
-    """What replay needs of one node. ``happened`` is what was done in its kernel beside giving it
-    the ``context`` of the question."""
+    """One node, as far as a replay needs it. ``happened`` is what was done in its kernel beside
+    giving it the ``context`` of the question."""
 
     node: str
     parent: str | None

@@ -196,7 +196,7 @@ def plain(name: str) -> bool:
 
 
 class Lane:
-    """What one lane has to send, and what each end may still send on it."""
+    """One lane: bytes to be sent, and how many each end may still send on it."""
 
     def __init__(self, number: int, window: int = WINDOW) -> None:
         self.number = number
@@ -246,7 +246,7 @@ class Lane:
 
 
 class Outbox:
-    """What goes out next: orders, then control and stdin, then a chunk of each lane in turn."""
+    """The queue to the host: orders, then control and stdin, then a chunk of each lane in turn."""
 
     def __init__(self) -> None:
         self._urgent: deque[bytes] = deque()

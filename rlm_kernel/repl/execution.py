@@ -14,7 +14,7 @@ from .running_cell import Author, Ran
 
 
 class RunsCells(Protocol):
-    """What is needed of a ``Repl`` to run one cell; see there."""
+    """A ``Repl``, as far as it is needed to run one cell; see there."""
 
     def collector(self) -> Collector: ...
 

@@ -244,7 +244,7 @@ class Frames:
 
 
 class _Held:
-    """What one frame has taken."""
+    """The memory and disk that one frame has taken."""
 
     def __init__(self, memory: Budget, disk: Budget) -> None:
         self._budgets = memory, disk

@@ -36,7 +36,7 @@ SMALL_SECONDS = 20.0
 
 @dataclass(frozen=True)
 class KernelSetup:
-    """Where a kernel runs and what it is given besides its context. ``tools`` holds name,
+    """A kernel's configuration and what it is given besides its context. ``tools`` holds name,
     signature and doc of each function that is called back; ``modules`` are those that are sent,
     as in ``guest.tools.define``; ``data`` are the sources of values under their names."""
 
@@ -48,7 +48,7 @@ class KernelSetup:
 
 @dataclass(frozen=True)
 class _Told:
-    """What the guest told of a context or a variable, with a copy of its value if it sent one."""
+    """The guest's account of a context or a variable, with a copy of its value if it sent one."""
 
     header: dict[str, Any]
     copy: bytes

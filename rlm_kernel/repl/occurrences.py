@@ -9,7 +9,7 @@ from .protocol import Call, identity
 
 
 class CallId(NamedTuple):
-    """What tells a call of a node from all others. ``occurrence`` counts the cell's calls with the
+    """The identity of a call among all of its node. ``occurrence`` counts the cell's calls with the
     same ``key``, from 0."""
 
     cell: int

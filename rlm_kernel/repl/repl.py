@@ -72,12 +72,12 @@ class Repl:
 
     @property
     def gone(self) -> str:
-        """Why the kernel before this one ended; empty where this is the first."""
+        """Return why the kernel before this one ended; empty where this is the first."""
         return self._life.gone
 
     @property
     def changed(self) -> str:
-        """What the last question's cells did to the kernel, in a sentence for the human."""
+        """Return what the last question's cells did to the kernel, in a sentence for the human."""
         return self._life.changed
 
     @property

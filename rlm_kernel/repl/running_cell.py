@@ -91,7 +91,7 @@ class RunningCell:
 
 @dataclass(frozen=True, kw_only=True)
 class Ran:
-    """How a cell ended. ``draft`` is an answer it named without ending well or being ready;
+    """The end of a cell. ``draft`` is an answer it named without ending well or being ready;
     ``lost`` the names that went with a kernel that died or was replaced; ``reply`` is the kernel's
     own, None if there is none; ``inputs`` and ``concurrent`` are as in ``CellRan``."""
 

@@ -28,7 +28,7 @@ from .memory import RunMemory, fork_at, on_another_input, remembered
 
 @dataclass(frozen=True)
 class Continuation:
-    """What a run goes on from, and what it is about.
+    """A record that a run goes on from, and the question that it is about.
 
     ``origin`` is what the new record says of the old one; a resumed run, which has none, goes on in
     the old one. ``events`` are those of the record. ``source`` is the context, or ``variable`` the
@@ -73,7 +73,7 @@ class Continuation:
 
     @property
     def seed(self) -> int:
-        """What is drawn from again; records of version 1 had none."""
+        """Return the seed that is drawn from again; records of version 1 had none."""
         return int(self.started.settings.get("seed", 0))
 
     @property
@@ -88,8 +88,8 @@ class Continuation:
 
     @property
     def place(self) -> Layer:
-        """Where cells run and what a run may use, for ``in_force``: weaker than all that the user
-        has set. A record may be a stranger's: its limits are those of a run that is resumed only,
+        """Return where cells run and what a run may use, for ``in_force``: weaker than all that the
+        user has set. A record may be a stranger's: its limits are those of a run that is resumed only,
         but for the depth, on which cells depend."""
         was = self.started.settings
         sandbox, limits = was.get("sandbox", {}), was.get("limits", {})

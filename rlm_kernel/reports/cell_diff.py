@@ -32,7 +32,7 @@ _SHOWN = SimpleNamespace(
 
 
 class CellDiff:
-    """What nbdime finds between the cells that ran in two nodes.
+    """The differences that nbdime finds between the cells that ran in two nodes.
 
     Code and outputs only: no counts, times or ids. Outputs that a replay would call equal are
     equal. ``left_out`` counts the cells of both behind the ``MAX_CELLS`` that were compared. Raises

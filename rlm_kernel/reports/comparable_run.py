@@ -44,7 +44,7 @@ class ComparableRun:
 
     @property
     def record(self) -> bool:
-        """Whether there was a record."""
+        """Return whether there was a record."""
         return not self.recording.alone
 
     @property
@@ -119,7 +119,7 @@ def _cell_as_kept(cell: RecordedCell) -> RecordedCell:
 
 @dataclass(frozen=True, eq=False)
 class PutOut:
-    """What a cell put out, to be compared: as notebooks keep it. Where tools such as nbstripout
+    """The outputs of a cell, to be compared: as notebooks keep it. Where tools such as nbstripout
     took it away, what it was is still known by the record's digest."""
 
     digest: str

@@ -65,7 +65,7 @@ class Comparison:
 
     @property
     def different(self) -> tuple[str, ...]:
-        """What differs of what matters."""
+        """Return what differs of what matters."""
         names = [pair.name for pair in (*self.asked, *self.outcome) if not pair.same]
         parted = self.parting is not None or any(n.a is None or n.b is None for n in self.nodes)
         return (*names, "course") if parted else tuple(names)

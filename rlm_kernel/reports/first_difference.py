@@ -167,7 +167,7 @@ def _parting(what: str, x: str, y: str, ours: _Step | None, theirs: _Step | None
 
 
 class _Steps:
-    """What happened in one node, in its order."""
+    """The events of one node, in their order."""
 
     def __init__(self, course: ComparableRun, name: str) -> None:
         self._course = course

@@ -94,7 +94,7 @@ def turn_of(reply: Reply, repetition: Repetition, human: Intervention | None) ->
 
 
 def _notes(reply: Reply, count: int) -> list[str]:
-    """What the LM is told of a reply with so many cells, before any has run."""
+    """Return what the LM is told of a reply with so many cells, before any has run."""
     notes = []
     if count > cells.MAX_CELLS:
         notes.append(prompts.MORE_CELLS.format(most=cells.MAX_CELLS))

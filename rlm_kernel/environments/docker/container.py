@@ -21,7 +21,7 @@ REASON_SECONDS = 2.0
 
 @dataclass(frozen=True)
 class ContainerSpec:
-    """What a container may reach and use."""
+    """The reach of a container and what it may use."""
 
     image: str
     network: str

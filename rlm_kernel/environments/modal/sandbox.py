@@ -35,7 +35,7 @@ STDERR_KEPT = 1 << 14
 
 @dataclass(frozen=True)
 class SandboxSpec:
-    """What a sandbox is made of, what it may reach and use, and how long it lives."""
+    """The makings of a sandbox, its reach, what it may use, and how long it lives."""
 
     image: ModalImage
     app: str

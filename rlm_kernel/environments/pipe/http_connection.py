@@ -67,7 +67,7 @@ class Secure(Plain, http.client.HTTPSConnection):
 
 @dataclass(frozen=True)
 class GatewayAddress:
-    """Where a gateway is, and what it lets in. Raises ``UsageError``."""
+    """A gateway's URL, and what it lets in. Raises ``UsageError``."""
 
     url: str
     token: str = field(repr=False)

@@ -27,7 +27,7 @@ class Pipe(Protocol):
 
 @dataclass(frozen=True)
 class Order:
-    """What the relay must know to start a kernel. ``argv`` has ``{connection_file}`` in it."""
+    """An order to a relay: start a kernel. ``argv`` has ``{connection_file}`` in it."""
 
     argv: list[str]
     env: Mapping[str, str] = field(default_factory=dict)

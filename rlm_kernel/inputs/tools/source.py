@@ -15,7 +15,7 @@ from typing import Any
 
 
 class Unsendable(Exception):
-    """Why something cannot be sent to a kernel, as the end of a sentence about it."""
+    """Something cannot be sent to a kernel; the message is the end of a sentence about it."""
 
 
 @dataclass(frozen=True)

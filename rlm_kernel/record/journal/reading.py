@@ -40,8 +40,8 @@ class Problem:
 
 @dataclass(frozen=True)
 class Record:
-    """What a journal holds. ``seal`` is the hash in its last line, if it has one; ``lines`` has
-    the number of each event's line.
+    """The contents of a journal. ``seal`` is the hash in its last line, if it has one; ``lines``
+    has the number of each event's line.
 
     ``sealed`` is true for a whole record: its seal is there and right, and nothing is missing.
     A record without a seal and without problems is that of a run that still goes on or was killed.

@@ -25,7 +25,7 @@ ROOT_PAGE = "trajectory.ipynb"
 
 @dataclass(frozen=True)
 class NotebookContext:
-    """Where a node stands. ``nodes`` are the node and all below it, as ``Tree.below`` gives them.
+    """The place of a node in its run. ``nodes`` are the node and all below it, as ``Tree.below`` gives them.
 
     ``folder`` says that a ``blobs`` folder goes with the notebook, so that long texts may be
     referred to instead of copied. ``seal`` is the record's, once it has one.

@@ -38,7 +38,7 @@ __all__ = ["Covered", "FlowStep", "Origin", "Range", "Span", "Texts", "cover", "
 
 @dataclass(frozen=True)
 class Origin:
-    """Where the answer of one node came from.
+    """The origin of one node's answer.
 
     ``calls`` are those whose replies can have reached it, in the order in which they were asked;
     ``literal`` are the places in ``calls`` of replies that stand in the answer word for word, but
@@ -53,13 +53,13 @@ class Origin:
 
     @property
     def reads_context(self) -> bool:
-        """Whether the answer can have come from the context past any call."""
+        """Return whether the answer can have come from the context past any call."""
         return any(step.reads_context for step in self.steps)
 
 
 @dataclass(frozen=True)
 class Covered:
-    """What the calls of a node were given of its context. ``length`` is the context's, in
+    """The parts of a node's context that its calls were given. ``length`` is the context's, in
     characters; ``calls`` has the ranges of each call of the origin, in its order."""
 
     spans: tuple[Span, ...]
@@ -74,7 +74,7 @@ class Covered:
 
 @dataclass
 class _Happened:
-    """Of one node, in the order of the record."""
+    """The events of one node, in the order of the record."""
 
     cells: list[CellRan]
     calls: list[CallEnded]

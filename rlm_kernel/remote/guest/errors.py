@@ -23,7 +23,7 @@ class ToolError(RuntimeError):
 
 
 class UsageError(RuntimeError):
-    """What the user handed in cannot be used here; the host raises its own of this name."""
+    """Something handed in cannot be used here; the host raises its own error of this name."""
 
 
 class FailedReply(str):

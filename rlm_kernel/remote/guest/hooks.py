@@ -43,7 +43,7 @@ def end():
 
 
 class Before:
-    """How things were."""
+    """The state of things before a question."""
 
     def __init__(self):
         shell = _shell()

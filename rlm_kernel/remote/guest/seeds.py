@@ -11,7 +11,7 @@ NUMPY = "numpy.random"
 
 
 class Seeds:
-    """What is drawn from the modules' own generators, for the time of one question."""
+    """Seeds the modules' own generators, for the time of one question."""
 
     def __init__(self):
         self._before = {}  # states by module
