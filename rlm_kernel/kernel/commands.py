@@ -33,13 +33,13 @@ class Commands:
 
     def __init__(
         self,
-        desk: NotebookSession,
-        revival: NotebookReplay,
+        notebook: NotebookSession,
+        replay: NotebookReplay,
         link: Callable[[Path], str],
         tell: Callable[[str], None],
     ) -> None:
-        self._desk = desk
-        self._revival = revival
+        self._notebook = notebook
+        self._notebook_replay = replay
         self._link = link
         self._tell = tell
         self._verbs: Mapping[str, Callable[[Command, Repl], Awaitable[Shown | None]]] = {
@@ -60,24 +60,24 @@ class Commands:
 
     async def run(self, command: Command, repl: Repl) -> Shown | None:
         """Do it; return what it shows, None where there is nothing. Raises ``UsageError``."""
-        if self._revival.on and command.verb in NOT_IN_REPLAY:
+        if self._notebook_replay.on and command.verb in NOT_IN_REPLAY:
             raise UsageError(f"%rlm {command.verb}: a replay goes on; %rlm verdict ends it")
         return await self._verbs.get(command.verb, self._setting)(command, repl)
 
     async def _setting(self, command: Command, repl: Repl) -> Shown | None:
         name = SETTING_VERBS[command.verb]
         if command.settings or command.reset:
-            self._desk.change(command.settings, command.reset)
-            note = kept_keys(self._desk.force()) if name in URLS else None
+            self._notebook.change(command.settings, command.reset)
+            note = kept_keys(self._notebook.force()) if name in URLS else None
             return None if note is None else _text(note)
-        value, origin = _value(self._desk.force(), name)
+        value, origin = _value(self._notebook.force(), name)
         return _text(f"{command.verb}: {value} ({origin})")
 
     async def _limits(self, command: Command, repl: Repl) -> Shown | None:
         if command.settings or command.reset:
-            self._desk.change(command.settings, command.reset)
+            self._notebook.change(command.settings, command.reset)
             return None
-        return _table(["limit", "value", "from"], _limit_rows(self._desk.force()))
+        return _table(["limit", "value", "from"], _limit_rows(self._notebook.force()))
 
     async def _kernel(self, command: Command, repl: Repl) -> Shown | None:
         if not (command.settings or command.reset):
@@ -85,38 +85,42 @@ class Commands:
         if command.settings:
             check_kernelspec(str(command.settings.get("kernel", "python3")))
         lost = ", ".join(repl.names) or "none"
-        kept = await self._desk.renew_kernel(command.settings, command.reset)
+        kept = await self._notebook.renew_kernel(command.settings, command.reset)
         more = " The context is there again." if kept else ""
         return _text(f"A new kernel was started.{more} Variables that are lost: {lost}")
 
     async def _context(self, command: Command, repl: Repl) -> Shown | None:
         if command.value is not None:
-            return _described(await self._desk.give(repl, command.value, command.encoding))
-        if self._desk.context is None:
+            return _described(await self._notebook.give(repl, command.value, command.encoding))
+        if self._notebook.context is None:
             return _text("No context was given yet: %rlm context PATH gives one.")
-        return _described(self._desk.context)
+        return _described(self._notebook.context)
 
     async def _status(self, command: Command, repl: Repl) -> Shown:
-        force, desk = self._desk.force(), self._desk
+        force, notebook = self._notebook.force(), self._notebook
         shown = [n for n, o in OPTIONS.items() if n in SETTING_VERBS.values() or o.secret]
         rows = [[OPTIONS[n].flag, *_value(force, n)] for n in shown]
-        context = "none" if desk.context is None else _in_words(desk.context)
-        rows += [["context", context, ""], ["mode", desk.mode, ""], ["replay", desk.replay, ""]]
+        context = "none" if notebook.context is None else _in_words(notebook.context)
+        rows += [
+            ["context", context, ""],
+            ["mode", notebook.mode, ""],
+            ["replay", notebook.replay, ""],
+        ]
         rows += [[f"limit {name}", value, origin] for name, value, origin in _limit_rows(force)]
         made = _table(["", "in force", "from"], rows)
         warnings = "\n".join(unknown_variables())
         return _joined([made, _text(warnings)] if warnings else [made])
 
     async def _cost(self, command: Command, repl: Repl) -> Shown:
-        by_hand = self._desk.session.by_hand
+        by_hand = self._notebook.session.by_hand
         rows = [["calls in your own cells", spent(by_hand.usage), self._page(by_hand.trajectory)]]
-        rows += [self._row(result) for result in self._desk.results]
+        rows += [self._row(result) for result in self._notebook.results]
         return _table(["", "spent", "trajectory"], rows)
 
     async def _runs(self, command: Command, repl: Repl) -> Shown:
         rows = [
             [str(number), *self._row(result), result.status]
-            for number, result in enumerate(self._desk.results, 1)
+            for number, result in enumerate(self._notebook.results, 1)
         ]
         if not rows:
             return _text("No question was asked yet.")
@@ -130,7 +134,7 @@ class Commands:
         return "" if trajectory is None else self._link(trajectory)
 
     async def _open(self, command: Command, repl: Repl) -> Shown:
-        results = self._desk.results
+        results = self._notebook.results
         number = len(results) if command.value is None else _number(command.value, len(results))
         if not 1 <= number <= len(results):
             raise UsageError(
@@ -145,29 +149,29 @@ class Commands:
 
     async def _replay(self, command: Command, repl: Repl) -> Shown | None:
         if command.begins:
-            if await self._revival.begin(command, repl, self._tell):
+            if await self._notebook_replay.begin(command, repl, self._tell):
                 return None
-            return _text(f"replay: {self._desk.replay}; this notebook is no trajectory")
+            return _text(f"replay: {self._notebook.replay}; this notebook is no trajectory")
         folder = None if command.folder is None else Path(command.folder).expanduser()
         if folder is not None and not folder.is_dir():
             raise UsageError(f"{command.folder}: there is no such folder with recorded runs")
         assert command.value is not None
-        self._desk.replay, self._desk.replay_folder = command.value, folder
+        self._notebook.replay, self._notebook.replay_folder = command.value, folder
         return None
 
     async def _verdict(self, command: Command, repl: Repl) -> Shown:
-        return await self._revival.verdict(repl)
+        return await self._notebook_replay.verdict(repl)
 
     async def _mode(self, command: Command, repl: Repl) -> Shown | None:
         if command.value is None:
-            return _text(f"mode: {self._desk.mode}")
-        self._desk.mode = command.value
+            return _text(f"mode: {self._notebook.mode}")
+        self._notebook.mode = command.value
         return None
 
     async def _trust(self, command: Command, repl: Repl) -> Shown | None:
         if command.value is None:
-            return _text(f"trust: {'html' if self._desk.session.trust_html else 'off'}")
-        self._desk.session.trust_html = command.value == "html"
+            return _text(f"trust: {'html' if self._notebook.session.trust_html else 'off'}")
+        self._notebook.session.trust_html = command.value == "html"
         return None
 
     async def _help(self, command: Command, repl: Repl) -> Shown:

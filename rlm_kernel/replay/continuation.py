@@ -89,8 +89,8 @@ class Continuation:
     @property
     def place(self) -> Layer:
         """Return where cells run and what a run may use, for ``in_force``: weaker than all that the
-        user has set. A record may be a stranger's: its limits are those of a run that is resumed only,
-        but for the depth, on which cells depend."""
+        user has set. A record may be a stranger's: its limits are those of a run that is resumed
+        only, but for the depth, on which cells depend."""
         was = self.started.settings
         sandbox, limits = was.get("sandbox", {}), was.get("limits", {})
         values = decided_by_record(Group.PLACE, was)
