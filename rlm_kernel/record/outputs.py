@@ -181,7 +181,7 @@ class Collector:
 
 class _Areas:
     """The choice of the area that takes what a cell puts out: a widget's, inside of
-    ``with output:``, or the cell's own, which has no name. ``clear_output`` is for that area alone."""
+    ``with output:``, or the cell's own, which has no name. ``clear_output`` clears that one."""
 
     MOST = 100
     """Widgets that are told apart; the others' outputs count as the cell's own."""
