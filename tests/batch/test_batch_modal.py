@@ -42,7 +42,7 @@ def test_contexts_that_are_too_large_to_travel_are_refused(
     (tmp_path / "a.txt").write_text("inside")
     monkeypatch.setattr(modal_app, "MAX_BYTES", 5)
     made = read_tasks(write_tasks(tmp_path, [{"question": "Q?", "context_path": "a.txt"}]))
-    with pytest.raises(UsageError, match="the contexts have 6 bytes, and 5 can travel"):
+    with pytest.raises(UsageError, match="the contexts are 6 bytes, and at most 5 can travel"):
         modal_app.packed(made)
 
 
