@@ -255,16 +255,16 @@ def test_a_stopped_batch_has_a_result_for_every_task_and_goes_on(tmp_path: Path)
     first = ScriptedLM(turns, lambda prompt: f"<{prompt}>", latency_s=0.02)
     plan = Plan(concurrency=2, notebook=False)
     session = open_session(in_force(), plan, root=first)
-    work = batch.run(make_tasks(tasks(6)), out, session, plan, begun=batches.append)
+    work = batch.run(make_tasks(tasks(8)), out, session, plan, begun=batches.append)
     assert engine().run(work).stopped == "interrupted"
     statuses = Counter(r.status for r in results_of(out).values())
-    assert statuses.total() == 6
+    assert statuses.total() == 8
     assert statuses["interrupted"] >= 1
     assert statuses["skipped"] >= 2
     second = _lm()
-    assert _answered(second, out, tasks(6)).answered
+    assert _answered(second, out, tasks(8)).answered
     done = {prompt for result in (first, second) for prompt in result.prompts}
-    assert len(done) == 12
+    assert len(done) == 16
     check = results_of(out)
     assert all(r.correct for r in check.values())
 
