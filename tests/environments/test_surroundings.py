@@ -126,7 +126,7 @@ def test_what_cannot_be_done_here_is_said_in_one_line(
         (f"{RUN} <&- >&- 2>&-", 1, ""),
         (f"{RLM} batch tasks.jsonl -o results --no-notebook <&- >&- 2>&-", 1, ""),
         (f"{GONE}{RLM} show {{}} 2>&-", 1, ""),
-        (f"{RLM} show nothing <&- >&- 2>&-", 1, ""),
+        (f"{RLM} show nothing <&- >&- 2>&-", 2, ""),
     ],
 )
 def test_closed_streams_cost_no_run_and_get_no_file_of_ours(
