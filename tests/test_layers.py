@@ -86,7 +86,10 @@ def test_what_is_sent_elsewhere_imports_nothing_of_ours(owner: str) -> None:
 def test_a_room_says_what_it_is_for(room: str) -> None:
     said = ast.get_docstring(ast.parse((PACKAGE / room / "__init__.py").read_text("utf-8")))
     assert said is not None
-    assert said.splitlines()[0].endswith(".")
+    first = said.splitlines()[0]
+    assert first.endswith(".")
+    readme = (PACKAGE.parent / "README.md").read_text("utf-8")
+    assert f"| `{room}/` | {first.replace('``', '`')} |" in readme
 
 
 def _documented(tree: ast.AST, within: str = "") -> Iterator[tuple[str, str]]:
