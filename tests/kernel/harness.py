@@ -210,6 +210,7 @@ def running_kernel(
         shutdown_wait_time=10.0,
     )
     manager.argv = argv
+    manager.context.rcvhwm = 0  # a busy machine's front end is slow, and a publisher drops the rest
     log = folder / "terminal.log"
     kernel = RunningKernel(manager, cwd, tmp, log)
     try:
