@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import pytest
 from hypothesis import settings
-from serving import serving as serving  # a fixture
 from setup import NEEDS, required
 from workers import Workers
 

@@ -274,7 +274,7 @@ def test_a_kernel_that_died_is_replaced_and_the_lm_is_told_what_was_lost(tmp_pat
 
 def test_a_cell_over_its_time_is_told_so(tmp_path: Path) -> None:
     lm = script("while True: pass", "FINAL_VAR(context)")
-    stopped = Ran("timeout", [], [], None, None, None, seconds=0.5)
+    stopped = Ran(status="timeout", outputs=[], seconds=0.5)
     limits = Limits(cell_seconds=0.5)
     ask_here(lm, _folder(tmp_path), ends={"while True: pass": stopped}, limits=limits)
     assert "stopped after 0.5 seconds" in told(lm, 2)

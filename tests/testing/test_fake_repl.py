@@ -61,7 +61,7 @@ def test_a_child_has_names_and_a_context_of_its_own(
 
 
 def test_a_scripted_cell_ends_as_it_says_and_does_not_run(tmp_path: Path) -> None:
-    died = Ran("died", [], [], None, None, None, 1.0, restarted="killed", lost=["x"])
+    died = Ran(status="died", outputs=[], seconds=1.0, restarted="killed", lost=["x"])
     lm = script("import os; os._exit(1)", "print(context)\nFINAL_VAR(context)")
     result = ask_here(lm, tmp_path / "run", ends={"import os; os._exit(1)": died})
     assert result.response == "some text"
