@@ -21,11 +21,11 @@ demo: $(STAMP)
 	$(BIN)/rlm local fetch --yes
 	$(BIN)/rlm demo $(if $(SEED),--seed $(SEED)) $(if $(ENV),--env $(ENV))
 
-# Three workers for two cores, since tests also wait: each with whole files, whose tests share
-# kernels. The files stay in their order, in which most slow folders come first.
+# Two workers, each with whole files, whose tests share kernels. The files stay in their order, in
+# which most slow folders come first.
 test: $(STAMP)
 	$(if $(filter 1,$(RLM_SETUP)),$(BIN)/python -m tests.setup)
-	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder --max-worker-restart 0
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --max-worker-restart 0
 
 bench: $(STAMP)
 	$(BIN)/python -m tests.bench
