@@ -31,7 +31,7 @@ Cause: TypeAlias = Literal[
     "child",  # a child node ended without an answer
     "interrupted",  # the run or the cell was stopped before the reply came
 ]
-"""Why an LM gave no usable reply."""
+"""The causes for which an LM gave no usable reply."""
 LONGEST_CAUSE = 500
 
 

@@ -1,4 +1,4 @@
-"""How a kernel is to be made: in which environment, of what, with what around it."""
+"""The configuration of a kernel: its environment, its kernelspec or sandbox, its surroundings."""
 
 from __future__ import annotations
 

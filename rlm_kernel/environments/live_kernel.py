@@ -25,11 +25,11 @@ class LiveKernel(Protocol):
     folder: Path
     """Private, on this machine."""
     sandbox_name: str
-    """What a further kernel names to join this one's sandbox; empty where there is none."""
+    """The sandbox's name, by which a further kernel joins it; empty where there is none."""
     copies: bool
     """True where what is ``put`` is a copy, which the kernel may remove once it is read."""
     rate: Rate
-    """What it costs."""
+    """Its price for each second."""
 
     async def put(self, name: str, source: Path | bytes) -> str:
         """Make bytes, a file or a folder readable for it; return the path. Raises

@@ -16,6 +16,7 @@ from jupyter_client.connect import KernelConnectionInfo, LocalPortCache
 from jupyter_client.provisioning.provisioner_base import KernelProvisionerBase
 from traitlets import Dict, Float, Int, List, Unicode
 
+from ...endings import to_the_end
 from ...remote import relay
 from ...settings.limits import Rate
 from .carrier import Carrier
@@ -132,7 +133,7 @@ class RelayProvisioner(KernelProvisionerBase):
             self.carrier = Carrier(pipe, self.connection_info, order, self.preamble())
             await asyncio.to_thread(self.carrier.start, self.start_timeout)
         except BaseException:
-            await asyncio.shield(self._release())
+            await to_the_end(self._release())
             raise
         return self.connection_info
 
