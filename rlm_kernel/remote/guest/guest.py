@@ -5,6 +5,8 @@ import inspect
 import sys
 import threading
 
+from IPython.core.error import StdinNotImplementedError
+
 from . import globals as repl_globals
 from .broker_client import BrokerClient
 from .calls import Calls
@@ -92,6 +94,13 @@ class Guest:
     def notice(self, text):
         if text not in self._notices:
             self._notices.append(text)
+
+    def input(self, question):
+        """Return the line that the human types for a cell of their own."""
+        try:
+            return self.shell.kernel.raw_input("%s " % question)
+        except StdinNotImplementedError:
+            raise CallRefused("ask_human: no human is there to type a line") from None
 
     def finish(self, value):
         to_string = getattr(value, "to_string", None)  # a DataFrame's str leaves rows out
