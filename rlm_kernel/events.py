@@ -225,7 +225,7 @@ class CallEnded:
     ``child`` is the node that answered an ``rlm_query``. Exactly one of ``reply`` and ``error``
     is set; ``error`` has ``type`` and ``message``. ``usage`` is this call's own: a child's usage
     is in the child's records. ``finish`` and ``thoughts`` are those of a sub-LM's reply, as in
-    ``Replied``.
+    ``Replied``; ``about`` is what the cell was told of a child beside its answer.
     """
 
     kind: ClassVar[str] = "call_ended"
@@ -248,6 +248,7 @@ class CallEnded:
     seconds: float
     finish: str | None = None
     thoughts: str = ""
+    about: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,6 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from ..errors import CallRefused, Cause
-from ..events import CallEnded
 from ..record.equality import call_key
 from ..remote.guest.globals import ASKING, CHILD_STARTING
 from ..remote.guest.wire import LONGEST_NAME
@@ -26,7 +25,8 @@ MOST_REFUSED = 1000
 @dataclass(frozen=True)
 class Call:
     """A call from a cell, checked. ``contexts`` are kind and bytes for each child's context, which
-    last as long as the call; ``given`` says which were written and not taken from the prompt."""
+    last as long as the call; ``given`` says which were written and not taken from the prompt;
+    ``max_turns`` is the most turns of a child."""
 
     op: str
     cell: int
@@ -34,12 +34,14 @@ class Call:
     model: str | None
     contexts: list[tuple[str, Payload]] = field(default_factory=list)
     given: list[bool] = field(default_factory=list)
+    max_turns: int | None = None
     tool: str = ""
     arguments: dict[str, Any] = field(default_factory=dict)
 
 
 Slot = dict[str, Any]
-"""``{"value": ...}`` or ``{"error": {"type", "message", ...}}``."""
+"""``{"value": ...}``, of a child with what is known of it as ``about``, or
+``{"error": {"type", "message", ...}}``."""
 
 
 class Calls(Protocol):
@@ -66,7 +68,9 @@ def identity(call: Call) -> str:
     if call.op == "tool":
         return call_key("tool", [call.tool, call.arguments])
     contexts = [[kind, data.sha256] for kind, data in call.contexts]
-    return call_key(call.op, [call.prompts, call.model, contexts])
+    more = {"max_turns": call.max_turns}
+    written = {name: value for name, value in more.items() if value is not None}
+    return call_key(call.op, [call.prompts, call.model, contexts, *([written] if written else [])])
 
 
 def as_text(value: object, most: int = 1 << 26) -> str | None:
@@ -127,13 +131,16 @@ def _prompts_call(request: broker.Request, cell: int, model: str | None) -> Call
     call = Call(op=request.op, cell=cell, prompts=prompts, model=model)
     if request.op not in CHILD_STARTING:
         return call
+    most = request.header.get("max_turns")
+    if most is not None and (type(most) is not int or most < 1):
+        return None
     contexts = _contexts(request.header.get("contexts"), request.payload)
     given = request.header.get("given")
     if contexts is None or not isinstance(given, list):
         return None
     if not len(contexts) == len(given) == len(prompts):
         return None
-    return replace(call, contexts=contexts, given=[bool(g) for g in given])
+    return replace(call, contexts=contexts, given=[bool(g) for g in given], max_turns=most)
 
 
 def _contexts(sizes: object, payload: Payload) -> list[tuple[str, Payload]] | None:
@@ -148,11 +155,6 @@ def _contexts(sizes: object, payload: Payload) -> list[tuple[str, Payload]] | No
         found.append((kind, payload.part(position, size)))
         position += size
     return found
-
-
-def slot_of(event: CallEnded) -> Slot:
-    """Return what the cell was answered, from its record."""
-    return {"value": event.reply} if event.error is None else {"error": event.error}
 
 
 def is_refused(slot: Slot) -> bool:

@@ -9,8 +9,9 @@ from typing import Any
 from ..errors import CallRefused, RecordError
 from ..events import CallEnded, CellRan, ContextSet, Event
 from ..inputs.contexts import find
+from ..record.nodes import slot_of
 from ..repl.occurrences import CallId, Occurrences
-from ..repl.protocol import Call, Slot, slot_of
+from ..repl.protocol import Call, Slot
 from ..rlm.cell_runner import CellRunner
 
 Answers = Callable[[CallId], Mapping[int, CallEnded]]

@@ -14,6 +14,7 @@ from ..errors import CallRefused, LimitReached, LMError, RunFailed
 from ..events import CallEnded, CallStarted, Usage
 from ..lm.attempts import cut_short
 from ..record.blobs import in_folder
+from ..record.nodes import slot_of
 from ..record.outputs import cut
 from ..repl.frames import Payload
 from ..repl.occurrences import CallId, Occurrences
@@ -24,7 +25,6 @@ from ..repl.protocol import (
     Slot,
     is_refused,
     refusal,
-    slot_of,
 )
 from . import prompts
 from .answer_check import SharedWords
@@ -32,9 +32,9 @@ from .boundary import boundary
 from .memory import Memory, Numbers
 from .run import CALLED_BY, CallMeter, Run, inlined
 
-Child = Callable[[str, int, str, str | None, tuple[str, Payload]], Awaitable[str]]
-"""Starts a child: node, call, question, model asked for, context; returns its answer.
-Raises ``LMError`` where it ended without one."""
+Child = Callable[["PromptSlot", str], Awaitable[Slot]]
+"""Starts the child of this name for a prompt; returns its answer and what is known of it. Raises
+``LMError`` where it ended without one."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +55,11 @@ class PromptSlot:
         question = self.call.arguments.get("kwargs", {}).get("question")
         asked = self.call.tool == "ask_human" and isinstance(question, str)
         return str(question) if asked else self.call.tool
+
+    @property
+    def context(self) -> tuple[str, Payload]:
+        """The context of a child, by kind and bytes."""
+        return self.call.contexts[self.index]
 
 
 @dataclass
@@ -108,7 +113,7 @@ class LiveCalls:
         made = self._numbered(call, taken, known)
         count = len(made)
         if call.op != "tool" and len(known) < count:
-            self._count(made[0], count - len(known))
+            self._admit(made[0], count - len(known))
         self._run.emit(CallStarted(node=self._node, cell=call.cell, op=call.op, count=count))
         if call.op.startswith("llm"):
             self.shared[call.cell].take(call.prompts)
@@ -152,15 +157,23 @@ class LiveCalls:
             self.failed[cell] += 1
             self.last_error = slot["error"]["message"]
 
-    def _count(self, first: PromptSlot, count: int) -> None:
-        """Book the call, or record that the limit refused all of it."""
+    def _admit(self, first: PromptSlot, count: int) -> None:
+        """Book the call, or record why all of it is refused."""
         try:
+            self._check_model(first.call.model)
             self._run.ledger.count_calls(count)
-        except LimitReached as error:
-            slot = refusal(str(error), "LimitReached")
+        except (LimitReached, CallRefused) as error:
+            slot = refusal(str(error), type(error).__name__)
             self._emit(first, _Asked(CallMeter(self._run.ledger)), slot, time.time(), 0.0)
             raise
         self.made[first.call.cell] += count
+
+    def _check_model(self, name: str | None) -> None:
+        """Raise ``CallRefused`` for a name that an LM has guessed."""
+        names = self._run.model_names
+        if self.turns_left is not None and name is not None and name not in names:
+            there = " and ".join(map(repr, names))
+            raise CallRefused(f"there is no model {name!r}; there is {there}: leave `model` out")
 
     async def _slot(self, at: PromptSlot) -> Slot:
         """Answer a prompt, and record that whatever happened on the way."""
@@ -212,6 +225,7 @@ class LiveCalls:
                 seconds=seconds,
                 finish=asked.finish,
                 thoughts=asked.thoughts,
+                about=slot.get("about", {}),
             )
         )
 
@@ -259,7 +273,7 @@ class LiveCalls:
         call = at.call
         if not call.given[at.index]:
             return await self._complete(call, at.prompt, asked)
-        text = inlined(*call.contexts[at.index], self._run.prompt_chars)
+        text = inlined(*at.context, self._run.prompt_chars)
         prompt = "" if text is None else prompts.inlined(at.prompt, text)
         if text is None or len(prompt) > self._run.prompt_chars:
             raise CallRefused(
@@ -270,9 +284,8 @@ class LiveCalls:
         return await self._complete(call, prompt, asked)
 
     async def _ask_child(self, at: PromptSlot, asked: _Asked) -> Slot:
-        call, context = at.call, at.call.contexts[at.index]
-        begun = self._memory.begun_child(at.prompt, context[1].sha256)
+        begun = self._memory.begun_child(at.prompt, at.context[1].sha256)
         asked.child = child = begun or f"{self._node}.{next(self._numbers.children)}"
-        asked.model = self._run.model(call.model, self._run.root).name
+        asked.model = self._run.model(at.call.model, self._run.root).name
         async with self._run.child_slots(self._depth + 1):
-            return {"value": await self._child(child, at.number, at.prompt, call.model, context)}
+            return await self._child(at, child)

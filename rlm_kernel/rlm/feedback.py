@@ -35,6 +35,7 @@ class Feedback:
             prompt_chars=run.prompt_chars,
             tools=run.tools.functions,
             data=list(run.tools.data),
+            models=run.model_names if run.style.name == "strong" else [],
         )
         first = prompts.first(question, info, run.style, self.kind, names)
         return [prompts.message("system", system), prompts.message("user", first)]

@@ -41,6 +41,8 @@ class Node:
         )
         self.rent = Rent(run.ledger)
         self.begun = False
+        self.turns = 0
+        """Those that have begun."""
         self.draft: str | None = None
         """Its best answer so far."""
         self.answer: str | None = None
@@ -57,8 +59,11 @@ class Node:
         """Return the answer. Raises ``LimitReached`` where turns, or what a run may use, are over
         before there is one; ``LMError`` and ``KernelDied`` where it cannot go on."""
         news = await self._begin(repl)
-        last = self.run.limits.turns + self._memory.repeated_turns
+        most = self.run.limits.turns
+        most = min(most, self.task.max_turns or most)
+        last = most + self._memory.repeated_turns
         for number in range(1, last + 1):
+            self.turns = number
             reply = await self._dialogue.reply(number, news, repl.names)
             self.calls.turns_left = last - number
             turn = turn_of(reply, self._repetition, self._memory.intervention(number))

@@ -31,13 +31,13 @@ notebook. Long output is cut in the middle, so print what you need and no more.
 
 What there is in the kernel:
 - `context`: the input. Look at it before you plan: its type, its size, a few pieces of it.
-- `llm_query(prompt, model=None) -> str`: asks a sub-LM. It sees the prompt only, so put the text \
+- `llm_query(prompt) -> str`: asks a sub-LM. It sees the prompt only, so put the text \
 it needs into it. It takes about {prompt_chars:,} characters.
-- `llm_query_batched(prompts, model=None) -> list[str]`: many prompts at once, in order. Much \
+- `llm_query_batched(prompts) -> list[str]`: many prompts at once, in order. Much \
 faster than a loop. A failed prompt has a str that begins with `Error:` in its place.
-- `rlm_query(prompt, context=None, model=None) -> str` and `rlm_query_batched(prompts, \
-contexts=None, model=None)`: ask an LM that has a notebook of its own over its `context`; for \
-sub-problems that need several steps.
+- `rlm_query(prompt, context=None, max_turns=None) -> str` and `rlm_query_batched(prompts, \
+contexts=None, max_turns=None)`: ask an LM that has a notebook of its own over its `context`; for \
+sub-problems that need several steps. Its answer has `.status`, `.turns` and `.notebook`.
 - In `async` code: `await llm_query.aio(...)`. Threads may call all of these.
 - `SHOW_VARS()`: the variables made so far. `limits_left()`: what you may still use.
 - `ask_human(question)`: asks the human, if one is there; only for what nothing else can decide.
@@ -116,6 +116,7 @@ SORTED = (
 """A small model asked "find or judge?" straight away always says judge; shown these first, it
 sorted 27 of 28 questions rightly."""
 
+MODELS = "- Each query takes `model`: {sub!r} is the sub-LM, {root!r} you."
 NO_CODE = (
     "Your reply held no Python block, so nothing ran. Write the next step as a block that begins "
     "with ```python and ends with ```. If you know the answer, call FINAL_VAR(answer) in one."
@@ -248,11 +249,20 @@ def kind_of(reply: str, style: Style) -> str:
 
 
 def system(
-    style: Style, kind: str, *, prompt_chars: int, tools: list[dict[str, str]], data: list[str]
+    style: Style,
+    kind: str,
+    *,
+    prompt_chars: int,
+    tools: list[dict[str, str]],
+    data: list[str],
+    models: Sequence[str] = (),
 ) -> str:
-    """Return the system message: the contract, and the user's own tools."""
+    """Return the system message: the contract, the user's own tools, and the ``models`` that may be
+    asked for by name, the sub-LM first, where there is a choice."""
     lines = [f"- `{t['name']}{t['signature']}`: {t['doc']}".rstrip(": ") for t in tools]
     lines += [f"- `{name}`: a variable that the user handed in." for name in data]
+    if len(models) > 1:
+        lines.append(MODELS.format(sub=models[0], root=models[1]))
     return style.system[kind].format(prompt_chars=prompt_chars, tools="\n".join(lines)).strip()
 
 

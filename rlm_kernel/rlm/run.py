@@ -106,6 +106,11 @@ class Run:
         return replace(default, name=name)
 
     @property
+    def model_names(self) -> list[str]:
+        """Return the names by which its cells may ask for an LM, the sub-LM's first."""
+        return list(dict.fromkeys([self.sub.name, self.root.name]))
+
+    @property
     def prompt_chars(self) -> int:
         """The longest prompt a sub-LM takes, leaving room for its reply."""
         return max(int(self.sub.window * 0.75 * 3), 1000)

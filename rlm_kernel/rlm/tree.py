@@ -11,9 +11,12 @@ from functools import partial
 from ..endings import to_the_end
 from ..errors import LimitReached, LMError, RecordError, RLMError, UsageError
 from ..events import NodeEnded, RunEnded, Status, Usage
-from ..repl.frames import Payload
+from ..record.notebooks.metadata import page
+from ..record.numbers import counted, duration
+from ..repl.protocol import Slot
 from ..settings.limits import Ledger
 from .boundary import boundary
+from .calls import PromptSlot
 from .cell_runner import CellRunner
 from .loop import Node
 from .run import Run
@@ -67,36 +70,33 @@ async def solve_tree(run: Run, task: Task, repl: CellRunner | None = None) -> Ou
     return outcome
 
 
-async def solve_child(
-    run: Run,
-    parent: str,
-    depth: int,
-    child: str,
-    call: int,
-    question: str,
-    model: str | None,
-    context: tuple[str, Payload],
-) -> str:
+async def solve_child(run: Run, parent: str, depth: int, at: PromptSlot, child: str) -> Slot:
     """``calls.Child`` for the calls of ``parent``, once run, parent and its depth are given: a node
     of its own, one deeper."""
-    source = await asyncio.to_thread(run.from_guest, *context, f"context of {child}")
+    started = time.monotonic()
+    source = await asyncio.to_thread(run.from_guest, *at.context, f"context of {child}")
     task = Task(
-        question=question,
+        question=at.prompt,
         source=source,
         node=child,
         parent=parent,
-        call=call,
+        call=at.number,
         depth=depth + 1,
-        model=run.model(model, run.root),
+        model=run.model(at.call.model, run.root),
+        max_turns=at.call.max_turns,
     )
-    outcome = await _solve(_node(run, task))
+    node = _node(run, task)
+    outcome = await _solve(node)
+    seconds = round(time.monotonic() - started, 3)
     if outcome.status == "answered" and outcome.answer is not None:
-        return outcome.answer
+        about = {"turns": node.turns, "seconds": seconds, "notebook": page(child, root=False)}
+        return {"value": outcome.answer, "about": {"status": outcome.status, **about}}
     if run.ledger.tripped is not None:
         raise run.ledger.tripped
+    took = f"status {outcome.status}, {counted(node.turns, 'turn')}, {duration(seconds)}"
     best = f"; its best answer so far: {outcome.answer}" if outcome.answer else ""
     raise LMError(
-        f"the child {child} ended without an answer: {outcome.reason}{best}", cause="child"
+        f"the child {child} ended without an answer ({took}): {outcome.reason}{best}", cause="child"
     )
 
 

@@ -12,19 +12,21 @@ import traceback
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
-from typing import Any, NoReturn
+from typing import Any
 
 from ..endings import in_daemon_thread
 from ..errors import CallRefused, ContextError, LimitReached
 from ..events import ContextInfo, Output
 from ..inputs.contexts import Source
 from ..record.outputs import Collector
+from ..remote.guest.calls import Calls as GuestCalls
 from ..remote.guest.describe import describe
-from ..remote.guest.errors import FailedReply, from_host
-from ..remote.guest.values import dump, load
+from ..remote.guest.globals import GLOBALS
+from ..remote.guest.values import load
+from ..repl.broker import Request
 from ..repl.frames import Payload
 from ..repl.guest_client import KernelSetup
-from ..repl.protocol import Call, Calls, RefusedCall, Slot, refusal
+from ..repl.protocol import Call, Calls, RefusedCall, Slot, check, refusal
 from ..repl.running_cell import Author, Ran
 from ..rlm.cell_runner import OpenRunner
 from ..settings.limits import CellLimits, Rate
@@ -57,7 +59,8 @@ class FakeRepl:
         self._own: set[str] = set()
         self._answer: str | None = None
         self._failure: BaseException | None = None
-        self._serving: set[asyncio.Future[list[Slot]]] = set()
+        self._caller = GuestCalls(self)  # type: ignore[no-untyped-call]
+        self._serving: set[asyncio.Future[Slot]] = set()
         self._cell = 0
 
     @classmethod
@@ -187,12 +190,10 @@ class FakeRepl:
 
     def _first(self, context: object) -> dict[str, Any]:
         """The names that are there before the first cell."""
-        batched = {"llm_query_batched": self._llm_batched, "rlm_query_batched": self._rlm_batched}
-        single = {"llm_query": self._llm, "rlm_query": self._rlm, "FINAL_VAR": self._final}
+        asked = {g.name: getattr(self._caller, g.name) for g in GLOBALS if g.answered_by}
         answer = {"content": "", "ready": False}
-        host = {"limits_left": partial(self._of_host, "limits_left"), "ask_human": self._human}
-        made = {"context": context, "answer": answer, "print": print}
-        return {**made, **single, **batched, **host}
+        made = {"context": context, "answer": answer, "print": print, "FINAL_VAR": self._final}
+        return {**made, **asked}
 
     def _bind(
         self, loop: asyncio.AbstractEventLoop, show: Callable[[str, dict[str, Any]], object]
@@ -228,74 +229,38 @@ class FakeRepl:
         return None, given or str(box["content"]) or None
 
     # calls
-    def _llm(self, prompt: str, model: str | None = None) -> Any:
-        return _value(
-            self._asked(Call(op="llm_query", cell=self._cell, prompts=[prompt], model=model))
-        )
+    def ask(self, header: dict[str, Any], payload: bytes = b"") -> Slot:
+        """Answer a request of the cell as the host does. For the guest's ``Calls``."""
+        request = Request({**header, "cell": self._cell}, Payload.of(payload))
+        try:
+            call = check(request, self.held.prompt_chars, self.held.batch)
+        except CallRefused as error:
+            return refusal(str(error))
+        assert call is not None, header
+        return self._asked(call)
 
-    def _llm_batched(self, prompts: Sequence[str], model: str | None = None) -> list[Any]:
-        call = Call(op="llm_query_batched", cell=self._cell, prompts=list(prompts), model=model)
-        return [_reply(slot) for slot in self._asked(call)]
-
-    def _rlm(self, prompt: str, context: object = None, model: str | None = None) -> Any:
-        return _value(self._asked(self._children("rlm_query", [prompt], [context], model)))
-
-    def _rlm_batched(
-        self,
-        prompts: Sequence[str],
-        contexts: Sequence[object] | None = None,
-        model: str | None = None,
-    ) -> list[Any]:
-        inputs = [None] * len(prompts) if contexts is None else contexts
-        call = self._children("rlm_query_batched", prompts, inputs, model)
-        return [_reply(slot) for slot in self._asked(call)]
-
-    def _of_host(self, name: str, **given: object) -> Any:
-        arguments = {"args": [], "kwargs": given}
-        call = Call(
-            op="tool", cell=self._cell, prompts=[], model=None, tool=name, arguments=arguments
-        )
-        return _value(self._asked(call))
-
-    def _human(self, question: str) -> Any:
-        return self._of_host("ask_human", question=question)
-
-    def _children(
-        self, op: str, prompts: Sequence[str], inputs: Sequence[object], model: str | None
-    ) -> Call:
-        pairs = zip(prompts, inputs, strict=True)
-        sent = [_dumped(prompt if given is None else given) for prompt, given in pairs]
-        return Call(
-            op=op,
-            cell=self._cell,
-            prompts=list(prompts),
-            model=model,
-            contexts=[(kind, Payload.of(data)) for kind, data in sent],
-            given=[given is not None for given in inputs],
-        )
-
-    def _asked(self, call: Call) -> list[Slot]:
+    def _asked(self, call: Call) -> Slot:
         """Have a call answered on the loop, for which the cell's thread waits."""
         return asyncio.run_coroutine_threadsafe(self._attended(call), self._loop).result()
 
-    async def _attended(self, call: Call) -> list[Slot]:
+    async def _attended(self, call: Call) -> Slot:
         """Serve a call in a task that is cancelled with its cell."""
         serving = asyncio.ensure_future(self._served(call))
         self._serving.add(serving)
         serving.add_done_callback(self._serving.discard)
         return await serving
 
-    async def _served(self, call: Call) -> list[Slot]:
+    async def _served(self, call: Call) -> Slot:
         try:
-            return await self.calls.serve(call)
+            slots = await self.calls.serve(call)
         except RefusedCall as refused:
-            slot = refused.slot
+            return refused.slot
         except (LimitReached, CallRefused) as error:
-            slot = refusal(str(error), type(error).__name__)
+            return refusal(str(error), type(error).__name__)
         except Exception as error:  # noqa: BLE001 (raised where the cell is awaited)
             self._failure = error
-            slot = refusal("the run ends", "LMError", cause="interrupted")
-        return _raise(slot)
+            return refusal("the run ends", "LMError", cause="interrupted")
+        return {"value": slots} if call.op.endswith("_batched") else slots[0]
 
 
 class _Stream:
@@ -310,24 +275,6 @@ class _Stream:
 
     def flush(self) -> None:
         """Nothing is held back."""
-
-
-def _raise(slot: Slot) -> NoReturn:
-    raise from_host(slot["error"])  # type: ignore[no-untyped-call]
-
-
-def _value(slots: list[Slot]) -> Any:
-    return slots[0]["value"] if "value" in slots[0] else _raise(slots[0])
-
-
-def _reply(slot: Slot) -> Any:
-    if "value" in slot:
-        return slot["value"]
-    return FailedReply(from_host(slot["error"]))  # type: ignore[no-untyped-call]
-
-
-def _dumped(value: object) -> tuple[str, bytes]:
-    return dump(value)  # type: ignore[no-any-return, no-untyped-call]
 
 
 def _loaded(source: Source) -> Any:

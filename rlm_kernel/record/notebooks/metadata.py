@@ -131,4 +131,6 @@ def _call_row(event: CallEnded) -> dict[str, Any]:
         name: getattr(event, name)
         for name in ("cell", "call", "op", "key", "occurrence", "index", "count", "asked", "child")
     }
-    return made | ({"reply": event.reply} if event.error is None else {"error": event.error})
+    about = {"about": event.about} if event.about else {}
+    answered = {"reply": event.reply} if event.error is None else {"error": event.error}
+    return made | about | answered

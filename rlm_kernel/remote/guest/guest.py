@@ -14,6 +14,7 @@ from .describe import describe, guarded
 from .errors import CallRefused, LimitReached, LMError
 from .hardening import harden, hide_our_frames
 from .magics import register
+from .replies import of_slot
 from .rewriter import Rewriter
 from .seeds import Seeds
 from .threads import cell_now
@@ -193,7 +194,7 @@ class Guest:
                 raise CallRefused(
                     "%s takes JSON values only (str, numbers, lists, dicts, None)" % name
                 )
-            return self.calls.ask(self.calls.request("tool", name=name, **kwargs_and_args))
+            return of_slot(self.calls.tool(name, **kwargs_and_args))
 
         tool.__name__ = name
         tool.__doc__ = "%s%s\n\n%s" % (name, signature, doc)

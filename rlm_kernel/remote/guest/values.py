@@ -13,7 +13,8 @@ import pickle
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from .errors import CallRefused
+from .errors import CallRefused, FailedReply
+from .replies import ChildReply
 
 _LOOK_CHARS = 65_536
 _TEXT_CONTROLS = bytes(range(0x00, 0x08)) + bytes(range(0x0E, 0x1B)) + bytes(range(0x1C, 0x20))
@@ -151,9 +152,10 @@ def _delimiter(header: str) -> str:
 
 
 def plain(value: Any) -> bool:
-    """Return whether ``json.loads(json.dumps(value))`` gives an equal value of the same types."""
+    """Return whether ``json.loads(json.dumps(value))`` gives an equal value of the same types; of a
+    reply a str."""
     kind = type(value)
-    if kind in (str, int, bool, type(None)):
+    if kind in (str, ChildReply, FailedReply, int, bool, type(None)):
         return True
     if kind is float:
         return math.isfinite(value)
@@ -166,7 +168,7 @@ def plain(value: Any) -> bool:
 
 def dump(value):
     """``(kind, bytes)`` of a value, for ``load``. Raises ``CallRefused`` if it cannot be sent."""
-    if type(value) is str:
+    if type(value) in (str, ChildReply, FailedReply):
         return "text", value.encode("utf-8", "surrogatepass")
     if isinstance(value, (bytes, bytearray)):
         return "bytes", bytes(value)
