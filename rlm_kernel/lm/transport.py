@@ -6,7 +6,7 @@ import asyncio
 import re
 import ssl
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin, urlsplit
 
@@ -25,6 +25,8 @@ MAX_ANSWER_BYTES = 64 << 20
 """The most of one answer, unpacked: a stream of as many tokens as ``MAX_REPLY_CHARS`` may have."""
 MAX_ERROR_BYTES = 64 << 10
 PROXY_LOGIN = 407
+_UNREAD = {"X-Stainless-Raw-Response": "stream"}
+"""Tells the openai package to leave the body of an answer to us."""
 TOTAL_TIMES = 6
 """A reply that goes on may take so many times the seconds that a silence may."""
 
@@ -56,6 +58,20 @@ def connect(
         timeout=openai.Timeout(None, connect=min(connect_s, MAX_CONNECT_S)),
         http_client=http,
     )
+
+
+@asynccontextmanager
+async def answered(
+    client: AsyncOpenAI, path: str, body: dict[str, Any]
+) -> AsyncIterator[AsyncIterator[bytes]]:
+    """Send a request, and give the bytes of its answer as they come."""
+    options: Any = {"headers": _UNREAD}
+    answer: Any = await client.post(path, cast_to=object, body=body, options=options)
+    try:
+        async with aclosing(answer.iter_bytes()) as data:
+            yield data
+    finally:
+        await answer.close()
 
 
 async def _gate(response: Response) -> None:
