@@ -58,12 +58,16 @@ class Sampling:
     seed: int | None = None
     schema: Mapping[str, Any] | None = None
     """A JSON Schema that the reply should fit. A wish: see ``Reply.constrained``."""
+    reasoning_effort: str | None = None
+    added: Mapping[str, Any] = field(default_factory=dict)
+    """Further fields of a request, as they are."""
 
     def fields(self) -> dict[str, Any]:
         """Return the fields of a request."""
         fields = {name: value for name, value in vars(self).items() if value is not None}
-        schema = fields.pop("schema", None)
-        return fields if schema is None else {**fields, "response_format": json_schema(schema)}
+        added, schema = fields.pop("added"), fields.pop("schema", None)
+        form = {} if schema is None else {"response_format": json_schema(schema)}
+        return {**added, **fields, **form}
 
 
 @dataclass(frozen=True)

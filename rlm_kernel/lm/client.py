@@ -11,11 +11,13 @@ import importlib
 import random
 import re
 from asyncio import sleep
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import ExitStack, aclosing, asynccontextmanager, suppress
 from dataclasses import replace
 from functools import partial
+from itertools import chain
 from typing import TYPE_CHECKING, Any, Self
+from urllib.parse import parse_qs, urlsplit
 
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_after_attempt
 
@@ -45,7 +47,8 @@ class Client:
     stream the silence between two events; the whole of a stream is bounded by
     ``transport.TOTAL_TIMES`` as much, and every reply by ``attempts.MAX_REPLY_CHARS``. ``retries``
     are tries after the first, ``backoff_s`` the first wait between two. ``free`` says that nothing
-    is charged (the embedded LM).
+    is charged (the embedded LM). ``headers`` go with every request; with them and without a key no
+    ``Authorization`` is sent. A query in the address stays in that of every request.
 
     A proxy of the environment is used, but not for this machine (``route``). Redirects are followed
     within the endpoint's own server only, where they keep the request as it is (307, 308).
@@ -59,6 +62,7 @@ class Client:
         *,
         base_url: str | None,
         api_key: str | None,
+        headers: Mapping[str, str] | None = None,
         in_flight: int,
         timeout_s: float,
         retries: int,
@@ -67,6 +71,7 @@ class Client:
     ) -> None:
         self._base_url = transport.checked_url(base_url or prices.OPENAI_URL)
         self._key = transport.checked_key(api_key or "")
+        self._headers = dict(headers or {})
         self._in_flight = in_flight
         self._timeout_s = timeout_s
         self._retries = retries
@@ -82,8 +87,8 @@ class Client:
 
     @property
     def url(self) -> str:
-        """The endpoint's address as it may be shown: without a password."""
-        return transport.shown_url(self._base_url)
+        """The endpoint's address as it may be shown: without a password and without a query."""
+        return transport.shown_url(self._base_url).partition("?")[0]
 
     @property
     def _way(self) -> str:
@@ -100,6 +105,7 @@ class Client:
         self._openai = transport.connect(
             self._base_url,
             self._key,
+            self._headers,
             in_flight=self._in_flight,
             connect_s=self._timeout_s,
             proxy=self._proxy,
@@ -319,7 +325,9 @@ class Client:
         )
 
     def _scrubbed(self, text: str) -> str:
-        """Return what an endpoint said, without the key that it may have echoed."""
-        if len(self._key) >= SECRET_CHARS:
-            text = text.replace(self._key, "[key]")
+        """Return what an endpoint said, without the secrets that it may have echoed."""
+        query = parse_qs(urlsplit(self._base_url).query).values()
+        for secret in (self._key, *self._headers.values(), *chain.from_iterable(query)):
+            if len(secret) >= SECRET_CHARS:
+                text = text.replace(secret, "[key]")
         return re.sub(r"(?i)\b(bearer|basic)\s+[^\s\"',}]+", r"\1 [key]", transport.shown_url(text))

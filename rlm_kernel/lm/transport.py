@@ -8,7 +8,7 @@ import ssl
 from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import parse_qsl, urljoin, urlsplit
 
 from ..errors import UsageError
 from . import chat
@@ -17,9 +17,10 @@ from .chat import Failure
 from .route import Proxy
 
 if TYPE_CHECKING:
-    from httpx2 import Response
+    from httpx2 import Request, Response
     from openai import AsyncOpenAI
 
+_NO_KEY = "none"  # the openai package wants one
 MAX_CONNECT_S = 10.0
 MAX_ANSWER_BYTES = 64 << 20
 """The most of one answer, unpacked: a stream of as many tokens as ``MAX_REPLY_CHARS`` may have."""
@@ -32,10 +33,16 @@ TOTAL_TIMES = 6
 
 
 def connect(
-    base_url: str, key: str, *, in_flight: int, connect_s: float, proxy: Proxy | None
+    base_url: str,
+    key: str,
+    headers: dict[str, str],
+    *,
+    in_flight: int,
+    connect_s: float,
+    proxy: Proxy | None,
 ) -> AsyncOpenAI:
     """Return a client for the running loop, with as many connections as there are requests in
-    flight.
+    flight. A query in the address goes with every request.
 
     Answers are bounded in size, and redirects lead to no other host.
     """
@@ -49,15 +56,26 @@ def connect(
         proxy=proxy.url if proxy else None,
         trust_env=False,  # or the environment's proxies would hold for loopback too
         verify=create_ssl_context(),  # of the environment, so that SSL_CERT_FILE holds
-        event_hooks={"response": [_gate]},
+        event_hooks={
+            "request": [_without_key] if headers and not key else [],
+            "response": [_gate],
+        },
     )
     return openai.AsyncOpenAI(
-        base_url=base_url,
-        api_key=key or "none",
+        base_url=base_url.partition("?")[0],
+        default_query=dict(parse_qsl(urlsplit(base_url).query, keep_blank_values=True)),
+        api_key=key or _NO_KEY,
+        default_headers=headers,
         max_retries=0,
         timeout=openai.Timeout(None, connect=min(connect_s, MAX_CONNECT_S)),
         http_client=http,
     )
+
+
+async def _without_key(request: Request) -> None:
+    """Take the stand-in for a key out: some refuse it beside a header that they would take."""
+    if request.headers.get("authorization") == f"Bearer {_NO_KEY}":
+        del request.headers["authorization"]
 
 
 @asynccontextmanager
