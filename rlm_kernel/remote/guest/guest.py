@@ -16,7 +16,7 @@ from .rewriter import Rewriter
 from .seeds import Seeds
 from .threads import cell_now
 from .tools import define, findable
-from .values import load, plain, snapshot
+from .values import load, opened, plain, snapshot
 from .wire import SNAPSHOT_BYTES
 from .writers import Writers
 
@@ -62,9 +62,9 @@ class Guest:
 
     def set_context(self, spec, path):
         """Load ``context`` and tell the host what it became."""
-        self._given = load(spec, path)
+        self._given, notes = opened(spec, path)
         self._take(self._given)
-        self.broker.ask({"op": "context", "info": describe(self._given)})
+        self.broker.ask({"op": "context", "info": dict(describe(self._given), notes=notes)})
 
     def find(self, name):
         """Tell the host whether there is such a variable, if not then what there is."""
