@@ -40,8 +40,8 @@ contexts=None, model=None)`: ask an LM that has a notebook of its own over its `
 sub-problems that need several steps.
 - In `async` code: `await llm_query.aio(...)`. Threads may call all of these.
 - `SHOW_VARS()`: the variables made so far.
-- `FINAL_VAR(value)`: ends the run with the value, or with the variable you name: \
-`FINAL_VAR(summary)` or `FINAL_VAR("summary")`.
+- `FINAL_VAR(value)`: ends the run with the value, once its cell has ended well: \
+`FINAL_VAR(summary)`, or a text as it is: `FINAL_VAR("Paris")`.
 {tools}
 How to work: use code for what code does well (searching, counting, parsing, joining) and the \
 sub-LM for what needs reading (meaning, judgement, summary). Cut the text at its own boundaries. \
