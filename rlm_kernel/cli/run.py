@@ -17,6 +17,7 @@ from ..session.event_loop import engine
 from ..session.session import Result, Session
 from ..settings.limits import LIMITS
 from ..settings.resolved import Resolved
+from .asking import human_at
 from .screen import Screen
 from .settle import settle
 from .statuses import ANSWERED, FAILED, INTERRUPTED, LIMIT
@@ -46,6 +47,7 @@ def carry_out(force: Resolved, quiet: bool, asked: Work) -> Result:
     console = standard_error(quiet=quiet)
     screen = Screen(console)
     session = Session(force, Tools())
+    session.ask_human = None if quiet else human_at(screen)
 
     async def work() -> Result:
         try:

@@ -7,6 +7,7 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 from ..endings import all_of
 from ..errors import CallRefused, LimitReached, LMError, RunFailed
@@ -48,8 +49,12 @@ class PromptSlot:
 
     @property
     def prompt(self) -> str:
-        """The prompt; of a tool its name."""
-        return self.call.prompts[self.index] if self.call.prompts else self.call.tool
+        """The prompt, or the question to the human; of any other tool its name."""
+        if self.call.prompts:
+            return self.call.prompts[self.index]
+        question = self.call.arguments.get("kwargs", {}).get("question")
+        asked = self.call.tool == "ask_human" and isinstance(question, str)
+        return str(question) if asked else self.call.tool
 
 
 @dataclass
@@ -64,6 +69,8 @@ class _Asked:
 
 
 _Ask = Callable[[PromptSlot, _Asked], Awaitable[Slot]]
+_Own = Callable[[Mapping[str, Any]], Awaitable[object]]
+"""Answers calls of a function of ours that asks no LM."""
 
 
 class LiveCalls:
@@ -86,6 +93,12 @@ class LiveCalls:
         """By cell, the replies that a provider cut short."""
         self.shared: defaultdict[int, SharedWords] = defaultdict(SharedWords)
         self.last_error = ""
+        self.turns_left: int | None = None
+        """The turns that its node has after this one; None where no LM writes."""
+        self._own: dict[str, _Own] = {
+            "limits_left": self._limits_left,
+            "ask_human": self._ask_human,
+        }
 
     async def serve(self, call: Call) -> list[Slot]:
         """Return one slot a prompt. Raises ``LimitReached`` and ``CallRefused`` for the whole
@@ -211,8 +224,17 @@ class LiveCalls:
         return self._ask_child if self._depth < self._run.limits.depth else self._ask_inlined
 
     async def _ask_tool(self, at: PromptSlot, asked: _Asked) -> Slot:
+        if (own := self._own.get(at.call.tool)) is not None:
+            return {"value": await own(at.call.arguments["kwargs"])}
         CALLED_BY.set((*CALLED_BY.get(), self._run))  # each prompt's task has variables of its own
         return await self._run.tools.call(at.call.tool, at.call.arguments)
+
+    async def _limits_left(self, given: Mapping[str, Any]) -> dict[str, float | None]:
+        left = {"turns": self.turns_left, **self._run.ledger.left}
+        return dict(sorted(left.items()))  # as a record gives it back: it keeps no order
+
+    async def _ask_human(self, given: Mapping[str, Any]) -> str:
+        return await self._run.human.reply(given.get("question"))
 
     async def _ask_sub(self, at: PromptSlot, asked: _Asked) -> Slot:
         return await self._complete(at.call, at.prompt, asked)

@@ -60,6 +60,7 @@ class Node:
         last = self.run.limits.turns + self._memory.repeated_turns
         for number in range(1, last + 1):
             reply = await self._dialogue.reply(number, news, repl.names)
+            self.calls.turns_left = last - number
             turn = turn_of(reply, self._repetition, self._memory.intervention(number))
             for source, author in turn.cells:
                 turn.rans.append(await self._run_cell(repl, number, source, author))

@@ -39,7 +39,8 @@ faster than a loop. A failed prompt has a str that begins with `Error:` in its p
 contexts=None, model=None)`: ask an LM that has a notebook of its own over its `context`; for \
 sub-problems that need several steps.
 - In `async` code: `await llm_query.aio(...)`. Threads may call all of these.
-- `SHOW_VARS()`: the variables made so far.
+- `SHOW_VARS()`: the variables made so far. `limits_left()`: what you may still use.
+- `ask_human(question)`: asks the human, if one is there; only for what nothing else can decide.
 - `FINAL_VAR(value)`: ends the run with the value, once its cell has ended well: \
 `FINAL_VAR(summary)`, or a text as it is: `FINAL_VAR("Paris")`.
 {tools}

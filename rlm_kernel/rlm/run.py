@@ -21,6 +21,7 @@ from ..repl.guest_client import KernelSetup
 from ..repl.repl import open_repl
 from ..settings.limits import Budget, CellLimits, Ledger, Limits
 from .cell_runner import OpenRunner
+from .human import AskHuman, Human
 from .memory import Memory, NoMemory
 from .prompts import Style
 
@@ -69,6 +70,7 @@ class Run:
         memory: Callable[[str], Memory] = NoMemory,
         budget: Budget | None = None,
         open_runner: OpenRunner = open_repl,
+        ask_human: AskHuman | None = None,
     ) -> None:
         self.root = root
         self.sub = sub
@@ -83,6 +85,7 @@ class Run:
         """Returns what a node remembers, by its name."""
         self.open_runner = open_runner
         self.ledger = Ledger(limits, budget)
+        self.human = Human(ask_human, self.ledger)
         self.sandbox: Callable[[], str] = str
         """The name of the root's sandbox, as it is now; empty where there is none to share."""
         self._child_slots: dict[int, asyncio.Semaphore] = {}

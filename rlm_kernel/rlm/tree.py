@@ -46,6 +46,7 @@ async def solve_tree(run: Run, task: Task, repl: CellRunner | None = None) -> Ou
     clock = asyncio.timeout(run.ledger.seconds_left)
     try:
         async with clock:
+            run.human.clock = clock
             outcome = await _solve(node, repl)
     except TimeoutError as error:
         if not clock.expired():
@@ -60,6 +61,7 @@ async def solve_tree(run: Run, task: Task, repl: CellRunner | None = None) -> Ou
         outcome = Outcome("failed", None, reason=str(error))
         raise
     finally:
+        run.human.clock = None
         with suppress(RecordError):  # which is raised again when the record is closed
             run.emit(run_ended(outcome, run.ledger))
     return outcome

@@ -110,6 +110,12 @@ class Budget:
         return self._started + self._seconds - time.monotonic()
 
     @property
+    def cost_left(self) -> float | None:
+        if self._cost is None:
+            return None
+        return max(0.0, self._cost - self.spent - self.reserved)
+
+    @property
     def reached(self) -> LimitReached | None:
         """The limit that was reached, if one was: a request was refused, or all is used up. Every
         request is refused from then on."""
@@ -147,16 +153,46 @@ class Ledger:
         self._reserved_cost = 0.0
         self._started = time.monotonic()
         self._seconds_before = 0.0
+        self._stood: float | None = None
+        """When the clock was stopped, if it is."""
 
     @property
     def seconds(self) -> float:
-        return time.monotonic() - self._started
+        """The time of the run so far, without what a human thought."""
+        now = time.monotonic() if self._stood is None else self._stood
+        return now - self._started
+
+    @contextmanager
+    def standing_still(self) -> Iterator[None]:
+        """Let the run's own time stand still in the body. Not to be nested."""
+        self._stood = time.monotonic()
+        try:
+            yield
+        finally:
+            self._started += time.monotonic() - self._stood
+            self._stood = None
 
     @property
     def seconds_left(self) -> float | None:
         own = None if self.limits.seconds is None else self.limits.seconds - self.seconds
         left = [seconds for seconds in (own, self._budget.seconds_left) if seconds is not None]
         return min(left, default=None)
+
+    @property
+    def left(self) -> dict[str, float | None]:
+        """Return what may still be used of calls, tokens, cost and seconds, by these names; None
+        where there is no limit."""
+        limits, usage = self.limits, self.usage
+        own = None if limits.cost is None else limits.cost - usage.cost - self._reserved_cost
+        costs = [cost for cost in (own, self._budget.cost_left) if cost is not None]
+        tokens = limits.tokens
+        left = {
+            "calls": limits.calls - self.calls,
+            "tokens": None if tokens is None else tokens - usage.tokens - self._reserved_tokens,
+            "cost": min(costs, default=None),
+            "seconds": self.seconds_left,
+        }
+        return {n: None if v is None else max(0, round(v, 6)) for n, v in left.items()}
 
     def carry(self, usage: Usage, turns: int, calls: int, seconds: float) -> None:
         """Begin with what was spent before the run was stopped."""

@@ -36,9 +36,9 @@ GRACE_SECONDS = 3.0
 class FakeRepl:
     """Runs cells by ``exec`` in a thread of this process, as far as the loop uses a REPL.
 
-    Cells have ``context``, ``answer``, ``FINAL_VAR``, ``llm_query``, ``rlm_query``, their batched
-    forms and a ``print`` of their own; the value of a last expression is shown. A cell whose source
-    is in ``script`` does not run: it ends as is said there.
+    Cells have the names that a kernel's have but ``SHOW_VARS``, and a ``print`` of their own; the
+    value of a last expression is shown. A cell whose source is in ``script`` does not run: it ends
+    as is said there.
 
     Not promised: a clock, an interrupt, a guard of the names, tools and data that the user hands
     in, seeds, IPython's magics, outputs of anything but ``print``. A cell that is cancelled ends
@@ -191,7 +191,9 @@ class FakeRepl:
         batched = {"llm_query_batched": self._llm_batched, "rlm_query_batched": self._rlm_batched}
         single = {"llm_query": self._llm, "rlm_query": self._rlm, "FINAL_VAR": self._final}
         answer = {"content": "", "ready": False}
-        return {"context": context, "answer": answer, "print": print, **single, **batched}
+        host = {"limits_left": partial(self._of_host, "limits_left"), "ask_human": self._human}
+        made = {"context": context, "answer": answer, "print": print}
+        return {**made, **single, **batched, **host}
 
     def _bind(
         self, loop: asyncio.AbstractEventLoop, show: Callable[[str, dict[str, Any]], object]
@@ -248,6 +250,16 @@ class FakeRepl:
         inputs = [None] * len(prompts) if contexts is None else contexts
         call = self._children("rlm_query_batched", prompts, inputs, model)
         return [_reply(slot) for slot in self._asked(call)]
+
+    def _of_host(self, name: str, **given: object) -> Any:
+        arguments = {"args": [], "kwargs": given}
+        call = Call(
+            op="tool", cell=self._cell, prompts=[], model=None, tool=name, arguments=arguments
+        )
+        return _value(self._asked(call))
+
+    def _human(self, question: str) -> Any:
+        return self._of_host("ask_human", question=question)
 
     def _children(
         self, op: str, prompts: Sequence[str], inputs: Sequence[object], model: str | None

@@ -84,6 +84,10 @@ class Calls:
         header = self.request(op, prompts=prompts, model=model, contexts=sizes, given=given)
         return header, b"".join(data for _, data in parts)
 
+    def of_host(self, name, **arguments):
+        """Return what the host itself says to a call of this name."""
+        return self.ask(self.request("tool", name=name, args=[], kwargs=arguments))
+
     def ask(self, header, payload=b""):
         """Return the value that the host answers with. Raises the error that it sends."""
         return _value(self._broker.ask(header, payload))

@@ -69,6 +69,21 @@ def rlm_query_batched(prompts, contexts=None, model=None):
     return replies(calls.ask(*request)) if prompts else []
 
 
+def limits_left():
+    """Return what may still be used, a dict: turns of this node; calls, tokens, cost (US dollars)
+    and seconds of the whole run. None where there is no limit."""
+    return _guest.calls.of_host("limits_left")
+
+
+def ask_human(question):
+    """Ask the human, where there is one, and return the reply, a str. The run's time stands still
+    meanwhile. Raises ``CallRefused`` where nobody is there."""
+    check_type(question, "question")
+    if not _guest.guards_names:  # in a cell of the human's own
+        return _guest.input(question)
+    return _guest.calls.of_host("ask_human", question=question)
+
+
 def FINAL_VAR(value, evidence=None):
     """End the run with this value, or with the variable that a string literal names."""
     _check_evidence(evidence)
@@ -128,8 +143,9 @@ FINAL_VAR.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
 
 class Global(NamedTuple):
     """A name of ours in the cells' namespace. ``function`` is None for a variable; ``answered_by``
-    says who answers its calls, which the host records under its name: an ``"lm"``, a ``"child"``,
-    or nobody; ``told`` is false for what the system message leaves out."""
+    says who answers its calls, which the host records: an ``"lm"`` or a ``"child"`` under its name,
+    the ``"human"`` or the ``"host"`` itself as those of a tool, or nobody; ``told`` is false for
+    what the system message leaves out."""
 
     name: str
     function: Optional[Callable[..., Any]] = None
@@ -148,11 +164,15 @@ GLOBALS = (
     Global("llm_query_batched", llm_query_batched, answered_by="lm"),
     Global("rlm_query", rlm_query, answered_by="child"),
     Global("rlm_query_batched", rlm_query_batched, answered_by="child"),
+    Global("limits_left", limits_left, answered_by="host"),
+    Global("ask_human", ask_human, answered_by="human"),
     Global("FINAL_VAR", FINAL_VAR),
     Global("answer", told=False),
     Global("SHOW_VARS", SHOW_VARS),
 )
 NAMES = frozenset(g.name for g in GLOBALS)
-ASKING = frozenset(g.name for g in GLOBALS if g.answered_by is not None)
-"""Those whose calls an LM or a child answers."""
+ANSWERED = frozenset(g.name for g in GLOBALS if g.answered_by is not None)
+"""Those whose calls are answered outside of the kernel."""
+ASKING = frozenset(g.name for g in GLOBALS if g.answered_by in ("lm", "child"))
+"""Those of them that an LM or a child answers."""
 CHILD_STARTING = frozenset(g.name for g in GLOBALS if g.answered_by == "child")

@@ -5,6 +5,8 @@ import inspect
 import sys
 import threading
 
+from IPython.core.error import StdinNotImplementedError
+
 from . import globals as repl_globals
 from .broker_client import BrokerClient
 from .calls import Calls
@@ -99,6 +101,13 @@ class Guest:
     def notice(self, text):
         if text not in self._notices:
             self._notices.append(text)
+
+    def input(self, question):
+        """Return the line that the human types for a cell of their own."""
+        try:
+            return self.shell.kernel.raw_input("%s " % question)
+        except StdinNotImplementedError:
+            raise CallRefused("ask_human: no human is there to type a line") from None
 
     def finish_word(self, word):
         """Take a word for the answer that names no variable. Raises ``NameError`` where it was
