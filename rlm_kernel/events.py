@@ -66,6 +66,9 @@ class ContextInfo:
     ``contexts.Source.spec`` gives: kind, sha256 and, where there is one, path. Its ``variable``
     is the name of the variable, made by earlier cells, that was taken as context: the rest is then
     a copy of its value, or of the kind ``"variable"`` with no sha256 where none could be made.
+
+    ``overview`` is a longer look than ``format`` and the ends, where the kernel has one, and
+    ``notes`` say more than ``notice``; both are in the journal alone.
     """
 
     type: str
@@ -76,6 +79,13 @@ class ContextInfo:
     tail: str
     spec: dict[str, Any]
     notice: str | None = None
+    notes: list[str] = field(default_factory=list)
+    overview: str = ""
+
+    @property
+    def remarks(self) -> list[str]:
+        """Return all that is to be known of how it was read, in sentences."""
+        return [remark for remark in (self.notice, *self.notes) if remark]
 
 
 @dataclass(frozen=True)

@@ -213,12 +213,12 @@ def _described(info: ContextInfo) -> Shown:
     sizes += [f"{info.lines:,} lines" if info.lines is not None else "", info.format or ""]
     line = " · ".join(size for size in sizes if size)
     name = info.spec.get("variable") or info.spec.get("name") or ""
-    notice = f"\n{info.notice}" if info.notice else ""
+    notice = "".join(f"\n{remark}" for remark in info.remarks)
     head = shorten(info.head + ("\n[…]\n" + info.tail if info.tail else ""), 400)
     return {
         "text/plain": f"context: {name} · {line}{notice}",
         "text/markdown": f"**context** · {code(str(name))} · {literal(line)}\n\n"
-        + (f"{literal(info.notice)}\n\n" if info.notice else "")
+        + "".join(f"{literal(remark)}\n\n" for remark in info.remarks)
         + f"<details><summary>its beginning and its end</summary>\n\n{fenced(head)}\n\n</details>",
     }
 

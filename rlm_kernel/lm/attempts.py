@@ -6,7 +6,7 @@ Pure bookkeeping. Every request is settled, also one that failed, was cut or was
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol, TypeAlias
@@ -14,7 +14,8 @@ from typing import Any, Protocol, TypeAlias
 from ..errors import LMError
 from ..events import Usage
 from . import chat, thoughts
-from .chat import Failure
+from .chat import Failure, json_schema
+from .dialect import Request
 from .usage import Reported
 
 ASSUMED_OUTPUT_TOKENS = 512
@@ -55,16 +56,27 @@ class Sampling:
     max_tokens: int | None = None
     top_p: float | None = None
     seed: int | None = None
+    schema: Mapping[str, Any] | None = None
+    """A JSON Schema that the reply should fit. A wish: see ``Reply.constrained``."""
+    reasoning_effort: str | None = None
+    added: Mapping[str, Any] = field(default_factory=dict)
+    """Further fields of a request, as they are."""
 
-    def fields(self) -> dict[str, float]:
-        return {name: value for name, value in vars(self).items() if value is not None}
+    def fields(self) -> dict[str, Any]:
+        """Return the fields of a request."""
+        fields = {name: value for name, value in vars(self).items() if value is not None}
+        added, schema = fields.pop("added"), fields.pop("schema", None)
+        form = {} if schema is None else {"response_format": json_schema(schema)}
+        return {**added, **fields, **form}
 
 
 @dataclass(frozen=True)
 class Reply:
     """A usable reply. ``usage`` and ``seconds`` are of the whole call, failed tries included;
     ``finish`` is the endpoint's finish reason, or "cut" where we stopped reading. ``thoughts`` are
-    those that came apart from the text."""
+    those that came apart from the text. ``constrained`` says that the endpoint was asked to keep to
+    the sampling's schema, and did not refuse; ``adjustments`` are the ways in which it was asked
+    otherwise than is usual, since it refuses the usual one."""
 
     text: str
     model: str
@@ -72,6 +84,8 @@ class Reply:
     usage: Usage
     seconds: float
     thoughts: str = ""
+    constrained: bool = False
+    adjustments: tuple[str, ...] = ()
 
     @property
     def cut_short(self) -> bool:
@@ -219,7 +233,11 @@ class Attempts:
             estimated=estimated,
         )
 
-    def reply(self, attempt: Attempt) -> Reply:
+    def body(self) -> dict[str, Any]:
+        """Return the request for a reply that is not streamed, as is usual."""
+        return {"model": self.model, "messages": self.messages, **self.sampling.fields()}
+
+    def reply(self, attempt: Attempt, request: Request) -> Reply:
         """Return the reply that a settled attempt brought."""
         seconds = time.monotonic() - self.started
         model = attempt.model or self.model
@@ -230,6 +248,8 @@ class Attempts:
             usage=self.usage,
             seconds=seconds,
             thoughts=attempt.thoughts,
+            constrained="response_format" in request.body,
+            adjustments=tuple(one.said for one in request.adjustments),
         )
 
 

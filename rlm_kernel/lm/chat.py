@@ -17,6 +17,8 @@ from typing import Any
 from ..errors import Cause
 from . import usage
 
+STREAMED: dict[str, Any] = {"stream": True, "stream_options": {"include_usage": True}}
+"""What is added to a request for a stream that ends with its usage."""
 COMPLETIONS = "/chat/completions"
 MODELS = "/models"
 """Paths below the endpoint's address."""
@@ -52,6 +54,8 @@ class Failure(Exception):
         self.said = said
         self.again = again
         self.status = status
+        self.clues = said
+        """Its words and its codes, in which its cause is looked for."""
         self.wait_s: float | None = None
         self.reported: usage.Reported | None = None
         self.charged = True
@@ -70,26 +74,27 @@ class Piece:
     reported: usage.Reported | None
 
 
-def request(
-    model: str,
-    messages: list[dict[str, Any]],
-    sampling: Mapping[str, float],
-    *,
-    stream: bool = False,
-    usage: bool = False,
-) -> dict[str, Any]:
-    """Return the body of a request for a reply, whole or as a stream that ends with its usage."""
-    body = {"model": model, "messages": messages, **sampling}
-    if stream:
-        body["stream"] = True
-    if usage:
-        body["stream_options"] = {"include_usage": True}
-    return body
+def json_schema(schema: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the field of a request that asks for a reply that fits a JSON Schema."""
+    about = {"name": "reply", "schema": schema, "strict": _closed(schema)}
+    return {"type": "json_schema", "json_schema": about}
 
 
-def refuses_usage(refused: Failure) -> bool:
-    """Return whether an endpoint refused a stream because it was asked for the usage."""
-    return refused.status in (400, 422) and "stream_options" in refused.said
+def _closed(schema: object) -> bool:
+    """Return whether no object of a schema may lack or add a property, as strict modes require."""
+    if isinstance(schema, list):
+        return all(map(_closed, schema))
+    if not isinstance(schema, Mapping):
+        return True
+    names = schema.get("properties")
+    if isinstance(names, Mapping):
+        required = schema.get("required")
+        whole = isinstance(required, list) and set(required) == set(names)
+        if not whole or schema.get("additionalProperties") is not False:
+            return False
+    elif schema.get("type") == "object":
+        return False
+    return all(map(_closed, schema.values()))
 
 
 def piece(body: object) -> Piece:
@@ -123,9 +128,10 @@ def failure(status: int, body: object) -> Failure:
     """Return the failure that an error status and its body mean."""
     error = _mapping(body).get("error", body)
     said = _short(_mapping(error).get("message") or _mapping(body).get("detail") or error)
-    code = f"{_short(_mapping(error).get('code'))} {_short(_mapping(error).get('type'))}"
+    code = " ".join(_short(_mapping(error).get(name)) for name in ("code", "type", "param"))
     cause, again = _cause(status, f"{code} {said}", code)
     found = Failure(cause, said, again=again, status=status)
+    found.clues = f"{code} {said}"
     found.reported = usage.reported(body)
     return found
 

@@ -11,11 +11,13 @@ import importlib
 import random
 import re
 from asyncio import sleep
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import ExitStack, aclosing, asynccontextmanager, suppress
 from dataclasses import replace
 from functools import partial
+from itertools import chain
 from typing import TYPE_CHECKING, Any, Self
+from urllib.parse import parse_qs, urlsplit
 
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_after_attempt
 
@@ -24,6 +26,8 @@ from ..events import Usage
 from . import chat, prices, route, transport
 from .attempts import Attempt, Attempts, Meter, Reply, Sampling, lm_error
 from .chat import Failure
+from .dialect import Body, Dialect, Request
+from .listener import Listener
 
 if TYPE_CHECKING:
     from openai import AsyncOpenAI
@@ -43,7 +47,8 @@ class Client:
     stream the silence between two events; the whole of a stream is bounded by
     ``transport.TOTAL_TIMES`` as much, and every reply by ``attempts.MAX_REPLY_CHARS``. ``retries``
     are tries after the first, ``backoff_s`` the first wait between two. ``free`` says that nothing
-    is charged (the embedded LM).
+    is charged (the embedded LM). ``headers`` go with every request; with them and without a key no
+    ``Authorization`` is sent. A query in the address stays in that of every request.
 
     A proxy of the environment is used, but not for this machine (``route``). Redirects are followed
     within the endpoint's own server only, where they keep the request as it is (307, 308).
@@ -57,6 +62,7 @@ class Client:
         *,
         base_url: str | None,
         api_key: str | None,
+        headers: Mapping[str, str] | None = None,
         in_flight: int,
         timeout_s: float,
         retries: int,
@@ -65,12 +71,13 @@ class Client:
     ) -> None:
         self._base_url = transport.checked_url(base_url or prices.OPENAI_URL)
         self._key = transport.checked_key(api_key or "")
+        self._headers = dict(headers or {})
         self._in_flight = in_flight
         self._timeout_s = timeout_s
         self._retries = retries
         self._free = free
         self._backoff_s = backoff_s
-        self._include_usage = True
+        self._dialect = Dialect()
         self._slots = asyncio.Semaphore(in_flight)
         self._openai: AsyncOpenAI | None = None
         self._proxy: route.Proxy | None = None
@@ -80,8 +87,8 @@ class Client:
 
     @property
     def url(self) -> str:
-        """The endpoint's address as it may be shown: without a password."""
-        return transport.shown_url(self._base_url)
+        """The endpoint's address as it may be shown: without a password and without a query."""
+        return transport.shown_url(self._base_url).partition("?")[0]
 
     @property
     def _way(self) -> str:
@@ -98,6 +105,7 @@ class Client:
         self._openai = transport.connect(
             self._base_url,
             self._key,
+            self._headers,
             in_flight=self._in_flight,
             connect_s=self._timeout_s,
             proxy=self._proxy,
@@ -124,19 +132,7 @@ class Client:
     ) -> Reply:
         """Return one reply, whole. Raises ``LMError``, and ``LimitReached`` from the meter."""
         call = self._call(model, messages, meter, sampling)
-
-        async def once() -> Reply:
-            async with self._request(call) as (this, _):
-                # Not chat.completions.create: it takes half as much CPU again for its models.
-                asked = self._body(call)
-                body = await self._client.post(chat.COMPLETIONS, cast_to=bytes, body=asked)
-                piece = chat.piece(chat.parse(body))
-                this.take(piece)
-                this.text = chat.mend(piece.text)
-                this.check()
-            return call.reply(this)
-
-        return await self._persevere(call, once)
+        return await self._reply(call, call.body(), Listener())
 
     async def stream(
         self,
@@ -156,36 +152,66 @@ class Client:
         is closed and ``finish`` is "cut". Raises as ``complete`` does.
         """
         call = self._call(model, messages, meter, sampling)
-        given = 0
+        body = {**call.body(), **chat.STREAMED}
+        return await self._reply(call, body, Listener(on_delta, on_restart, cut))
 
-        def give(text: str) -> None:
-            nonlocal given
-            given += len(text)
-            on_delta(text)
-
-        async def once() -> Reply:
-            nonlocal given
-            if given:
-                given = 0
-                on_restart()
+    async def _reply(self, call: Attempts, body: Body, listener: Listener) -> Reply:
+        async def once(request: Request) -> Reply:
+            listener.begin()
             async with self._request(call) as (this, deadline):
-                end = await self._read(call, this, deadline, give, cut)
-            reply = call.reply(this)
+                read = self._read if request.streamed else self._read_whole
+                end = await read(call, request.body, this, deadline, listener)
+            reply = call.reply(this, request)
             return reply if end is None else replace(reply, text=this.text[:end], finish="cut")
 
-        return await self._persevere(call, partial(self._or_without_usage, once))
+        return await self._persevere(call, partial(self._adjusted, body, once))
+
+    async def _adjusted(self, body: Body, once: Callable[[Request], Awaitable[Reply]]) -> Reply:
+        """``once``, and at once again the other way if the endpoint refuses how it was asked."""
+        guess, tried = None, []
+        while True:
+            request = self._dialect.request(body, guess)
+            tried.append(request.adjustments)
+            try:
+                reply = await once(request)
+            except Failure as failure:
+                guess = self._dialect.learn(request, failure) or guess
+                if self._dialect.request(body, guess).adjustments in tried:
+                    raise
+            else:
+                self._dialect.served(request)
+                return reply
+
+    async def _read_whole(
+        self,
+        call: Attempts,
+        body: Body,
+        this: Attempt,
+        deadline: transport.Deadline,
+        listener: Listener,
+    ) -> int | None:
+        """Read a reply that comes in one piece, as ``_read`` does a stream."""
+        # Not chat.completions.create: it takes half as much CPU again for its models.
+        came = await self._client.post(chat.COMPLETIONS, cast_to=bytes, body=body)
+        piece = chat.piece(chat.parse(came))
+        this.take(piece)
+        this.text = chat.mend(piece.text)
+        end = listener.hear(this.text, 0)
+        if end is None:
+            this.check()
+        return end
 
     async def _read(
         self,
         call: Attempts,
+        body: Body,
         this: Attempt,
         deadline: transport.Deadline,
-        on_delta: Callable[[str], None],
-        cut: Callable[[str], int | None] | None,
+        listener: Listener,
     ) -> int | None:
-        """Read a stream into ``this``; return where ``cut`` ended its text, if it did."""
+        """Read a stream into ``this``; return where it was cut, if it was."""
         joiner, done = chat.Joiner(), False
-        async with self._stream(call) as pieces:
+        async with self._stream(body) as pieces:
             async for piece in pieces:
                 if piece is None:
                     done = True
@@ -194,30 +220,21 @@ class Client:
                 this.take(piece)
                 at = len(this.text)
                 this.text += joiner.add(piece.text)
-                end = cut(this.text) if cut and len(this.text) > at else None
-                if shown := this.text[at:end]:
-                    on_delta(shown)
-                if end is not None:
+                if (end := listener.hear(this.text, at)) is not None:
                     return end
                 call.keep_up(this)
         if not done and this.finish is None:
             raise Failure("cut", f"after {len(this.text)} characters", again=True)
         if rest := joiner.end():
             this.text += rest
-            on_delta(rest)
+            listener.on_delta(rest)
         this.check()
         return None
 
-    def _body(self, call: Attempts, **how: bool) -> dict[str, Any]:
-        return chat.request(call.model, call.messages, call.sampling.fields(), **how)
-
     @asynccontextmanager
-    async def _stream(self, call: Attempts) -> AsyncIterator[AsyncIterator[chat.Piece | None]]:
-        body = self._body(call, stream=True, usage=self._include_usage)
-        create = self._client.chat.completions.with_streaming_response.create
+    async def _stream(self, body: Body) -> AsyncIterator[AsyncIterator[chat.Piece | None]]:
         async with (
-            create(**body) as response,
-            aclosing(response.iter_bytes()) as data,
+            transport.answered(self._client, chat.COMPLETIONS, body) as data,
             aclosing(chat.pieces(data)) as pieces,
         ):
             yield pieces
@@ -283,16 +300,6 @@ class Client:
         # Not in the handler: what failed may hold the key, and a traceback would show it.
         raise error
 
-    async def _or_without_usage(self, once: Callable[[], Awaitable[Reply]]) -> Reply:
-        """``once``, and at once again if the endpoint will not be asked for the usage."""
-        try:
-            return await once()
-        except Failure as failure:
-            if not chat.refuses_usage(failure):
-                raise
-            self._include_usage = False
-        return await once()
-
     def _wait_s(self, state: RetryCallState) -> float:
         failure = state.outcome.exception() if state.outcome else None
         if isinstance(failure, Failure) and failure.wait_s is not None:
@@ -318,7 +325,9 @@ class Client:
         )
 
     def _scrubbed(self, text: str) -> str:
-        """Return what an endpoint said, without the key that it may have echoed."""
-        if len(self._key) >= SECRET_CHARS:
-            text = text.replace(self._key, "[key]")
+        """Return what an endpoint said, without the secrets that it may have echoed."""
+        query = parse_qs(urlsplit(self._base_url).query).values()
+        for secret in (self._key, *self._headers.values(), *chain.from_iterable(query)):
+            if len(secret) >= SECRET_CHARS:
+                text = text.replace(secret, "[key]")
         return re.sub(r"(?i)\b(bearer|basic)\s+[^\s\"',}]+", r"\1 [key]", transport.shown_url(text))

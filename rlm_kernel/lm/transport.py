@@ -6,9 +6,9 @@ import asyncio
 import re
 import ssl
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import parse_qsl, urljoin, urlsplit
 
 from ..errors import UsageError
 from . import chat
@@ -17,23 +17,32 @@ from .chat import Failure
 from .route import Proxy
 
 if TYPE_CHECKING:
-    from httpx2 import Response
+    from httpx2 import Request, Response
     from openai import AsyncOpenAI
 
+_NO_KEY = "none"  # the openai package wants one
 MAX_CONNECT_S = 10.0
 MAX_ANSWER_BYTES = 64 << 20
 """The most of one answer, unpacked: a stream of as many tokens as ``MAX_REPLY_CHARS`` may have."""
 MAX_ERROR_BYTES = 64 << 10
 PROXY_LOGIN = 407
+_UNREAD = {"X-Stainless-Raw-Response": "stream"}
+"""Tells the openai package to leave the body of an answer to us."""
 TOTAL_TIMES = 6
 """A reply that goes on may take so many times the seconds that a silence may."""
 
 
 def connect(
-    base_url: str, key: str, *, in_flight: int, connect_s: float, proxy: Proxy | None
+    base_url: str,
+    key: str,
+    headers: dict[str, str],
+    *,
+    in_flight: int,
+    connect_s: float,
+    proxy: Proxy | None,
 ) -> AsyncOpenAI:
     """Return a client for the running loop, with as many connections as there are requests in
-    flight.
+    flight. A query in the address goes with every request.
 
     Answers are bounded in size, and redirects lead to no other host.
     """
@@ -47,15 +56,40 @@ def connect(
         proxy=proxy.url if proxy else None,
         trust_env=False,  # or the environment's proxies would hold for loopback too
         verify=create_ssl_context(),  # of the environment, so that SSL_CERT_FILE holds
-        event_hooks={"response": [_gate]},
+        event_hooks={
+            "request": [_without_key] if headers and not key else [],
+            "response": [_gate],
+        },
     )
     return openai.AsyncOpenAI(
-        base_url=base_url,
-        api_key=key or "none",
+        base_url=base_url.partition("?")[0],
+        default_query=dict(parse_qsl(urlsplit(base_url).query, keep_blank_values=True)),
+        api_key=key or _NO_KEY,
+        default_headers=headers,
         max_retries=0,
         timeout=openai.Timeout(None, connect=min(connect_s, MAX_CONNECT_S)),
         http_client=http,
     )
+
+
+async def _without_key(request: Request) -> None:
+    """Take the stand-in for a key out: some refuse it beside a header that they would take."""
+    if request.headers.get("authorization") == f"Bearer {_NO_KEY}":
+        del request.headers["authorization"]
+
+
+@asynccontextmanager
+async def answered(
+    client: AsyncOpenAI, path: str, body: dict[str, Any]
+) -> AsyncIterator[AsyncIterator[bytes]]:
+    """Send a request, and give the bytes of its answer as they come."""
+    options: Any = {"headers": _UNREAD}
+    answer: Any = await client.post(path, cast_to=object, body=body, options=options)
+    try:
+        async with aclosing(answer.iter_bytes()) as data:
+            yield data
+    finally:
+        await answer.close()
 
 
 async def _gate(response: Response) -> None:

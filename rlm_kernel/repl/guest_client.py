@@ -103,7 +103,7 @@ class GuestClient:
         """Bind ``context`` to the source's value; return what the guest says it became."""
         spec, path = await self._put(source, "context")
         report = await self._ask(f"set_context({spec!r}, {path!r})")
-        return _info(report.header.get("info"), source.spec(), source.notice)
+        return _info(report.header.get("info"), source.spec(), source)
 
     async def find(self, name: str) -> None:
         """Raise ``ContextError`` if the kernel has no such variable."""
@@ -119,8 +119,7 @@ class GuestClient:
         report = await self._ask(f"adopt({name!r})")
         source = given if report.header.get("same") else _copied(report, name)
         spec = _unknown(name) if source is None else source.spec()
-        notice = None if source is None else source.notice
-        return _info(report.header.get("info"), {**spec, "variable": name}, notice), source
+        return _info(report.header.get("info"), {**spec, "variable": name}, source), source
 
     async def begin(self, seed: int) -> None:
         """Begin a question: note how the kernel runs cells, and seed what they draw from."""
@@ -271,8 +270,9 @@ def _unknown(name: str) -> dict[str, Any]:
     return {"kind": "variable", "name": name, "sha256": None, "size": None, "path": None}
 
 
-def _info(told: object, spec: dict[str, Any], notice: str | None) -> ContextInfo:
+def _info(told: object, spec: dict[str, Any], source: Source | None) -> ContextInfo:
     """Return what the guest says its context is, checked, with where it came from."""
+    notes = [] if source is None else list(source.notes)
     info = told if isinstance(told, dict) else {}
     number = {k: v if isinstance(v := info.get(k), int) else None for k in ("length", "lines")}
     return ContextInfo(
@@ -283,5 +283,7 @@ def _info(told: object, spec: dict[str, Any], notice: str | None) -> ContextInfo
         head=as_text(info.get("head"), 2000) or "",
         tail=as_text(info.get("tail"), 2000) or "",
         spec=spec,
-        notice=notice,
+        notice=None if source is None else source.notice,
+        notes=notes + as_texts(info.get("notes"))[:9],
+        overview=as_text(info.get("overview"), 4000) or "",
     )

@@ -26,7 +26,7 @@ from ..settings.limits import CellLimits, Rate
 from .guest_client import KernelSetup
 from .guest_requests import GuestRequests
 from .kernel_life import KernelLife
-from .protocol import Calls, as_text, as_texts
+from .protocol import MAX_NOTICE, Calls, as_text, as_texts
 from .running_cell import Author, Ran, RunningCell
 
 GRACE_SECONDS = 3.0
@@ -332,6 +332,8 @@ class Repl:
             reply=executed.reply if executed is not None else None,
             inputs=cell.typed,
             concurrent=bool(cell.report.get("concurrent")),
+            called=bool(cell.report.get("called")),
+            doubt=as_text(cell.report.get("doubt"), MAX_NOTICE),
         )
 
 

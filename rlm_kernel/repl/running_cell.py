@@ -92,6 +92,7 @@ class RunningCell:
 @dataclass(frozen=True, kw_only=True)
 class Ran:
     """The end of a cell. ``draft`` is an answer it named without ending well or being ready;
+    ``called`` says that it gave one, and then perhaps failed; ``doubt`` why that may be none;
     ``lost`` the names that went with a kernel that died or was replaced; ``reply`` is the kernel's
     own, None if there is none; ``inputs`` and ``concurrent`` are as in ``CellRan``."""
 
@@ -108,3 +109,5 @@ class Ran:
     reply: Message | None = None
     inputs: list[str | None] = field(default_factory=list)
     concurrent: bool = False
+    called: bool = False
+    doubt: str | None = None

@@ -41,8 +41,8 @@ sub-problems that need several steps. Its answer has `.status`, `.turns` and `.n
 - In `async` code: `await llm_query.aio(...)`. Threads may call all of these.
 - `SHOW_VARS()`: the variables made so far. `limits_left()`: what you may still use.
 - `ask_human(question)`: asks the human, if one is there; only for what nothing else can decide.
-- `FINAL_VAR(value)`: ends the run with the value, or with the variable you name: \
-`FINAL_VAR(summary)` or `FINAL_VAR("summary")`.
+- `FINAL_VAR(value)`: ends the run with the value, once its cell has ended well: \
+`FINAL_VAR(summary)`, or a text as it is: `FINAL_VAR("Paris")`.
 {tools}
 How to work: use code for what code does well (searching, counting, parsing, joining) and the \
 sub-LM for what needs reading (meaning, judgement, summary). Cut the text at its own boundaries. \

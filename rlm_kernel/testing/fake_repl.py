@@ -22,7 +22,7 @@ from ..record.outputs import Collector
 from ..remote.guest.calls import Calls as GuestCalls
 from ..remote.guest.describe import describe
 from ..remote.guest.globals import GLOBALS
-from ..remote.guest.values import load
+from ..remote.guest.values import opened
 from ..repl.broker import Request
 from ..repl.frames import Payload
 from ..repl.guest_client import KernelSetup
@@ -93,10 +93,11 @@ class FakeRepl:
 
     async def set_context(self, source: Source) -> ContextInfo:
         """Bind ``context`` to the source's value; a new one takes the names of all cells away."""
-        value = await asyncio.to_thread(_loaded, source)
+        value, notes = await asyncio.to_thread(_loaded, source)
         self._globals = self._first(value)
         self._own = {*self._globals, "__builtins__"}
-        return ContextInfo(**describe(value), spec=source.spec(), notice=source.notice)
+        told = {**describe(value), "notice": source.notice, "notes": [*source.notes, *notes]}
+        return ContextInfo(**told, spec=source.spec())
 
     async def adopt(self, name: str) -> tuple[ContextInfo, Source | None]:
         """Bind ``context`` to a variable's value, of which there is no copy."""
@@ -277,13 +278,13 @@ class _Stream:
         """Nothing is held back."""
 
 
-def _loaded(source: Source) -> Any:
+def _loaded(source: Source) -> tuple[Any, list[str]]:
     if source.path is not None:
-        return load(source.spec(), str(source.path))
+        return opened(source.spec(), str(source.path))
     handle, path = tempfile.mkstemp(prefix="rlm-fake-")
     with os.fdopen(handle, "wb") as file:
         file.write(source.data or b"")
-    return load({**source.spec(), "remove": True}, path)
+    return opened({**source.spec(), "remove": True}, path)
 
 
 def _told(error: Exception, source: str) -> dict[str, Any]:

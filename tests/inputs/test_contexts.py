@@ -190,7 +190,7 @@ def test_a_table_becomes_a_dataframe(put, name, mark):
 def test_a_table_without_pandas_becomes_a_list_of_dicts(put, monkeypatch):
     monkeypatch.setitem(sys.modules, "pandas", None)
     _, value = read(put("a.csv", b'name,n\r\n"a\r\nb",1\r\n'))
-    assert value == [{"name": "a\r\nb", "n": "1"}]
+    assert value == [{"name": "a\r\nb", "n": 1}]
 
 
 def test_standard_input_is_read_as_bytes(monkeypatch, tmp_path):

@@ -10,7 +10,7 @@ from email.utils import formatdate
 from typing import Any
 
 import pytest
-from callers import ASK, KEY, USED, Books, Says, client, completed, until, ways
+from callers import ASK, KEY, USED, Books, Says, client, completed, streamed, until, ways
 
 from rlm_kernel.errors import LimitReached, LMError, UsageError
 from rlm_kernel.events import Usage
@@ -84,9 +84,11 @@ async def test_what_cannot_pass_is_tried_once(
     async with FakeEndpoint(Says(fault)) as fake, client(fake.base_url) as lm:
         with pytest.raises(LMError) as caught:
             await ask(lm, books)
-    assert (caught.value.cause, caught.value.attempts) == (cause, 1)
-    assert books.usage.requests == 1
-    assert sum(e.path.endswith("/chat/completions") for e in fake.log) == 1
+    # A first stream that is refused without a reason may have been so for asking for the usage.
+    tries = 2 if cause == "bad_request" and ask is streamed else 1
+    assert (caught.value.cause, caught.value.attempts) == (cause, tries)
+    assert books.usage.requests == tries
+    assert sum(e.path.endswith("/chat/completions") for e in fake.log) == tries
 
 
 @ways

@@ -47,10 +47,12 @@ def _checked(spec: dict[str, Any]) -> Source:
     texts = [spec.get(key) for key in ("encoding", "errors", "name")]
     is_hash = isinstance(digest, str) and len(digest) == 64 and digest.isalnum()
     is_text = all(isinstance(text, str) for text in texts)
-    if kind not in get_args(Kind) or not is_hash or not isinstance(size, int) or not is_text:
+    reading: Any = spec.get("reading", 1)
+    is_read = kind in get_args(Kind) and isinstance(reading, int)
+    if not is_read or not is_hash or not isinstance(size, int) or not is_text:
         raise RecordError(f"the record has a context that cannot be read: {repr(spec)[:200]}")
     return Source(
-        kind=kind, path=None, data=None, sha256=str(digest), size=size,
+        kind=kind, path=None, data=None, sha256=str(digest), size=size, reading=reading,
         encoding=str(texts[0]), errors=str(texts[1]), name=str(texts[2]),
     )  # fmt: skip
 

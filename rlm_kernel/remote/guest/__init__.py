@@ -53,6 +53,7 @@ def seed(number):
     assert _guest is not None
     _guest.seeds.end()
     if number is not None:
+        _guest.bound.clear()
         _guest.seeds.begin(number)
 
 

@@ -11,6 +11,7 @@ from . import globals as repl_globals
 from .broker_client import BrokerClient
 from .calls import Calls
 from .describe import describe, guarded
+from .doubts import bound_in_text, doubt, looks_like_name
 from .errors import CallRefused, LimitReached, LMError
 from .hardening import harden, hide_our_frames
 from .magics import register
@@ -19,11 +20,13 @@ from .rewriter import Rewriter
 from .seeds import Seeds
 from .threads import cell_now
 from .tools import define, findable
-from .values import load, plain, snapshot
+from .values import load, opened, plain, snapshot
 from .wire import SNAPSHOT_BYTES
 from .writers import Writers
 
 NAMES_SHOWN = 60
+BOX = {"content": "", "ready": False}
+"""The variable ``answer`` as it is at first."""
 MODULES_OFTEN_WANTED = (
     "numpy", "pandas", "matplotlib", "scipy", "sklearn", "polars", "requests", "bs4", "yaml",
     "tiktoken", "networkx", "sympy",
@@ -41,6 +44,10 @@ class Guest:
         self._cell = None
         self._notices = []
         self._answer = None
+        self._doubt = None
+        self._word = None
+        self.bound = set()
+        """The names that cells of this question have bound, those that failed among them."""
         self._hidden = set(shell.user_ns)
         self._streams = sys.stdout, sys.stderr
         self._writers = Writers()
@@ -54,7 +61,7 @@ class Guest:
         errors = {error.__name__: error for error in (LMError, LimitReached, CallRefused)}
         self.names.update(define(config["modules"], {**errors, **self.names}))
         self._restore()
-        shell.user_ns["answer"] = {"content": "", "ready": False}
+        shell.user_ns["answer"] = dict(BOX)
         self._hidden.update(self.names, ("answer", "context"))
         harden(shell.kernel.session)
         hide_our_frames(shell)
@@ -65,9 +72,9 @@ class Guest:
 
     def set_context(self, spec, path):
         """Load ``context`` and tell the host what it became."""
-        self._given = load(spec, path)
+        self._given, notes = opened(spec, path)
         self._take(self._given)
-        self.broker.ask({"op": "context", "info": describe(self._given)})
+        self.broker.ask({"op": "context", "info": dict(describe(self._given), notes=notes)})
 
     def find(self, name):
         """Tell the host whether there is such a variable, if not then what there is."""
@@ -89,7 +96,7 @@ class Guest:
         self._context = value
         self._has_context = True
         self.shell.user_ns["context"] = value
-        self.shell.user_ns["answer"] = {"content": "", "ready": False}
+        self.shell.user_ns["answer"] = dict(BOX)
 
     # what a cell can do with us
     def notice(self, text):
@@ -103,7 +110,28 @@ class Guest:
         except StdinNotImplementedError:
             raise CallRefused("ask_human: no human is there to type a line") from None
 
-    def finish(self, value):
+    def finish_word(self, word):
+        """Take a word for the answer that names no variable. Raises ``NameError`` where it was
+        rather meant to; it is the best answer then that there is, if there is no other."""
+        there = [n for n, _ in self.variables()]
+        if not looks_like_name(word, [*there, *self.names], self.bound):
+            return self.finish(word)
+        self._word = word
+        raise NameError(
+            "FINAL_VAR: there is no variable %r; there are: %s. Give a variable as it is: "
+            'FINAL_VAR(name). If the answer is this word: FINAL_VAR(value="%s")'
+            % (word, ", ".join(there) or "none yet", word)
+        )
+
+    def finish(self, value, name=None):
+        """Take a value for the answer, or that of the variable ``name``."""
+        if (
+            value is self.shell.user_ns.get("answer")
+            and isinstance(value, dict)
+            and value.keys() == BOX.keys()
+        ):
+            value = value["content"]  # it is meant, and not the dict
+        self._doubt = doubt(value, name)
         to_string = getattr(value, "to_string", None)  # a DataFrame's str leaves rows out
         self._answer = str(to_string() if callable(to_string) else value)
 
@@ -116,7 +144,7 @@ class Guest:
         self.guards_names = request.get("author") == "lm"
         self.calls.hold_to(request.get("most", {}))
         self._notices = []
-        self._answer = None
+        self._answer = self._doubt = self._word = None
         self._writers.begin()
         if self.guards_names:
             self._restore()
@@ -125,6 +153,8 @@ class Guest:
         error = getattr(result, "error_in_exec", None) or getattr(result, "error_before_exec", None)
         if result is None or error is not None:
             self._hint(error)
+        if result is not None and result.error_before_exec is not None:
+            self.bound.update(bound_in_text(result.info.raw_cell))
         if not self.guards_names and "context" in self.shell.user_ns:
             self._context = self.shell.user_ns["context"]  # a human's assignment stands
             self._has_context = True
@@ -133,7 +163,7 @@ class Guest:
         # Not current_cell(): a cell that awaits ran in a task with variables of its own.
         report = {"op": "ran", "cell": self._cell, "answer": answer, "draft": draft}
         report.update(notices=self._notices, names=[n for n, _ in self.variables()])
-        report.update(concurrent=self._writers.several)
+        report.update(concurrent=self._writers.several, doubt=self._doubt, called=self._called)
         if self.guards_names:  # now: before the next cell the kernel tells them where to write
             sys.stdout, sys.stderr = self._streams
         self.guards_names = False
@@ -142,15 +172,21 @@ class Guest:
 
     def _answers(self, error):
         """The answer of a cell that ended well, and the best answer so far otherwise."""
+        box = self._box()
+        if self._answer is None and box["ready"]:
+            self.finish(box["content"])
+        self._called = self._answer is not None
+        if error is None and self._called:
+            if box["ready"]:  # the next question of this session is not answered by it
+                self.shell.user_ns["answer"]["ready"] = False
+            return self._answer, None
+        content = "" if box["content"] is None else str(box["content"])
+        return None, self._answer or content or self._word
+
+    def _box(self):
+        """The dict ``answer`` as it is now, both of its values there."""
         box = self.shell.user_ns.get("answer")
-        content = str(box.get("content", "")) if isinstance(box, dict) else ""
-        ready = bool(isinstance(box, dict) and box.get("ready"))
-        given = self._answer if self._answer is not None else (content if ready else None)
-        if error is None and given is not None:
-            if ready:
-                box["ready"] = False  # the next question of this session is not answered by it
-            return given, None
-        return None, given or content or None
+        return dict(BOX, **box) if isinstance(box, dict) and set(map(type, box)) <= {str} else BOX
 
     def _hint(self, error):
         if isinstance(error, NameError):
@@ -167,7 +203,7 @@ class Guest:
                 self.shell.user_ns[name] = value
         if self._has_context and self.shell.user_ns.get("context") is not self._context:
             self.shell.user_ns["context"] = self._context
-        self.shell.user_ns.setdefault("answer", {"content": "", "ready": False})
+        self.shell.user_ns.setdefault("answer", dict(BOX))
 
     # the globals
     def _functions(self, tools):

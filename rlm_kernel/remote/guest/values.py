@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import difflib
 import io
 import json
@@ -15,38 +14,45 @@ from typing import Any
 
 from .errors import CallRefused, FailedReply
 from .replies import ChildReply
+from .tables import read_as_before, read_table
 
 _LOOK_CHARS = 65_536
 _TEXT_CONTROLS = bytes(range(0x00, 0x08)) + bytes(range(0x0E, 0x1B)) + bytes(range(0x1C, 0x20))
 
 
 def load(spec: dict[str, Any], path: str) -> Any:
-    """The object that ``context`` is bound to. ``path`` is where the bytes are in this machine;
-    with ``remove`` in the spec the file goes once it is read.
+    """Return the object that ``context`` is bound to, as ``opened`` does, without the notes."""
+    return opened(spec, path)[0]
+
+
+def opened(spec: dict[str, Any], path: str) -> tuple[Any, list[str]]:
+    """Return the object that a spec stands for, and notes on how it was read. ``path`` is where the
+    bytes are in this machine; with ``remove`` in the spec the file goes once it is read.
 
     Text that turns out not to be the JSON or CSV it was taken for is given as ``str``.
     """
-    value = _loaded(spec, path)
+    value = _opened(spec, path)
     if spec.get("remove"):
         os.unlink(path)
     return value
 
 
-def _loaded(spec: dict[str, Any], path: str) -> Any:
+def _opened(spec: dict[str, Any], path: str) -> tuple[Any, list[str]]:
     kind = spec["kind"]
     if kind == "folder":
-        return Folder(path, spec["name"])
-    if kind == "csv":
-        return _load_csv(path, spec["encoding"], spec["errors"])
+        return Folder(path, spec["name"]), []
     with open(path, "rb") as file:
         if kind == "pickle":
-            return pickle.load(file)
+            return pickle.load(file), []
         if kind == "bytes":
-            return file.read()
+            return file.read(), []
         text = _decoded(file, spec["encoding"], spec["errors"])
+    if kind == "csv":
+        return (read_as_before(text), []) if spec.get("reading") == 1 else read_table(text)
     if kind == "jsonl":
-        return [_json_or_text(line.rstrip("\r")) for line in text.split("\n") if line.strip()]
-    return _json_or_text(text) if kind == "json" else text
+        lines = (line.rstrip("\r") for line in text.split("\n") if line.strip())
+        return [_json_or_text(line) for line in lines], []
+    return (_json_or_text(text) if kind == "json" else text), []
 
 
 def _decoded(file: Any, encoding: str, errors: str) -> str:
@@ -122,33 +128,6 @@ def _json_or_text(text: str) -> Any:
         return json.loads(text)
     except (ValueError, RecursionError):
         return text
-
-
-def _load_csv(path: str, encoding: str, errors: str) -> Any:
-    """A DataFrame if there is pandas and the rows fit the header, else a list of dicts."""
-    with open(path, encoding=encoding, errors=errors, newline="") as file:
-        delimiter = _delimiter(file.readline(_LOOK_CHARS))
-        file.seek(0)
-        text = file.read()
-    try:
-        rows = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
-        header, first = next(rows, []), next(rows, [])
-        if len(first) <= len(header):  # pandas would take the first of too many for an index
-            import pandas  # type: ignore[import-untyped,import-not-found,unused-ignore]
-
-            return pandas.read_csv(io.StringIO(text, newline=""), sep=delimiter, low_memory=False)
-    except (ImportError, ValueError, csv.Error):
-        pass  # no pandas, or it refuses the rows: the csv module may take them
-    try:
-        dicts = csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter, restkey="rest")
-        return list(dicts)
-    except csv.Error:
-        return text
-
-
-def _delimiter(header: str) -> str:
-    """The character that splits a header into most fields; a comma when none does."""
-    return max(",\t;|", key=lambda mark: len(next(csv.reader([header], delimiter=mark), [])))
 
 
 def plain(value: Any) -> bool:
