@@ -90,7 +90,7 @@ async def solve_child(
     outcome = await _solve(_node(run, task))
     if outcome.status == "answered" and outcome.answer is not None:
         return outcome.answer
-    if run.ledger.tripped is not None:
+    if run.ledger.tripped is not None and run.ledger.tripped.shared:
         raise run.ledger.tripped
     best = f"; its best answer so far: {outcome.answer}" if outcome.answer else ""
     raise LMError(
@@ -132,6 +132,7 @@ async def _solve(node: Node, repl: CellRunner | None = None) -> Outcome:
         try:
             await to_the_end(kernel.aclose())
         finally:
+            node.run.ledger.release(node.task.node)
             with suppress(RecordError):  # which is raised again when the record is closed
                 node.run.emit(node_ended(node.task.node, outcome, node.rent.usage))
     return outcome
@@ -143,7 +144,7 @@ async def _entered(node: Node, repl: CellRunner | None, kernel: AsyncExitStack) 
     if repl is None:
         opening = run.open_runner(node.calls, run.setup(node.task.node))
         repl = await kernel.enter_async_context(opening)
-    repl.calls, repl.held = node.calls, run.held
+    repl.calls, repl.held = node.calls, run.held(node.task.depth)
     if node.task.parent is None:
         # Asked for when a child starts: a restart changes it.
         run.sandbox = lambda: repl.sandbox
@@ -152,9 +153,10 @@ async def _entered(node: Node, repl: CellRunner | None, kernel: AsyncExitStack) 
 
 
 def _cancelled(node: Node) -> Outcome:
-    left = node.run.ledger.seconds_left
+    ledger, depth = node.run.ledger, node.task.depth
+    left = ledger.seconds_left if depth == 0 else ledger.seconds_to_work(depth - 1)
     if left is not None and left <= 0:
-        return Outcome("limit", node.draft, reason="the run's time was over")
+        return Outcome("limit", node.draft, reason=str(ledger.late(depth)))
     return Outcome("interrupted", node.draft, reason="interrupted")
 
 
