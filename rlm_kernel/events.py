@@ -235,7 +235,8 @@ class CallEnded:
     ``child`` is the node that answered an ``rlm_query``. Exactly one of ``reply`` and ``error``
     is set; ``error`` has ``type`` and ``message``. ``usage`` is this call's own: a child's usage
     is in the child's records. ``finish`` and ``thoughts`` are those of a sub-LM's reply, as in
-    ``Replied``; ``about`` is what the cell was told of a child beside its answer.
+    ``Replied``; ``about`` is what the cell was told of a child beside its answer. ``images`` are
+    those of the prompt: MIME type, size and ``sha256``, by which they stand in ``blobs``.
     """
 
     kind: ClassVar[str] = "call_ended"
@@ -259,6 +260,7 @@ class CallEnded:
     finish: str | None = None
     thoughts: str = ""
     about: dict[str, Any] = field(default_factory=dict)
+    images: list[dict[str, Any]] = field(default_factory=list)
 
 
 @dataclass(frozen=True)

@@ -32,9 +32,9 @@ notebook. Long output is cut in the middle, so print what you need and no more.
 
 What there is in the kernel:
 - `context`: the input. Look at it before you plan: its type, its size, a few pieces of it.
-- `llm_query(prompt) -> str`: asks a sub-LM. It sees the prompt only, so put the text \
+- `llm_query(prompt, images=None) -> str`: asks a sub-LM. It sees the prompt only, so put the text \
 it needs into it. It takes about {prompt_chars:,} characters.
-- `llm_query_batched(prompts) -> list[str]`: many prompts at once, in order. Much \
+- `llm_query_batched(prompts, images=None) -> list[str]`: many prompts at once, in order. Much \
 faster than a loop. A failed prompt has a str that begins with `Error:` in its place.
 - `rlm_query(prompt, context=None, max_turns=None) -> str` and `rlm_query_batched(prompts, \
 contexts=None, max_turns=None)`: ask an LM that has a notebook of its own over its `context`; for \

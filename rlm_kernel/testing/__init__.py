@@ -8,7 +8,7 @@ from __future__ import annotations
 from .endpoint import Exchange, FakeEndpoint
 from .fake_repl import FakeRepl
 from .faults import CutStream, EmptyChoice, Fault, Garbage, Hang, Refusal, Say, Slow, Status
-from .scripted import ScriptedLM
+from .scripted import ScriptedLM, images_of
 
 __all__ = [
     "CutStream",
@@ -24,4 +24,5 @@ __all__ = [
     "ScriptedLM",
     "Slow",
     "Status",
+    "images_of",
 ]
