@@ -22,6 +22,16 @@ def seen(text: str, images: list[dict[str, Any]]) -> str | list[dict[str, Any]]:
     return [{"type": "text", "text": text}, *images] if images else text
 
 
+def text_of(message: Message) -> str:
+    """Return the text of a message, without its pictures."""
+    content = message["content"]
+    return content if isinstance(content, str) else "\n\n".join(_texts(content))
+
+
+def _texts(parts: list[dict[str, Any]]) -> list[str]:
+    return [part["text"] for part in parts if part["type"] == "text"]
+
+
 class LM(Protocol):
     """Replies to messages; ``lm.Client`` and ``testing.ScriptedLM`` are two. Raises ``LMError``,
     and ``LimitReached`` from the meter."""

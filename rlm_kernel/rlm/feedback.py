@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 from ..errors import LimitReached
 from ..events import ContextInfo
-from ..lm.model import Message
+from ..lm.model import Message, seen
 from ..record.outputs import text_of
 from ..repl.running_cell import Ran
-from . import prompts
+from . import prompts, vision
 from .calls import LiveCalls
 from .run import Run
 from .turn import Turn
@@ -76,7 +77,12 @@ class Feedback:
         useful = bool(turn.rans) and turn.rans[-1].status == "ok" and any(map(str.strip, texts))
         if useful and style.remind and not closing:
             closing = [self._advice()]
-        told = prompts.message("user", prompts.output(texts, notices, closing))
+        parts: list[dict[str, Any]] = []
+        if self._run.vision:
+            parts, more = vision.of_outputs(output for ran in turn.rans for output in ran.outputs)
+            notices += more
+        content = seen(prompts.output(texts, notices, closing), parts)
+        told = {"role": "user", "content": content}
         return [told] if over is None else [prompts.with_words(told, self.last(over))]
 
     def _advice(self) -> str:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..lm.model import Message
+from ..lm.chat import size
+from ..lm.model import Message, text_of
 from ..record.outputs import cut
 from . import prompts
 
@@ -23,7 +24,7 @@ class Opening:
 
 def tokens(messages: list[Message]) -> int:
     """Estimate the tokens of the messages; endpoints count in their own ways."""
-    return int(sum(len(str(m["content"])) for m in messages) / CHARS_PER_TOKEN)
+    return int(size(messages) / CHARS_PER_TOKEN)
 
 
 def compacted(messages: list[Message], names: list[str]) -> list[Message]:
@@ -38,7 +39,7 @@ def compacted(messages: list[Message], names: list[str]) -> list[Message]:
     split = turns[-KEPT_TURNS]
     middle = messages[2:split]
     lines = [
-        ("cell: " if m["role"] == "assistant" else "output: ") + cut(str(m["content"]).strip(), 400)
+        ("cell: " if m["role"] == "assistant" else "output: ") + cut(text_of(m).strip(), 400)
         for m in middle
     ]
     text = prompts.COMPACTED.format(

@@ -342,4 +342,7 @@ def message(role: str, content: str) -> dict[str, Any]:
 
 def with_words(message: dict[str, Any], words: str) -> dict[str, Any]:
     """Return a message with a paragraph more."""
-    return {**message, "content": f"{message['content']}\n\n{words}"}
+    content = message["content"]
+    if isinstance(content, str):
+        return {**message, "content": f"{content}\n\n{words}"}
+    return {**message, "content": [*content, {"type": "text", "text": words}]}

@@ -75,6 +75,7 @@ class Run:
         budget: Budget | None = None,
         open_runner: OpenRunner = open_repl,
         ask_human: AskHuman | None = None,
+        vision: bool = False,
     ) -> None:
         self.root = root
         self.sub = sub
@@ -89,6 +90,8 @@ class Run:
         """Returns what a node remembers, by its name."""
         self.open_runner = open_runner
         self.ledger = Ledger(limits, budget)
+        self.vision = vision
+        """True where the LM that writes is shown pictures."""
         self.human = Human(ask_human, self.ledger)
         self.sandbox: Callable[[], str] = str
         """The name of the root's sandbox, as it is now; empty where there is none to share."""

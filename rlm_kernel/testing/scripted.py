@@ -9,14 +9,9 @@ from typing import Any
 
 from ..events import Usage
 from ..lm.client import Meter, Reply, Sampling
+from ..lm.model import text_of
 
 Message = dict[str, Any]
-
-
-def text_of(message: Message) -> str:
-    """Return the text of a message, also of one that has pictures."""
-    content = message["content"]
-    return content if isinstance(content, str) else "".join(p.get("text", "") for p in content)
 
 
 def images_of(message: Message) -> list[bytes]:
@@ -61,7 +56,7 @@ class ScriptedLM:
         except StopIteration:
             raise AssertionError(
                 f"the script has no turn {len(self.asked)}; the LM was last told:\n"
-                f"{messages[-1]['content']}"
+                f"{text_of(messages[-1])}"
             ) from None
 
     async def _reply(self, said: str | Exception, model: str, meter: Meter, read: int) -> Reply:

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import base64
 import struct
 import zlib
 from pathlib import Path
 
 import pytest
-from asking import ask, ask_here, calls, check_whole, script
+from asking import ask, ask_here, calls, check_whole, events, script
 
-from rlm_kernel import Result
+from rlm_kernel import RLM, Result
+from rlm_kernel.events import Prompted
+from rlm_kernel.lm.model import image_part, seen, text_of
 from rlm_kernel.record import trajectory
 from rlm_kernel.remote.guest.images import LONGEST_SIDE, MOST, MOST_BYTES, measured, pictures
 from rlm_kernel.replay.replay import replay
+from rlm_kernel.rlm import history, prompts, vision
 from rlm_kernel.session.event_loop import engine
-from rlm_kernel.testing import FakeEndpoint
+from rlm_kernel.testing import FakeEndpoint, ScriptedLM, images_of
 
+MIME_JPEG = "image/jpeg"
 # 2 × 1 pixels of red and blue, as the cells and the tests make it
 PIXELS = "import numpy\npixels = numpy.array([[[255, 0, 0], [0, 0, 255]]], 'uint8')\n"
 
@@ -120,7 +125,7 @@ EXTENDED = b"RIFF\0\0\0\0WEBPVP8X" + b"\0" * 8 + b"\x1d\0\0\x13\0\0"
     [
         (_png(30, 20), "image/png"),
         (b"GIF89a" + struct.pack("<HH", 30, 20), "image/gif"),
-        (JPEG, "image/jpeg"),
+        (JPEG, MIME_JPEG),
         (LOSSY, "image/webp"),
         (LOSSLESS, "image/webp"),
         (EXTENDED, "image/webp"),
@@ -172,9 +177,9 @@ def test_what_is_no_picture_or_too_large_is_refused_in_words(
         f"{PIXELS}try:\n    llm_query('What?', images={images})\n"
         "except Exception as e:\n    FINAL_VAR(str(e) + ' ')"
     )
-    result, seen = _asked(source, tmp_path / "run")
+    result, sent = _asked(source, tmp_path / "run")
     assert words in str(result.response)
-    assert seen == []
+    assert sent == []
 
 
 def test_a_batch_with_lists_for_other_prompts_is_refused(tmp_path: Path) -> None:
@@ -214,3 +219,96 @@ FINAL_VAR("\\n".join(said))"""
     assert all("a malformed call" in each for each in said[2:6]), said
     assert "takes no contexts now" in said[6]
     assert lm.prompts == []
+
+
+# authors that see
+DRAW = f"""\
+print(context)
+{PIXELS}class Drawn:
+    def _repr_png_(self):
+        from rlm_guest.images import pictures
+        return pictures(pixels)[0]
+"""
+
+
+def _author(saw: list[list[bytes]]) -> ScriptedLM:
+    """An LM that draws, and answers with what it sees."""
+    turns = iter([f"```python\n{DRAW}Drawn()\n```"])
+
+    def turn(messages: list[dict[str, object]]) -> str:
+        saw.append(images_of(messages[-1]))
+        if not saw[-1]:
+            return next(turns)
+        width, height, lines = _decoded(saw[-1][-1])
+        return f"```python\nFINAL_VAR('{width} x {height}: {lines.hex()}')\n```"
+
+    return ScriptedLM(turn)
+
+
+def test_an_author_that_sees_gets_the_pixels_that_its_cell_drew(tmp_path: Path) -> None:
+    saw: list[list[bytes]] = []
+    lm = _author(saw)
+    result = ask(lm, tmp_path / "run", vision="on")
+    assert result.response == "2 x 1: 00ff00000000ff"
+    assert "(image/png)" in lm.asked[1][-1]["content"][0]["text"]
+    check_whole(result)
+    loaded = [e for e in events(result) if isinstance(e, Prompted)][-1]
+    assert images_of(loaded.messages[-1]) == saw[-1]
+    verdict = engine().run(replay(trajectory.load(tmp_path / "run"), lambda text: None))
+    assert verdict.differences == []
+
+
+def test_a_fork_tells_an_author_the_same_pictures_again(tmp_path: Path) -> None:
+    saw: list[list[bytes]] = []
+    first = ask(_author(saw), tmp_path / "run", vision="on")
+    again: list[list[dict[str, object]]] = []
+
+    def turn(messages: list[dict[str, object]]) -> str:
+        again.append(messages)
+        return "```python\nFINAL_VAR('the same')\n```"
+
+    with RLM(model=ScriptedLM(turn), out=tmp_path / "fork") as rlm:
+        result = rlm.fork(first.trajectory, note="Look again.")
+    assert result.response == "the same"
+    told = [image for message in again[0] for image in images_of(message)]
+    assert told == saw[-1]
+    check_whole(result)
+
+
+def test_without_the_setting_an_author_is_told_of_a_figure_only(tmp_path: Path) -> None:
+    lm = script(f"{DRAW}Drawn()", "FINAL_VAR('that is all')")
+    ask(lm, tmp_path / "run")
+    told = lm.asked[1][-1]["content"]
+    assert isinstance(told, str)
+    assert "(image/png)" in told
+
+
+def _output(data: bytes, mime: str = "image/png") -> dict[str, object]:
+    text = base64.b64encode(data).decode()
+    return {"output_type": "display_data", "data": {mime: text, "text/plain": "<Figure>"}}
+
+
+def test_the_last_pictures_of_a_turn_are_shown_and_the_others_named() -> None:
+    pictures_made = [_output(_png(n + 1, 1)) for n in range(vision.MOST + 2)]
+    broken = {"output_type": "display_data", "data": {"image/png": "no base64!"}}
+    large = _output(_png(LONGEST_SIDE + 1, 1))
+    parts, notices = vision.of_outputs([broken, *pictures_made, large, _output(JPEG, MIME_JPEG)])
+    message = {"role": "user", "content": parts}
+    assert len(parts) == vision.MOST
+    assert [measured(data) for data in images_of(message)][-1] == (MIME_JPEG, 30, 20)
+    assert "2 of the images above are not shown to you: it is no base64" in notices[0]
+    assert "3 of the images above" in notices[1]
+
+
+def test_a_history_with_pictures_is_counted_by_their_number_and_compacted_to_its_texts() -> None:
+    picture = image_part("image/png", "A" * 5_000_000)
+    told = {"role": "user", "content": seen("Output:\na figure", [picture])}
+    reply = {"role": "assistant", "content": "a cell"}
+    messages = [prompts.message("system", "s"), prompts.message("user", "q")] + [reply, told] * 4
+    assert history.tokens(messages) < 6_000
+    shorter = history.compacted(messages, [])
+    assert len(str(shorter[1])) < 2_000
+    assert "a figure" in str(shorter[1])
+    assert images_of(shorter[-1])
+    last = prompts.with_words(told, "Go on.")
+    assert text_of(last) == "Output:\na figure\n\nGo on."
