@@ -6,6 +6,7 @@ import sys
 import threading
 
 from . import globals as repl_globals
+from .answers import written
 from .broker_client import BrokerClient
 from .calls import Calls
 from .describe import describe, guarded
@@ -94,8 +95,12 @@ class Guest:
             self._notices.append(text)
 
     def finish(self, value):
-        to_string = getattr(value, "to_string", None)  # a DataFrame's str leaves rows out
-        self._answer = str(to_string() if callable(to_string) else value)
+        """Take a value, as it is now, for the answer."""
+        self._answer = written(value, self._bundle)
+
+    def _bundle(self, value):
+        """The MIME bundle that a notebook would show of a value."""
+        return self.shell.display_formatter.format(value)[0]
 
     # hooks
     def _before(self, info):
@@ -119,28 +124,34 @@ class Guest:
             self._context = self.shell.user_ns["context"]  # a human's assignment stands
             self._has_context = True
         self._writers.end()
-        answer, draft = self._answers(error)
+        given, draft = self._answers(error)
+        told = given or draft
+        if told is not None and told.notice is not None:
+            self.notice(told.notice)
         # Not current_cell(): a cell that awaits ran in a task with variables of its own.
-        report = {"op": "ran", "cell": self._cell, "answer": answer, "draft": draft}
+        report = {"op": "ran", "cell": self._cell}
+        report.update(answer=given and given.told(), draft=draft and draft.told())
         report.update(notices=self._notices, names=[n for n, _ in self.variables()])
         report.update(concurrent=self._writers.several)
         if self.guards_names:  # now: before the next cell the kernel tells them where to write
             sys.stdout, sys.stderr = self._streams
         self.guards_names = False
         with contextlib.suppress(ConnectionError):  # the host is gone: nobody to tell
-            self.broker.ask(report)
+            self.broker.ask(report, told.attached.data if told and told.attached else b"")
 
     def _answers(self, error):
         """The answer of a cell that ended well, and the best answer so far otherwise."""
         box = self.shell.user_ns.get("answer")
-        content = str(box.get("content", "")) if isinstance(box, dict) else ""
-        ready = bool(isinstance(box, dict) and box.get("ready"))
-        given = self._answer if self._answer is not None else (content if ready else None)
-        if error is None and given is not None:
+        box = box if isinstance(box, dict) else {}
+        ready, given = bool(box.get("ready")), self._answer
+        if given is None and (ready or box.get("content", "") not in ("", None)):
+            self.finish(box.get("content", ""))
+            given, self._answer = self._answer, None
+        if error is None and (ready or self._answer is not None):
             if ready:
                 box["ready"] = False  # the next question of this session is not answered by it
             return given, None
-        return None, given or content or None
+        return None, given
 
     def _hint(self, error):
         if isinstance(error, NameError):
