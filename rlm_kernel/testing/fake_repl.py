@@ -16,9 +16,10 @@ from typing import Any
 
 from ..endings import in_daemon_thread
 from ..errors import CallRefused, ContextError, LimitReached
-from ..events import ContextInfo, Output
+from ..events import Answer, ContextInfo, Output
 from ..inputs.contexts import Source
 from ..record.outputs import Collector
+from ..remote.guest.answers import written
 from ..remote.guest.calls import Calls as GuestCalls
 from ..remote.guest.describe import describe
 from ..remote.guest.globals import GLOBALS
@@ -26,7 +27,7 @@ from ..remote.guest.values import opened
 from ..repl.broker import Request
 from ..repl.frames import Payload
 from ..repl.guest_client import KernelSetup
-from ..repl.protocol import Call, Calls, RefusedCall, Slot, check, refusal
+from ..repl.protocol import Call, Calls, RefusedCall, Slot, as_answer, check, refusal
 from ..repl.running_cell import Author, Ran
 from ..rlm.cell_runner import OpenRunner
 from ..settings.limits import CellLimits, Rate
@@ -57,7 +58,7 @@ class FakeRepl:
         self._globals: dict[str, Any] = {}
         self._names: list[str] = []
         self._own: set[str] = set()
-        self._answer: str | None = None
+        self._answer: Answer | None = None
         self._failure: BaseException | None = None
         self._caller = GuestCalls(self)  # type: ignore[no-untyped-call]
         self._serving: set[asyncio.Future[Slot]] = set()
@@ -217,17 +218,17 @@ class FakeRepl:
 
     def _final(self, value: object) -> None:
         named = isinstance(value, str) and value.isidentifier() and value in self._globals
-        self._answer = str(self._globals[str(value)] if named else value)
+        self._answer = _answer(self._globals[str(value)] if named else value)
 
-    def _answers(self, error: Exception | None) -> tuple[str | None, str | None]:
+    def _answers(self, error: Exception | None) -> tuple[Answer | None, Answer | None]:
         """The answer of a cell that ended well, and the best one so far of another."""
         box = self._globals["answer"]
         given = self._answer
-        if given is None and box["ready"]:
-            given = str(box["content"])
-        if error is None and given is not None:
+        if given is None and (box["ready"] or box["content"] != ""):
+            given = _answer(box["content"])
+        if error is None and (self._answer is not None or box["ready"]):
             return given, None
-        return None, given or str(box["content"]) or None
+        return None, given
 
     # calls
     def ask(self, header: dict[str, Any], payload: bytes = b"") -> Slot:
@@ -276,6 +277,12 @@ class _Stream:
 
     def flush(self) -> None:
         """Nothing is held back."""
+
+
+def _answer(value: object) -> Answer:
+    told = as_answer(written(value).told())
+    assert told is not None
+    return told
 
 
 def _loaded(source: Source) -> tuple[Any, list[str]]:
