@@ -79,17 +79,34 @@ class CallRefused(RLMError):
 
 class LimitReached(RLMError):
     """A limit was reached. ``limit`` is the field of ``Limits`` that said so, or ``total_cost`` or
-    ``total_seconds`` of the ``Budget`` that several runs share. ``before`` is the part of what was
-    spent that the run had spent when it was stopped, before it was resumed."""
+    ``total_seconds`` of the ``Budget`` that several runs share. ``wanted`` is what was refused, on
+    top of what was ``spent``; ``kept`` is the part of ``allowed`` for last turns; ``before``
+    is the part of what was spent that the run had spent when it was stopped, before it was
+    resumed."""
 
-    def __init__(self, limit: str, *, spent: float, allowed: float, before: float = 0.0) -> None:
+    def __init__(
+        self,
+        limit: str,
+        *,
+        spent: float,
+        allowed: float,
+        wanted: float = 0.0,
+        kept: float = 0.0,
+        before: float = 0.0,
+    ) -> None:
+        more = f", wanted {_amount(wanted)} more" if wanted else ""
+        last = f", {_amount(kept)} of it kept for a last turn" if kept else ""
         earlier = f", {_amount(before)} of it before the run was resumed" if before else ""
         super().__init__(
-            f"limit reached: {limit}: spent {_amount(spent)}, allowed {_amount(allowed)}{earlier}"
+            f"limit reached: {limit}: spent {_amount(spent)}{more}, allowed {_amount(allowed)}"
+            f"{last or earlier}"
         )
         self.limit = limit
         self.spent = spent
         self.allowed = allowed
+        self.wanted = wanted
+        self.shared = limit.startswith("total_")
+        """Whether several runs share it: it ends them where they are, to be gone on with later."""
 
 
 def _amount(value: float) -> str:

@@ -6,6 +6,7 @@ What comes from a guest is untrusted; ``check`` makes a ``Call`` of it or refuse
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
@@ -201,16 +202,32 @@ def is_refused(slot: Slot) -> bool:
     return slot.get("error", {}).get("type") in ("LimitReached", "CallRefused")
 
 
+def whole_refusal(slots: Sequence[Slot], wanted: int) -> Slot | None:
+    """Return the one error of a call that was refused as a whole; None where its slots, of which so
+    many are ``wanted``, are what the cell gets: prompts that were answered are not lost for others.
+
+    Older records do not name the limit, and have calls that it refused in part refused whole.
+    """
+    errors = [slot for slot in slots if "error" in slot]
+    limits = [slot for slot in errors if slot["error"]["type"] == "LimitReached"]
+    older = [slot for slot in limits if "limit" not in slot["error"]]
+    if older or (errors and len(slots) < wanted):
+        return (older or limits or errors)[0]
+    return limits[0] if len(limits) == len(slots) else None
+
+
 def refusal(
     message: str,
     kind: str = "CallRefused",
     *,
     cause: Cause | None = None,
     attempts: int | None = None,
+    limit: str | None = None,
 ) -> Slot:
-    """Return the slot of an error; the last two are those of an ``LMError``."""
+    """Return the slot of an error. ``cause`` and ``attempts`` are those of an ``LMError``; a
+    ``limit`` is named where it refused the call."""
     error: dict[str, Any] = {"type": kind, "message": message}
-    for name, value in (("cause", cause), ("attempts", attempts)):
+    for name, value in (("cause", cause), ("attempts", attempts), ("limit", limit)):
         if value is not None:
             error[name] = value
     return {"error": error}

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ..endings import all_of
+from ..endings import all_of, within
 from ..errors import CallRefused, LimitReached, LMError, RunFailed
 from ..events import CallEnded, CallStarted, Usage
 from ..lm.attempts import cut_short
@@ -22,9 +22,11 @@ from ..repl.protocol import (
     MOST_REFUSED,
     REFUSED_CHARS,
     Call,
+    RefusedCall,
     Slot,
     is_refused,
     refusal,
+    whole_refusal,
 )
 from . import prompts
 from .answer_check import SharedWords
@@ -78,11 +80,24 @@ _Own = Callable[[Mapping[str, Any]], Awaitable[object]]
 """Answers calls of a function of ours that asks no LM."""
 
 
+def _by_limit(slot: Slot) -> Slot | None:
+    """Return the slot of a call that a limit refused as a whole, None for any other."""
+    return slot if is_refused(slot) and "limit" in slot["error"] else None
+
+
 class LiveCalls:
     """``repl.Calls`` for a node of a live run, or for a human's own cells."""
 
     def __init__(
-        self, run: Run, node: str, depth: int, child: Child, numbers: Numbers, memory: Memory
+        self,
+        run: Run,
+        node: str,
+        depth: int,
+        child: Child,
+        numbers: Numbers,
+        memory: Memory,
+        *,
+        by_hand: bool = False,
     ) -> None:
         self._run = run
         self._node = node
@@ -90,28 +105,33 @@ class LiveCalls:
         self._child = child
         self._numbers = numbers
         self._memory = memory
+        self._by_hand = by_hand
         self._occurrences = Occurrences()
         self._refused: Counter[int] = Counter()
-        self.failed: Counter[int] = Counter()
+        self.failed: defaultdict[int, list[tuple[int, dict[str, Any]]]] = defaultdict(list)
+        """By cell, the prompts that failed: their index in their call, and the error."""
         self.made: Counter[int] = Counter()
         self.cut: Counter[int] = Counter()
         """By cell, the replies that a provider cut short."""
+        self.incomplete: set[int] = set()
+        """Cells that have a batch of which a limit refused a part."""
         self.shared: defaultdict[int, SharedWords] = defaultdict(SharedWords)
-        self.last_error = ""
         self.turns_left: int | None = None
-        """The turns that its node has after this one; None where no LM writes."""
+        """The turns that its node has after this one."""
         self._own: dict[str, _Own] = {
             "limits_left": self._limits_left,
             "ask_human": self._ask_human,
         }
 
     async def serve(self, call: Call) -> list[Slot]:
-        """Return one slot a prompt. Raises ``LimitReached`` and ``CallRefused`` for the whole
-        call."""
+        """Return one slot a prompt. Raises ``RefusedCall`` for the whole call."""
         taken = self._occurrences.take(call)
         known = self._memory.answers(taken)
         made = self._numbered(call, taken, known)
         count = len(made)
+        if len(known) == 1 and (refused := _by_limit(slot_of(known[min(known)]))) is not None:
+            self._run.emit(known[min(known)])
+            raise RefusedCall(refused)
         if call.op != "tool" and len(known) < count:
             self._admit(made[0], count - len(known))
         self._run.emit(CallStarted(node=self._node, cell=call.cell, op=call.op, count=count))
@@ -121,8 +141,10 @@ class LiveCalls:
         asking = [self._slot(prompt) for prompt in made if prompt.index not in known]
         asked = iter(await all_of(asking))
         slots = [slot_of(known[i]) if i in known else next(asked) for i in range(count)]
-        if self._run.ledger.tripped is not None and any("error" in slot for slot in slots):
-            raise self._run.ledger.tripped
+        if (refused := whole_refusal(slots, count)) is not None:
+            raise RefusedCall(refused)
+        if any(map(_by_limit, slots)):
+            self.incomplete.add(call.cell)
         return slots
 
     def _numbered(
@@ -148,30 +170,42 @@ class LiveCalls:
                 self._run.emit(await asyncio.to_thread(in_folder, below, self._run.folder))
             self._run.emit(replace(event, usage=Usage()))
             if event.op != "tool":
-                self._book(call.cell, slot_of(event))
+                self._book(call.cell, event.index, slot_of(event))
                 self.cut[call.cell] += cut_short(event.finish)
                 self.made[call.cell] += 1
 
-    def _book(self, cell: int, slot: Slot) -> None:
+    def _book(self, cell: int, index: int, slot: Slot) -> None:
         if "error" in slot:
-            self.failed[cell] += 1
-            self.last_error = slot["error"]["message"]
+            self.failed[cell].append((index, slot["error"]))
 
     def _admit(self, first: PromptSlot, count: int) -> None:
         """Book the call, or record why all of it is refused."""
+        ledger = self._run.ledger
         try:
             self._check_model(first.call.model)
-            self._run.ledger.count_calls(count)
+            if (closed := ledger.closed(self._depth)) is not None:
+                raise closed
+            ledger.count_calls(count)
         except (LimitReached, CallRefused) as error:
-            slot = refusal(str(error), type(error).__name__)
-            self._emit(first, _Asked(CallMeter(self._run.ledger)), slot, time.time(), 0.0)
-            raise
+            slot = self._refused_by(error)
+            self._emit(first, _Asked(CallMeter(ledger)), slot, time.time(), 0.0)
+            raise RefusedCall(slot) from error
         self.made[first.call.cell] += count
+
+    def _refused_by(self, error: LimitReached | CallRefused) -> Slot:
+        """Return the error of a call that was refused. An LM that has calls left can write one
+        over the limit otherwise; a human can raise the limit."""
+        if isinstance(error, CallRefused):
+            return refusal(str(error))
+        if error.limit != "calls" or self._by_hand:
+            return refusal(str(error), "LimitReached", limit=error.limit)
+        words = prompts.calls_left(int(error.wanted), int(error.allowed - error.spent))
+        return refusal(words, limit=error.limit)
 
     def _check_model(self, name: str | None) -> None:
         """Raise ``CallRefused`` for a name that an LM has guessed."""
         names = self._run.model_names
-        if self.turns_left is not None and name is not None and name not in names:
+        if not self._by_hand and name is not None and name not in names:
             there = " and ".join(map(repr, names))
             raise CallRefused(f"there is no model {name!r}; there is {there}: leave `model` out")
 
@@ -181,18 +215,24 @@ class LiveCalls:
         slot = refusal("cancelled before it was answered", "LMError", cause="interrupted")
         started, clock = time.time(), time.monotonic()
         try:
+            ledger, depth = self._run.ledger, self._depth
+            left = None if at.call.op == "tool" else ledger.seconds_to_work(depth)
             with boundary():
-                slot = await self._way(at.call)(at, asked)
+                async with within(left, lambda: ledger.late(depth)) as end:
+                    with self._run.human.may_hold(end):
+                        slot = await self._way(at.call)(at, asked)
         except LMError as error:
             slot = refusal(str(error), "LMError", cause=error.cause, attempts=error.attempts)
-        except (LimitReached, CallRefused) as error:
-            slot = refusal(str(error), type(error).__name__)
+        except LimitReached as error:
+            slot = self._refused_by(error)
+        except CallRefused as error:
+            slot = refusal(str(error))
         except RunFailed as error:
             slot = refusal(str(error), "LMError", cause="garbage")
         finally:
             self._emit(at, asked, slot, started, time.monotonic() - clock)
         if at.call.op != "tool":
-            self._book(at.call.cell, slot)
+            self._book(at.call.cell, at.index, slot)
         return slot
 
     def _emit(

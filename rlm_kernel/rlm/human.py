@@ -35,8 +35,9 @@ class Human:
         self._ledger = ledger
         self._asked = 0
         self._turn = asyncio.Lock()
-        self.clock: asyncio.Timeout | None = None
-        """The time that the run has, while it runs under one."""
+        self._stands = False
+        self._clocks: dict[asyncio.Timeout, float | None] = {}
+        """Those that are wound up, with what is left on them while they are stopped."""
 
     async def reply(self, question: object) -> str:
         """Return the human's reply to a question of a cell. Raises ``CallRefused``."""
@@ -60,16 +61,34 @@ class Human:
                 return (await self._ask(question))[:REPLY_CHARS]
 
     @contextmanager
+    def may_hold(self, clock: asyncio.Timeout) -> Iterator[None]:
+        """Let a clock of the run that is wound up in the body stand still while a question is
+        there."""
+        self._clocks[clock] = None
+        if self._stands:
+            self._hold(clock)
+        try:
+            yield
+        finally:
+            del self._clocks[clock]
+
+    @contextmanager
     def _standing_still(self) -> Iterator[None]:
         with self._ledger.standing_still():
-            self._until(None)
+            self._stands = True
+            for clock in self._clocks:
+                self._hold(clock)
             try:
                 yield
             finally:
-                self._until(self._ledger.seconds_left)
+                self._stands = False
+                for clock, left in self._clocks.items():
+                    if left is not None:
+                        clock.reschedule(asyncio.get_running_loop().time() + left)
 
-    def _until(self, seconds: float | None) -> None:
-        """Let the run's clock go on for so many seconds from now."""
-        if self.clock is not None and not self.clock.expired():
-            now = asyncio.get_running_loop().time()
-            self.clock.reschedule(None if seconds is None else now + max(seconds, 0.0))
+    def _hold(self, clock: asyncio.Timeout) -> None:
+        """Stop a clock, and note what was left on it; None where that is nothing, or no end."""
+        when = None if clock.expired() else clock.when()
+        self._clocks[clock] = when and when - asyncio.get_running_loop().time()
+        if when is not None:
+            clock.reschedule(None)

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ..errors import LimitReached
 from ..events import ContextInfo
 
 MAX_NAMES = 30
@@ -164,6 +165,7 @@ LAST_TURN = (
     "This is your last turn. Write one cell that calls FINAL_VAR with the best answer that the "
     "work so far supports."
 )
+LIMIT_REACHED = "{limit}. No call is served any more, and the run ends after your next reply."
 MORE_CELLS = "Only the first {most} blocks of your reply were looked at."
 NOT_RUN = "{count} later block(s) of your reply were not run."
 HUMAN = "The human says: {note}"
@@ -181,6 +183,7 @@ DIED = (
     "these variables are lost: {lost}."
 )
 TIMEOUT = "The cell was stopped after {seconds:g} seconds of running. Do less in one cell."
+LATE = "The cell was stopped: the time of the run is nearly over."
 FAILED_CALLS = "{failed} of {count} sub-LM calls of this cell failed: {error}"
 CUT_CALLS = (
     "{cut} of {count} sub-LM replies of this cell were cut off before their end, at the greatest "
@@ -307,6 +310,25 @@ def output(texts: list[str], notices: list[str], closing: list[str]) -> str:
     parts += notices
     parts += closing
     return "\n\n".join(part for part in parts if part)
+
+
+def calls_left(wanted: int, left: int) -> str:
+    """Return the error of a call for which too few sub-calls are left."""
+    count = "1 prompt" if wanted == 1 else f"{wanted:,} prompts"
+    if not left:
+        return f"{count}, no sub-calls left: go on without them, or finish with what there is"
+    return f"{count}, {left:,} sub-calls left: put several pieces into one prompt"
+
+
+def last_turn(over: LimitReached, style: Style) -> str:
+    """Return what the LM is told before its last turn."""
+    if over.limit == "turns" or style.name != "strong":
+        return LAST_TURN
+    return f"{LIMIT_REACHED.format(limit=sentence(str(over)))} {LAST_TURN}"
+
+
+def sentence(text: str) -> str:
+    return text[:1].upper() + text[1:]
 
 
 def inlined(question: str, context: str) -> str:

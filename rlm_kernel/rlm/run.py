@@ -36,15 +36,17 @@ CALLED_BY: ContextVar[tuple[Run, ...]] = ContextVar("rlm_called_by", default=())
 
 
 class CallMeter:
-    """Books one call to the run's ledger and sums it for the call's own record."""
+    """Books one call to the run's ledger and sums it for the call's own record. ``last_of`` is the
+    node whose last turn it is, if it is one."""
 
-    def __init__(self, ledger: Ledger) -> None:
+    def __init__(self, ledger: Ledger, last_of: str | None = None) -> None:
         self._ledger = ledger
+        self._last_of = last_of
         self.usage = Usage()
 
     @contextmanager
     def reserve(self, tokens: int, cost: float) -> Iterator[object]:
-        with self._ledger.reserve(tokens, cost) as held:
+        with self._ledger.reserve(tokens, cost, self._last_of) as held:
             yield held
 
     def book(self, usage: Usage) -> None:
@@ -115,10 +117,14 @@ class Run:
         """The longest prompt a sub-LM takes, leaving room for its reply."""
         return max(int(self.sub.window * 0.75 * 3), 1000)
 
-    @property
-    def held(self) -> CellLimits:
-        """The limits of its cells."""
-        return CellLimits(self.limits.cell_seconds, self.prompt_chars, self.sub.max_batch)
+    def held(self, depth: int) -> CellLimits:
+        """Return the limits of the next cell of a node at this depth."""
+        return CellLimits(
+            seconds=self.limits.cell_seconds,
+            prompt_chars=self.prompt_chars,
+            batch=self.sub.max_batch,
+            left=self.ledger.cells_left(depth),
+        )
 
     def setup(self, node: str) -> KernelSetup:
         """Return what a node's kernel is given besides its context."""

@@ -49,8 +49,8 @@ async def solve_tree(run: Run, task: Task, repl: CellRunner | None = None) -> Ou
     clock = asyncio.timeout(run.ledger.seconds_left)
     try:
         async with clock:
-            run.human.clock = clock
-            outcome = await _solve(node, repl)
+            with run.human.may_hold(clock):
+                outcome = await _solve(node, repl)
     except TimeoutError as error:
         if not clock.expired():
             outcome = Outcome("failed", node.draft, reason=f"TimeoutError: {error}")
@@ -64,7 +64,6 @@ async def solve_tree(run: Run, task: Task, repl: CellRunner | None = None) -> Ou
         outcome = Outcome("failed", None, reason=str(error))
         raise
     finally:
-        run.human.clock = None
         with suppress(RecordError):  # which is raised again when the record is closed
             run.emit(run_ended(outcome, run.ledger))
     return outcome
@@ -91,7 +90,7 @@ async def solve_child(run: Run, parent: str, depth: int, at: PromptSlot, child: 
     if outcome.status == "answered" and outcome.answer is not None:
         about = {"turns": node.turns, "seconds": seconds, "notebook": page(child, root=False)}
         return {"value": outcome.answer.json, "about": {"status": outcome.status, **about}}
-    if run.ledger.tripped is not None:
+    if run.ledger.tripped is not None and run.ledger.tripped.shared:
         raise run.ledger.tripped
     took = f"status {outcome.status}, {counted(node.turns, 'turn')}, {duration(seconds)}"
     best = f"; its best answer so far: {outcome.answer.text}" if outcome.answer else ""
@@ -134,6 +133,7 @@ async def _solve(node: Node, repl: CellRunner | None = None) -> Outcome:
         try:
             await to_the_end(kernel.aclose())
         finally:
+            node.run.ledger.release(node.task.node)
             with suppress(RecordError):  # which is raised again when the record is closed
                 node.run.emit(node_ended(node.task.node, outcome, node.rent.usage))
     return outcome
@@ -145,7 +145,7 @@ async def _entered(node: Node, repl: CellRunner | None, kernel: AsyncExitStack) 
     if repl is None:
         opening = run.open_runner(node.calls, run.setup(node.task.node))
         repl = await kernel.enter_async_context(opening)
-    repl.calls, repl.held = node.calls, run.held
+    repl.calls, repl.held = node.calls, run.held(node.task.depth)
     if node.task.parent is None:
         # Asked for when a child starts: a restart changes it.
         run.sandbox = lambda: repl.sandbox
@@ -154,9 +154,10 @@ async def _entered(node: Node, repl: CellRunner | None, kernel: AsyncExitStack) 
 
 
 def _cancelled(node: Node) -> Outcome:
-    left = node.run.ledger.seconds_left
+    ledger, depth = node.run.ledger, node.task.depth
+    left = ledger.seconds_left if depth == 0 else ledger.seconds_to_work(depth - 1)
     if left is not None and left <= 0:
-        return Outcome("limit", node.draft, reason="the run's time was over")
+        return Outcome("limit", node.draft, reason=str(ledger.late(depth)))
     return Outcome("interrupted", node.draft, reason="interrupted")
 
 
