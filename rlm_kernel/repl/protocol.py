@@ -166,10 +166,12 @@ def refusal(
     *,
     cause: Cause | None = None,
     attempts: int | None = None,
+    detail: str | None = None,
 ) -> Slot:
-    """Return the slot of an error; the last two are those of an ``LMError``."""
+    """Return the slot of an error; the last three are those of an ``LMError``. ``detail`` is its
+    text for a human, where the cell is told another."""
     error: dict[str, Any] = {"type": kind, "message": message}
-    for name, value in (("cause", cause), ("attempts", attempts)):
+    for name, value in (("cause", cause), ("attempts", attempts), ("detail", detail)):
         if value is not None:
             error[name] = value
     return {"error": error}

@@ -70,7 +70,15 @@ class LiveCalls:
     """``repl.Calls`` for a node of a live run, or for a human's own cells."""
 
     def __init__(
-        self, run: Run, node: str, depth: int, child: Child, numbers: Numbers, memory: Memory
+        self,
+        run: Run,
+        node: str,
+        depth: int,
+        child: Child,
+        numbers: Numbers,
+        memory: Memory,
+        *,
+        is_humans: bool = False,
     ) -> None:
         self._run = run
         self._node = node
@@ -78,6 +86,7 @@ class LiveCalls:
         self._child = child
         self._numbers = numbers
         self._memory = memory
+        self._is_humans = is_humans
         self._occurrences = Occurrences()
         self._refused: Counter[int] = Counter()
         self.failed: Counter[int] = Counter()
@@ -158,7 +167,7 @@ class LiveCalls:
             with boundary():
                 slot = await self._way(at.call)(at, asked)
         except LMError as error:
-            slot = refusal(str(error), "LMError", cause=error.cause, attempts=error.attempts)
+            slot = self._failed(error)
         except (LimitReached, CallRefused) as error:
             slot = refusal(str(error), type(error).__name__)
         except RunFailed as error:
@@ -168,6 +177,12 @@ class LiveCalls:
         if at.call.op != "tool":
             self._book(at.call.cell, slot)
         return slot
+
+    def _failed(self, error: LMError) -> Slot:
+        """Return the slot of a call that failed, in the words of whoever wrote the cell."""
+        told = str(error) if self._is_humans else error.told
+        detail = None if told == str(error) else str(error)
+        return refusal(told, "LMError", cause=error.cause, attempts=error.attempts, detail=detail)
 
     def _emit(
         self, at: PromptSlot, asked: _Asked, slot: Slot, started: float, seconds: float
