@@ -276,9 +276,10 @@ class CallEnded:
     (of ``count``). ``key`` identifies the call by what was written: operation, arguments, model
     as asked for (``asked``, None if unset). ``occurrence`` counts equal keys in one cell, from 0.
     ``child`` is the node that answered an ``rlm_query``. Exactly one of ``reply`` and ``error``
-    is set; ``error`` has ``type`` and ``message``. ``usage`` is this call's own: a child's usage
-    is in the child's records. ``finish`` and ``thoughts`` are those of a sub-LM's reply, as in
-    ``Replied``; ``about`` is what the cell was told of a child beside its answer.
+    is set; ``error`` has ``type`` and ``message``, and where a human is told more, that as its
+    ``detail``. ``usage`` is this call's own: a child's usage is in the child's records. ``finish``
+    and ``thoughts`` are those of a sub-LM's reply, as in ``Replied``; ``about`` is what the cell was
+    told of a child beside its answer.
     """
 
     kind: ClassVar[str] = "call_ended"
@@ -302,6 +303,13 @@ class CallEnded:
     finish: str | None = None
     thoughts: str = ""
     about: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def failure(self) -> str:
+        """Its error in the words for a human; empty where there is none."""
+        if self.error is None:
+            return ""
+        return f"{self.error.get('type')}: {self.error.get('detail') or self.error.get('message')}"
 
 
 @dataclass(frozen=True)

@@ -223,11 +223,14 @@ def refusal(
     cause: Cause | None = None,
     attempts: int | None = None,
     limit: str | None = None,
+    detail: str | None = None,
 ) -> Slot:
-    """Return the slot of an error. ``cause`` and ``attempts`` are those of an ``LMError``; a
-    ``limit`` is named where it refused the call."""
+    """Return the slot of an error. ``cause`` and ``attempts`` are those of an ``LMError``, and so is
+    ``detail``, its text for a human where the cell is told another; a ``limit`` is named where it
+    refused the call."""
     error: dict[str, Any] = {"type": kind, "message": message}
-    for name, value in (("cause", cause), ("attempts", attempts), ("limit", limit)):
+    more = {"cause": cause, "attempts": attempts, "limit": limit, "detail": detail}
+    for name, value in more.items():
         if value is not None:
             error[name] = value
     return {"error": error}

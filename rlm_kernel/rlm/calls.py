@@ -222,7 +222,7 @@ class LiveCalls:
                     with self._run.human.may_hold(end):
                         slot = await self._way(at.call)(at, asked)
         except LMError as error:
-            slot = refusal(str(error), "LMError", cause=error.cause, attempts=error.attempts)
+            slot = self._failed(error)
         except LimitReached as error:
             slot = self._refused_by(error)
         except CallRefused as error:
@@ -234,6 +234,12 @@ class LiveCalls:
         if at.call.op != "tool":
             self._book(at.call.cell, at.index, slot)
         return slot
+
+    def _failed(self, error: LMError) -> Slot:
+        """Return the slot of a call that failed, in the words of whoever wrote the cell."""
+        told = str(error) if self._by_hand else error.told
+        detail = None if told == str(error) else str(error)
+        return refusal(told, "LMError", cause=error.cause, attempts=error.attempts, detail=detail)
 
     def _emit(
         self, at: PromptSlot, asked: _Asked, slot: Slot, started: float, seconds: float
