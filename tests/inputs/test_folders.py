@@ -83,7 +83,7 @@ def test_what_tools_make_and_gitignore_names_is_left_out_and_said(make):
 
 
 def test_what_is_left_out_by_default_can_be_had_and_more_left_out(make):
-    files = {"node_modules/a.js": "x", ".env": "x", "a.log": "x", ".gitignore": "*.log", "b.md": "x",
+    files = {"node_modules/a.js": "x", ".env": "x", "a.log": "x", ".gitignore": "*.log", "b.md": "",
              "data/c.csv": "x", "venv/pyvenv.cfg": "x", "venv/d.py": "x"}  # fmt: skip
     folder = make(files)
     assert names(folder) == ["b.md", "data/c.csv"]
