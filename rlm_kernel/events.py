@@ -278,8 +278,8 @@ class CallEnded:
     ``child`` is the node that answered an ``rlm_query``. Exactly one of ``reply`` and ``error``
     is set; ``error`` has ``type`` and ``message``, and where a human is told more, that as its
     ``detail``. ``usage`` is this call's own: a child's usage is in the child's records. ``finish``
-    and ``thoughts`` are those of a sub-LM's reply, as in ``Replied``; ``about`` is what the cell was
-    told of a child beside its answer.
+    and ``thoughts`` are those of a sub-LM's reply, as in ``Replied``; ``about`` is what the cell
+    was told of a child beside its answer.
     """
 
     kind: ClassVar[str] = "call_ended"

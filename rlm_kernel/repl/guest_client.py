@@ -154,9 +154,18 @@ class GuestClient:
     async def _put(self, source: Source, name: str) -> tuple[dict[str, Any], str]:
         """Make the source's bytes readable for the kernel; return how it must read them, and their
         path there. A copy made for it takes up the sandbox's memory: it goes once it is read."""
+        if source.kind == "folder":
+            return await self._put_folder(source, name)
         data = source.path if source.path is not None else source.data or b""
         path = await self._live.put(f"value-{name}", data)
-        return {**source.spec(), "remove": self._live.copies and source.kind != "folder"}, path
+        return {**source.spec(), "remove": self._live.copies}, path
+
+    async def _put_folder(self, source: Source, name: str) -> tuple[dict[str, Any], str]:
+        assert source.path is not None
+        files = json.loads(source.data or b"[]")
+        listing = await self._live.put(f"value-{name}-files", source.data or b"[]")
+        path = await self._live.put_files(f"value-{name}", source.path, [row[0] for row in files])
+        return {**source.spec(), "files": listing}, path
 
     async def _ask(self, call: str) -> _Told:
         """Return what the guest tells when this call of its module is made."""

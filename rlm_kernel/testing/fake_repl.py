@@ -286,11 +286,13 @@ def _answer(value: object) -> Answer:
 
 
 def _loaded(source: Source) -> tuple[Any, list[str]]:
-    if source.path is not None:
+    if source.path is not None and source.kind != "folder":
         return opened(source.spec(), str(source.path))
     handle, path = tempfile.mkstemp(prefix="rlm-fake-")
     with os.fdopen(handle, "wb") as file:
         file.write(source.data or b"")
+    if source.kind == "folder":
+        return opened({**source.spec(), "files": path}, str(source.path))
     return opened({**source.spec(), "remove": True}, path)
 
 
