@@ -66,6 +66,8 @@ class ContextInfo:
     ``contexts.Source.spec`` gives: kind, sha256 and, where there is one, path. Its ``variable``
     is the name of the variable, made by earlier cells, that was taken as context: the rest is then
     a copy of its value, or of the kind ``"variable"`` with no sha256 where none could be made.
+    ``python`` is the version in the kernel, ``modules`` are those of the packages often wanted that
+    are there; None and empty where nobody said.
     """
 
     type: str
@@ -76,6 +78,8 @@ class ContextInfo:
     tail: str
     spec: dict[str, Any]
     notice: str | None = None
+    python: str | None = None
+    modules: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)

@@ -284,4 +284,6 @@ def _info(told: object, spec: dict[str, Any], notice: str | None) -> ContextInfo
         tail=as_text(info.get("tail"), 2000) or "",
         spec=spec,
         notice=notice,
+        python=as_text(info.get("python"), 20),
+        modules=as_texts(info.get("modules")),
     )

@@ -95,8 +95,9 @@ class RunningCell:
 @dataclass(frozen=True, kw_only=True)
 class Ran:
     """The end of a cell. ``draft`` is an answer it named without ending well or being ready;
-    ``lost`` the names that went with a kernel that died or was replaced; ``reply`` is the kernel's
-    own, None if there is none; ``inputs`` and ``concurrent`` are as in ``CellRan``."""
+    ``variables`` are all ``names`` with their types and sizes, ``made`` those that it made or
+    changed; ``lost`` the names that went with a kernel that died or was replaced; ``reply`` is the
+    kernel's own, None if there is none; ``inputs`` and ``concurrent`` are as in ``CellRan``."""
 
     status: CellStatus
     outputs: list[Output]
@@ -106,6 +107,8 @@ class Ran:
     draft: str | None = None
     execution_count: int | None = None
     names: list[str] = field(default_factory=list)
+    variables: list[str] = field(default_factory=list)
+    made: list[str] = field(default_factory=list)
     restarted: str | None = None
     lost: list[str] = field(default_factory=list)
     reply: Message | None = None

@@ -166,6 +166,19 @@ class Ledger:
         left = [seconds for seconds in (own, self._budget.seconds_left) if seconds is not None]
         return min(left, default=None)
 
+    @property
+    def left(self) -> dict[str, float | None]:
+        """Return what may still be used of calls, tokens, cost and seconds, by these names; None
+        where there is no limit."""
+        limits, used, held = self.limits, self.usage, self._reserved
+        left = {
+            "calls": limits.calls - self.calls,
+            "tokens": None if limits.tokens is None else limits.tokens - used.tokens - held.tokens,
+            "cost": None if limits.cost is None else limits.cost - used.cost - held.cost,
+            "seconds": self.seconds_left,
+        }
+        return {n: None if v is None else max(0, round(v, 6)) for n, v in left.items()}
+
     def carry(self, usage: Usage, turns: int, calls: int, seconds: float) -> None:
         """Begin with what was spent before the run was stopped."""
         self.usage, self.turns, self.calls = usage, turns, calls

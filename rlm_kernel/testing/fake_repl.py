@@ -21,6 +21,7 @@ from ..inputs.contexts import Source
 from ..record.outputs import Collector
 from ..remote.guest.describe import describe
 from ..remote.guest.errors import FailedReply, from_host
+from ..remote.guest.globals import variable_line
 from ..remote.guest.values import dump, load
 from ..repl.frames import Payload
 from ..repl.guest_client import KernelSetup
@@ -53,7 +54,7 @@ class FakeRepl:
         """The sources of the cells so far."""
         self._script = script or {}
         self._globals: dict[str, Any] = {}
-        self._names: list[str] = []
+        self._known: dict[str, tuple[int, str]] = {}
         self._own: set[str] = set()
         self._answer: str | None = None
         self._failure: BaseException | None = None
@@ -73,7 +74,12 @@ class FakeRepl:
     @property
     def names(self) -> list[str]:
         """The variables that cells made, oldest first."""
-        return list(self._names)
+        return list(self._known)
+
+    @property
+    def variables(self) -> list[str]:
+        """The same with their types and sizes."""
+        return [line for _, line in self._known.values()]
 
     def collector(self) -> Collector:
         return Collector()
@@ -158,7 +164,9 @@ class FakeRepl:
             self._failure = error
 
     def _ended(self, error: Exception | None, kept: Collector, seconds: float) -> Ran:
-        self._names = [name for name in self._globals if self._made(name)]
+        names = filter(self._made, self._globals)
+        before, self._known = self._known, {name: self._seen(name) for name in names}
+        made = [name for name, seen in self._known.items() if before.get(name) != seen]
         answer, draft = self._answers(error)
         return Ran(
             status="ok" if error is None else "error",
@@ -169,7 +177,12 @@ class FakeRepl:
             execution_count=len(self.ran),
             seconds=seconds,
             names=self.names,
+            variables=self.variables,
+            made=made,
         )
+
+    def _seen(self, name: str) -> tuple[int, str]:
+        return id(self._globals[name]), variable_line(name, self._globals[name])  # type: ignore[no-untyped-call]
 
     # in the cell's thread
     def _executed(self, source: str) -> Exception | None:
