@@ -107,7 +107,9 @@ class ContextInfo:
     a copy of its value, or of the kind ``"variable"`` with no sha256 where none could be made.
 
     ``overview`` is a longer look than ``format`` and the ends, where the kernel has one, and
-    ``notes`` say more than ``notice``; both are in the journal alone.
+    ``notes`` say more than ``notice``; both are in the journal alone. ``python`` is the version
+    in the kernel, ``modules`` are those of the packages often wanted that are there; None and empty
+    where nobody said.
     """
 
     type: str
@@ -120,6 +122,8 @@ class ContextInfo:
     notice: str | None = None
     notes: list[str] = field(default_factory=list)
     overview: str = ""
+    python: str | None = None
+    modules: list[str] = field(default_factory=list)
 
     @property
     def remarks(self) -> list[str]:

@@ -299,4 +299,6 @@ def _info(told: object, spec: dict[str, Any], source: Source | None) -> ContextI
         notice=None if source is None else source.notice,
         notes=notes + as_texts(info.get("notes"))[:9],
         overview=as_text(info.get("overview"), 4000) or "",
+        python=as_text(info.get("python"), 20),
+        modules=as_texts(info.get("modules")),
     )

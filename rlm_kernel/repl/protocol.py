@@ -225,8 +225,8 @@ def refusal(
     limit: str | None = None,
     detail: str | None = None,
 ) -> Slot:
-    """Return the slot of an error. ``cause`` and ``attempts`` are those of an ``LMError``, and so is
-    ``detail``, its text for a human where the cell is told another; a ``limit`` is named where
+    """Return the slot of an error. ``cause`` and ``attempts`` are those of an ``LMError``, and so
+    is ``detail``, its text for a human where the cell is told another; a ``limit`` is named where
     it refused the call."""
     error: dict[str, Any] = {"type": kind, "message": message}
     more = {"cause": cause, "attempts": attempts, "limit": limit, "detail": detail}

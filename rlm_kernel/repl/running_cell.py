@@ -104,9 +104,10 @@ class RunningCell:
 class Ran:
     """The end of a cell. ``draft`` is an answer it named without ending well or being ready;
     ``called`` says that it gave one, and then perhaps failed; ``doubt`` why that may be none;
-    ``lost`` the names that went with a kernel that died or was replaced; ``reply`` is the kernel's
-    own, None if there is none; ``inputs`` and ``concurrent`` are as in ``CellRan``; ``attached`` is
-    the file of its answer or draft."""
+    ``variables`` are all ``names`` with their types and sizes, ``made`` those that it made or
+    changed; ``lost`` the names that went with a kernel that died or was replaced; ``reply`` is the
+    kernel's own, None if there is none; ``inputs`` and ``concurrent`` are as in ``CellRan``;
+    ``attached`` is the file of its answer or draft."""
 
     status: CellStatus
     outputs: list[Output]
@@ -116,6 +117,8 @@ class Ran:
     draft: Answer | None = None
     execution_count: int | None = None
     names: list[str] = field(default_factory=list)
+    variables: list[str] = field(default_factory=list)
+    made: list[str] = field(default_factory=list)
     restarted: str | None = None
     lost: list[str] = field(default_factory=list)
     reply: Message | None = None

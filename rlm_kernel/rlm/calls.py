@@ -31,6 +31,7 @@ from ..repl.protocol import (
 from . import prompts
 from .answer_check import SharedWords
 from .boundary import boundary
+from .facts import ChildRan, Failure
 from .memory import Memory, Numbers
 from .run import CALLED_BY, CallMeter, Run, inlined
 
@@ -108,8 +109,12 @@ class LiveCalls:
         self._by_hand = by_hand
         self._occurrences = Occurrences()
         self._refused: Counter[int] = Counter()
-        self.failed: defaultdict[int, list[tuple[int, dict[str, Any]]]] = defaultdict(list)
-        """By cell, the prompts that failed: their index in their call, and the error."""
+        self.failed: defaultdict[int, list[Failure]] = defaultdict(list)
+        """By cell, the prompts that failed."""
+        self.seconds: defaultdict[int, float] = defaultdict(float)
+        """By cell, how long its calls took; those at the same time each on its own."""
+        self.children: defaultdict[int, list[ChildRan]] = defaultdict(list)
+        """By cell, how its children ended."""
         self.made: Counter[int] = Counter()
         self.cut: Counter[int] = Counter()
         """By cell, the replies that a provider cut short."""
@@ -139,7 +144,9 @@ class LiveCalls:
             self.shared[call.cell].take(call.prompts)
         await self._recall(call, known.values())
         asking = [self._slot(prompt) for prompt in made if prompt.index not in known]
+        began = time.monotonic()
         asked = iter(await all_of(asking))
+        self.seconds[call.cell] += time.monotonic() - began
         slots = [slot_of(known[i]) if i in known else next(asked) for i in range(count)]
         if (refused := whole_refusal(slots, count)) is not None:
             raise RefusedCall(refused)
@@ -170,13 +177,14 @@ class LiveCalls:
                 self._run.emit(await asyncio.to_thread(in_folder, below, self._run.folder))
             self._run.emit(replace(event, usage=Usage()))
             if event.op != "tool":
-                self._book(call.cell, event.index, slot_of(event))
+                self._book(call, event.index, slot_of(event))
                 self.cut[call.cell] += cut_short(event.finish)
                 self.made[call.cell] += 1
 
-    def _book(self, cell: int, index: int, slot: Slot) -> None:
+    def _book(self, call: Call, index: int, slot: Slot) -> None:
         if "error" in slot:
-            self.failed[cell].append((index, slot["error"]))
+            at = index if call.op.endswith("_batched") else None
+            self.failed[call.cell].append((at, slot["error"]))
 
     def _admit(self, first: PromptSlot, count: int) -> None:
         """Book the call, or record why all of it is refused."""
@@ -230,9 +238,14 @@ class LiveCalls:
         except RunFailed as error:
             slot = refusal(str(error), "LMError", cause="garbage")
         finally:
-            self._emit(at, asked, slot, started, time.monotonic() - clock)
+            seconds = time.monotonic() - clock
+            self._emit(at, asked, slot, started, seconds)
+        if asked.child is not None:
+            turns = self._run.turns_of[asked.child]
+            ended = ChildRan(asked.child, answered="value" in slot, turns=turns, seconds=seconds)
+            self.children[at.call.cell].append(ended)
         if at.call.op != "tool":
-            self._book(at.call.cell, at.index, slot)
+            self._book(at.call, at.index, slot)
         return slot
 
     def _failed(self, error: LMError) -> Slot:

@@ -22,7 +22,7 @@ from ..record.outputs import Collector
 from ..remote.guest.answers import written
 from ..remote.guest.calls import Calls as GuestCalls
 from ..remote.guest.describe import describe
-from ..remote.guest.globals import GLOBALS
+from ..remote.guest.globals import GLOBALS, variable_line
 from ..remote.guest.values import opened
 from ..repl.broker import Request
 from ..repl.frames import Payload
@@ -56,7 +56,7 @@ class FakeRepl:
         """The sources of the cells so far."""
         self._script = script or {}
         self._globals: dict[str, Any] = {}
-        self._names: list[str] = []
+        self._known: dict[str, tuple[int, str]] = {}
         self._own: set[str] = set()
         self._answer: Answer | None = None
         self._failure: BaseException | None = None
@@ -77,7 +77,12 @@ class FakeRepl:
     @property
     def names(self) -> list[str]:
         """The variables that cells made, oldest first."""
-        return list(self._names)
+        return list(self._known)
+
+    @property
+    def variables(self) -> list[str]:
+        """The same with their types and sizes."""
+        return [line for _, line in self._known.values()]
 
     def collector(self) -> Collector:
         return Collector()
@@ -163,7 +168,9 @@ class FakeRepl:
             self._failure = error
 
     def _ended(self, error: Exception | None, kept: Collector, seconds: float) -> Ran:
-        self._names = [name for name in self._globals if self._made(name)]
+        names = filter(self._made, self._globals)
+        before, self._known = self._known, {name: self._seen(name) for name in names}
+        made = [name for name, seen in self._known.items() if before.get(name) != seen]
         answer, draft = self._answers(error)
         return Ran(
             status="ok" if error is None else "error",
@@ -174,7 +181,12 @@ class FakeRepl:
             execution_count=len(self.ran),
             seconds=seconds,
             names=self.names,
+            variables=self.variables,
+            made=made,
         )
+
+    def _seen(self, name: str) -> tuple[int, str]:
+        return id(self._globals[name]), variable_line(name, self._globals[name])  # type: ignore[no-untyped-call]
 
     # in the cell's thread
     def _executed(self, source: str) -> Exception | None:

@@ -34,6 +34,12 @@ MODULES_OFTEN_WANTED = (
 )  # fmt: skip
 
 
+def surroundings():
+    """Python's version, and those of the modules often wanted that are there."""
+    found = [module for module in MODULES_OFTEN_WANTED if findable(module)]
+    return {"python": "%d.%d" % sys.version_info[:2], "modules": found}
+
+
 class Guest:
     """The REPL globals of one kernel and the hooks around its cells."""
 
@@ -56,6 +62,7 @@ class Guest:
         self._context = None
         self._has_context = False
         self._given = None
+        self._known = {}
         self.names = self._functions(config["tools"])
         for name, item in config["data"].items():
             self.names[name] = load(item, item.get("file"))
@@ -75,7 +82,8 @@ class Guest:
         """Load ``context`` and tell the host what it became."""
         self._given, notes = opened(spec, path)
         self._take(self._given)
-        self.broker.ask({"op": "context", "info": dict(describe(self._given), notes=notes)})
+        info = dict(describe(self._given), notes=notes, **surroundings())
+        self.broker.ask({"op": "context", "info": info})
 
     def find(self, name):
         """Tell the host whether there is such a variable, if not then what there is."""
@@ -88,7 +96,11 @@ class Guest:
         where it is of a moderate size and can be copied."""
         value = self.shell.user_ns[name]
         self._take(value)
-        report = {"op": "context", "info": describe(value), "same": value is self._given}
+        report = {
+            "op": "context",
+            "info": dict(describe(value), **surroundings()),
+            "same": value is self._given,
+        }
         copied = None if report["same"] else guarded(lambda v: snapshot(v, SNAPSHOT_BYTES), value)
         kind, data = copied or (None, b"")
         self.broker.ask(dict(report, kind=kind), data)
@@ -170,13 +182,21 @@ class Guest:
         # Not current_cell(): a cell that awaits ran in a task with variables of its own.
         report = {"op": "ran", "cell": self._cell}
         report.update(answer=given and given.told(), draft=draft and draft.told())
-        report.update(notices=self._notices, names=[n for n, _ in self.variables()])
+        report.update(notices=self._notices, **self._report_variables())
         report.update(concurrent=self._writers.several, doubt=self._doubt, called=self._called)
         if self.guards_names:  # now: before the next cell the kernel tells them where to write
             sys.stdout, sys.stderr = self._streams
         self.guards_names = False
         with contextlib.suppress(ConnectionError):  # the host is gone: nobody to tell
             self.broker.ask(report, told.attached.data if told and told.attached else b"")
+
+    def _report_variables(self):
+        """The names of all variables, those with types and sizes, and the names of those that were
+        made or changed since the last cell."""
+        now = {n: (id(v), repl_globals.variable_line(n, v)) for n, v in self.variables()}
+        made = [name for name, seen in now.items() if self._known.get(name) != seen]
+        self._known = now
+        return {"names": list(now), "variables": [s for _, s in now.values()], "made": made}
 
     def _answers(self, error):
         """The answer of a cell that ended well, and the best answer so far otherwise."""
@@ -206,8 +226,8 @@ class Guest:
             names = ", ".join([n for n, _ in self.variables()] + sorted(self.names))
             self.notice("Names there are: context, %s." % names)
         elif isinstance(error, ImportError):
-            found = [m for m in MODULES_OFTEN_WANTED if findable(m)]
-            self.notice("Modules there are: the standard library; %s." % ", ".join(found))
+            found = ", ".join(surroundings()["modules"])
+            self.notice("Modules there are: the standard library; %s." % found)
 
     def _restore(self):
         """Put back what an earlier cell rebound or deleted."""
