@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
-from ..events import ContextInfo
+from ..events import ContextInfo, Output
 from ..lm.model import Message
 from ..record.outputs import text_of
 from ..repl.running_cell import Ran
@@ -15,6 +16,19 @@ from .turn import Turn
 
 LEAST_CHARS = 200
 """The least room for a cell's output, however many cells share it."""
+
+
+def within_room(outputs: Sequence[list[Output]], room: int) -> list[str]:
+    """Return the outputs of several cells as text, in about ``room`` characters: what one does not
+    use of its equal share the others have."""
+    texts = [text_of(each, room) for each in outputs]
+    left, sharing = room, len(texts)
+    for need in sorted(map(len, texts)):
+        share = max(left // sharing, LEAST_CHARS)
+        if need > share:
+            return [text_of(each, share) for each in outputs]
+        left, sharing = left - need, sharing - 1
+    return texts
 
 
 class Feedback:
@@ -58,8 +72,7 @@ class Feedback:
     def after(self, turn: Turn, *, last: bool) -> list[Message]:
         """Return what a turn gave; with ``last`` the next turn is announced as the last one."""
         style = self._run.style
-        room = max(style.output_chars // max(len(turn.rans), 1), LEAST_CHARS)
-        texts = [text_of(ran.outputs, room) for ran in turn.rans]
+        texts = within_room([ran.outputs for ran in turn.rans], style.output_chars)
         notices = [notice for ran in turn.rans for notice in ran.notices]
         closing = turn.closing()
         useful = bool(turn.rans) and turn.rans[-1].status == "ok" and any(map(str.strip, texts))
