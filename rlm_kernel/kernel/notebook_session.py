@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import ContextError, NoLM, UsageError
-from ..events import ROOT, CellRan, ContextInfo, ContextSet
+from ..events import ROOT, CellRan, ContextInfo, ContextSet, answer_fields
 from ..inputs import contexts
 from ..inputs.contexts import Source
 from ..inputs.tools import Tools
@@ -118,11 +118,11 @@ class NotebookSession:
                 status=ran.status,
                 outputs=ran.outputs,
                 notices=ran.notices if author == "lm" else [],
-                answer=ran.answer,
                 execution_count=ran.execution_count,
                 seconds=ran.seconds,
                 time=time.time(),
                 inputs=ran.inputs,
+                **answer_fields(ran.answer),
             )
         )
 

@@ -9,6 +9,7 @@ import secrets
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -27,6 +28,7 @@ from . import broker
 from .protocol import MAX_NOTICE, as_text, as_texts
 
 SEED = "__import__('rlm_guest').seed"
+CHECKER = Path(str(find_spec("fastjsonschema").origin)).parent  # type: ignore[union-attr]
 HOOKS = Path(guest.__file__).with_name("hooks.py").read_text("utf-8")
 LOAD_SECONDS = 600.0
 """How long the guest or a context may take to load; a context may have gigabytes."""
@@ -90,6 +92,8 @@ class GuestClient:
         }
         boot = await self._live.put("boot.json", json.dumps(config).encode())
         package = await self._live.copy("rlm_guest", Path(guest.__file__).parent)
+        # Beside it, where a kernel finds the engine of ``guest.schemas`` that has none of its own.
+        await self._live.copy("fastjsonschema", CHECKER)
         folder = str(PurePosixPath(package).parent)
         await self._run(
             f"__import__('sys').path.insert(0, {folder!r}); "

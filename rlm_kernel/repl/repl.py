@@ -26,7 +26,7 @@ from ..settings.limits import CellLimits, Rate
 from .guest_client import KernelSetup
 from .guest_requests import GuestRequests
 from .kernel_life import KernelLife
-from .protocol import MAX_NOTICE, Calls, as_text, as_texts
+from .protocol import MAX_NOTICE, Calls, as_answer, as_attached, as_text, as_texts
 from .running_cell import Author, Ran, RunningCell
 
 GRACE_SECONDS = 3.0
@@ -317,7 +317,7 @@ class Repl:
         elif cell.report:
             self._life.names = as_texts(cell.report.get("names"))
         ended_well = status == "ok" and not timed_out
-        answer, draft = (as_text(cell.report.get(key)) for key in ("answer", "draft"))
+        answer, draft = (as_answer(cell.report.get(key)) for key in ("answer", "draft"))
         return Ran(
             status="timeout" if timed_out and status != "died" else status,
             outputs=outputs,
@@ -334,6 +334,9 @@ class Repl:
             concurrent=bool(cell.report.get("concurrent")),
             called=bool(cell.report.get("called")),
             doubt=as_text(cell.report.get("doubt"), MAX_NOTICE),
+            attached=as_attached(
+                cell.report.get("answer") or cell.report.get("draft"), cell.attached
+            ),
         )
 
 

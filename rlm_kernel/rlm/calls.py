@@ -7,6 +7,7 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 from ..endings import all_of
 from ..errors import CallRefused, LimitReached, LMError, RunFailed
@@ -31,8 +32,8 @@ from .boundary import boundary
 from .memory import Memory, Numbers
 from .run import CALLED_BY, CallMeter, Run, inlined
 
-Child = Callable[[str, int, str, str | None, tuple[str, Payload]], Awaitable[str]]
-"""Starts a child: node, call, question, model asked for, context; returns its answer.
+Child = Callable[[str, int, str, str | None, tuple[str, Payload]], Awaitable[Any]]
+"""Starts a child: node, call, question, model asked for, context; returns its answer as JSON data.
 Raises ``LMError`` where it ended without one."""
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 
 from ..errors import LimitReached
-from ..events import ContextInfo, NodeStarted
+from ..events import Answer, ContextInfo, NodeStarted
 from ..lm.model import Message
 from ..record.equality import node_seed
 from ..repl.execution import Written, execute
@@ -41,9 +41,9 @@ class Node:
         )
         self.rent = Rent(run.ledger)
         self.begun = False
-        self.draft: str | None = None
+        self.draft: Answer | None = None
         """Its best answer so far."""
-        self.answer: str | None = None
+        self.answer: Answer | None = None
         """Its answer, once it has one; the kernel may be ending still."""
         self._memory = memory
         self._cells = numbers.cells
@@ -53,7 +53,7 @@ class Node:
         self._check = AnswerCheck(remind=run.style.remind)
         self._repetition = Repetition()
 
-    async def solve(self, repl: CellRunner) -> str:
+    async def solve(self, repl: CellRunner) -> Answer:
         """Return the answer. Raises ``LimitReached`` where turns, or what a run may use, are over
         before there is one; ``LMError`` and ``KernelDied`` where it cannot go on."""
         news = await self._begin(repl)
@@ -92,11 +92,11 @@ class Node:
         self.draft = ran.answer or ran.draft or self.draft
         return self._feedback.noticed(cell, ran)
 
-    def _accepted(self, turn: Turn, *, last: bool) -> str | None:
+    def _accepted(self, turn: Turn, *, last: bool) -> Answer | None:
         """Return the turn's answer, if it has one that is not doubted while there is time to."""
         if turn.answer is None or last or self.run.ledger.tripped:
             return turn.answer
-        turn.doubt = self._check.doubt(turn.answer)
+        turn.doubt = self._check.doubt(turn.answer.text)
         if turn.doubt is None:
             return turn.answer
         self.draft = turn.answer

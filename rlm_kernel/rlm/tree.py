@@ -7,10 +7,11 @@ import time
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 from ..endings import to_the_end
 from ..errors import LimitReached, LMError, RecordError, RLMError, UsageError
-from ..events import NodeEnded, RunEnded, Status, Usage
+from ..events import Answer, NodeEnded, RunEnded, Status, Usage, answer_fields
 from ..repl.frames import Payload
 from ..settings.limits import Ledger
 from .boundary import boundary
@@ -26,7 +27,7 @@ class Outcome:
     ``may_pass`` says of a failure that its cause may be gone a little later."""
 
     status: Status
-    answer: str | None
+    answer: Answer | None
     confirmed: bool = False
     reason: str | None = None
     may_pass: bool = False
@@ -74,7 +75,7 @@ async def solve_child(
     question: str,
     model: str | None,
     context: tuple[str, Payload],
-) -> str:
+) -> Any:
     """``calls.Child`` for the calls of ``parent``, once run, parent and its depth are given: a node
     of its own, one deeper."""
     source = await asyncio.to_thread(run.from_guest, *context, f"context of {child}")
@@ -89,10 +90,10 @@ async def solve_child(
     )
     outcome = await _solve(_node(run, task))
     if outcome.status == "answered" and outcome.answer is not None:
-        return outcome.answer
+        return outcome.answer.json
     if run.ledger.tripped is not None:
         raise run.ledger.tripped
-    best = f"; its best answer so far: {outcome.answer}" if outcome.answer else ""
+    best = f"; its best answer so far: {outcome.answer.text}" if outcome.answer else ""
     raise LMError(
         f"the child {child} ended without an answer: {outcome.reason}{best}", cause="child"
     )
@@ -163,11 +164,11 @@ def node_ended(node: str, outcome: Outcome, usage: Usage | None = None) -> NodeE
     return NodeEnded(
         node=node,
         status=outcome.status,
-        answer=outcome.answer,
         confirmed=outcome.confirmed,
         reason=outcome.reason,
         time=time.time(),
         usage=usage or Usage(),
+        **answer_fields(outcome.answer),
     )
 
 
@@ -175,7 +176,6 @@ def run_ended(outcome: Outcome, ledger: Ledger) -> RunEnded:
     """Return the record of a run's end, with what the ledger has of the whole tree."""
     return RunEnded(
         status=outcome.status,
-        answer=outcome.answer,
         confirmed=outcome.confirmed,
         reason=outcome.reason,
         usage=ledger.usage,
@@ -183,4 +183,5 @@ def run_ended(outcome: Outcome, ledger: Ledger) -> RunEnded:
         calls=ledger.calls,
         seconds=ledger.seconds,
         time=time.time(),
+        **answer_fields(outcome.answer),
     )

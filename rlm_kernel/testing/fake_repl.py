@@ -16,15 +16,16 @@ from typing import Any, NoReturn
 
 from ..endings import in_daemon_thread
 from ..errors import CallRefused, ContextError, LimitReached
-from ..events import ContextInfo, Output
+from ..events import Answer, ContextInfo, Output
 from ..inputs.contexts import Source
 from ..record.outputs import Collector
+from ..remote.guest.answers import written
 from ..remote.guest.describe import describe
 from ..remote.guest.errors import FailedReply, from_host
 from ..remote.guest.values import dump, load
 from ..repl.frames import Payload
 from ..repl.guest_client import KernelSetup
-from ..repl.protocol import Call, Calls, RefusedCall, Slot, refusal
+from ..repl.protocol import Call, Calls, RefusedCall, Slot, as_answer, refusal
 from ..repl.running_cell import Author, Ran
 from ..rlm.cell_runner import OpenRunner
 from ..settings.limits import CellLimits, Rate
@@ -55,7 +56,7 @@ class FakeRepl:
         self._globals: dict[str, Any] = {}
         self._names: list[str] = []
         self._own: set[str] = set()
-        self._answer: str | None = None
+        self._answer: Answer | None = None
         self._failure: BaseException | None = None
         self._serving: set[asyncio.Future[list[Slot]]] = set()
         self._cell = 0
@@ -213,17 +214,17 @@ class FakeRepl:
 
     def _final(self, value: object) -> None:
         named = isinstance(value, str) and value.isidentifier() and value in self._globals
-        self._answer = str(self._globals[str(value)] if named else value)
+        self._answer = _answer(self._globals[str(value)] if named else value)
 
-    def _answers(self, error: Exception | None) -> tuple[str | None, str | None]:
+    def _answers(self, error: Exception | None) -> tuple[Answer | None, Answer | None]:
         """The answer of a cell that ended well, and the best one so far of another."""
         box = self._globals["answer"]
         given = self._answer
-        if given is None and box["ready"]:
-            given = str(box["content"])
-        if error is None and given is not None:
+        if given is None and (box["ready"] or box["content"] != ""):
+            given = _answer(box["content"])
+        if error is None and (self._answer is not None or box["ready"]):
             return given, None
-        return None, given or str(box["content"]) or None
+        return None, given
 
     # calls
     def _llm(self, prompt: str, model: str | None = None) -> Any:
@@ -298,6 +299,12 @@ class _Stream:
 
     def flush(self) -> None:
         """Nothing is held back."""
+
+
+def _answer(value: object) -> Answer:
+    told = as_answer(written(value).told())
+    assert told is not None
+    return told
 
 
 def _raise(slot: Slot) -> NoReturn:

@@ -6,6 +6,7 @@ import sys
 import threading
 
 from . import globals as repl_globals
+from .answers import written
 from .broker_client import BrokerClient
 from .calls import Calls
 from .describe import describe, guarded
@@ -114,7 +115,7 @@ class Guest:
         )
 
     def finish(self, value, name=None):
-        """Take a value for the answer, or that of the variable ``name``."""
+        """Take a value, as it is now, for the answer, or that of the variable ``name``."""
         if (
             value is self.shell.user_ns.get("answer")
             and isinstance(value, dict)
@@ -122,8 +123,11 @@ class Guest:
         ):
             value = value["content"]  # it is meant, and not the dict
         self._doubt = doubt(value, name)
-        to_string = getattr(value, "to_string", None)  # a DataFrame's str leaves rows out
-        self._answer = str(to_string() if callable(to_string) else value)
+        self._answer = written(value, self._bundle)
+
+    def _bundle(self, value):
+        """The MIME bundle that a notebook would show of a value."""
+        return self.shell.display_formatter.format(value)[0]
 
     # hooks
     def _before(self, info):
@@ -149,16 +153,20 @@ class Guest:
             self._context = self.shell.user_ns["context"]  # a human's assignment stands
             self._has_context = True
         self._writers.end()
-        answer, draft = self._answers(error)
+        given, draft = self._answers(error)
+        told = given or draft
+        if told is not None and told.notice is not None:
+            self.notice(told.notice)
         # Not current_cell(): a cell that awaits ran in a task with variables of its own.
-        report = {"op": "ran", "cell": self._cell, "answer": answer, "draft": draft}
+        report = {"op": "ran", "cell": self._cell}
+        report.update(answer=given and given.told(), draft=draft and draft.told())
         report.update(notices=self._notices, names=[n for n, _ in self.variables()])
         report.update(concurrent=self._writers.several, doubt=self._doubt, called=self._called)
         if self.guards_names:  # now: before the next cell the kernel tells them where to write
             sys.stdout, sys.stderr = self._streams
         self.guards_names = False
         with contextlib.suppress(ConnectionError):  # the host is gone: nobody to tell
-            self.broker.ask(report)
+            self.broker.ask(report, told.attached.data if told and told.attached else b"")
 
     def _answers(self, error):
         """The answer of a cell that ended well, and the best answer so far otherwise."""
@@ -170,8 +178,13 @@ class Guest:
             if box["ready"]:  # the next question of this session is not answered by it
                 self.shell.user_ns["answer"]["ready"] = False
             return self._answer, None
-        content = "" if box["content"] is None else str(box["content"])
-        return None, self._answer or content or self._word
+        return None, self._answer or self._drafted(box["content"])
+
+    def _drafted(self, content):
+        """The content that was not given, or else the word that looked like a name."""
+        empty = content is None or (isinstance(content, str) and not content)
+        best = self._word if empty else content
+        return None if best is None else written(best, self._bundle)
 
     def _box(self):
         """The dict ``answer`` as it is now, both of its values there."""
