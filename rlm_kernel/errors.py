@@ -15,7 +15,11 @@ from typing import Literal, TypeAlias
 Cause: TypeAlias = Literal[
     "unreachable",  # no connection could be made
     "timeout",  # no reply in time
-    "auth",  # 401, 403
+    "certificate",  # the endpoint's certificate is not trusted
+    "auth",  # the endpoint refused the key
+    "forbidden",  # what stands before the endpoint refused the request
+    "money",  # the account has nothing left
+    "address",  # the endpoint has the model, and no chat completions at this address
     "model",  # the endpoint does not know the model
     "window",  # the prompt does not fit the model's context window
     "bad_request",  # any other 4xx
@@ -58,15 +62,23 @@ class LMError(RLMError):
     """An LM did not give a usable reply.
 
     ``cause`` is a ``Cause``; ``attempts`` counts the HTTP requests made for it (0 when none
-    was sent); ``status`` is the last HTTP status, if any.
+    was sent); ``status`` is the last HTTP status, if any. ``told`` is its text for the LM whose
+    cell asked: no address, and nothing that only the human can mend.
     """
 
     PASSING: tuple[Cause, ...] = ("unreachable", "timeout", "rate_limit", "server", "cut", "proxy")
 
     def __init__(
-        self, message: str, *, cause: Cause, attempts: int = 0, status: int | None = None
+        self,
+        message: str,
+        *,
+        cause: Cause,
+        attempts: int = 0,
+        status: int | None = None,
+        told: str = "",
     ) -> None:
         super().__init__(message)
+        self.told = told or message
         self.cause = cause
         self.may_pass = cause in self.PASSING
         self.attempts = attempts
@@ -79,17 +91,34 @@ class CallRefused(RLMError):
 
 class LimitReached(RLMError):
     """A limit was reached. ``limit`` is the field of ``Limits`` that said so, or ``total_cost`` or
-    ``total_seconds`` of the ``Budget`` that several runs share. ``before`` is the part of what was
-    spent that the run had spent when it was stopped, before it was resumed."""
+    ``total_seconds`` of the ``Budget`` that several runs share. ``wanted`` is what was refused, on
+    top of what was ``spent``; ``kept`` is the part of ``allowed`` for last turns; ``before``
+    is the part of what was spent that the run had spent when it was stopped, before it was
+    resumed."""
 
-    def __init__(self, limit: str, *, spent: float, allowed: float, before: float = 0.0) -> None:
+    def __init__(
+        self,
+        limit: str,
+        *,
+        spent: float,
+        allowed: float,
+        wanted: float = 0.0,
+        kept: float = 0.0,
+        before: float = 0.0,
+    ) -> None:
+        more = f", wanted {_amount(wanted)} more" if wanted else ""
+        last = f", {_amount(kept)} of it kept for a last turn" if kept else ""
         earlier = f", {_amount(before)} of it before the run was resumed" if before else ""
         super().__init__(
-            f"limit reached: {limit}: spent {_amount(spent)}, allowed {_amount(allowed)}{earlier}"
+            f"limit reached: {limit}: spent {_amount(spent)}{more}, allowed {_amount(allowed)}"
+            f"{last or earlier}"
         )
         self.limit = limit
         self.spent = spent
         self.allowed = allowed
+        self.wanted = wanted
+        self.shared = limit.startswith("total_")
+        """Whether several runs share it: it ends them where they are, to be gone on with later."""
 
 
 def _amount(value: float) -> str:

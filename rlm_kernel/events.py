@@ -105,6 +105,9 @@ class ContextInfo:
     ``contexts.Source.spec`` gives: kind, sha256 and, where there is one, path. Its ``variable``
     is the name of the variable, made by earlier cells, that was taken as context: the rest is then
     a copy of its value, or of the kind ``"variable"`` with no sha256 where none could be made.
+
+    ``overview`` is a longer look than ``format`` and the ends, where the kernel has one, and
+    ``notes`` say more than ``notice``; both are in the journal alone.
     """
 
     type: str
@@ -115,6 +118,13 @@ class ContextInfo:
     tail: str
     spec: dict[str, Any]
     notice: str | None = None
+    notes: list[str] = field(default_factory=list)
+    overview: str = ""
+
+    @property
+    def remarks(self) -> list[str]:
+        """Return all that is to be known of how it was read, in sentences."""
+        return [remark for remark in (self.notice, *self.notes) if remark]
 
 
 @dataclass(frozen=True)
@@ -266,9 +276,10 @@ class CallEnded:
     (of ``count``). ``key`` identifies the call by what was written: operation, arguments, model
     as asked for (``asked``, None if unset). ``occurrence`` counts equal keys in one cell, from 0.
     ``child`` is the node that answered an ``rlm_query``. Exactly one of ``reply`` and ``error``
-    is set; ``error`` has ``type`` and ``message``. ``usage`` is this call's own: a child's usage
-    is in the child's records. ``finish`` and ``thoughts`` are those of a sub-LM's reply, as in
-    ``Replied``.
+    is set; ``error`` has ``type`` and ``message``, and where a human is told more, that as its
+    ``detail``. ``usage`` is this call's own: a child's usage is in the child's records. ``finish``
+    and ``thoughts`` are those of a sub-LM's reply, as in ``Replied``; ``about`` is what the cell
+    was told of a child beside its answer.
     """
 
     kind: ClassVar[str] = "call_ended"
@@ -291,6 +302,14 @@ class CallEnded:
     seconds: float
     finish: str | None = None
     thoughts: str = ""
+    about: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def failure(self) -> str:
+        """Its error in the words for a human; empty where there is none."""
+        if self.error is None:
+            return ""
+        return f"{self.error.get('type')}: {self.error.get('detail') or self.error.get('message')}"
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,6 @@ import json
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from ..inputs import contexts
 from ..inputs.contexts import Source
 from ..inputs.tools import Tools
 from ..reports.terminal import standard_error
@@ -17,8 +16,9 @@ from ..session.event_loop import engine
 from ..session.session import Result, Session
 from ..settings.limits import LIMITS
 from ..settings.resolved import Resolved
+from .asking import human_at
 from .screen import Screen
-from .settle import settle
+from .settle import context_of, settle
 from .statuses import ANSWERED, FAILED, INTERRUPTED, LIMIT
 from .terminal import write_answer
 
@@ -28,7 +28,7 @@ _STATUS = {"answered": ANSWERED, "failed": FAILED, "limit": LIMIT, "interrupted"
 def work(options: argparse.Namespace) -> int:
     """Do it; return the exit status."""
     force = settle(options)
-    source = contexts.from_path(options.context, encoding=options.encoding)
+    source = context_of(options, force)
     result = ask(force, source, options.question, options.quiet)
     return tell(result, options.json)
 
@@ -46,6 +46,7 @@ def carry_out(force: Resolved, quiet: bool, asked: Work) -> Result:
     console = standard_error(quiet=quiet)
     screen = Screen(console)
     session = Session(force, Tools())
+    session.ask_human = None if quiet else human_at(screen)
 
     async def work() -> Result:
         try:

@@ -15,6 +15,7 @@ from .display.activity import Activity
 from .display.card import answer_bundle
 from .display.display import Display
 from .front_end import ExecuteReply, Execution, FrontEnd
+from .human_input import HumanInput
 from .inner_kernel import InnerKernel, ended
 from .notebook_session import NotebookSession
 from .replaying.session import NotebookReplay
@@ -30,11 +31,13 @@ class Questions:
         notebook: NotebookSession,
         replay: NotebookReplay,
         inner: InnerKernel,
+        human: HumanInput,
     ) -> None:
         self._front_end = front_end
         self._notebook = notebook
         self._replay = replay
         self._inner = inner
+        self._human = human
 
     async def answer(self, execution: Execution, question: Question, repl: Repl) -> ExecuteReply:
         """Ask a question, or let the LM go on, and return the reply to its cell."""
@@ -59,11 +62,16 @@ class Questions:
         return execution.done()
 
     async def _asked(self, execution: Execution, question: Question, repl: Repl) -> Result:
-        with self._shown(execution) as readers:
-            if question.goes_on:
-                stopped_at = await self._replay.leave(repl)
-                return await self._notebook.go_on(question.text, stopped_at, repl, readers)
-            return await self._notebook.ask(question, repl, readers)
+        session = self._notebook.session
+        session.ask_human = self._human.at(execution)
+        try:
+            with self._shown(execution) as readers:
+                if question.goes_on:
+                    stopped_at = await self._replay.leave(repl)
+                    return await self._notebook.go_on(question.text, stopped_at, repl, readers)
+                return await self._notebook.ask(question, repl, readers)
+        finally:
+            session.ask_human = None
 
     @contextmanager
     def _shown(self, execution: Execution) -> Iterator[list[Reader]]:

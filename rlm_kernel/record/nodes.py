@@ -169,6 +169,18 @@ def cell_of(event: CellRan) -> RecordedCell:
     )
 
 
+def slot(reply: Any, error: dict[str, Any] | None, about: dict[str, Any] | None) -> dict[str, Any]:
+    """Return what the cell was answered, from its record."""
+    if error is not None:
+        return {"error": error}
+    return {"value": reply, **({"about": about} if about else {})}
+
+
+def slot_of(event: CallEnded) -> dict[str, Any]:
+    """Return what the cell was answered, from its record."""
+    return slot(event.reply, event.error, event.about)
+
+
 def _call_of(event: CallEnded) -> RecordedCall:
     return RecordedCall(
         cell=event.cell,
@@ -177,7 +189,7 @@ def _call_of(event: CallEnded) -> RecordedCall:
         index=event.index,
         count=event.count,
         op=event.op,
-        slot={"value": event.reply} if event.error is None else {"error": event.error},
+        slot=slot_of(event),
         child=event.child,
         span=(event.started, event.started + event.seconds),
     )

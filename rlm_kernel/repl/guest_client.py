@@ -107,7 +107,7 @@ class GuestClient:
         """Bind ``context`` to the source's value; return what the guest says it became."""
         spec, path = await self._put(source, "context")
         report = await self._ask(f"set_context({spec!r}, {path!r})")
-        return _info(report.header.get("info"), source.spec(), source.notice)
+        return _info(report.header.get("info"), source.spec(), source)
 
     async def find(self, name: str) -> None:
         """Raise ``ContextError`` if the kernel has no such variable."""
@@ -123,8 +123,7 @@ class GuestClient:
         report = await self._ask(f"adopt({name!r})")
         source = given if report.header.get("same") else _copied(report, name)
         spec = _unknown(name) if source is None else source.spec()
-        notice = None if source is None else source.notice
-        return _info(report.header.get("info"), {**spec, "variable": name}, notice), source
+        return _info(report.header.get("info"), {**spec, "variable": name}, source), source
 
     async def begin(self, seed: int) -> None:
         """Begin a question: note how the kernel runs cells, and seed what they draw from."""
@@ -155,9 +154,18 @@ class GuestClient:
     async def _put(self, source: Source, name: str) -> tuple[dict[str, Any], str]:
         """Make the source's bytes readable for the kernel; return how it must read them, and their
         path there. A copy made for it takes up the sandbox's memory: it goes once it is read."""
+        if source.kind == "folder":
+            return await self._put_folder(source, name)
         data = source.path if source.path is not None else source.data or b""
         path = await self._live.put(f"value-{name}", data)
-        return {**source.spec(), "remove": self._live.copies and source.kind != "folder"}, path
+        return {**source.spec(), "remove": self._live.copies}, path
+
+    async def _put_folder(self, source: Source, name: str) -> tuple[dict[str, Any], str]:
+        assert source.path is not None
+        files = json.loads(source.data or b"[]")
+        listing = await self._live.put(f"value-{name}-files", source.data or b"[]")
+        path = await self._live.put_files(f"value-{name}", source.path, [row[0] for row in files])
+        return {**source.spec(), "files": listing}, path
 
     async def _ask(self, call: str) -> _Told:
         """Return what the guest tells when this call of its module is made."""
@@ -275,8 +283,9 @@ def _unknown(name: str) -> dict[str, Any]:
     return {"kind": "variable", "name": name, "sha256": None, "size": None, "path": None}
 
 
-def _info(told: object, spec: dict[str, Any], notice: str | None) -> ContextInfo:
+def _info(told: object, spec: dict[str, Any], source: Source | None) -> ContextInfo:
     """Return what the guest says its context is, checked, with where it came from."""
+    notes = [] if source is None else list(source.notes)
     info = told if isinstance(told, dict) else {}
     number = {k: v if isinstance(v := info.get(k), int) else None for k in ("length", "lines")}
     return ContextInfo(
@@ -287,5 +296,7 @@ def _info(told: object, spec: dict[str, Any], notice: str | None) -> ContextInfo
         head=as_text(info.get("head"), 2000) or "",
         tail=as_text(info.get("tail"), 2000) or "",
         spec=spec,
-        notice=notice,
+        notice=None if source is None else source.notice,
+        notes=notes + as_texts(info.get("notes"))[:9],
+        overview=as_text(info.get("overview"), 4000) or "",
     )

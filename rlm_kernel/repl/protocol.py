@@ -6,11 +6,12 @@ What comes from a guest is untrusted; ``check`` makes a ``Call`` of it or refuse
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from ..errors import CallRefused, Cause
-from ..events import Answer, CallEnded
+from ..events import Answer
 from ..record.equality import call_key
 from ..remote.guest.globals import ASKING, CHILD_STARTING
 from ..remote.guest.wire import LONGEST_NAME
@@ -29,7 +30,8 @@ MOST_REFUSED = 1000
 @dataclass(frozen=True)
 class Call:
     """A call from a cell, checked. ``contexts`` are kind and bytes for each child's context, which
-    last as long as the call; ``given`` says which were written and not taken from the prompt."""
+    last as long as the call; ``given`` says which were written and not taken from the prompt;
+    ``max_turns`` is the most turns of a child."""
 
     op: str
     cell: int
@@ -37,12 +39,14 @@ class Call:
     model: str | None
     contexts: list[tuple[str, Payload]] = field(default_factory=list)
     given: list[bool] = field(default_factory=list)
+    max_turns: int | None = None
     tool: str = ""
     arguments: dict[str, Any] = field(default_factory=dict)
 
 
 Slot = dict[str, Any]
-"""``{"value": ...}`` or ``{"error": {"type", "message", ...}}``."""
+"""``{"value": ...}``, of a child with what is known of it as ``about``, or
+``{"error": {"type", "message", ...}}``."""
 
 
 class Calls(Protocol):
@@ -69,7 +73,9 @@ def identity(call: Call) -> str:
     if call.op == "tool":
         return call_key("tool", [call.tool, call.arguments])
     contexts = [[kind, data.sha256] for kind, data in call.contexts]
-    return call_key(call.op, [call.prompts, call.model, contexts])
+    more = {"max_turns": call.max_turns}
+    written = {name: value for name, value in more.items() if value is not None}
+    return call_key(call.op, [call.prompts, call.model, contexts, *([written] if written else [])])
 
 
 def as_text(value: object, most: int = 1 << 26) -> str | None:
@@ -165,13 +171,16 @@ def _prompts_call(request: broker.Request, cell: int, model: str | None) -> Call
     call = Call(op=request.op, cell=cell, prompts=prompts, model=model)
     if request.op not in CHILD_STARTING:
         return call
+    most = request.header.get("max_turns")
+    if most is not None and (type(most) is not int or most < 1):
+        return None
     contexts = _contexts(request.header.get("contexts"), request.payload)
     given = request.header.get("given")
     if contexts is None or not isinstance(given, list):
         return None
     if not len(contexts) == len(given) == len(prompts):
         return None
-    return replace(call, contexts=contexts, given=[bool(g) for g in given])
+    return replace(call, contexts=contexts, given=[bool(g) for g in given], max_turns=most)
 
 
 def _contexts(sizes: object, payload: Payload) -> list[tuple[str, Payload]] | None:
@@ -188,14 +197,23 @@ def _contexts(sizes: object, payload: Payload) -> list[tuple[str, Payload]] | No
     return found
 
 
-def slot_of(event: CallEnded) -> Slot:
-    """Return what the cell was answered, from its record."""
-    return {"value": event.reply} if event.error is None else {"error": event.error}
-
-
 def is_refused(slot: Slot) -> bool:
     """Return whether nobody was asked: a limit was reached, or the call cannot be served."""
     return slot.get("error", {}).get("type") in ("LimitReached", "CallRefused")
+
+
+def whole_refusal(slots: Sequence[Slot], wanted: int) -> Slot | None:
+    """Return the one error of a call that was refused as a whole; None where its slots, of which so
+    many are ``wanted``, are what the cell gets: prompts that were answered are not lost for others.
+
+    Older records do not name the limit, and have calls that it refused in part refused whole.
+    """
+    errors = [slot for slot in slots if "error" in slot]
+    limits = [slot for slot in errors if slot["error"]["type"] == "LimitReached"]
+    older = [slot for slot in limits if "limit" not in slot["error"]]
+    if older or (errors and len(slots) < wanted):
+        return (older or limits or errors)[0]
+    return limits[0] if len(limits) == len(slots) else None
 
 
 def refusal(
@@ -204,10 +222,15 @@ def refusal(
     *,
     cause: Cause | None = None,
     attempts: int | None = None,
+    limit: str | None = None,
+    detail: str | None = None,
 ) -> Slot:
-    """Return the slot of an error; the last two are those of an ``LMError``."""
+    """Return the slot of an error. ``cause`` and ``attempts`` are those of an ``LMError``, and so is
+    ``detail``, its text for a human where the cell is told another; a ``limit`` is named where
+    it refused the call."""
     error: dict[str, Any] = {"type": kind, "message": message}
-    for name, value in (("cause", cause), ("attempts", attempts)):
+    more = {"cause": cause, "attempts": attempts, "limit": limit, "detail": detail}
+    for name, value in more.items():
         if value is not None:
             error[name] = value
     return {"error": error}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -20,10 +20,12 @@ Author = Literal["lm", "human"]
 
 
 class Clock:
-    """A cell's running time. It stands still while the cell's main thread waits for an LM."""
+    """A cell's running time. It stands still while the cell's main thread waits for an LM, and ends
+    all the same once ``left`` returns no seconds."""
 
-    def __init__(self, seconds: float) -> None:
+    def __init__(self, seconds: float, left: Callable[[], float] = CellLimits.left) -> None:
         self._seconds = seconds
+        self._left = left
         self._spent = 0.0
         self._since = time.monotonic()
         self._waiting = 0
@@ -44,8 +46,9 @@ class Clock:
     @property
     def left(self) -> float:
         """Return the seconds that are left, infinity without a limit."""
-        running = 0.0 if self._waiting else time.monotonic() - self._since
-        return self._seconds - self._spent - running
+        now = time.monotonic()
+        running = 0.0 if self._waiting else now - self._since
+        return min(self._seconds - self._spent - running, self._left())
 
     async def over_before(self, work: asyncio.Future[Any]) -> bool:
         """Return once the work is done or the time is over; true where it is over first."""
@@ -76,7 +79,7 @@ class RunningCell:
         self.run = run
         self.calls = calls
         self.held = held
-        self.clock = Clock(seconds)
+        self.clock = Clock(seconds, CellLimits.left if math.isinf(seconds) else held.left)
         self.report: dict[str, Any] = {}
         """What the guest told of its end; empty where it told nothing."""
         self.attached = b""

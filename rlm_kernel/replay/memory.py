@@ -174,6 +174,7 @@ def remembered(folder: Path, events: Iterable[Event]) -> RunMemory:
             earlier.subtrees.setdefault(child, []).append(free(event))
         _take(earlier.nodes.setdefault(name, NodeMemory(name, earlier)), event)
     for past in earlier.nodes.values():
+        _forget_untold(past)
         answered = (call for slots in past.calls.values() for call in slots.values())
         earlier.given.update(call.child for call in answered if call.child is not None)
         stopped = [cell.turn for cell in past.own_cells if cell.status == "interrupted"]
@@ -227,8 +228,16 @@ def _take(past: NodeMemory, event: Event) -> None:
             assert_never(event)
 
 
+def _forget_untold(past: NodeMemory) -> None:
+    """Forget what a limit refused where the LM was not told what came of that turn."""
+    for call, slots in list(past.calls.items()):
+        ran = past.cells.get(call.cell)
+        if ran is None or (ran.turn and ran.turn + 1 not in past.prompts):
+            past.calls[call] = {i: each for i, each in slots.items() if not _limited(each)}
+
+
 def _take_call(past: NodeMemory, event: CallEnded) -> None:
-    if not lost(event):
+    if _limited(event) or not lost(event):
         call = CallId(event.cell, event.key, event.occurrence)
         past.calls.setdefault(call, {})[event.index] = event
 
@@ -240,8 +249,13 @@ def _take_reply(past: NodeMemory, reply: Replied) -> None:
 
 def lost(call: CallEnded) -> bool:
     """Return whether there was no answer, for a reason that may be gone."""
+    return _limited(call) or (call.error or {}).get("cause") == "interrupted"
+
+
+def _limited(call: CallEnded) -> bool:
+    """Return whether a limit refused it; older records do not name the limit."""
     error = call.error or {}
-    return error.get("type") == "LimitReached" or error.get("cause") == "interrupted"
+    return error.get("type") == "LimitReached" or "limit" in error
 
 
 def _forget(past: NodeMemory, after: int) -> None:

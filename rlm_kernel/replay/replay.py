@@ -156,7 +156,9 @@ def _replaced(recorded: RecordedRun, context: contexts.Source) -> list[str]:
     node = recorded.nodes.get(ROOT)
     if node is None or node.context is None:
         raise RecordError("this is not the record of a root that was given a context")
-    spec, now = node.context.spec, context.spec()
+    spec = node.context.spec
+    context = _as_recorded(spec, context)
+    now = context.spec()
     node.context = RecordedContext({**now, "path": str(context.path) if context.path else None})
     if spec.get("sha256") == context.sha256:
         return []
@@ -164,6 +166,14 @@ def _replaced(recorded: RecordedRun, context: contexts.Source) -> list[str]:
         f"the context is another: SHA-256 {context.sha256[:16]}… of {context.size:,} bytes, in the "
         f"record {str(spec.get('sha256'))[:16]}… of {spec.get('size') or 0:,}"
     ]
+
+
+def _as_recorded(spec: dict[str, Any], context: contexts.Source) -> contexts.Source:
+    """Return the context read as the recorded one was, where it is the same."""
+    if context.kind not in ("csv", "folder") or context.path is None:
+        return context
+    wanted = {**spec, "path": str(context.path)}
+    return contexts.find(wanted, context.path.parent)[0] or context
 
 
 def _depth_first(node: RecordedNode) -> tuple[int, str]:

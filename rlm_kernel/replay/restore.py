@@ -9,8 +9,9 @@ from typing import Any
 from ..errors import CallRefused, RecordError
 from ..events import CallEnded, CellRan, ContextSet, Event
 from ..inputs.contexts import find
+from ..record.nodes import slot_of
 from ..repl.occurrences import CallId, Occurrences
-from ..repl.protocol import Call, Slot, slot_of
+from ..repl.protocol import Call, RefusedCall, Slot, whole_refusal
 from ..rlm.cell_runner import CellRunner
 
 Answers = Callable[[CallId], Mapping[int, CallEnded]]
@@ -48,13 +49,16 @@ class _Recalled:
         self._occurrences = Occurrences()
 
     async def serve(self, call: Call) -> list[Slot]:
-        known = self._answers(self._occurrences.take(call))
-        if len(known) < max(len(call.prompts), 1):
+        known, wanted = self._answers(self._occurrences.take(call)), max(len(call.prompts), 1)
+        slots = [slot_of(known[index]) for index in sorted(known)]
+        if (refused := whole_refusal(slots, wanted)) is not None:
+            raise RefusedCall(refused)
+        if len(known) < wanted:
             raise CallRefused(
                 f"cell {call.cell}, from before the question, makes a {call.op} that is not in the "
                 "record"
             )
-        return [slot_of(known[index]) for index in sorted(known)]
+        return slots
 
 
 async def _set_again(repl: CellRunner, spec: dict[str, Any], folder: Path) -> None:

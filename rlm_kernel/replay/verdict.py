@@ -12,7 +12,7 @@ from ..errors import CallRefused
 from ..record.nodes import RecordedCall, RecordedNode
 from ..record.numbers import counted
 from ..repl.occurrences import CallId, Occurrences
-from ..repl.protocol import MOST_REFUSED, Call, RefusedCall, Slot, is_refused
+from ..repl.protocol import MOST_REFUSED, Call, RefusedCall, Slot, is_refused, whole_refusal
 
 Result = Literal["equal", "differs", "ambiguous"]
 
@@ -63,12 +63,10 @@ class RecordedCalls:
             raise CallRefused(self._miss(call))
         self._used.add(taken)
         self._verdict.calls += len(found)
-        wanted = max(len(call.prompts), 1)
-        errors = [c.slot["error"] for c in found if "error" in c.slot]
-        limits = [error for error in errors if error["type"] == "LimitReached"]
-        if limits or len(found) < wanted:  # the whole call was refused
-            raise RefusedCall({"error": (limits or errors)[0]})
-        return [c.slot for c in found]
+        slots = [c.slot for c in found]
+        if (refused := whole_refusal(slots, max(len(call.prompts), 1))) is not None:
+            raise RefusedCall(refused)
+        return slots
 
     def _more_refused(self, cell: int) -> Slot | None:
         """Return what calls of a cell are answered that were refused after the recorded ones."""

@@ -45,11 +45,14 @@ class Dialogue:
         self._prompted(0, messages[-1:], False)
         return prompts.kind_of((await self._stream(0, messages)).text, style)
 
-    async def reply(self, turn: int, news: list[Message], names: list[str]) -> Reply:
+    async def reply(
+        self, turn: int, news: list[Message], names: list[str], *, last: bool = False
+    ) -> Reply:
         """Return the reply to the history with ``news``, the remembered one where there is one.
 
         A history that does not fit the window is compacted; the LM is then told the ``names`` that
-        there are. Raises ``LMError``, ``LimitReached`` and what ``Memory.reply`` raises.
+        there are. The ``last`` turn may use what was kept for it. Raises ``LMError``,
+        ``LimitReached`` and what ``Memory.reply`` raises.
         """
         if (recalled := self._memory.reply(turn)) is not None:
             reply = self._again(recalled, turn, news)
@@ -59,14 +62,23 @@ class Dialogue:
         compacted = self._compact(WINDOW_SHARE, names)
         self._prompted(turn, self._messages if compacted else news, compacted)
         try:
-            reply = await self._stream(turn, self._messages)
+            reply = await self._stream(turn, self._messages, last=last)
         except LMError as error:
             if error.cause != "window" or not self._compact(0.0, names):
                 raise
             self._prompted(turn, self._messages, True)
-            reply = await self._stream(turn, self._messages)
+            reply = await self._stream(turn, self._messages, last=last)
         self._remember(reply)
         self._temperature = None
+        return reply
+
+    async def finish(self, turn: int, words: str) -> Reply:
+        """Return the reply to the history with ``words`` behind it: a limit refused the request for
+        this turn, which is the last one now. Raises as ``reply`` does."""
+        self._messages[-1] = prompts.with_words(self._messages[-1], words)
+        self._prompted(turn, self._messages, True)
+        reply = await self._stream(turn, self._messages, last=True)
+        self._remember(reply)
         return reply
 
     def _remember(self, reply: Reply) -> None:
@@ -114,9 +126,9 @@ class Dialogue:
             compacted=compacted,
         )
 
-    async def _stream(self, turn: int, messages: list[Message]) -> Reply:
+    async def _stream(self, turn: int, messages: list[Message], *, last: bool = False) -> Reply:
         run, node, model = self._run, self._node, self._model
-        meter = CallMeter(run.ledger)
+        meter = CallMeter(run.ledger, node if last else None)
         sampling = model.sampling
         if self._temperature is not None and sampling.temperature is not None:
             sampling = replace(sampling, temperature=self._temperature)
@@ -135,6 +147,7 @@ class Dialogue:
             )
             reply = reply.spoken()
         finally:  # a reply that failed was paid for too
+            run.ledger.keep(node, meter.usage)
             run.emit(
                 Replied(
                     node=node,

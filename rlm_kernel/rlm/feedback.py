@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 
-from ..events import ContextInfo, Output
+from ..errors import LimitReached
+from ..events import ContextInfo
 from ..lm.model import Message
 from ..record.outputs import text_of
 from ..repl.running_cell import Ran
@@ -18,24 +18,12 @@ LEAST_CHARS = 200
 """The least room for a cell's output, however many cells share it."""
 
 
-def within_room(outputs: Sequence[list[Output]], room: int) -> list[str]:
-    """Return the outputs of several cells as text, in about ``room`` characters: what one does not
-    use of its equal share the others have."""
-    texts = [text_of(each, room) for each in outputs]
-    left, sharing = room, len(texts)
-    for need in sorted(map(len, texts)):
-        share = max(left // sharing, LEAST_CHARS)
-        if need > share:
-            return [text_of(each, share) for each in outputs]
-        left, sharing = left - need, sharing - 1
-    return texts
-
-
 class Feedback:
     """The user's messages of one node's dialogue. ``kind`` is that of the question."""
 
-    def __init__(self, run: Run, calls: LiveCalls) -> None:
+    def __init__(self, run: Run, depth: int, calls: LiveCalls) -> None:
         self._run = run
+        self._depth = depth
         self._calls = calls
         self._cell = 0  # the last that ran
         self.kind = ""
@@ -49,6 +37,7 @@ class Feedback:
             prompt_chars=run.prompt_chars,
             tools=run.tools.functions,
             data=list(run.tools.data),
+            models=run.model_names if run.style.name == "strong" else [],
         )
         first = prompts.first(question, info, run.style, self.kind, names)
         return [prompts.message("system", system), prompts.message("user", first)]
@@ -58,28 +47,37 @@ class Feedback:
         self._cell = cell
         notices, made = list(ran.notices), self._calls.made[cell]
         if failed := self._calls.failed[cell]:
-            error = self._calls.last_error
-            notices.append(prompts.FAILED_CALLS.format(failed=failed, count=made, error=error))
+            error = failed[-1][1]["message"]
+            notices.append(prompts.FAILED_CALLS.format(failed=len(failed), count=made, error=error))
         if cut := self._calls.cut[cell]:
             notices.append(prompts.CUT_CALLS.format(cut=cut, count=made))
-        if ran.status == "timeout":
+        late = self._run.ledger.closed(self._depth)
+        if ran.status == "timeout" and late is not None:
+            notices.append(prompts.LATE)
+        elif ran.status == "timeout":
             notices.append(prompts.TIMEOUT.format(seconds=self._run.limits.cell_seconds))
         if ran.restarted is not None:
             lost = ", ".join(ran.lost) or "none"
             notices.append(prompts.DIED.format(reason=ran.restarted, lost=lost))
         return replace(ran, notices=notices)
 
-    def after(self, turn: Turn, *, last: bool) -> list[Message]:
-        """Return what a turn gave; with ``last`` the next turn is announced as the last one."""
+    def last(self, over: LimitReached) -> str:
+        """Return what the LM is told before its last turn."""
+        return prompts.last_turn(over, self._run.style)
+
+    def after(self, turn: Turn, number: int, over: LimitReached | None) -> list[Message]:
+        """Return what the turn of this number gave; where the next one is the last for a limit that
+        is ``over``, it is announced as that."""
         style = self._run.style
-        texts = within_room([ran.outputs for ran in turn.rans], style.output_chars)
+        room = max(style.output_chars // max(len(turn.rans), 1), LEAST_CHARS)
+        texts = [text_of(ran.outputs, room) for ran in turn.rans]
         notices = [notice for ran in turn.rans for notice in ran.notices]
         closing = turn.closing()
         useful = bool(turn.rans) and turn.rans[-1].status == "ok" and any(map(str.strip, texts))
         if useful and style.remind and not closing:
             closing = [self._advice()]
         told = prompts.message("user", prompts.output(texts, notices, closing))
-        return [prompts.with_words(told, prompts.LAST_TURN)] if last else [told]
+        return [told] if over is None else [prompts.with_words(told, self.last(over))]
 
     def _advice(self) -> str:
         """Return what a small model is told after useful output."""

@@ -6,10 +6,12 @@ no face: it emits events.
 
 from __future__ import annotations
 
+import itertools
 import time
 
 from ..errors import LimitReached
 from ..events import Answer, ContextInfo, NodeStarted
+from ..lm.client import Reply
 from ..lm.model import Message
 from ..record.equality import node_seed
 from ..repl.execution import Written, execute
@@ -41,44 +43,83 @@ class Node:
         )
         self.rent = Rent(run.ledger)
         self.begun = False
+        self.turns = 0
+        """Those that have begun."""
         self.draft: Answer | None = None
         """Its best answer so far."""
         self.answer: Answer | None = None
         """Its answer, once it has one; the kernel may be ending still."""
         self._memory = memory
         self._cells = numbers.cells
+        self._last_cell = 0
         self._model = model
         self._dialogue = Dialogue(run, task.node, model, memory)
-        self._feedback = Feedback(run, self.calls)
+        self._feedback = Feedback(run, task.depth, self.calls)
         self._check = AnswerCheck(remind=run.style.remind)
         self._repetition = Repetition()
 
     async def solve(self, repl: CellRunner) -> Answer:
         """Return the answer. Raises ``LimitReached`` where turns, or what a run may use, are over
         before there is one; ``LMError`` and ``KernelDied`` where it cannot go on."""
-        news = await self._begin(repl)
-        last = self.run.limits.turns + self._memory.repeated_turns
-        for number in range(1, last + 1):
-            reply = await self._dialogue.reply(number, news, repl.names)
+        news, over = await self._begin(repl), self._over(1)
+        for number in itertools.count(1):
+            self.turns = number
+            reply, over = await self._reply(number, news, repl.names, over)
+            self.calls.turns_left = 0 if over is not None else self._most_turns - number
             turn = turn_of(reply, self._repetition, self._memory.intervention(number))
-            for source, author in turn.cells:
-                turn.rans.append(await self._run_cell(repl, number, source, author))
-                if turn.over or self.run.ledger.tripped:
-                    break
-            self.answer = self._accepted(turn, last=number == last)
+            await self._run_cells(repl, number, turn, over)
+            self.answer = self._accepted(turn, over)
             if self.answer is not None:
                 return self.answer
-            if self.run.ledger.tripped is not None:
-                raise self.run.ledger.tripped
+            if over is not None:
+                raise over
             if turn.repeated:
                 self._dialogue.vary()
-            news = self._feedback.after(turn, last=number + 1 == last)
-        # Not tripped in the ledger: a child that is out of turns does not end its parents.
-        raise LimitReached("turns", spent=last, allowed=last)
+            over = self._over(number + 1)
+            if over is not None and over.shared:
+                raise over
+            news = self._feedback.after(turn, number, over)
+        raise AssertionError("a node without an end")
+
+    @property
+    def _most_turns(self) -> int:
+        most = self.run.limits.turns
+        return min(most, self.task.max_turns or most) + self._memory.repeated_turns
+
+    def _over(self, number: int) -> LimitReached | None:
+        """Return the limit for which a turn is the node's last; None where there may be more."""
+        most = self._most_turns
+        closed = self.run.ledger.closed(self.task.depth)
+        if closed is None and number >= most:
+            # Not in the ledger: a child that is out of turns does not end its parents.
+            return LimitReached("turns", spent=most, allowed=most)
+        return closed
+
+    async def _reply(
+        self, number: int, news: list[Message], names: list[str], over: LimitReached | None
+    ) -> tuple[Reply, LimitReached | None]:
+        """Return the LM's reply, and the limit for which this turn is the last. Where it becomes
+        that by the request itself, the LM is told so and asked once more."""
+        try:
+            reply = await self._dialogue.reply(number, news, names, last=over is not None)
+        except LimitReached as error:
+            if over is not None or error.shared:
+                raise
+            return await self._dialogue.finish(number, self._feedback.last(error)), error
+        return reply, over
+
+    async def _run_cells(
+        self, repl: CellRunner, number: int, turn: Turn, over: LimitReached | None
+    ) -> None:
+        for source, author in turn.cells:
+            turn.rans.append(await self._run_cell(repl, number, source, author))
+            if turn.over or (over is None and self.run.ledger.closed(self.task.depth)):
+                return
 
     async def _run_cell(self, repl: CellRunner, turn: int, source: str, author: Author) -> Ran:
-        cell = next(self._cells)
+        cell = self._last_cell = next(self._cells)
         written = Written(node=self.task.node, cell=cell, turn=turn, source=source, author=author)
+        repl.held = self.run.held(self.task.depth)
         ran = await execute(repl, written, self.run.emit, lambda ran: self._noticed(cell, ran))
         self.rent.pay(*repl.unpaid())
         self._check.take(source, shown=bool(ran.outputs))
@@ -92,10 +133,17 @@ class Node:
         self.draft = ran.answer or ran.draft or self.draft
         return self._feedback.noticed(cell, ran)
 
-    def _accepted(self, turn: Turn, *, last: bool) -> Answer | None:
-        """Return the turn's answer, if it has one that is not doubted while there is time to."""
-        if turn.answer is None or last or self.run.ledger.tripped:
+    def _accepted(self, turn: Turn, over: LimitReached | None) -> Answer | None:
+        """Return the turn's answer, if it has one that is not doubted while there is time to.
+
+        One that was given without what a limit refused in the same cell waits for the last turn.
+        """
+        closed = self.run.ledger.closed(self.task.depth)
+        if turn.answer is None or over is not None:
             return turn.answer
+        if closed is not None:
+            waits = self._last_cell in self.calls.incomplete and not closed.shared
+            return None if waits else turn.answer
         turn.doubt = self._check.doubt(turn.answer.text)
         if turn.doubt is None:
             return turn.answer

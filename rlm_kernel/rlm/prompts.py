@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ..errors import LimitReached
 from ..events import ContextInfo
 
 MAX_NAMES = 30
@@ -31,15 +32,16 @@ notebook. Long output is cut in the middle, so print what you need and no more.
 
 What there is in the kernel:
 - `context`: the input. Look at it before you plan: its type, its size, a few pieces of it.
-- `llm_query(prompt, model=None) -> str`: asks a sub-LM. It sees the prompt only, so put the text \
+- `llm_query(prompt) -> str`: asks a sub-LM. It sees the prompt only, so put the text \
 it needs into it. It takes about {prompt_chars:,} characters.
-- `llm_query_batched(prompts, model=None) -> list[str]`: many prompts at once, in order. Much \
+- `llm_query_batched(prompts) -> list[str]`: many prompts at once, in order. Much \
 faster than a loop. A failed prompt has a str that begins with `Error:` in its place.
-- `rlm_query(prompt, context=None, model=None) -> str` and `rlm_query_batched(prompts, \
-contexts=None, model=None)`: ask an LM that has a notebook of its own over its `context`; for \
-sub-problems that need several steps.
+- `rlm_query(prompt, context=None, max_turns=None) -> str` and `rlm_query_batched(prompts, \
+contexts=None, max_turns=None)`: ask an LM that has a notebook of its own over its `context`; for \
+sub-problems that need several steps. Its answer has `.status`, `.turns` and `.notebook`.
 - In `async` code: `await llm_query.aio(...)`. Threads may call all of these.
-- `SHOW_VARS()`: the variables made so far.
+- `SHOW_VARS()`: the variables made so far. `limits_left()`: what you may still use.
+- `ask_human(question)`: asks the human, if one is there; only for what nothing else can decide.
 - `FINAL_VAR(value)`: ends the run with the value, once its cell has ended well: \
 `FINAL_VAR(summary)`, or a text as it is: `FINAL_VAR("Paris")`.
 {tools}
@@ -115,6 +117,7 @@ SORTED = (
 """A small model asked "find or judge?" straight away always says judge; shown these first, it
 sorted 27 of 28 questions rightly."""
 
+MODELS = "- Each query takes `model`: {sub!r} is the sub-LM, {root!r} you."
 NO_CODE = (
     "Your reply held no Python block, so nothing ran. Write the next step as a block that begins "
     "with ```python and ends with ```. If you know the answer, call FINAL_VAR(answer) in one."
@@ -162,6 +165,7 @@ LAST_TURN = (
     "This is your last turn. Write one cell that calls FINAL_VAR with the best answer that the "
     "work so far supports."
 )
+LIMIT_REACHED = "{limit}. No call is served any more, and the run ends after your next reply."
 MORE_CELLS = "Only the first {most} blocks of your reply were looked at."
 NOT_RUN = "{count} later block(s) of your reply were not run."
 HUMAN = "The human says: {note}"
@@ -179,6 +183,7 @@ DIED = (
     "these variables are lost: {lost}."
 )
 TIMEOUT = "The cell was stopped after {seconds:g} seconds of running. Do less in one cell."
+LATE = "The cell was stopped: the time of the run is nearly over."
 FAILED_CALLS = "{failed} of {count} sub-LM calls of this cell failed: {error}"
 CUT_CALLS = (
     "{cut} of {count} sub-LM replies of this cell were cut off before their end, at the greatest "
@@ -247,11 +252,20 @@ def kind_of(reply: str, style: Style) -> str:
 
 
 def system(
-    style: Style, kind: str, *, prompt_chars: int, tools: list[dict[str, str]], data: list[str]
+    style: Style,
+    kind: str,
+    *,
+    prompt_chars: int,
+    tools: list[dict[str, str]],
+    data: list[str],
+    models: Sequence[str] = (),
 ) -> str:
-    """Return the system message: the contract, and the user's own tools."""
+    """Return the system message: the contract, the user's own tools, and the ``models`` that may be
+    asked for by name, the sub-LM first, where there is a choice."""
     lines = [f"- `{t['name']}{t['signature']}`: {t['doc']}".rstrip(": ") for t in tools]
     lines += [f"- `{name}`: a variable that the user handed in." for name in data]
+    if len(models) > 1:
+        lines.append(MODELS.format(sub=models[0], root=models[1]))
     return style.system[kind].format(prompt_chars=prompt_chars, tools="\n".join(lines)).strip()
 
 
@@ -296,6 +310,25 @@ def output(texts: list[str], notices: list[str], closing: list[str]) -> str:
     parts += notices
     parts += closing
     return "\n\n".join(part for part in parts if part)
+
+
+def calls_left(wanted: int, left: int) -> str:
+    """Return the error of a call for which too few sub-calls are left."""
+    count = "1 prompt" if wanted == 1 else f"{wanted:,} prompts"
+    if not left:
+        return f"{count}, no sub-calls left: go on without them, or finish with what there is"
+    return f"{count}, {left:,} sub-calls left: put several pieces into one prompt"
+
+
+def last_turn(over: LimitReached, style: Style) -> str:
+    """Return what the LM is told before its last turn."""
+    if over.limit == "turns" or style.name != "strong":
+        return LAST_TURN
+    return f"{LIMIT_REACHED.format(limit=sentence(str(over)))} {LAST_TURN}"
+
+
+def sentence(text: str) -> str:
+    return text[:1].upper() + text[1:]
 
 
 def inlined(question: str, context: str) -> str:

@@ -21,6 +21,7 @@ from ..repl.guest_client import KernelSetup
 from ..repl.repl import open_repl
 from ..settings.limits import Budget, CellLimits, Ledger, Limits
 from .cell_runner import OpenRunner
+from .human import AskHuman, Human
 from .memory import Memory, NoMemory
 from .prompts import Style
 
@@ -35,15 +36,17 @@ CALLED_BY: ContextVar[tuple[Run, ...]] = ContextVar("rlm_called_by", default=())
 
 
 class CallMeter:
-    """Books one call to the run's ledger and sums it for the call's own record."""
+    """Books one call to the run's ledger and sums it for the call's own record. ``last_of`` is the
+    node whose last turn it is, if it is one."""
 
-    def __init__(self, ledger: Ledger) -> None:
+    def __init__(self, ledger: Ledger, last_of: str | None = None) -> None:
         self._ledger = ledger
+        self._last_of = last_of
         self.usage = Usage()
 
     @contextmanager
     def reserve(self, tokens: int, cost: float) -> Iterator[object]:
-        with self._ledger.reserve(tokens, cost) as held:
+        with self._ledger.reserve(tokens, cost, self._last_of) as held:
             yield held
 
     def book(self, usage: Usage) -> None:
@@ -69,6 +72,7 @@ class Run:
         memory: Callable[[str], Memory] = NoMemory,
         budget: Budget | None = None,
         open_runner: OpenRunner = open_repl,
+        ask_human: AskHuman | None = None,
     ) -> None:
         self.root = root
         self.sub = sub
@@ -83,6 +87,7 @@ class Run:
         """Returns what a node remembers, by its name."""
         self.open_runner = open_runner
         self.ledger = Ledger(limits, budget)
+        self.human = Human(ask_human, self.ledger)
         self.sandbox: Callable[[], str] = str
         """The name of the root's sandbox, as it is now; empty where there is none to share."""
         self._child_slots: dict[int, asyncio.Semaphore] = {}
@@ -103,14 +108,23 @@ class Run:
         return replace(default, name=name)
 
     @property
+    def model_names(self) -> list[str]:
+        """Return the names by which its cells may ask for an LM, the sub-LM's first."""
+        return list(dict.fromkeys([self.sub.name, self.root.name]))
+
+    @property
     def prompt_chars(self) -> int:
         """The longest prompt a sub-LM takes, leaving room for its reply."""
         return max(int(self.sub.window * 0.75 * 3), 1000)
 
-    @property
-    def held(self) -> CellLimits:
-        """The limits of its cells."""
-        return CellLimits(self.limits.cell_seconds, self.prompt_chars, self.sub.max_batch)
+    def held(self, depth: int) -> CellLimits:
+        """Return the limits of the next cell of a node at this depth."""
+        return CellLimits(
+            seconds=self.limits.cell_seconds,
+            prompt_chars=self.prompt_chars,
+            batch=self.sub.max_batch,
+            left=self.ledger.cells_left(depth),
+        )
 
     def setup(self, node: str) -> KernelSetup:
         """Return what a node's kernel is given besides its context."""

@@ -19,7 +19,7 @@ class Task:
     The context is the source, or the value of a ``variable`` that earlier cells made. ``prelude``
     is what was run before in the kernel that the question is asked in, ``numbers`` how its cells
     and calls are numbered on, where the node's memory does not say. With an ``opening`` the LM goes
-    on with an earlier exchange.
+    on with an earlier exchange. ``max_turns`` may lower the run's limit.
     """
 
     question: str
@@ -33,3 +33,4 @@ class Task:
     prelude: Sequence[Event] = ()
     opening: Opening | None = None
     numbers: Numbers | None = None
+    max_turns: int | None = None

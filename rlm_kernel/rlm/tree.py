@@ -7,14 +7,16 @@ import time
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 from ..endings import to_the_end
 from ..errors import LimitReached, LMError, RecordError, RLMError, UsageError
 from ..events import Answer, NodeEnded, RunEnded, Status, Usage, answer_fields
-from ..repl.frames import Payload
+from ..record.notebooks.metadata import page
+from ..record.numbers import counted, duration
+from ..repl.protocol import Slot
 from ..settings.limits import Ledger
 from .boundary import boundary
+from .calls import PromptSlot
 from .cell_runner import CellRunner
 from .loop import Node
 from .run import Run
@@ -47,7 +49,8 @@ async def solve_tree(run: Run, task: Task, repl: CellRunner | None = None) -> Ou
     clock = asyncio.timeout(run.ledger.seconds_left)
     try:
         async with clock:
-            outcome = await _solve(node, repl)
+            with run.human.may_hold(clock):
+                outcome = await _solve(node, repl)
     except TimeoutError as error:
         if not clock.expired():
             outcome = Outcome("failed", node.draft, reason=f"TimeoutError: {error}")
@@ -66,36 +69,33 @@ async def solve_tree(run: Run, task: Task, repl: CellRunner | None = None) -> Ou
     return outcome
 
 
-async def solve_child(
-    run: Run,
-    parent: str,
-    depth: int,
-    child: str,
-    call: int,
-    question: str,
-    model: str | None,
-    context: tuple[str, Payload],
-) -> Any:
+async def solve_child(run: Run, parent: str, depth: int, at: PromptSlot, child: str) -> Slot:
     """``calls.Child`` for the calls of ``parent``, once run, parent and its depth are given: a node
     of its own, one deeper."""
-    source = await asyncio.to_thread(run.from_guest, *context, f"context of {child}")
+    started = time.monotonic()
+    source = await asyncio.to_thread(run.from_guest, *at.context, f"context of {child}")
     task = Task(
-        question=question,
+        question=at.prompt,
         source=source,
         node=child,
         parent=parent,
-        call=call,
+        call=at.number,
         depth=depth + 1,
-        model=run.model(model, run.root),
+        model=run.model(at.call.model, run.root),
+        max_turns=at.call.max_turns,
     )
-    outcome = await _solve(_node(run, task))
+    node = _node(run, task)
+    outcome = await _solve(node)
+    seconds = round(time.monotonic() - started, 3)
     if outcome.status == "answered" and outcome.answer is not None:
-        return outcome.answer.json
-    if run.ledger.tripped is not None:
+        about = {"turns": node.turns, "seconds": seconds, "notebook": page(child, root=False)}
+        return {"value": outcome.answer.json, "about": {"status": outcome.status, **about}}
+    if run.ledger.tripped is not None and run.ledger.tripped.shared:
         raise run.ledger.tripped
+    took = f"status {outcome.status}, {counted(node.turns, 'turn')}, {duration(seconds)}"
     best = f"; its best answer so far: {outcome.answer.text}" if outcome.answer else ""
     raise LMError(
-        f"the child {child} ended without an answer: {outcome.reason}{best}", cause="child"
+        f"the child {child} ended without an answer ({took}): {outcome.reason}{best}", cause="child"
     )
 
 
@@ -133,6 +133,7 @@ async def _solve(node: Node, repl: CellRunner | None = None) -> Outcome:
         try:
             await to_the_end(kernel.aclose())
         finally:
+            node.run.ledger.release(node.task.node)
             with suppress(RecordError):  # which is raised again when the record is closed
                 node.run.emit(node_ended(node.task.node, outcome, node.rent.usage))
     return outcome
@@ -144,7 +145,7 @@ async def _entered(node: Node, repl: CellRunner | None, kernel: AsyncExitStack) 
     if repl is None:
         opening = run.open_runner(node.calls, run.setup(node.task.node))
         repl = await kernel.enter_async_context(opening)
-    repl.calls, repl.held = node.calls, run.held
+    repl.calls, repl.held = node.calls, run.held(node.task.depth)
     if node.task.parent is None:
         # Asked for when a child starts: a restart changes it.
         run.sandbox = lambda: repl.sandbox
@@ -153,9 +154,10 @@ async def _entered(node: Node, repl: CellRunner | None, kernel: AsyncExitStack) 
 
 
 def _cancelled(node: Node) -> Outcome:
-    left = node.run.ledger.seconds_left
+    ledger, depth = node.run.ledger, node.task.depth
+    left = ledger.seconds_left if depth == 0 else ledger.seconds_to_work(depth - 1)
     if left is not None and left <= 0:
-        return Outcome("limit", node.draft, reason="the run's time was over")
+        return Outcome("limit", node.draft, reason=str(ledger.late(depth)))
     return Outcome("interrupted", node.draft, reason="interrupted")
 
 

@@ -186,7 +186,13 @@ class HumanCalls:
         child = partial(solve_child, run, ROOT, 0)
         numbers, memory = self._prelude.numbers, run.memory(ROOT)
         self._calls = LiveCalls(
-            run=run, node=ROOT, depth=0, child=child, numbers=numbers, memory=memory
+            run=run,
+            node=ROOT,
+            depth=0,
+            child=child,
+            numbers=numbers,
+            memory=memory,
+            by_hand=True,
         )
         return self._calls
 

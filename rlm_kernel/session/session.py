@@ -26,6 +26,7 @@ from ..replay.continuation import Continuation
 from ..replay.prelude import Prelude
 from ..rlm.boundary import boundary
 from ..rlm.cell_runner import OpenRunner
+from ..rlm.human import AskHuman
 from ..rlm.memory import NoMemory, Numbers
 from ..rlm.prompts import STYLES
 from ..rlm.run import CALLED_BY, Run
@@ -81,6 +82,8 @@ class Session:
         )
         self.trust_html = False
         """If true, HTML that the LM's cells show in the persistent kernel passes as it is."""
+        self.ask_human: AskHuman | None = None
+        """Asks the human who sits there, if one does."""
         self.trajectory: Path | None = None
         """The root notebook of the run that started last."""
         self.budget = budget or Budget()
@@ -144,10 +147,9 @@ class Session:
 
         ``readers`` get each event as it happens. ``force`` holds for this question instead of the
         session's; ``asked`` are the settings in the notebook itself, for ``recall``; ``before`` is
-        what the LM goes on with, where the question is no new one. Cancelling
-        ends the run, whose trajectory stays, and is raised again. With a persistent kernel
-        questions wait for one another. Raises ``RLMError`` only: for an error that nobody foresaw,
-        outside of the run's nodes, ``RunFailed``.
+        what the LM goes on with, where the question is no new one. Cancelling ends the run, whose
+        trajectory stays, and is raised again. With a persistent kernel questions wait for one
+        another. Raises ``RLMError`` only: ``RunFailed`` for what nobody foresaw outside of nodes.
         """
         force, text = force or self.force, question or QUESTION
         with boundary():
@@ -334,6 +336,7 @@ class Session:
             memory=NoMemory if onward is None else onward.earlier.of,
             budget=self.budget,
             open_runner=self._open_runner,
+            ask_human=self.ask_human,
         )
         return RecordedRun(run, recorder)
 

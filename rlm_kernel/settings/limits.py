@@ -3,13 +3,15 @@
 ``Limits`` is one frozen value; ``Ledger`` is the one account of the whole tree, and ``Budget`` that
 of several runs together. Money, tokens and calls are reserved before a request is sent and settled
 when it has ended, so that many requests in flight cannot overshoot together by more than their
-estimates were wrong.
+estimates were wrong. A part of tokens, money and time is kept for a last turn of each node, in
+which it finishes with what is there.
 """
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -17,6 +19,12 @@ from functools import partial
 from ..errors import LimitReached, UsageError
 from ..events import Usage
 from .option import Face, Group, declared, options_of
+
+KEPT_SHARE = 0.25
+"""The most of tokens and money that is kept for last turns."""
+KEPT_SECONDS_SHARE = 0.2
+KEPT_SECONDS = 120.0
+"""The time that is kept for last turns: this share of the run's, so many seconds at most."""
 
 _limit = partial(declared, group=Group.LIMIT, faces=Face.EVERY, metavar="N", least=0)
 
@@ -66,6 +74,8 @@ class CellLimits:
     """The longest prompt of a sub-call."""
     batch: int = 10_000
     """The most prompts in one call."""
+    left: Callable[[], float] = lambda: math.inf
+    """Returns the seconds after which an LM's cell is stopped, though it waits."""
 
     def again(self, status: str, seconds: float) -> float:
         """Return the seconds that a cell has when it runs again.
@@ -110,6 +120,12 @@ class Budget:
         return self._started + self._seconds - time.monotonic()
 
     @property
+    def cost_left(self) -> float | None:
+        if self._cost is None:
+            return None
+        return max(0.0, self._cost - self.spent - self.reserved)
+
+    @property
     def reached(self) -> LimitReached | None:
         """The limit that was reached, if one was: a request was refused, or all is used up. Every
         request is refused from then on."""
@@ -117,17 +133,15 @@ class Budget:
 
     def refusal(self, cost: float) -> LimitReached | None:
         """Return the error of a request that may cost so much, None where it can be made."""
-        left = self.seconds_left
-        wanted = self.spent + self.reserved + cost
+        left, wanted, most = self.seconds_left, self.reserved + cost, self._cost
         if left is not None and self._seconds is not None and left <= 0:
-            self._refused = _reached("total_seconds", self._seconds - left, self._seconds)
-        elif self._cost is not None and (wanted > self._cost or self.spent >= self._cost):
-            self._refused = _reached("total_cost", wanted, self._cost)
+            spent = self._seconds - left
+            self._refused = LimitReached("total_seconds", spent=spent, allowed=self._seconds)
+        elif most is not None and (self.spent + wanted > most or self.spent >= most):
+            self._refused = LimitReached(
+                "total_cost", spent=self.spent, allowed=most, wanted=wanted
+            )
         return self._refused
-
-
-def _reached(limit: str, spent: float, allowed: float) -> LimitReached:
-    return LimitReached(limit, spent=spent, allowed=allowed)
 
 
 class Ledger:
@@ -143,20 +157,50 @@ class Ledger:
         self.turns = 0
         self.calls = 0
         self.tripped: LimitReached | None = None
-        self._reserved_tokens = 0
-        self._reserved_cost = 0.0
+        self._reserved = Reservation(0, 0.0)
+        self._kept: dict[str, Reservation] = {}
         self._started = time.monotonic()
         self._seconds_before = 0.0
+        self._stood: float | None = None
+        """When the clock was stopped, if it is."""
 
     @property
     def seconds(self) -> float:
-        return time.monotonic() - self._started
+        """The time of the run so far, without what a human thought."""
+        now = time.monotonic() if self._stood is None else self._stood
+        return now - self._started
+
+    @contextmanager
+    def standing_still(self) -> Iterator[None]:
+        """Let the run's own time stand still in the body. Not to be nested."""
+        self._stood = time.monotonic()
+        try:
+            yield
+        finally:
+            self._started += time.monotonic() - self._stood
+            self._stood = None
 
     @property
     def seconds_left(self) -> float | None:
         own = None if self.limits.seconds is None else self.limits.seconds - self.seconds
         left = [seconds for seconds in (own, self._budget.seconds_left) if seconds is not None]
         return min(left, default=None)
+
+    @property
+    def left(self) -> dict[str, float | None]:
+        """Return what may still be used of calls, tokens, cost and seconds, by these names; None
+        where there is no limit."""
+        limits, usage, held = self.limits, self.usage, self._reserved
+        own = None if limits.cost is None else limits.cost - usage.cost - held.cost
+        costs = [cost for cost in (own, self._budget.cost_left) if cost is not None]
+        tokens = limits.tokens
+        left = {
+            "calls": limits.calls - self.calls,
+            "tokens": None if tokens is None else tokens - usage.tokens - held.tokens,
+            "cost": min(costs, default=None),
+            "seconds": self.seconds_left,
+        }
+        return {n: None if v is None else max(0, round(v, 6)) for n, v in left.items()}
 
     def carry(self, usage: Usage, turns: int, calls: int, seconds: float) -> None:
         """Begin with what was spent before the run was stopped."""
@@ -169,61 +213,131 @@ class Ledger:
         self.limits = limits
         self.tripped = None
 
-    def trip(self, limit: str, spent: float, allowed: float) -> LimitReached:
-        """Note that a limit was reached and return the error to raise. The first one stays."""
-        return self._trip(_reached(limit, spent, allowed))
+    # last turns
+    def keep(self, node: str, used: Usage) -> None:
+        """Keep for the last turn of a node twice what its last request ``used``."""
+        self._kept[node] = Reservation(2 * used.tokens, 2 * used.cost)
 
+    def release(self, node: str) -> None:
+        """Keep nothing for a node any more: it has ended."""
+        self._kept.pop(node, None)
+
+    def _kept_from(self, node: str | None) -> Reservation:
+        """Return what a request may not use: what is kept for the last turns of other nodes than
+        the one whose own it is."""
+        others = [kept for name, kept in self._kept.items() if name != node]
+        tokens, cost = sum(each.tokens for each in others), sum(each.cost for each in others)
+        return Reservation(
+            min(tokens, int((self.limits.tokens or 0) * KEPT_SHARE)),
+            min(cost, (self.limits.cost or 0.0) * KEPT_SHARE),
+        )
+
+    def seconds_to_work(self, depth: int) -> float | None:
+        """Return the seconds until a node at this depth is to finish, None without an end.
+
+        Children are to finish before their parents, who can use their answers then.
+        """
+        whole = self.limits.seconds
+        return None if whole is None else whole - self.seconds - self._seconds_kept(depth)
+
+    def _seconds_kept(self, depth: int) -> float:
+        whole = self.limits.seconds or 0.0
+        return min(KEPT_SECONDS, whole * KEPT_SECONDS_SHARE) * (2 - 0.5**depth)
+
+    def cells_left(self, depth: int) -> Callable[[], float]:
+        """Return what tells when a cell that starts now in a node at this depth is stopped: a
+        little after its calls are refused. The last turn's cells are stopped by the end of the run,
+        or of the child's call."""
+        left, kept = self.seconds_to_work(depth), self._seconds_kept(0)
+        if left is None or left <= 0:
+            return CellLimits.left
+        end = self.seconds + left + kept * 0.5**depth / 4
+        return lambda: end - self.seconds
+
+    def closed(self, depth: int) -> LimitReached | None:
+        """Return the limit for which the next turn of a node at this depth is its last; None while
+        there is none."""
+        left = self.seconds_to_work(depth)
+        return self.late(depth) if left is not None and left <= 0 else self.tripped
+
+    def late(self, depth: int) -> LimitReached:
+        """Return the limit for which a node at this depth is to finish, which is that of time where
+        no other was reached."""
+        return self.tripped or self._time_over(self._seconds_kept(depth))
+
+    # what is refused
     def trip_time(self) -> LimitReached:
-        """``trip`` for the time that is over: the run's own, or that of its budget."""
+        """Note that the time is over, the run's own or that of its budget; return the error."""
+        return self._trip(self._time_over(0.0))
+
+    def _time_over(self, kept: float) -> LimitReached:
         own, over = self.limits.seconds, self._budget.refusal(0.0)
         if over is not None and (own is None or self.seconds < own):
-            return self._trip(over)
+            return over
         spent, before = self.seconds, self._seconds_before
-        return self._trip(LimitReached("seconds", spent=spent, allowed=own or 0, before=before))
+        return LimitReached("seconds", spent=spent, allowed=own or 0, kept=kept, before=before)
 
     def _trip(self, error: LimitReached) -> LimitReached:
         self.tripped = self.tripped or error
         return error
 
     def count_calls(self, count: int) -> None:
-        """Book ``count`` sub-calls, all or none. Raises ``LimitReached``."""
+        """Book ``count`` sub-calls, all or none. Raises ``LimitReached``; where it is that of calls
+        the run goes on, since fewer may do."""
         self._check_open()
-        if self.calls + count > self.limits.calls:
-            raise self.trip("calls", self.calls + count, self.limits.calls)
+        spent, allowed = self.calls, self.limits.calls
+        if spent + count > allowed:
+            raise LimitReached("calls", spent=spent, allowed=allowed, wanted=count)
         self.calls += count
 
     def _check_open(self) -> None:
         if self.tripped is not None:
             raise self.tripped
+        self._check_time()
+
+    def _check_time(self) -> None:
         if self.seconds_left is not None and self.seconds_left <= 0:
             raise self.trip_time()
 
     @contextmanager
-    def reserve(self, tokens: int, cost: float) -> Iterator[Reservation]:
+    def reserve(
+        self, tokens: int, cost: float, last_of: str | None = None
+    ) -> Iterator[Reservation]:
         """Hold ``tokens`` and ``cost`` while a request is under way. Raises ``LimitReached``.
 
-        The caller books what was really used with ``book``; the reservation ends either way.
+        The caller books what was really used with ``book``; the reservation ends either way. That
+        of a node's last turn, ``last_of``, may use what was kept for it.
         """
-        self._check_open()
-        limits = self.limits
-        sum_tokens = self.usage.tokens + self._reserved_tokens + tokens
-        if limits.tokens is not None and sum_tokens > limits.tokens:
-            raise self.trip("tokens", sum_tokens, limits.tokens)
-        sum_cost = self.usage.cost + self._reserved_cost + cost
-        if limits.cost is not None and sum_cost > limits.cost:
-            raise self.trip("cost", sum_cost, limits.cost)
+        if last_of is None:
+            self._check_open()
+        else:
+            self._check_time()
+        kept = self._kept_from(last_of)
+        wanted = Reservation(self._reserved.tokens + tokens, self._reserved.cost + cost)
+        limits, used = self.limits, self.usage
+        self._check("tokens", used.tokens, wanted.tokens, kept.tokens, limits.tokens)
+        self._check("cost", used.cost, wanted.cost, kept.cost, limits.cost)
         if (refused := self._budget.refusal(cost)) is not None:
             raise self._trip(refused)
+        self._hold(tokens, cost)
         held = Reservation(tokens, cost)
-        self._reserved_tokens += tokens
-        self._reserved_cost += cost
-        self._budget.reserved += cost
         try:
             yield held
         finally:
-            self._budget.reserved -= held.cost
-            self._reserved_tokens -= held.tokens
-            self._reserved_cost -= held.cost
+            self._hold(-held.tokens, -held.cost)
+
+    def _check(
+        self, limit: str, spent: float, wanted: float, kept: float, allowed: float | None
+    ) -> None:
+        if allowed is not None and spent + wanted + kept > allowed:
+            raise self._trip(
+                LimitReached(limit, spent=spent, wanted=wanted, kept=kept, allowed=allowed)
+            )
+
+    def _hold(self, tokens: int, cost: float) -> None:
+        self._reserved.tokens += tokens
+        self._reserved.cost += cost
+        self._budget.reserved += cost
 
     def book(self, usage: Usage) -> None:
         """Add what a request used, failed attempts included. Never raises."""

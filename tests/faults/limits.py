@@ -17,6 +17,9 @@ PRICED = Say("fine", usage={"prompt_tokens": 10, "completion_tokens": 10, "cost"
 LONG = Say("fine", usage={"prompt_tokens": 900, "completion_tokens": 100})
 
 
+ON = cell("print(context)")  # in the turn that is left to finish
+
+
 def _limit(name: str, value: str, turns: tuple[str, ...], **more: object) -> Case:
     return Case(
         f"--max-{name} {value}", f"limit reached: {name}", status=3, turns=turns, limit=True,
@@ -26,10 +29,11 @@ def _limit(name: str, value: str, turns: tuple[str, ...], **more: object) -> Cas
 
 CASES = [
     _limit("turns", "2", tuple(cell(f"print({n}, context)") for n in range(9))),
-    _limit("calls", "5", (ON_AND_ON, END)),
-    _limit("tokens", "6000", (ON_AND_ON, END), sub=LONG, quick=False),
-    _limit("cost", "1", (ON_AND_ON, END), sub=PRICED),
-    _limit("seconds", "3", (cell(SECONDS), END), sub=Slow(0.1, "fine")),
+    Case("--max-calls 5: the rest is refused", "no sub-calls left", "code",
+         turns=(ON_AND_ON, END), arguments=("--max-calls", "5")),
+    _limit("tokens", "6000", (ON_AND_ON, ON), sub=LONG, quick=False),
+    _limit("cost", "1", (ON_AND_ON, ON), sub=PRICED),
+    _limit("seconds", "3", (cell(SECONDS), ON), sub=Slow(0.1, "fine")),
     Case("--max-depth 0: a plain sub-call instead", "fine", "code", turns=(CHILD, END),
          arguments=("--max-depth", "0")),
     Case("--max-cell-seconds 1: the cell only", "stopped after 1 seconds", "LM",

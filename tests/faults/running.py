@@ -129,9 +129,11 @@ class Seen:
 
     @property
     def spent_after(self) -> int:
-        """Requests that reached the endpoint after the run's limit did."""
+        """Requests that reached the endpoint after the run's limit did, but for that of the turn
+        which is left to finish."""
         at = self.trajectory.limit_at
-        return 0 if at is None else sum(e.started > at for e in self.log)
+        late = [e for e in self.log if at is not None and e.started > at]
+        return max(len(late) - 1, 0)
 
     def problems(self) -> list[str]:
         """What is wrong with it; nothing, one hopes."""

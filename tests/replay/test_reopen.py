@@ -49,11 +49,11 @@ def test_only_some_failures_may_pass(tmp_path: Path, cause: str, passes: bool) -
 
 def test_calls_that_a_limit_refused_are_asked_then_and_no_others(tmp_path: Path) -> None:
     source = "a = llm_query('first')\nb = llm_query('second')\nprint(a, b)"
-    limited = ask_here(script("print(context)", source), tmp_path / "run", max_calls=1)
+    limited = ask_here(script("print(context)", source), tmp_path / "run", max_calls=1, max_turns=2)
     assert limited.status == "limit"
     assert reopen(tmp_path / "run")
     lm = script("FINAL_VAR(a + b)")
-    with RLM(model=lm, max_calls=5) as rlm:
+    with RLM(model=lm, max_calls=5, max_turns=5) as rlm:
         resumed = rlm.resume(tmp_path / "run")
     assert (resumed.response, lm.prompts) == ("<first><second>", ["second"])
     assert [call.error for call in calls(resumed)] == [None, None]

@@ -10,9 +10,10 @@ from typing import Any
 
 import pytest
 import tool_samples
-from asking import ask, ask_within, block, script
+from asking import ask, ask_within, block, events, of, script
 
 from rlm_kernel import Limits, RecordError, Result, on_host
+from rlm_kernel.events import CellRan
 from rlm_kernel.record import trajectory
 from rlm_kernel.record.versions import versions
 from rlm_kernel.replay.replay import replay
@@ -225,7 +226,7 @@ def test_data_that_was_handed_in_is_there_again(tmp_path: Path) -> None:
     _equal(result.trajectory.parent)
 
 
-@pytest.mark.parametrize("limits", [Limits(turns=1), Limits(calls=3), Limits(tokens=600)])
+@pytest.mark.parametrize("limits", [Limits(turns=1), Limits(calls=3, turns=2), Limits(tokens=500)])
 def test_a_run_that_hit_a_limit_is_equal(tmp_path: Path, limits: Limits) -> None:
     lm = script(
         "print(context)\nprint(llm_query('one'))\nr = llm_query_batched(['a b'] * 200)", "1 + 1"
@@ -236,10 +237,12 @@ def test_a_run_that_hit_a_limit_is_equal(tmp_path: Path, limits: Limits) -> None
 
 
 def test_a_run_interrupted_in_a_cell_is_equal(tmp_path: Path) -> None:
-    lm = script("print(context, llm_query('one'))", "print(llm_query('two'))\nwhile True: pass")
-    result = ask_within(lm, tmp_path / "run", Limits(seconds=4.0))
+    asking = "print(llm_query('two'))\nwhile True: pass"
+    lm = script("print(context, llm_query('one'))", asking, "while True: pass")
+    result = ask_within(lm, tmp_path / "run", Limits(seconds=5.0))
     assert result.status == "limit"
-    assert _equal(result.trajectory.parent).cells == 1
+    assert [cell.status for cell in of(CellRan, events(result))] == ["ok", "timeout", "interrupted"]
+    assert _equal(result.trajectory.parent).cells == 2
 
 
 def test_a_cell_that_died_dies_again(tmp_path: Path) -> None:

@@ -60,7 +60,7 @@ for n in range({MOST_REFUSED} + 200):
     except Exception as error:
         said.append(type(error).__name__)
 print(len(said), set(said))"""
-    result = ask(script(source), tmp_path / "run", max_calls=0)
+    result = ask(script(source), tmp_path / "run", max_calls=0, max_turns=1)
     assert result.status == "limit"
     refused = calls(result)
     assert len(refused) == MOST_REFUSED
@@ -98,5 +98,5 @@ hammer()"""
 @pytest.mark.parametrize("size", [10, REFUSED_CHARS])
 def test_a_short_prompt_is_recorded_whole(tmp_path: Path, size: int) -> None:
     source = f"print(len(context))\nllm_query('x' * {size})"
-    result = ask_here(script(source), tmp_path / "run", max_calls=0)
+    result = ask_here(script(source), tmp_path / "run", max_calls=0, max_turns=1)
     assert [call.prompt for call in calls(result)] == ["x" * size]

@@ -97,11 +97,13 @@ CASES = {
         [f"print(context)\nrlm_query('hi')\n{DONE}", CHILD],
         lambda result, lm: len(of(NodeStarted, events(result))) == 1,
     ),
-    "calls": Case({"calls": 7}, [BATCH], _limit("calls")),
-    "tokens": Case({"tokens": 10}, [CHILD], _limit("tokens")),
+    "calls": Case({"calls": 7}, [BATCH, DONE], _said("8 prompts, 7 sub-calls left")),
+    "tokens": Case({"tokens": 10}, [CHILD, CHILD], _limit("tokens")),
     "cost": Case({"cost": 0.015}, ["print(context)", "1 + 1", DONE], _limit("cost")),
     "seconds": Case(
-        {"seconds": 1.0}, [f"print(context)\nimport time\ntime.sleep(3)\n{DONE}"], _limit("seconds")
+        {"seconds": 1.0},
+        [f"print(context)\nimport time\ntime.sleep(3)\n{DONE}", "1 + 1"],
+        _limit("seconds"),
     ),
     "cell_seconds": Case(
         {"cell_seconds": 0.5},

@@ -1,18 +1,22 @@
-"""Each limit: status ``limit``, a valid trajectory, nothing spent after it."""
+"""Each limit: one turn to finish, then status ``limit``, a valid trajectory, no more spent."""
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
 import pytest
-from asking import ask, ask_here, ask_within, block, calls, check_whole, events, script
+from asking import ask, ask_here, ask_within, block, calls, check_whole, events, script, told
 
 from rlm_kernel import Limits, Result, UsageError
 from rlm_kernel.errors import LimitReached
 from rlm_kernel.events import RunEnded, Usage
+from rlm_kernel.record import trajectory
 from rlm_kernel.record.recording import Recording
+from rlm_kernel.replay.replay import replay
 from rlm_kernel.reports import show
+from rlm_kernel.session.event_loop import engine
 from rlm_kernel.settings.limits import Budget, Ledger
 from rlm_kernel.testing import ScriptedLM
 
@@ -51,11 +55,38 @@ def test_turns(tmp_path: Path) -> None:
     assert _limited(tmp_path, lm, "turns", turns=2).turns == 2
 
 
-def test_calls_refuses_a_batch_as_a_whole(tmp_path: Path) -> None:
-    lm = script("print(context)\nllm_query('one')", MANY)
-    ended = _limited(tmp_path, lm, "calls", calls=5)
-    assert (ended.calls, lm.prompts) == (1, ["one"])
-    assert len(lm.asked) == 2
+def test_calls_refuses_a_batch_as_a_whole_and_the_run_goes_on(tmp_path: Path) -> None:
+    again = "FINAL_VAR(llm_query_batched(list('abcd'))[-1] + '!')"
+    lm = script("print(context)\nllm_query('one')", MANY, again)
+    result = ask_here(lm, tmp_path / "run", limits=Limits(calls=5))
+    assert (result.status, result.response) == ("answered", "<d>!")
+    assert lm.prompts == ["one", *"abcd"]
+    said = "CallRefused: 10 prompts, 4 sub-calls left: put several pieces into one prompt"
+    assert said in told(lm, 3)
+    assert "last turn" not in told(lm, 3)
+    check_whole(result)
+
+
+def test_three_thousand_prompts_against_a_limit_of_two_thousand_end_with_an_answer(
+    tmp_path: Path,
+) -> None:
+    lines = "lines = context.splitlines()\nprint(len(lines))\n"
+    lm = script(
+        f"{lines}labels = llm_query_batched([f'Which kind? {{line}}' for line in lines])",
+        "fifty = ['\\n'.join(lines[i : i + 50]) for i in range(0, len(lines), 50)]\n"
+        "FINAL_VAR(len(llm_query_batched(fifty)))",
+    )
+    context = "\n".join(f"question {n}" for n in range(3000))
+    result = ask_here(lm, tmp_path / "run", context)
+    assert (result.status, result.response, len(lm.prompts)) == ("answered", "60", 60)
+    assert "3,000 prompts, 2,000 sub-calls left" in told(lm, 2)
+
+
+def test_without_any_calls_left_the_run_goes_on_with_code(tmp_path: Path) -> None:
+    lm = script("print(context)\nr = llm_query('a')", "llm_query('b')", "FINAL_VAR(r * 2)")
+    result = ask_here(lm, tmp_path / "run", limits=Limits(calls=1))
+    assert (result.status, result.response) == ("answered", "<a><a>")
+    assert "1 prompt, no sub-calls left" in told(lm, 3)
 
 
 def test_tokens(tmp_path: Path) -> None:
@@ -66,17 +97,71 @@ def test_tokens(tmp_path: Path) -> None:
 
 
 def test_cost(tmp_path: Path) -> None:
-    lm = Priced([block(MANY)], lambda prompt: "ok")
+    lm = Priced([block(MANY), block("1 + 1")], lambda prompt: "ok")
     ended = _limited(tmp_path, lm, "cost", cost=0.05)
     assert ended.usage.cost <= 0.05
     assert ended.usage.requests < 12
 
 
+@pytest.mark.parametrize("limit", [{"cost": 0.08}, {"tokens": 6000}])
+def test_a_limit_leaves_one_turn_to_finish_with_what_there_is(
+    tmp_path: Path, limit: dict[str, Any]
+) -> None:
+    name, most = next(iter(limit.items()))
+    spend = (
+        "print(context)\nr = []\nfor n in range(30):\n    r += llm_query_batched(['x' * 900] * 2)"
+    )
+    more = "try:\n    llm_query('more')\nexcept RuntimeError as error:\n    e = error\n"
+    finish = f"{more}FINAL_VAR([len(r) > 1, type(e).__name__])"
+    lm = Priced([block(spend), block(finish)], lambda prompt: "y" * 900)
+    result = ask_here(lm, tmp_path / "run", limits=Limits(**limit))
+    assert (result.status, result.response) == ("answered", "[True, 'LimitReached']")
+    assert f"Limit reached: {name}: spent" in told(lm, 2)
+    assert "This is your last turn" in told(lm, 2)
+    assert getattr(result.usage, name) <= most
+    check_whole(result)
+
+
+def test_replies_that_came_before_a_limit_are_kept_in_their_batch(tmp_path: Path) -> None:
+    lm = Priced([block(MANY), block("FINAL_VAR([x for x in r if x == 'ok'])")], lambda p: "ok")
+    result = ask_here(lm, tmp_path / "run", limits=Limits(cost=0.08))
+    assert result.status == "answered"
+    assert "'ok'" in str(result.response)
+    assert "sub-LM calls of this cell failed" in told(lm, 2)
+    verdict = engine().run(replay(trajectory.load(tmp_path / "run"), lambda text: None))
+    assert verdict.differences == []
+
+
+def test_a_turn_that_a_limit_refuses_is_the_last_one(tmp_path: Path) -> None:
+    answer = block("FINAL_VAR('a' + 'b')")  # twice: this LM thinks before it is refused
+    lm = Priced([block("print(context)"), block("1 + 1"), answer, answer])
+    result = ask_here(lm, tmp_path / "run", limits=Limits(cost=0.035))
+    assert (result.status, result.response, result.usage.cost) == ("answered", "ab", 0.03)
+    assert ["This is your last turn" in told(lm, n) for n in (1, 2, 3, 4)] == [False] * 3 + [True]
+
+
 def test_seconds_while_a_cell_runs(tmp_path: Path) -> None:
-    lm = script("answer['content'] = 'so far'\nprint(context)", "while True: pass")
-    result = ask_within(lm, tmp_path / "run", Limits(seconds=3.0))
-    assert (result.status, result.response) == ("limit", "so far")
+    so_far = "answer['content'] = 'so far'\nprint(context)"
+    lm = script(so_far, "while True: pass", "answer['content'] += '!'")
+    result = ask_within(lm, tmp_path / "run", Limits(seconds=4.0))
+    assert (result.status, result.response) == ("limit", "so far!")
+    assert "the time of the run is nearly over" in told(lm, 3)
+    assert "This is your last turn" in told(lm, 3)
     assert "seconds" in str(result.reason)
+    check_whole(result)
+
+
+def test_seconds_leave_a_turn_to_finish_with_the_replies_that_came(tmp_path: Path) -> None:
+    class Slow(ScriptedLM):
+        async def complete(self, *args: Any, **more: Any) -> Any:
+            await asyncio.sleep(60.0 if "slow" in args[1][-1]["content"] else 0.0)
+            return await super().complete(*args, **more)
+
+    asking = "print(context)\nr = llm_query_batched(['quick', 'slow'])"
+    lm = Slow([block(asking), block("FINAL_VAR(r[0] + '!')")], lambda prompt: prompt)
+    result = ask_here(lm, tmp_path / "run", limits=Limits(seconds=2.0))
+    assert (result.status, result.response) == ("answered", "quick!")
+    assert "Limit reached: seconds" in told(lm, 2)
     check_whole(result)
 
 
@@ -105,14 +190,22 @@ def test_seconds_while_children_run(tmp_path: Path) -> None:
     assert _at_its_limit(result, "seconds").calls == 2
 
 
-def test_a_limit_that_a_child_trips_ends_the_whole_run(tmp_path: Path) -> None:
+def test_a_limit_that_a_child_trips_leaves_a_last_turn_to_it_and_to_its_parent(
+    tmp_path: Path,
+) -> None:
     def turn(messages: list[dict[str, Any]]) -> str:
-        child = "child?" in messages[1]["content"]
-        return block("llm_query_batched(['a'] * 9)" if child else "rlm_query('child?')")
+        child, last = "child?" in messages[1]["content"], len(messages) > 2
+        if child:
+            return block("FINAL_VAR('part')" if last else "llm_query_batched(['a'] * 9)")
+        return block(
+            "FINAL_VAR(r + ' of it')" if last else "r = rlm_query('child?')\nprint(context)"
+        )
 
-    lm = ScriptedLM(turn)
-    ended = _limited(tmp_path, lm, "calls", calls=5)
-    assert (ended.calls, lm.prompts, len(lm.asked)) == (1, [], 2)
+    lm = Priced(turn, lambda prompt: "ok")
+    result = ask_here(lm, tmp_path / "run", limits=Limits(cost=0.10))
+    assert (result.status, result.response) == ("answered", "part of it")
+    assert result.usage.cost <= 0.10
+    assert len(lm.asked) == 4
 
 
 def test_a_child_out_of_turns_does_not_end_its_parent(tmp_path: Path) -> None:
@@ -131,18 +224,18 @@ def test_a_child_out_of_turns_does_not_end_its_parent(tmp_path: Path) -> None:
 
 
 def test_an_answer_in_the_turn_that_trips_a_limit_counts(tmp_path: Path) -> None:
-    lm = script(
-        "try:\n    llm_query_batched(['a'] * 9)\nexcept RuntimeError:\n    pass\nFINAL_VAR(context)"
-    )
-    result = ask_here(lm, tmp_path / "run", limits=Limits(calls=5))
+    asking = "try:\n    llm_query('a')\nexcept RuntimeError:\n    pass\nFINAL_VAR(context)"
+    lm = Priced([block(asking)])
+    result = ask_here(lm, tmp_path / "run", limits=Limits(cost=0.015))
     assert (result.status, result.response) == ("answered", "some text")
 
 
 def test_calls_refused_by_a_limit_are_in_the_record(tmp_path: Path) -> None:
-    result = ask_here(script(MANY), tmp_path / "run", limits=Limits(calls=5))
+    result = ask_here(script(MANY, "FINAL_VAR(1)"), tmp_path / "run", limits=Limits(calls=5))
     [refused] = calls(result)
     assert refused.error is not None
-    assert (refused.error["type"], refused.count) == ("LimitReached", 10)
+    assert (refused.error["type"], refused.error["limit"]) == ("CallRefused", "calls")
+    assert refused.count == 10
 
 
 def test_a_cells_seconds_do_not_end_the_run(tmp_path: Path) -> None:
@@ -152,8 +245,11 @@ def test_a_cells_seconds_do_not_end_the_run(tmp_path: Path) -> None:
 
 
 def test_the_best_answer_of_a_tripped_run_is_kept(tmp_path: Path) -> None:
-    lm = script("answer['content'] = 'half of it'\nprint(context)\nllm_query_batched(['a'] * 9)")
-    result = ask_here(lm, tmp_path / "run", limits=Limits(calls=5))
+    lm = Priced(
+        [block("answer['content'] = 'half of it'\nprint(context)\nllm_query_batched(['a'] * 9)")]
+        * 2
+    )
+    result = ask_here(lm, tmp_path / "run", limits=Limits(cost=0.05))
     assert (result.response, result.confirmed) == ("half of it", False)
 
 
@@ -179,7 +275,7 @@ def test_reservations_in_flight_cannot_overshoot_together() -> None:
     ledger = Ledger(Limits(tokens=100, cost=None))
     with (
         ledger.reserve(60, 5.0),
-        pytest.raises(LimitReached, match="spent 110, allowed 100"),
+        pytest.raises(LimitReached, match="spent 0, wanted 110 more, allowed 100"),
         ledger.reserve(50, 0.0),
     ):
         pass
@@ -195,18 +291,53 @@ def test_a_settled_reservation_counts_what_was_used() -> None:
 
 
 def test_after_the_first_limit_nothing_is_granted() -> None:
-    ledger = Ledger(Limits(calls=1))
-    with pytest.raises(LimitReached, match="calls"):
-        ledger.count_calls(2)
-    with pytest.raises(LimitReached, match="calls"), ledger.reserve(0, 0.0):
+    ledger = Ledger(Limits(tokens=1))
+    with pytest.raises(LimitReached, match="tokens"), ledger.reserve(2, 0.0):
         pass
+    with pytest.raises(LimitReached, match="tokens"):
+        ledger.count_calls(1)
+    with pytest.raises(LimitReached, match="tokens"), ledger.reserve(0, 0.0):
+        pass
+
+
+def test_too_many_calls_are_refused_and_fewer_are_granted() -> None:
+    ledger = Ledger(Limits(calls=5))
+    ledger.count_calls(1)
+    with pytest.raises(LimitReached, match="calls: spent 1, wanted 9 more, allowed 5"):
+        ledger.count_calls(9)
+    ledger.count_calls(4)
+    assert (ledger.calls, ledger.tripped) == (5, None)
+
+
+def test_what_is_kept_is_for_the_last_turn_of_its_node() -> None:
+    ledger = Ledger(Limits(tokens=1000))
+    ledger.keep("0", Usage(input_tokens=50, output_tokens=25))
+    with ledger.reserve(850, 0.0):
+        pass
+    refused = "tokens: spent 0, wanted 900 more, allowed 1,000, 150 of it kept for a last turn"
+    with pytest.raises(LimitReached, match=refused), ledger.reserve(900, 0.0):
+        pass
+    with ledger.reserve(1000, 0.0, last_of="0"):
+        pass
+    with pytest.raises(LimitReached), ledger.reserve(900, 0.0, last_of="0.1"):
+        pass
+
+
+def test_children_are_to_finish_before_their_parents_and_all_within_the_limit() -> None:
+    ledger = Ledger(Limits(seconds=100.0))
+    left = [ledger.seconds_to_work(depth) or 0.0 for depth in range(4)]
+    assert [round(seconds) for seconds in left] == [80, 70, 65, 62]
+    assert Ledger(Limits(seconds=3600.0)).seconds_to_work(0) == pytest.approx(3480.0, abs=1.0)
+    assert Ledger(Limits(seconds=None)).seconds_to_work(0) is None
 
 
 def test_ledgers_that_share_a_budget_spend_it_together() -> None:
     budget = Budget(cost=0.10, spent=0.04)
     first, second = Ledger(Limits(), budget), Ledger(Limits(), budget)
     with first.reserve(0, 0.05):
-        with pytest.raises(LimitReached, match=r"total_cost: spent 0\.11, allowed 0\.1"):
+        with pytest.raises(
+            LimitReached, match=r"total_cost: spent 0\.04, wanted 0\.07 more, allowed 0\.1"
+        ):
             second.reserve(0, 0.02).__enter__()
         first.book(Usage(cost=0.01))
     assert (budget.spent, budget.reserved) == (0.05, 0.0)

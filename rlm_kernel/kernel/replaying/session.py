@@ -104,7 +104,10 @@ class NotebookReplay:
                 "context_path takes the place of what a question is about, and in this trajectory "
                 "none is asked: set it to None, and change the cell that makes the context"
             )
-        source = await asyncio.to_thread(contexts.from_path, cwd / Path(path).expanduser())
+        exclude = self._notebook.force().settings.exclude
+        source = await asyncio.to_thread(
+            contexts.from_path, cwd / Path(path).expanduser(), exclude=exclude
+        )
         told = f"another input: {path}. Calls of the cells are live and are paid for"
         return _Current(located, self._notebook.session, source), [told]
 

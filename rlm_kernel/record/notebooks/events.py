@@ -159,4 +159,5 @@ def _call(node: str, row: dict[str, Any]) -> CallEnded:
         child=row["child"],
         started=0.0,
         seconds=0.0,
+        about=row.get("about", {}),
     )

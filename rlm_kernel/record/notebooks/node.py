@@ -9,7 +9,7 @@ from ...errors import RecordError
 from ...events import Answer
 from .. import blobs
 from ..equality import digest, digest_as_kept, sha256
-from ..nodes import RecordedCall, RecordedCell, RecordedContext, RecordedNode
+from ..nodes import RecordedCall, RecordedCell, RecordedContext, RecordedNode, slot
 from ..packing import unpack
 from .pages import About, Page
 
@@ -120,7 +120,7 @@ def _call_of(row: dict[str, Any]) -> RecordedCall:
         index=row["index"],
         count=row["count"],
         op=row["op"],
-        slot={"error": row["error"]} if "error" in row else {"value": row["reply"]},
+        slot=slot(row.get("reply"), row.get("error"), row.get("about")),
         child=row["child"],
         span=None,
     )

@@ -10,7 +10,7 @@ import json
 import sys
 from typing import Any, NamedTuple, Optional
 
-from . import tables
+from . import answer_tables
 from .jsonable import MOST_CHARS, NoJSON, plain
 from .wire import SNAPSHOT_BYTES
 
@@ -46,7 +46,7 @@ def written(value: Any, display: Any = None) -> Written:
     if type(value) is str:
         return _bounded(value, kind)
     try:
-        if tables.is_table(value) and tables.is_cut(value):
+        if answer_tables.is_table(value) and answer_tables.is_cut(value):
             return _large_table(value, kind)
         data = plain(value, text_of)
         if type(data) is not str:
@@ -104,11 +104,11 @@ def _bounded(text: str, kind: str, value: Optional[str] = None) -> Written:
 def _large_table(table: Any, kind: str) -> Written:
     rows = len(table)
     data = json.dumps(plain(table, text_of), ensure_ascii=False)
-    whole = tables.csv_of(table)
+    whole = answer_tables.csv_of(table)
     fits = len(whole) <= SNAPSHOT_BYTES
     where = "the whole is in its file" if fits else "as a file the whole would be too large"
-    said = "the first %d of %s rows; %s" % (tables.HEAD_ROWS, format(rows, ","), where)
-    text = "%s\n… (cut: %s)" % (text_of(table.head(tables.HEAD_ROWS)), said)
+    said = "the first %d of %s rows; %s" % (answer_tables.HEAD_ROWS, format(rows, ","), where)
+    text = "%s\n… (cut: %s)" % (text_of(table.head(answer_tables.HEAD_ROWS)), said)
     made = _bounded(text, kind, data)
     return made._replace(attached=Attached("csv", whole) if fits else None)
 

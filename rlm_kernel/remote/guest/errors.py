@@ -14,7 +14,7 @@ class LimitReached(RuntimeError):
     """The run reached a limit; no further call will be served."""
 
 
-class CallRefused(ValueError):
+class CallRefused(ValueError, RuntimeError):  # the second as every error of a call
     """The call cannot be served as it was written; the text says what to do instead."""
 
 

@@ -5,6 +5,8 @@ import inspect
 import sys
 import threading
 
+from IPython.core.error import StdinNotImplementedError
+
 from . import globals as repl_globals
 from .answers import written
 from .broker_client import BrokerClient
@@ -14,11 +16,12 @@ from .doubts import bound_in_text, doubt, looks_like_name
 from .errors import CallRefused, LimitReached, LMError
 from .hardening import harden, hide_our_frames
 from .magics import register
+from .replies import of_slot
 from .rewriter import Rewriter
 from .seeds import Seeds
 from .threads import cell_now
 from .tools import define, findable
-from .values import load, plain, snapshot
+from .values import load, opened, plain, snapshot
 from .wire import SNAPSHOT_BYTES
 from .writers import Writers
 
@@ -70,9 +73,9 @@ class Guest:
 
     def set_context(self, spec, path):
         """Load ``context`` and tell the host what it became."""
-        self._given = load(spec, path)
+        self._given, notes = opened(spec, path)
         self._take(self._given)
-        self.broker.ask({"op": "context", "info": describe(self._given)})
+        self.broker.ask({"op": "context", "info": dict(describe(self._given), notes=notes)})
 
     def find(self, name):
         """Tell the host whether there is such a variable, if not then what there is."""
@@ -101,6 +104,13 @@ class Guest:
         if text not in self._notices:
             self._notices.append(text)
 
+    def input(self, question):
+        """Return the line that the human types for a cell of their own."""
+        try:
+            return self.shell.kernel.raw_input("%s " % question)
+        except StdinNotImplementedError:
+            raise CallRefused("ask_human: no human is there to type a line") from None
+
     def finish_word(self, word):
         """Take a word for the answer that names no variable. Raises ``NameError`` where it was
         rather meant to; it is the best answer then that there is, if there is no other."""
@@ -115,7 +125,7 @@ class Guest:
         )
 
     def finish(self, value, name=None):
-        """Take a value, as it is now, for the answer, or that of the variable ``name``."""
+        """Take a value for the answer, or that of the variable ``name``."""
         if (
             value is self.shell.user_ns.get("answer")
             and isinstance(value, dict)
@@ -178,13 +188,13 @@ class Guest:
             if box["ready"]:  # the next question of this session is not answered by it
                 self.shell.user_ns["answer"]["ready"] = False
             return self._answer, None
-        return None, self._answer or self._drafted(box["content"])
+        return None, self._answer or self._best(box["content"])
 
-    def _drafted(self, content):
-        """The content that was not given, or else the word that looked like a name."""
-        empty = content is None or (isinstance(content, str) and not content)
-        best = self._word if empty else content
-        return None if best is None else written(best, self._bundle)
+    def _best(self, content):
+        """The best answer of a cell that gave none."""
+        if content is None or (isinstance(content, str) and not content):
+            return None if self._word is None else written(self._word)
+        return written(content, self._bundle)
 
     def _box(self):
         """The dict ``answer`` as it is now, both of its values there."""
@@ -233,7 +243,7 @@ class Guest:
                 raise CallRefused(
                     "%s takes JSON values only (str, numbers, lists, dicts, None)" % name
                 )
-            return self.calls.ask(self.calls.request("tool", name=name, **kwargs_and_args))
+            return of_slot(self.calls.tool(name, **kwargs_and_args))
 
         tool.__name__ = name
         tool.__doc__ = "%s%s\n\n%s" % (name, signature, doc)

@@ -15,7 +15,7 @@ bytes                                     base64
 Enum                                      its value
 dataclass, attrs class, pydantic model    an object of its fields
 numpy scalars, arrays, an Index           a number and the like; lists
-DataFrame, Series                         see ``tables``
+DataFrame, Series                         see ``answer_tables``
 anything else                             its text
 """
 
@@ -32,7 +32,7 @@ import uuid
 from collections.abc import Mapping, Sequence, Set, ValuesView
 from typing import Any
 
-from . import tables
+from . import answer_tables
 
 MOST_CHARS = 16 << 20
 """Of a value's JSON, about."""
@@ -113,8 +113,10 @@ class _Converter:
 
     def _whole(self, value: Any, depth: int) -> Any:
         kind = type(value)
-        if tables.is_table(value):
-            return {name: self.plain(part, depth) for name, part in tables.head_of(value).items()}
+        if answer_tables.is_table(value):
+            return {
+                name: self.plain(part, depth) for name, part in answer_tables.head_of(value).items()
+            }
         if kind.__module__.partition(".")[0] == "numpy" or _like_array(value):
             return self._array(value, depth)
         fields = _fields(value)
