@@ -86,9 +86,9 @@ async def test_a_word_that_looks_like_a_name_is_asked_about(kernel: Bench, word:
     ran = await kernel.run(f"FINAL_VAR({word!r})")
     assert (ran.status, ran.answer) == ("error", None)
     assert f'FINAL_VAR(value="{word}")' in shown(ran)
-    assert (ran.draft, ran.called) == (word, False)
+    assert (ran.draft, ran.called) == (Answer.of_text(word), False)
     ran = await kernel.run(f"FINAL_VAR(value={word!r})")
-    assert (ran.status, ran.answer) == ("ok", word)
+    assert (ran.status, ran.answer) == ("ok", Answer.of_text(word))
 
 
 async def test_a_word_of_an_earlier_questions_cells_is_a_word(kernel: Bench) -> None:
@@ -96,7 +96,7 @@ async def test_a_word_of_an_earlier_questions_cells_is_a_word(kernel: Bench) -> 
     await kernel.repl.seed(1)
     ran = await kernel.run("FINAL_VAR('harbour')")
     await kernel.repl.seed(None)
-    assert ran.answer == "harbour"
+    assert ran.answer == Answer.of_text("harbour")
 
 
 @pytest.mark.parametrize("evidence", ["'a quote'", "[1]", "{}", "('a',)"])
