@@ -104,7 +104,7 @@ class RLM:
     def rerun(self, path: str | Path, prompt: object) -> Result:
         """Run the cells of the run at ``path`` on another input. Sub-calls are asked anew; the LM
         that wrote the cells is not."""
-        source = _source(prompt)
+        source = self._source(prompt)
         return engine().run(self._go_on(lambda: continuation.rerun(Path(path), source)))
 
     async def _go_on(self, found: Callable[[], Continuation]) -> Result:
@@ -139,9 +139,15 @@ class RLM:
                 await running
 
     async def _ask(self, prompt: object, question: str | None, readers: Sequence[Reader]) -> Result:
-        source = await asyncio.to_thread(_source, prompt)
+        source = await asyncio.to_thread(self._source, prompt)
         self._session = self._session or Session(self._force, self._tools, **self._options)
         return await self._session.ask(source, question, readers)
+
+    def _source(self, prompt: object) -> Source:
+        """Return what becomes ``context``. Blocks."""
+        if isinstance(prompt, Path):
+            return contexts.from_path(prompt, exclude=self._force.settings.exclude)
+        return contexts.from_value(prompt)
 
     def close(self) -> None:
         """End the kernel of a persistent session, the connections and the embedded LM."""
@@ -157,8 +163,3 @@ class RLM:
 
     def __exit__(self, *exc: object) -> None:
         self.close()
-
-
-def _source(prompt: object) -> Source:
-    """Return what becomes ``context``. Blocks."""
-    return contexts.from_path(prompt) if isinstance(prompt, Path) else contexts.from_value(prompt)

@@ -42,10 +42,11 @@ class Task:
         """Return the fields that mean nothing to us."""
         return {n: v for n, v in self.fields.items() if n not in (*FIELDS, *LIMITS)}
 
-    def source(self) -> Source:
-        """Return what becomes ``context``. Blocks. Raises ``ContextError``."""
+    def source(self, exclude: Sequence[str] = ()) -> Source:
+        """Return what becomes ``context``; a folder leaves out what ``exclude`` names. Blocks.
+        Raises ``ContextError``."""
         if self.context_path is not None:
-            return contexts.from_path(self.context_path)
+            return contexts.from_path(self.context_path, exclude=exclude)
         return contexts.from_value(self.context)
 
 

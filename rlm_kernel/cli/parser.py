@@ -50,6 +50,7 @@ def _run(commands: Any) -> None:
         "--context", required=True, metavar="PATH", help="a file, a folder, or - for standard input"
     )
     run.add_argument("--encoding", help="of a text context; found out by default")
+    add_settings(run, Group.INPUT)
     add_answer_options(run)
 
 
@@ -99,6 +100,7 @@ def _batch(commands: Any) -> None:
         help="go on with runs of DIR that failed or reached a limit of their own, too",
     )  # fmt: skip
     batch.add_argument("--no-notebook", action="store_true", help="make no summary.ipynb")
+    add_settings(batch, Group.INPUT)
     add_answer_options(batch, out=False)
 
 

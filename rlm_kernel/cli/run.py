@@ -9,7 +9,6 @@ import json
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from ..inputs import contexts
 from ..inputs.contexts import Source
 from ..inputs.tools import Tools
 from ..reports.terminal import standard_error
@@ -19,7 +18,7 @@ from ..settings.limits import LIMITS
 from ..settings.resolved import Resolved
 from .asking import human_at
 from .screen import Screen
-from .settle import settle
+from .settle import context_of, settle
 from .statuses import ANSWERED, FAILED, INTERRUPTED, LIMIT
 from .terminal import write_answer
 
@@ -29,7 +28,7 @@ _STATUS = {"answered": ANSWERED, "failed": FAILED, "limit": LIMIT, "interrupted"
 def work(options: argparse.Namespace) -> int:
     """Do it; return the exit status."""
     force = settle(options)
-    source = contexts.from_path(options.context, encoding=options.encoding)
+    source = context_of(options, force)
     result = ask(force, source, options.question, options.quiet)
     return tell(result, options.json)
 

@@ -91,7 +91,7 @@ class Commands:
 
     async def _context(self, command: Command, repl: Repl) -> Shown | None:
         if command.value is not None:
-            return _described(await self._notebook.give(repl, command.value, command.encoding))
+            return _described(await self._notebook.give(repl, command))
         if self._notebook.context is None:
             return _text("No context was given yet: %rlm context PATH gives one.")
         return _described(self._notebook.context)

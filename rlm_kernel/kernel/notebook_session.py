@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import ContextError, NoLM, UsageError
-from ..events import ROOT, CellRan, ContextInfo, ContextSet
+from ..events import ROOT, CellRan, ContextInfo, ContextSet, answer_fields
 from ..inputs import contexts
 from ..inputs.contexts import Source
 from ..inputs.tools import Tools
@@ -23,9 +23,10 @@ from ..session.session import Reader, Result, Session
 from ..settings import config
 from ..settings.resolved import Layer, Resolved, Wrote, in_force
 from .cell_parser import Question
+from .grammar import Command
 
 URLS = ("base_url", "sub_base_url")
-NOT_ASKED = ("base_url", "sub_base_url", "out", "kernel", "environment", "pass_env")
+NOT_ASKED = ("base_url", "sub_base_url", "out", "kernel", "environment", "pass_env", "exclude")
 """Settings that say where things are and not what is asked."""
 NO_CONTEXT = (
     "there is no context yet: write `%rlm context PATH` above the question, or --context PATH, or "
@@ -118,18 +119,18 @@ class NotebookSession:
                 status=ran.status,
                 outputs=ran.outputs,
                 notices=ran.notices if author == "lm" else [],
-                answer=ran.answer,
                 execution_count=ran.execution_count,
                 seconds=ran.seconds,
                 time=time.time(),
                 inputs=ran.inputs,
+                **answer_fields(ran.answer),
             )
         )
 
     # contexts
-    async def give(self, repl: Repl, named: str, encoding: str | None) -> ContextInfo:
+    async def give(self, repl: Repl, command: Command) -> ContextInfo:
         """Give the kernel a context for the cells to come, the human's too."""
-        about = await self._about(repl, named, encoding)
+        about = await self._about(repl, command.value, command.encoding, command.settings)
         if isinstance(about, str):
             await self._found(repl, about)
             info, source = await repl.adopt(about)
@@ -172,19 +173,28 @@ class NotebookSession:
             return None
         return source
 
-    async def _about(self, repl: Repl, named: str | None, encoding: str | None) -> Source | str:
+    async def _about(
+        self,
+        repl: Repl,
+        named: str | None,
+        encoding: str | None,
+        settings: Mapping[str, Any],
+    ) -> Source | str:
         """Return the source that a path names, or the name of a variable."""
         if named is None:
             return "context"
         is_name = named.isidentifier() and encoding is None
         if is_name and (named in repl.names or not Path(named).exists()):
             return named
-        return await asyncio.to_thread(contexts.from_path, named, encoding=encoding)
+        exclude = self.force(settings).settings.exclude
+        return await asyncio.to_thread(
+            contexts.from_path, named, encoding=encoding, exclude=exclude
+        )
 
     # questions
     async def ask(self, question: Question, repl: Repl, readers: Sequence[Reader]) -> Result:
         """Ask the LM, or a recorded run where replay is on."""
-        about = await self._about(repl, question.context, question.encoding)
+        about = await self._about(repl, question.context, question.encoding, question.settings)
         if isinstance(about, str):
             await self._found(repl, about)
         force = self.force(question.settings)

@@ -24,10 +24,12 @@ from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_aft
 from ..errors import LMError
 from ..events import Usage
 from . import chat, prices, route, transport
-from .attempts import Attempt, Attempts, Meter, Reply, Sampling, lm_error
-from .chat import Failure
+from .attempts import Attempt, Attempts, Meter, Reply, Sampling
 from .dialect import Body, Dialect, Request
+from .failures import Failure
 from .listener import Listener
+from .stream import DONE, parse, values
+from .wording import lm_error
 
 if TYPE_CHECKING:
     from openai import AsyncOpenAI
@@ -37,6 +39,8 @@ __all__ = ["Client", "Meter", "Reply", "Sampling"]
 MAX_WAIT_S = 60.0
 MAX_BACKOFF_S = 8.0
 MODELS_S = 10.0
+SILENCES = 1
+"""So many requests that timed out are sent again: each is paid for, and was waited for in vain."""
 SECRET_CHARS = 8  # shorter keys are fillers such as "none" and may stand in any text
 
 
@@ -159,8 +163,7 @@ class Client:
         async def once(request: Request) -> Reply:
             listener.begin()
             async with self._request(call) as (this, deadline):
-                read = self._read if request.streamed else self._read_whole
-                end = await read(call, request.body, this, deadline, listener)
+                end = await self._read(call, request, this, deadline, listener)
             reply = call.reply(this, request)
             return reply if end is None else replace(reply, text=this.text[:end], finish="cut")
 
@@ -182,75 +185,55 @@ class Client:
                 self._dialect.served(request)
                 return reply
 
-    async def _read_whole(
-        self,
-        call: Attempts,
-        body: Body,
-        this: Attempt,
-        deadline: transport.Deadline,
-        listener: Listener,
-    ) -> int | None:
-        """Read a reply that comes in one piece, as ``_read`` does a stream."""
-        # Not chat.completions.create: it takes half as much CPU again for its models.
-        came = await self._client.post(chat.COMPLETIONS, cast_to=bytes, body=body)
-        piece = chat.piece(chat.parse(came))
-        this.take(piece)
-        this.text = chat.mend(piece.text)
-        end = listener.hear(this.text, 0)
-        if end is None:
-            this.check()
-        return end
-
     async def _read(
         self,
         call: Attempts,
-        body: Body,
+        request: Request,
         this: Attempt,
         deadline: transport.Deadline,
         listener: Listener,
     ) -> int | None:
-        """Read a stream into ``this``; return where it was cut, if it was."""
-        joiner, done = chat.Joiner(), False
-        async with self._stream(body) as pieces:
-            async for piece in pieces:
-                if piece is None:
-                    done = True
+        """Read a reply into ``this``; return where it was cut, if it was."""
+        done, loop = False, asyncio.get_running_loop()
+        # Not chat.completions.create: it takes half as much CPU again for its models.
+        sent = transport.answered(self._client, chat.COMPLETIONS, request.body)
+        async with (
+            transport.until_finished(this) as rest,
+            sent as data,
+            aclosing(values(data, deadline.extend)) as heard,
+        ):
+            async for value in heard:
+                if done := value is DONE:
                     break
-                deadline.extend()
-                this.take(piece)
-                at = len(this.text)
-                this.text += joiner.add(piece.text)
+                at = this.take(value)
                 if (end := listener.hear(this.text, at)) is not None:
                     return end
+                if this.finish is not None and this.text:
+                    rest.reschedule(loop.time() + transport.AFTER_FINISH_S)
                 call.keep_up(this)
-        if not done and this.finish is None:
-            raise Failure("cut", f"after {len(this.text)} characters", again=True)
-        if rest := joiner.end():
-            this.text += rest
-            listener.on_delta(rest)
+        whole = done or this.finish or this.joined.is_whole or not request.streamed
+        if not whole and (this.chosen or not this.heard):
+            last = f"; it said {this.heard!r}" if this.heard else ""
+            raise Failure("cut", f"after {len(this.text)} characters{last}", again=True)
+        at = this.end()
+        listener.hear(this.text, at)
         this.check()
         return None
-
-    @asynccontextmanager
-    async def _stream(self, body: Body) -> AsyncIterator[AsyncIterator[chat.Piece | None]]:
-        async with (
-            transport.answered(self._client, chat.COMPLETIONS, body) as data,
-            aclosing(chat.pieces(data)) as pieces,
-        ):
-            yield pieces
 
     async def models(self) -> list[str]:
         """Return the names of the models that the endpoint has. Raises ``LMError``; not metered."""
         try:
             return await self._models()
         except Failure as failure:
+            if failure.cause in ("model", "garbage"):
+                failure.cause = "address"
             error = lm_error(failure, self._scrubbed(failure.said), url=self._way)
         raise error
 
     async def _models(self) -> list[str]:
         within_s = min(MODELS_S, self._timeout_s)
         async with transport.watched(Attempt(), within_s):
-            return chat.model_names(chat.parse(await self._client.get(chat.MODELS, cast_to=bytes)))
+            return chat.model_names(parse(await self._client.get(chat.MODELS, cast_to=bytes)))
 
     def _call(
         self, model: str, messages: list[dict[str, Any]], meter: Meter, sampling: Sampling
@@ -280,17 +263,24 @@ class Client:
 
     async def _persevere(self, call: Attempts, once: Callable[[], Awaitable[Reply]]) -> Reply:
         """Try until it works, no try is left, or another cannot help."""
+        silences = 0
 
-        def wait_s(state: RetryCallState) -> float:
-            seconds = self._wait_s(state)
+        def again(error: BaseException) -> bool:
+            nonlocal silences
+            if not isinstance(error, Failure):
+                return False
+            silences += error.cause == "timeout" and error.status is None
+            return error.again and silences <= SILENCES
+
+        async def waited(seconds: float) -> None:
             call.waited_s += seconds
-            return seconds
+            await sleep(seconds)
 
         retrying = AsyncRetrying(
             stop=stop_after_attempt(self._retries + 1),
-            wait=wait_s,
-            retry=retry_if_exception(lambda e: isinstance(e, Failure) and e.again),
-            sleep=sleep,
+            wait=self._wait_s,
+            retry=retry_if_exception(again),
+            sleep=waited,
             reraise=True,
         )
         try:

@@ -18,7 +18,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, TypeAlias
 
-from .chat import STREAMED, Failure
+from .chat import STREAMED
+from .failures import Failure
 
 Body: TypeAlias = dict[str, Any]
 
@@ -34,11 +35,12 @@ _NO = (
 _ONLY_STREAMS = (
     r"(?:only|must|should|requires?|need|need to|have to|has to|please)\b.{0,60}\bstream"
     r"|non[- ]stream\w*.{0,60}(?:" + _NO + r"|false)|\bstream\b.{0,40}\b(?:must|should|required)\b"
-    r"|stream (?:mode|=) ?(?:only|true)"
+    r"|stream (?:mode|=) ?(?:only|true)|非流式"
 )
 _ROLES = (
     r"(?:system|developer)\W{0,3}\s?(?:role|message|prompt|instruction).{0,80}(?:" + _NO + r")"
     r"|(?:" + _NO + r").{0,80}\b(?:system|developer)\b"
+    r"|(?:system|developer) (?:role|message)s? must"
     r"|\brole\W.{0,80}\b(?:system|developer)\b|\b(?:system|developer)\b.{0,80}\brole"
     r"|roles?\b.{0,80}\b(?:must|should)\b.{0,40}\balternat"
     r"|only (?:support\w* )?user(?:,| and)? assistant|alternat\w+.{0,40}\buser\b"

@@ -31,7 +31,10 @@ class Listener:
             self._on_restart()
 
     def hear(self, text: str, at: int) -> int | None:
-        """Give what is new in a text, from ``at`` on; return where the reply is to be cut."""
+        """Give what is new in a text, from ``at`` on; return where the reply is to be cut. At 0
+        what was given before is void."""
+        if at == 0:
+            self.begin()
         end = self._cut(text) if self._cut and len(text) > at else None
         if shown := text[at:end]:
             self._given = True

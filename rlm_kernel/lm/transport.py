@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import re
 import ssl
 from collections.abc import AsyncIterator
@@ -11,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, urljoin, urlsplit
 
 from ..errors import UsageError
-from . import chat
+from . import failures, said
 from .attempts import Attempt
-from .chat import Failure
+from .failures import Failure
 from .route import Proxy
 
 if TYPE_CHECKING:
@@ -29,6 +30,8 @@ PROXY_LOGIN = 407
 _UNREAD = {"X-Stainless-Raw-Response": "stream"}
 """Tells the openai package to leave the body of an answer to us."""
 TOTAL_TIMES = 6
+AFTER_FINISH_S = 5.0
+"""For the usage, when a reply has its finish reason and its connection stays open."""
 """A reply that goes on may take so many times the seconds that a silence may."""
 
 
@@ -47,7 +50,7 @@ def connect(
     Answers are bounded in size, and redirects lead to no other host.
     """
     import openai
-    from httpx2 import Limits, create_ssl_context
+    from httpx2 import Limits
 
     # aiohttp's pool: 1000 calls of 100 ms with 256 in flight took 0.8 s of CPU, httpx2's own
     # 2.8 s, since it walks over all its connections for every request.
@@ -55,7 +58,7 @@ def connect(
         limits=Limits(max_connections=in_flight, keepalive_expiry=30.0),
         proxy=proxy.url if proxy else None,
         trust_env=False,  # or the environment's proxies would hold for loopback too
-        verify=create_ssl_context(),  # of the environment, so that SSL_CERT_FILE holds
+        verify=_trusted(),
         event_hooks={
             "request": [_without_key] if headers and not key else [],
             "response": [_gate],
@@ -70,6 +73,20 @@ def connect(
         timeout=openai.Timeout(None, connect=min(connect_s, MAX_CONNECT_S)),
         http_client=http,
     )
+
+
+def _trusted() -> ssl.SSLContext:
+    """The certificates that are trusted. Raises ``UsageError`` where the environment names some
+    that cannot be read."""
+    from httpx2 import create_ssl_context
+
+    try:
+        return create_ssl_context()  # of the environment, so that SSL_CERT_FILE holds
+    except OSError as error:
+        named = os.environ.get("SSL_CERT_FILE")
+        raise UsageError(
+            f"SSL_CERT_FILE={named}: no certificates can be read there: {error}"
+        ) from None
 
 
 async def _without_key(request: Request) -> None:
@@ -99,8 +116,8 @@ async def _gate(response: Response) -> None:
         _check_redirect(response)
     elif not response.is_success:
         body = await _beginning(response)
-        failure = chat.failure(response.status_code, chat.json_or_text(body))
-        failure.wait_s = chat.retry_after(response.headers)
+        failure = failures.failure(response.status_code, said.json_or_text(body))
+        failure.wait(said.retry_after(response.headers))
         failure.charged = False
         raise failure
 
@@ -184,6 +201,27 @@ class Deadline:
 
 
 @asynccontextmanager
+async def until_finished(this: Attempt) -> AsyncIterator[asyncio.Timeout]:
+    """Read a reply to its end, or for as long as the timeout says that it is still worth it.
+
+    What goes wrong after its finish reason does not take it away.
+    """
+    from aiohttp import ClientError
+    from httpx2 import RequestError
+    from openai import APIConnectionError
+
+    try:
+        async with asyncio.timeout(None) as rest:
+            yield rest
+    except TimeoutError:
+        if not rest.expired():  # another's
+            raise
+    except (Failure, APIConnectionError, RequestError, ClientError, ssl.SSLError):
+        if this.finish is None:
+            raise
+
+
+@asynccontextmanager
 async def watched(this: Attempt, timeout_s: float) -> AsyncIterator[Deadline]:
     """Raise ``Failure`` for whatever goes wrong with a request, and note if it was charged."""
     from aiohttp import ClientError
@@ -200,7 +238,8 @@ async def watched(this: Attempt, timeout_s: float) -> AsyncIterator[Deadline]:
         raise deadline.failure() from None
     except (Failure, APIConnectionError, RequestError, ClientError, ssl.SSLError) as e:
         failure = _broken(e)
-        this.charged = failure.charged and failure.cause not in ("unreachable", "proxy")
+        unsent = failure.cause in ("unreachable", "proxy", "certificate")
+        this.charged = (failure.charged or this.written > 0) and not unsent
         this.reported = failure.reported or this.reported
         raise failure from None
 
@@ -208,7 +247,9 @@ async def watched(this: Attempt, timeout_s: float) -> AsyncIterator[Deadline]:
 def _broken(error: BaseException) -> Failure:
     """A request whose transport failed. aiohttp's own error, among the causes, tells how."""
     from aiohttp import (
+        ClientConnectorCertificateError,
         ClientConnectorError,
+        ClientConnectorSSLError,
         ClientHttpProxyError,
         ClientProxyConnectionError,
         ClientResponseError,
@@ -227,12 +268,22 @@ def _broken(error: BaseException) -> Failure:
             return Failure("proxy", f"{root.status} {root.message}", again=again)
         if isinstance(root, ClientProxyConnectionError):
             return Failure("proxy", str(root), again=True)
+        if isinstance(root, ClientConnectorCertificateError):
+            return Failure("certificate", _reason(root.certificate_error))
+        if isinstance(root, ClientConnectorSSLError):
+            hint = "; if it has no TLS, its address begins with http://"
+            return Failure("certificate", f"no TLS: {_reason(root)}{hint}")
         if isinstance(root, ClientConnectorError | ServerTimeoutError):
             return Failure("unreachable", str(root), again=True)
         if isinstance(root, ClientResponseError | DecodingError):
             return Failure("garbage", str(root), again=True)
     # The text of aiohttp's parser errors begins with a status that no server has sent.
     return Failure("cut", str(getattr(causes[-1], "message", causes[-1])), again=True)
+
+
+def _reason(error: BaseException) -> str:
+    """The part of a TLS error that is said for a person."""
+    return re.sub(r"\[SSL[^\]]*\]\s*|\s*\(_ssl.c:\d+\)", "", str(error))
 
 
 def _causes(error: BaseException | None) -> Any:

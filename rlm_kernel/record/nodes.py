@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, assert_never
 
 from ..events import (
+    Answer,
     CallEnded,
     CallStarted,
     CellRan,
@@ -24,6 +25,7 @@ from ..events import (
     ReplyDelta,
     RunEnded,
     RunStarted,
+    answer_of,
 )
 from .equality import VERSION, digest
 
@@ -40,7 +42,7 @@ class RecordedCell:
     source: str
     author: str
     status: str
-    answer: str | None
+    answer: Answer | None
     digest: str
     outputs: list[Output] | None
     inputs: list[str | None] = field(default_factory=list)
@@ -49,6 +51,14 @@ class RecordedCell:
     shown: str | None = None
     seconds: float = 0.0
     """How long it ran; 0 where that was not kept."""
+
+    def gave(self, answer: Answer | None) -> bool:
+        """Return whether this is its answer. In records before 2.1 each is a text."""
+        then = self.answer
+        if answer is None or then is None:
+            return answer is then
+        rest = (then.type, then.value) in (("str", then.value), (answer.type, answer.value))
+        return answer.text == then.text and rest
 
     def put_out(self, outputs: list[Output], *, concurrent: bool = False) -> bool:
         """Return whether these are its outputs, but for what may differ (``equality.RULES``)."""
@@ -89,7 +99,7 @@ class RecordedNode:
     context: RecordedContext | None
     happened: list[RecordedCell | RecordedContext] = field(default_factory=list)
     calls: list[RecordedCall] = field(default_factory=list)
-    answer: str | None = None
+    answer: Answer | None = None
 
     @property
     def cells(self) -> list[RecordedCell]:
@@ -127,13 +137,13 @@ def _context_of(info: ContextInfo | None) -> RecordedContext | None:
 def _take(node: RecordedNode, event: Event) -> None:
     match event:
         case CellRan():
-            node.happened.append(_cell_of(event))
+            node.happened.append(cell_of(event))
         case ContextSet():
             node.happened.append(RecordedContext(event.context.spec))
         case CallEnded():
             node.calls.append(_call_of(event))
         case NodeEnded():
-            node.answer = event.answer if event.confirmed else node.answer
+            node.answer = answer_of(event) if event.confirmed else node.answer
         case RunStarted() | NodeStarted() | Prompted() | Replied() | KernelRestarted() | RunEnded():
             pass  # nothing that is done again
         case ReplyDelta() | CellStarted() | OutputMade() | CallStarted():
@@ -142,14 +152,15 @@ def _take(node: RecordedNode, event: Event) -> None:
             assert_never(event)
 
 
-def _cell_of(event: CellRan) -> RecordedCell:
+def cell_of(event: CellRan) -> RecordedCell:
+    """Return the cell as it was recorded."""
     return RecordedCell(
         cell=event.cell,
         turn=event.turn,
         source=event.source,
         author=event.author,
         status=event.status,
-        answer=event.answer,
+        answer=answer_of(event),
         digest=digest(event.outputs, concurrent=event.concurrent),
         outputs=event.outputs,
         inputs=event.inputs,

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from ..events import CellRan, CellStarted, Event, KernelRestarted, Output, OutputMade
+from ..events import CellRan, CellStarted, Event, KernelRestarted, Output, OutputMade, answer_fields
 from ..record.outputs import Collector
 from .running_cell import Author, Ran
 
@@ -63,12 +63,12 @@ class Written:
             status=ran.status,
             outputs=ran.outputs,
             notices=ran.notices,
-            answer=ran.answer,
             execution_count=ran.execution_count,
             seconds=ran.seconds,
             time=time.time(),
             inputs=ran.inputs,
             concurrent=ran.concurrent,
+            **answer_fields(ran.answer),
         )
 
 

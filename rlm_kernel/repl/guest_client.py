@@ -9,6 +9,7 @@ import secrets
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -27,6 +28,7 @@ from . import broker
 from .protocol import MAX_NOTICE, as_text, as_texts
 
 SEED = "__import__('rlm_guest').seed"
+CHECKER = Path(str(find_spec("fastjsonschema").origin)).parent  # type: ignore[union-attr]
 HOOKS = Path(guest.__file__).with_name("hooks.py").read_text("utf-8")
 LOAD_SECONDS = 600.0
 """How long the guest or a context may take to load; a context may have gigabytes."""
@@ -90,6 +92,8 @@ class GuestClient:
         }
         boot = await self._live.put("boot.json", json.dumps(config).encode())
         package = await self._live.copy("rlm_guest", Path(guest.__file__).parent)
+        # Beside it, where a kernel finds the engine of ``guest.schemas`` that has none of its own.
+        await self._live.copy("fastjsonschema", CHECKER)
         folder = str(PurePosixPath(package).parent)
         await self._run(
             f"__import__('sys').path.insert(0, {folder!r}); "
@@ -150,9 +154,18 @@ class GuestClient:
     async def _put(self, source: Source, name: str) -> tuple[dict[str, Any], str]:
         """Make the source's bytes readable for the kernel; return how it must read them, and their
         path there. A copy made for it takes up the sandbox's memory: it goes once it is read."""
+        if source.kind == "folder":
+            return await self._put_folder(source, name)
         data = source.path if source.path is not None else source.data or b""
         path = await self._live.put(f"value-{name}", data)
-        return {**source.spec(), "remove": self._live.copies and source.kind != "folder"}, path
+        return {**source.spec(), "remove": self._live.copies}, path
+
+    async def _put_folder(self, source: Source, name: str) -> tuple[dict[str, Any], str]:
+        assert source.path is not None
+        files = json.loads(source.data or b"[]")
+        listing = await self._live.put(f"value-{name}-files", source.data or b"[]")
+        path = await self._live.put_files(f"value-{name}", source.path, [row[0] for row in files])
+        return {**source.spec(), "files": listing}, path
 
     async def _ask(self, call: str) -> _Told:
         """Return what the guest tells when this call of its module is made."""
@@ -286,4 +299,6 @@ def _info(told: object, spec: dict[str, Any], source: Source | None) -> ContextI
         notice=None if source is None else source.notice,
         notes=notes + as_texts(info.get("notes"))[:9],
         overview=as_text(info.get("overview"), 4000) or "",
+        python=as_text(info.get("python"), 20),
+        modules=as_texts(info.get("modules")),
     )

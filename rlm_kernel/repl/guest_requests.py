@@ -10,7 +10,7 @@ from typing import Any
 from ..errors import CallRefused, LimitReached
 from ..remote.guest.globals import ASKING, CHILD_STARTING
 from ..remote.guest.images import CALL_BYTES
-from ..remote.guest.wire import MAX_PAYLOAD
+from ..remote.guest.wire import MAX_PAYLOAD, SNAPSHOT_BYTES
 from . import broker
 from .guest_client import GuestClient
 from .protocol import Call, RefusedCall, Slot, check, refusal
@@ -35,13 +35,16 @@ class GuestRequests:
 
     def takes(self, header: dict[str, Any]) -> int:
         """See ``broker.Answerer``: children's contexts and images are taken while their cell
-        runs, and the copy of a variable that was asked for."""
+        runs, the copy of a variable that was asked for, and the file of an answer."""
         op = header.get("op")
         if op in CHILD_STARTING or (op in ASKING and header.get("images") is not None):
             most = MAX_PAYLOAD if op in CHILD_STARTING else CALL_BYTES
             return most if self._of_running_cell(header) is not None else 0
         if header.get("op") == "context" and self.client is not None:
             return self.client.takes()
+        if header.get("op") == "ran":
+            cell = self._of_running_cell(header)
+            return SNAPSHOT_BYTES if cell is not None and not cell.report else 0
         return 0
 
     async def answer(self, request: broker.Request) -> dict[str, Any]:
@@ -53,7 +56,7 @@ class GuestRequests:
         cell = self._of_running_cell(request.header)
         if request.op == "ran":
             if cell is not None:
-                cell.report = cell.report or request.header  # a later one is forged
+                cell.end(request.header, request.payload)
             return {"value": None}
         if cell is None:
             return refusal(ENDED)

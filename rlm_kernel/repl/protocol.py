@@ -5,11 +5,13 @@ What comes from a guest is untrusted; ``check`` makes a ``Call`` of it or refuse
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from ..errors import CallRefused, Cause
+from ..events import Answer
 from ..record.equality import call_key
 from ..remote.guest.globals import ASKING, CHILD_STARTING
 from ..remote.guest.images import MOST, MOST_BYTES, measured, wrong_with
@@ -18,6 +20,8 @@ from . import broker
 from .frames import Payload
 
 MAX_NOTICE = 2000
+SUFFIXES = ("png", "jpg", "svg", "csv")
+"""Of the files that belong to answers."""
 REFUSED_CHARS = 2000
 """Of a prompt that nobody was asked, in the record; its key is that of all of it."""
 MOST_REFUSED = 1000
@@ -99,6 +103,41 @@ def as_texts(value: object) -> list[str]:
     """Return the texts of a list from a guest, the first hundred at most."""
     items = value if isinstance(value, list) else []
     return [item[:MAX_NOTICE] for item in items[:100] if isinstance(item, str)]
+
+
+def as_answer(told: object) -> Answer | None:
+    """Return the answer in a guest's report, checked; None where it tells of none. The value of one
+    that sends no JSON is its text."""
+    text = as_text(told.get("text")) if isinstance(told, dict) else None
+    if not isinstance(told, dict) or text is None:
+        return None
+    name, value = as_text(told.get("type"), LONGEST_NAME) or "str", told.get("value")
+    if not isinstance(value, str) or not _is_json(value):
+        value = json.dumps(text, ensure_ascii=False)
+    return Answer(text=text, type=name, value=value)
+
+
+@dataclass(frozen=True)
+class Attached:
+    """A file that belongs to an answer."""
+
+    suffix: str
+    data: bytes
+
+
+def as_attached(told: object, data: bytes) -> Attached | None:
+    """Return the file that a guest sent with its answer, checked."""
+    suffix = told.get("suffix") if isinstance(told, dict) else None
+    known = isinstance(suffix, str) and suffix in SUFFIXES
+    return Attached(str(suffix), data) if known and data else None
+
+
+def _is_json(text: str) -> bool:
+    try:
+        json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    return True
 
 
 def check(request: broker.Request, prompt_chars: int, max_batch: int) -> Call | None:
@@ -228,11 +267,14 @@ def refusal(
     cause: Cause | None = None,
     attempts: int | None = None,
     limit: str | None = None,
+    detail: str | None = None,
 ) -> Slot:
-    """Return the slot of an error. ``cause`` and ``attempts`` are those of an ``LMError``; a
-    ``limit`` is named where it refused the call."""
+    """Return the slot of an error. ``cause`` and ``attempts`` are those of an ``LMError``, and so
+    is ``detail``, its text for a human where the cell is told another; a ``limit`` is named where
+    it refused the call."""
     error: dict[str, Any] = {"type": kind, "message": message}
-    for name, value in (("cause", cause), ("attempts", attempts), ("limit", limit)):
+    more = {"cause": cause, "attempts": attempts, "limit": limit, "detail": detail}
+    for name, value in more.items():
         if value is not None:
             error[name] = value
     return {"error": error}

@@ -26,7 +26,7 @@ from ..settings.limits import CellLimits, Rate
 from .guest_client import KernelSetup
 from .guest_requests import GuestRequests
 from .kernel_life import KernelLife
-from .protocol import MAX_NOTICE, Calls, as_text, as_texts
+from .protocol import MAX_NOTICE, Calls, as_answer, as_attached, as_text, as_texts
 from .running_cell import Author, Ran, RunningCell
 
 GRACE_SECONDS = 3.0
@@ -84,6 +84,11 @@ class Repl:
     def names(self) -> list[str]:
         """The variables that cells made so far, oldest first, as of the last cell."""
         return list(self._life.names)
+
+    @property
+    def variables(self) -> list[str]:
+        """The same with types and sizes, as ``SHOW_VARS`` gives them."""
+        return list(self._life.variables)
 
     def unpaid(self) -> tuple[float, Rate]:
         """Return the seconds since this was asked last, or since the kernel was ordered, and what
@@ -205,10 +210,9 @@ class Repl:
             if output is not None and on_output is not None:
                 on_output(output)
 
-        told = {"rlm": running.told(author, commands=_DONE[author])}
-        execution = self.kernel.execute(
-            source, on_message=listen, metadata=told, stdin=bool(inputs)
-        )
+        about = {"rlm": running.told(author, commands=_DONE[author])}
+        typed = bool(inputs)
+        execution = self.kernel.execute(source, on_message=listen, metadata=about, stdin=typed)
         return await self._run(running, execution, collector)
 
     async def relay(
@@ -240,10 +244,7 @@ class Repl:
         return RunningCell(cell, self._runs, self.calls, self.held, seconds=seconds, inputs=inputs)
 
     async def _run(
-        self,
-        cell: RunningCell,
-        execution: Coroutine[Any, Any, Executed],
-        collector: Collector,
+        self, cell: RunningCell, execution: Coroutine[Any, Any, Executed], collector: Collector
     ) -> Ran:
         """Let the kernel execute the cell, to its end or that of its time."""
         self._requests.cell, started = cell, time.monotonic()
@@ -311,13 +312,12 @@ class Repl:
     ) -> Ran:
         """Return how the cell ended, with a new kernel in place where it ended its own."""
         status, executed, restarted = await self._outcome(executing)
+        made = self._life.reported(cell.report) if cell.report and restarted is None else []
         lost: list[str] = []
         if restarted is not None:
             self._life.gone, lost = restarted, await self._life.reopen()
-        elif cell.report:
-            self._life.names = as_texts(cell.report.get("names"))
         ended_well = status == "ok" and not timed_out
-        answer, draft = (as_text(cell.report.get(key)) for key in ("answer", "draft"))
+        answer, draft = (as_answer(cell.report.get(key)) for key in ("answer", "draft"))
         return Ran(
             status="timeout" if timed_out and status != "died" else status,
             outputs=outputs,
@@ -327,6 +327,8 @@ class Repl:
             execution_count=executed.execution_count if executed is not None else None,
             seconds=seconds,
             names=self.names,
+            variables=self.variables,
+            made=made,
             restarted=restarted,
             lost=lost,
             reply=executed.reply if executed is not None else None,
@@ -334,6 +336,9 @@ class Repl:
             concurrent=bool(cell.report.get("concurrent")),
             called=bool(cell.report.get("called")),
             doubt=as_text(cell.report.get("doubt"), MAX_NOTICE),
+            attached=as_attached(
+                cell.report.get("answer") or cell.report.get("draft"), cell.attached
+            ),
         )
 
 

@@ -11,9 +11,10 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from ..environments.messages import Message
-from ..events import CellStatus, Output
+from ..events import Answer, CellStatus, Output
 from ..settings.limits import CellLimits
-from .protocol import Calls
+from .frames import Payload
+from .protocol import Attached, Calls
 
 Author = Literal["lm", "human"]
 
@@ -81,10 +82,17 @@ class RunningCell:
         self.clock = Clock(seconds, CellLimits.left if math.isinf(seconds) else held.left)
         self.report: dict[str, Any] = {}
         """What the guest told of its end; empty where it told nothing."""
+        self.attached = b""
+        """The bytes of the file that belongs to its answer."""
         self.typed: list[str | None] = []
         """The lines typed so far, None for one that was asked for hidden."""
         self.asked_hidden = False
         self.to_type = list(inputs)
+
+    def end(self, report: dict[str, Any], payload: Payload) -> None:
+        """Take what the guest tells of its end; a second report is forged."""
+        if not self.report:
+            self.report, self.attached = report, payload.read()
 
     def told(self, author: Author, **more: Any) -> dict[str, Any]:
         """Return what the guest is told of the cell, in the metadata of its request."""
@@ -96,17 +104,21 @@ class RunningCell:
 class Ran:
     """The end of a cell. ``draft`` is an answer it named without ending well or being ready;
     ``called`` says that it gave one, and then perhaps failed; ``doubt`` why that may be none;
-    ``lost`` the names that went with a kernel that died or was replaced; ``reply`` is the kernel's
-    own, None if there is none; ``inputs`` and ``concurrent`` are as in ``CellRan``."""
+    ``variables`` are all ``names`` with their types and sizes, ``made`` those that it made or
+    changed; ``lost`` the names that went with a kernel that died or was replaced; ``reply`` is the
+    kernel's own, None if there is none; ``inputs`` and ``concurrent`` are as in ``CellRan``;
+    ``attached`` is the file of its answer or draft."""
 
     status: CellStatus
     outputs: list[Output]
     seconds: float
     notices: list[str] = field(default_factory=list)
-    answer: str | None = None
-    draft: str | None = None
+    answer: Answer | None = None
+    draft: Answer | None = None
     execution_count: int | None = None
     names: list[str] = field(default_factory=list)
+    variables: list[str] = field(default_factory=list)
+    made: list[str] = field(default_factory=list)
     restarted: str | None = None
     lost: list[str] = field(default_factory=list)
     reply: Message | None = None
@@ -114,3 +126,4 @@ class Ran:
     concurrent: bool = False
     called: bool = False
     doubt: str | None = None
+    attached: Attached | None = None

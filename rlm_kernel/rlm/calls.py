@@ -34,6 +34,7 @@ from ..repl.protocol import (
 from . import prompts
 from .answer_check import SharedWords
 from .boundary import boundary
+from .facts import ChildRan, Failure
 from .memory import Memory, Numbers
 from .run import CALLED_BY, CallMeter, Run, inlined
 
@@ -120,8 +121,12 @@ class LiveCalls:
         self._by_hand = by_hand
         self._occurrences = Occurrences()
         self._refused: Counter[int] = Counter()
-        self.failed: defaultdict[int, list[tuple[int, dict[str, Any]]]] = defaultdict(list)
-        """By cell, the prompts that failed: their index in their call, and the error."""
+        self.failed: defaultdict[int, list[Failure]] = defaultdict(list)
+        """By cell, the prompts that failed."""
+        self.seconds: defaultdict[int, float] = defaultdict(float)
+        """By cell, how long its calls took; those at the same time each on its own."""
+        self.children: defaultdict[int, list[ChildRan]] = defaultdict(list)
+        """By cell, how its children ended."""
         self.made: Counter[int] = Counter()
         self.cut: Counter[int] = Counter()
         """By cell, the replies that a provider cut short."""
@@ -151,7 +156,9 @@ class LiveCalls:
             self.shared[call.cell].take(call.prompts)
         await self._recall(call, known.values())
         asking = [self._slot(prompt) for prompt in made if prompt.index not in known]
+        began = time.monotonic()
         asked = iter(await all_of(asking))
+        self.seconds[call.cell] += time.monotonic() - began
         slots = [slot_of(known[i]) if i in known else next(asked) for i in range(count)]
         if (refused := whole_refusal(slots, count)) is not None:
             raise RefusedCall(refused)
@@ -182,13 +189,14 @@ class LiveCalls:
                 self._run.emit(await asyncio.to_thread(in_folder, below, self._run.folder))
             self._run.emit(replace(event, usage=Usage()))
             if event.op != "tool":
-                self._book(call.cell, event.index, slot_of(event))
+                self._book(call, event.index, slot_of(event))
                 self.cut[call.cell] += cut_short(event.finish)
                 self.made[call.cell] += 1
 
-    def _book(self, cell: int, index: int, slot: Slot) -> None:
+    def _book(self, call: Call, index: int, slot: Slot) -> None:
         if "error" in slot:
-            self.failed[cell].append((index, slot["error"]))
+            at = index if call.op.endswith("_batched") else None
+            self.failed[call.cell].append((at, slot["error"]))
 
     def _admit(self, first: PromptSlot, count: int) -> None:
         """Book the call, or record why all of it is refused."""
@@ -234,7 +242,7 @@ class LiveCalls:
                     with self._run.human.may_hold(end):
                         slot = await self._way(at.call)(at, asked)
         except LMError as error:
-            slot = refusal(str(error), "LMError", cause=error.cause, attempts=error.attempts)
+            slot = self._failed(error)
         except LimitReached as error:
             slot = self._refused_by(error)
         except CallRefused as error:
@@ -242,10 +250,21 @@ class LiveCalls:
         except RunFailed as error:
             slot = refusal(str(error), "LMError", cause="garbage")
         finally:
-            self._emit(at, asked, slot, started, time.monotonic() - clock)
+            seconds = time.monotonic() - clock
+            self._emit(at, asked, slot, started, seconds)
+        if asked.child is not None:
+            turns = self._run.turns_of[asked.child]
+            ended = ChildRan(asked.child, answered="value" in slot, turns=turns, seconds=seconds)
+            self.children[at.call.cell].append(ended)
         if at.call.op != "tool":
-            self._book(at.call.cell, at.index, slot)
+            self._book(at.call, at.index, slot)
         return slot
+
+    def _failed(self, error: LMError) -> Slot:
+        """Return the slot of a call that failed, in the words of whoever wrote the cell."""
+        told = str(error) if self._by_hand else error.told
+        detail = None if told == str(error) else str(error)
+        return refusal(told, "LMError", cause=error.cause, attempts=error.attempts, detail=detail)
 
     def _emit(
         self, at: PromptSlot, asked: _Asked, slot: Slot, started: float, seconds: float

@@ -10,14 +10,14 @@ import itertools
 import time
 
 from ..errors import LimitReached
-from ..events import ContextInfo, NodeStarted
+from ..events import Answer, ContextInfo, NodeStarted
 from ..lm.client import Reply
 from ..lm.model import Message
 from ..record.equality import node_seed
 from ..repl.execution import Written, execute
 from ..repl.running_cell import Author, Ran
 from ..settings.limits import Rent
-from . import prompts
+from . import prompts, sorting
 from .answer_check import AnswerCheck
 from .calls import Child, LiveCalls
 from .cell_runner import CellRunner
@@ -43,13 +43,13 @@ class Node:
         )
         self.rent = Rent(run.ledger)
         self.begun = False
-        self.turns = 0
-        """Those that have begun."""
-        self.draft: str | None = None
+        self.draft: Answer | None = None
         """Its best answer so far."""
-        self.answer: str | None = None
+        self.answer: Answer | None = None
         """Its answer, once it has one; the kernel may be ending still."""
         self._memory = memory
+        most = run.limits.turns
+        self._most = min(most, task.max_turns or most) + memory.repeated_turns
         self._cells = numbers.cells
         self._last_cell = 0
         self._model = model
@@ -58,14 +58,14 @@ class Node:
         self._check = AnswerCheck(remind=run.style.remind)
         self._repetition = Repetition()
 
-    async def solve(self, repl: CellRunner) -> str:
+    async def solve(self, repl: CellRunner) -> Answer:
         """Return the answer. Raises ``LimitReached`` where turns, or what a run may use, are over
         before there is one; ``LMError`` and ``KernelDied`` where it cannot go on."""
         news, over = await self._begin(repl), self._over(1)
         for number in itertools.count(1):
-            self.turns = number
-            reply, over = await self._reply(number, news, repl.names, over)
-            self.calls.turns_left = 0 if over is not None else self._most_turns - number
+            reply, over = await self._reply(number, news, repl.variables, over)
+            self.run.turns_of[self.task.node] += 1
+            self.calls.turns_left = 0 if over is not None else self._most - number
             turn = turn_of(reply, self._repetition, self._memory.intervention(number))
             await self._run_cells(repl, number, turn, over)
             self.answer = self._accepted(turn, over)
@@ -78,21 +78,15 @@ class Node:
             over = self._over(number + 1)
             if over is not None and over.shared:
                 raise over
-            news = self._feedback.after(turn, number, over)
+            news = self._feedback.after(turn, self._most - number, over)
         raise AssertionError("a node without an end")
-
-    @property
-    def _most_turns(self) -> int:
-        most = self.run.limits.turns
-        return min(most, self.task.max_turns or most) + self._memory.repeated_turns
 
     def _over(self, number: int) -> LimitReached | None:
         """Return the limit for which a turn is the node's last; None where there may be more."""
-        most = self._most_turns
         closed = self.run.ledger.closed(self.task.depth)
-        if closed is None and number >= most:
+        if closed is None and number >= self._most:
             # Not in the ledger: a child that is out of turns does not end its parents.
-            return LimitReached("turns", spent=most, allowed=most)
+            return LimitReached("turns", spent=self._most, allowed=self._most)
         return closed
 
     async def _reply(
@@ -113,6 +107,7 @@ class Node:
     ) -> None:
         for source, author in turn.cells:
             turn.rans.append(await self._run_cell(repl, number, source, author))
+            turn.numbers.append(self._last_cell)
             if turn.over or (over is None and self.run.ledger.closed(self.task.depth)):
                 return
 
@@ -133,7 +128,7 @@ class Node:
         self.draft = ran.answer or ran.draft or self.draft
         return self._feedback.noticed(cell, ran)
 
-    def _accepted(self, turn: Turn, over: LimitReached | None) -> str | None:
+    def _accepted(self, turn: Turn, over: LimitReached | None) -> Answer | None:
         """Return the turn's answer, if it has one that is not doubted while there is time to.
 
         One that was given without what a limit refused in the same cell waits for the last turn.
@@ -144,7 +139,7 @@ class Node:
         if closed is not None:
             waits = self._last_cell in self.calls.incomplete and not closed.shared
             return None if waits else turn.answer
-        turn.doubt = self._check.doubt(turn.answer)
+        turn.doubt = self._check.doubt(turn.answer.text)
         if turn.doubt is None:
             return turn.answer
         self.draft = turn.answer
@@ -162,7 +157,7 @@ class Node:
         await repl.seed(node_seed(run.seed, task.node))
         self._check.there(repl.names)
         self.begun = True
-        news = await self._opened(info, repl.names)
+        news = await self._opened(info, repl)
         human = self._memory.intervention(0)
         if human is not None and human.note:
             news[-1] = prompts.with_words(news[-1], prompts.HUMAN.format(note=human.note))
@@ -181,11 +176,11 @@ class Node:
             time=time.time(),
         )
 
-    async def _opened(self, info: ContextInfo, names: list[str]) -> list[Message]:
+    async def _opened(self, info: ContextInfo, repl: CellRunner) -> list[Message]:
         opening = self.task.opening
         if opening is None:
             self._feedback.kind = await self._dialogue.kind(self.task.question)
-            return self._feedback.opening(self.task.question, info, names)
-        self._feedback.kind = prompts.kind_of(opening.kind, self.run.style)
+            return self._feedback.opening(self.task, info, repl)
+        self._feedback.kind = sorting.kind_of(opening.kind, self.run.style)
         self._check.take_for_granted()
         return list(opening.messages)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -27,6 +28,8 @@ from .human import AskHuman, Human
 from .memory import Memory, NoMemory
 from .prompts import Style
 
+CHARS_PER_TOKEN = 3.5
+"""For the estimate of what fits a window; endpoints count in their own ways."""
 INLINE_BYTES = 32_768
 """Contexts up to this size stand in the record; larger ones go to ``blobs`` or stay by path."""
 COPIED_BYTES = 16 << 20
@@ -93,6 +96,8 @@ class Run:
         self.vision = vision
         """True where the LM that writes is shown pictures."""
         self.human = Human(ask_human, self.ledger)
+        self.turns_of: Counter[str] = Counter()
+        """By node, the replies of its LM so far."""
         self.sandbox: Callable[[], str] = str
         """The name of the root's sandbox, as it is now; empty where there is none to share."""
         self._writing = threading.Lock()
@@ -122,6 +127,15 @@ class Run:
     def prompt_chars(self) -> int:
         """The longest prompt a sub-LM takes, leaving room for its reply."""
         return max(int(self.sub.window * 0.75 * 3), 1000)
+
+    @property
+    def output_chars(self) -> int:
+        """The most that an author sees of what a turn's cells put out: a quarter of its window at
+        most."""
+        quarter = int(self.root.window * CHARS_PER_TOKEN / 4)
+        return (
+            self.style.output_chars if self.style.remind else min(self.style.output_chars, quarter)
+        )
 
     def held(self, depth: int) -> CellLimits:
         """Return the limits of the next cell of a node at this depth."""

@@ -10,7 +10,7 @@ from functools import partial
 
 from ..endings import to_the_end
 from ..errors import LimitReached, LMError, RecordError, RLMError, UsageError
-from ..events import NodeEnded, RunEnded, Status, Usage
+from ..events import Answer, NodeEnded, RunEnded, Status, Usage, answer_fields
 from ..record.notebooks.metadata import page
 from ..record.numbers import counted, duration
 from ..repl.protocol import Slot
@@ -29,7 +29,7 @@ class Outcome:
     ``may_pass`` says of a failure that its cause may be gone a little later."""
 
     status: Status
-    answer: str | None
+    answer: Answer | None
     confirmed: bool = False
     reason: str | None = None
     may_pass: bool = False
@@ -84,16 +84,16 @@ async def solve_child(run: Run, parent: str, depth: int, at: PromptSlot, child: 
         model=run.model(at.call.model, run.root),
         max_turns=at.call.max_turns,
     )
-    node = _node(run, task)
-    outcome = await _solve(node)
+    outcome = await _solve(_node(run, task))
+    turns = run.turns_of[child]
     seconds = round(time.monotonic() - started, 3)
     if outcome.status == "answered" and outcome.answer is not None:
-        about = {"turns": node.turns, "seconds": seconds, "notebook": page(child, root=False)}
-        return {"value": outcome.answer, "about": {"status": outcome.status, **about}}
+        about = {"turns": turns, "seconds": seconds, "notebook": page(child, root=False)}
+        return {"value": outcome.answer.json, "about": {"status": outcome.status, **about}}
     if run.ledger.tripped is not None and run.ledger.tripped.shared:
         raise run.ledger.tripped
-    took = f"status {outcome.status}, {counted(node.turns, 'turn')}, {duration(seconds)}"
-    best = f"; its best answer so far: {outcome.answer}" if outcome.answer else ""
+    took = f"status {outcome.status}, {counted(turns, 'turn')}, {duration(seconds)}"
+    best = f"; its best answer so far: {outcome.answer.text}" if outcome.answer else ""
     raise LMError(
         f"the child {child} ended without an answer ({took}): {outcome.reason}{best}", cause="child"
     )
@@ -166,11 +166,11 @@ def node_ended(node: str, outcome: Outcome, usage: Usage | None = None) -> NodeE
     return NodeEnded(
         node=node,
         status=outcome.status,
-        answer=outcome.answer,
         confirmed=outcome.confirmed,
         reason=outcome.reason,
         time=time.time(),
         usage=usage or Usage(),
+        **answer_fields(outcome.answer),
     )
 
 
@@ -178,7 +178,6 @@ def run_ended(outcome: Outcome, ledger: Ledger) -> RunEnded:
     """Return the record of a run's end, with what the ledger has of the whole tree."""
     return RunEnded(
         status=outcome.status,
-        answer=outcome.answer,
         confirmed=outcome.confirmed,
         reason=outcome.reason,
         usage=ledger.usage,
@@ -186,4 +185,5 @@ def run_ended(outcome: Outcome, ledger: Ledger) -> RunEnded:
         calls=ledger.calls,
         seconds=ledger.seconds,
         time=time.time(),
+        **answer_fields(outcome.answer),
     )

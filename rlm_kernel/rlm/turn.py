@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from ..events import Answer
 from ..lm import cells
 from ..lm.client import Reply
 from ..repl.running_cell import Author, Ran
@@ -34,15 +35,21 @@ class Repetition:
 @dataclass
 class Turn:
     """``cells`` are what is to run, with their authors; ``notes`` what the LM is told of its reply;
-    ``rans`` how cells have ended so far. ``repeated`` says that its cell is not run again, and
-    ``doubt`` why the answer of a cell is not taken yet."""
+    ``rans`` how cells have ended so far, and ``numbers`` theirs. ``repeated`` says that its cell is
+    not run again, and ``doubt`` why the answer of a cell is not taken yet."""
 
     cells: list[tuple[str, Author]]
     notes: list[str]
     intervention: Intervention | None = None
     repeated: bool = False
     rans: list[Ran] = field(default_factory=list)
+    numbers: list[int] = field(default_factory=list)
     doubt: str | None = None
+
+    @property
+    def numbered(self) -> list[tuple[int, Ran]]:
+        """Return how its cells ended, each with its number."""
+        return list(zip(self.numbers, self.rans, strict=True))
 
     @property
     def over(self) -> bool:
@@ -52,11 +59,11 @@ class Turn:
         return self.rans[-1].status != "ok" or self.rans[-1].answer is not None
 
     @property
-    def _given(self) -> str | None:
+    def _given(self) -> Answer | None:
         return next((ran.answer for ran in self.rans if ran.answer is not None), None)
 
     @property
-    def answer(self) -> str | None:
+    def answer(self) -> Answer | None:
         """The answer of a cell, unless the human did not take it."""
         return self._given if self.intervention is None else None
 
@@ -73,7 +80,7 @@ class Turn:
         if human is not None and human.edit is not None:
             words.append(prompts.EDITED.format(source=human.edit))
         if human is not None and self._given is not None:
-            words.append(prompts.OVERRULED.format(answer=self._given))
+            words.append(prompts.OVERRULED.format(answer=self._given.text))
         if human is not None and human.note:
             words.append(prompts.HUMAN.format(note=human.note))
         return words

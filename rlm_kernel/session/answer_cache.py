@@ -16,6 +16,7 @@ from typing import Any, TypeAlias, assert_never
 from ..errors import RecordError
 from ..events import (
     ROOT,
+    Answer,
     CallEnded,
     CellRan,
     ContextInfo,
@@ -26,10 +27,12 @@ from ..events import (
     RunEnded,
     RunStarted,
     Usage,
+    answer_of,
 )
 from ..inputs.contexts import Source
 from ..record import journal
 from ..record.files import JOURNAL
+from ..record.nodes import cell_of
 from ..record.recording import Recording
 from ..record.trajectory import replayable
 from ..repl.execution import Written, execute
@@ -153,7 +156,7 @@ async def again(
     numbers: Numbers,
     emit: Callable[[Event], None],
     cell_seconds: float,
-) -> str:
+) -> Answer | None:
     """Run the cells of a recorded question again and return its answer.
 
     ``about`` is its context, or the name of the variable that has it; ``cell_seconds`` is what a
@@ -162,7 +165,7 @@ async def again(
     """
     opened = _opened_now(await _given(repl, about))
     calls = await _as_recorded(repl, recording, cell_seconds)
-    answer = ""
+    answer = None
     for event in _of_question(recording.events):
         if isinstance(event, CellRan):
             calls.cell = event.cell
@@ -171,7 +174,7 @@ async def again(
         elif (now := _now(event, opened)) is not None:
             emit(now)
         if isinstance(event, RunEnded):
-            answer = event.answer or ""
+            answer = answer_of(event)
     return answer
 
 
@@ -266,8 +269,9 @@ async def _run(
     ran = await execute(repl, written, emit, with_calls)
     if ran.status != before.status:
         how, was = f"as {ran.status}", f"as {before.status}"
-    elif ran.answer != before.answer:
-        how, was = f"with the answer {ran.answer!r}", f"with {before.answer!r}"
+    elif not cell_of(before).gave(ran.answer):
+        given = None if ran.answer is None else ran.answer.text
+        how, was = f"with the answer {given!r}", f"with {before.answer!r}"
     else:
         return
     raise RecordError(

@@ -91,8 +91,9 @@ class RecordedRun:
         """Return what the one who asked is told."""
         outcome = self.outcome
         assert outcome is not None, "solve it first"
+        answer = outcome.answer
         return Result(
-            response=outcome.answer,
+            response=None if answer is None else answer.text,
             status=outcome.status,
             confirmed=outcome.confirmed,
             reason=outcome.reason,
@@ -101,4 +102,6 @@ class RecordedRun:
             question=question,
             may_pass=outcome.may_pass,
             unrecorded=self.unrecorded,
+            value=None if answer is None else answer.json,
+            type=None if answer is None else answer.type,
         )

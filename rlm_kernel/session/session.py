@@ -244,13 +244,15 @@ class Session:
             finally:
                 await to_the_end(self._kernel.hand_back(past))
         return Result(
-            response=answer,
+            response=None if answer is None else answer.text,
             status="answered",
             confirmed=True,
             reason=None,
             usage=Usage(),
             trajectory=self.trajectory,
             question=question,
+            value=None if answer is None else answer.json,
+            type=None if answer is None else answer.type,
         )
 
     # what goes on

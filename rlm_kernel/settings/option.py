@@ -45,6 +45,7 @@ class Group(enum.Enum):
 
     LM = "the LMs and how they are asked"
     PLACE = "where cells run and what is given to them"
+    INPUT = "what of an input is read"
     FOLDER = "where the run is kept"
     LIMIT = "what a run may use"
 

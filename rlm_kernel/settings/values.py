@@ -116,6 +116,14 @@ class Settings:
         faces=Face.EVERY,
         metavar="DIR",
     )
+    exclude: tuple[str, ...] = declared(
+        (),
+        "patterns, as in .gitignore, of what a folder leaves out; "
+        "!NAME takes in what it skips by default",
+        group=Group.INPUT,
+        faces=Face.EVERY,
+        metavar="PATTERNS",
+    )
     pass_env: tuple[str, ...] = _of_place(
         (),
         "names of environment variables that cells are given besides the usual ones",

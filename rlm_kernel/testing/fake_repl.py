@@ -16,17 +16,18 @@ from typing import Any
 
 from ..endings import in_daemon_thread
 from ..errors import CallRefused, ContextError, LimitReached
-from ..events import ContextInfo, Output
+from ..events import Answer, ContextInfo, Output
 from ..inputs.contexts import Source
 from ..record.outputs import Collector
+from ..remote.guest.answers import written
 from ..remote.guest.calls import Calls as GuestCalls
 from ..remote.guest.describe import describe
-from ..remote.guest.globals import GLOBALS
+from ..remote.guest.globals import GLOBALS, variable_line
 from ..remote.guest.values import opened
 from ..repl.broker import Request
 from ..repl.frames import Payload
 from ..repl.guest_client import KernelSetup
-from ..repl.protocol import Call, Calls, RefusedCall, Slot, check, refusal
+from ..repl.protocol import Call, Calls, RefusedCall, Slot, as_answer, check, refusal
 from ..repl.running_cell import Author, Ran
 from ..rlm.cell_runner import OpenRunner
 from ..settings.limits import CellLimits, Rate
@@ -55,9 +56,9 @@ class FakeRepl:
         """The sources of the cells so far."""
         self._script = script or {}
         self._globals: dict[str, Any] = {}
-        self._names: list[str] = []
+        self._known: dict[str, tuple[int, str]] = {}
         self._own: set[str] = set()
-        self._answer: str | None = None
+        self._answer: Answer | None = None
         self._failure: BaseException | None = None
         self._caller = GuestCalls(self)  # type: ignore[no-untyped-call]
         self._serving: set[asyncio.Future[Slot]] = set()
@@ -76,7 +77,12 @@ class FakeRepl:
     @property
     def names(self) -> list[str]:
         """The variables that cells made, oldest first."""
-        return list(self._names)
+        return list(self._known)
+
+    @property
+    def variables(self) -> list[str]:
+        """The same with their types and sizes."""
+        return [line for _, line in self._known.values()]
 
     def collector(self) -> Collector:
         return Collector()
@@ -162,7 +168,9 @@ class FakeRepl:
             self._failure = error
 
     def _ended(self, error: Exception | None, kept: Collector, seconds: float) -> Ran:
-        self._names = [name for name in self._globals if self._made(name)]
+        names = filter(self._made, self._globals)
+        before, self._known = self._known, {name: self._seen(name) for name in names}
+        made = [name for name, seen in self._known.items() if before.get(name) != seen]
         answer, draft = self._answers(error)
         return Ran(
             status="ok" if error is None else "error",
@@ -173,7 +181,12 @@ class FakeRepl:
             execution_count=len(self.ran),
             seconds=seconds,
             names=self.names,
+            variables=self.variables,
+            made=made,
         )
+
+    def _seen(self, name: str) -> tuple[int, str]:
+        return id(self._globals[name]), variable_line(name, self._globals[name])  # type: ignore[no-untyped-call]
 
     # in the cell's thread
     def _executed(self, source: str) -> Exception | None:
@@ -217,17 +230,17 @@ class FakeRepl:
 
     def _final(self, value: object) -> None:
         named = isinstance(value, str) and value.isidentifier() and value in self._globals
-        self._answer = str(self._globals[str(value)] if named else value)
+        self._answer = _answer(self._globals[str(value)] if named else value)
 
-    def _answers(self, error: Exception | None) -> tuple[str | None, str | None]:
+    def _answers(self, error: Exception | None) -> tuple[Answer | None, Answer | None]:
         """The answer of a cell that ended well, and the best one so far of another."""
         box = self._globals["answer"]
         given = self._answer
-        if given is None and box["ready"]:
-            given = str(box["content"])
-        if error is None and given is not None:
+        if given is None and (box["ready"] or box["content"] != ""):
+            given = _answer(box["content"])
+        if error is None and (self._answer is not None or box["ready"]):
             return given, None
-        return None, given or str(box["content"]) or None
+        return None, given
 
     # calls
     def ask(self, header: dict[str, Any], payload: bytes = b"") -> Slot:
@@ -278,12 +291,20 @@ class _Stream:
         """Nothing is held back."""
 
 
+def _answer(value: object) -> Answer:
+    told = as_answer(written(value).told())
+    assert told is not None
+    return told
+
+
 def _loaded(source: Source) -> tuple[Any, list[str]]:
-    if source.path is not None:
+    if source.path is not None and source.kind != "folder":
         return opened(source.spec(), str(source.path))
     handle, path = tempfile.mkstemp(prefix="rlm-fake-")
     with os.fdopen(handle, "wb") as file:
         file.write(source.data or b"")
+    if source.kind == "folder":
+        return opened({**source.spec(), "files": path}, str(source.path))
     return opened({**source.spec(), "remove": True}, path)
 
 

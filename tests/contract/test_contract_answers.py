@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from environments import Bench, shown
 
+from rlm_kernel.events import Answer
 from rlm_kernel.repl.protocol import Call, Slot
 
 pytestmark = pytest.mark.anyio
@@ -46,14 +47,15 @@ pytestmark = pytest.mark.anyio
 async def test_an_answer_is_given(kernel: Bench, source: str, answer: str) -> None:
     ran = await kernel.run(source)
     assert ran.status == "ok", shown(ran)
-    assert ran.answer == answer
+    assert ran.answer is not None
+    assert ran.answer.text == answer
 
 
 async def test_an_answer_is_that_of_its_own_cell(kernel: Bench) -> None:
     await kernel.run("FINAL_VAR('first of all')")
     await kernel.run("answer.update(content='kept', ready=True)")
     ran = await kernel.run("1 + 1")
-    assert (ran.answer, ran.draft) == (None, "kept")
+    assert (ran.answer, ran.draft) == (None, Answer.of_text("kept"))
 
 
 async def test_an_unknown_name_is_an_error_with_the_candidates(kernel: Bench) -> None:
@@ -84,9 +86,9 @@ async def test_a_word_that_looks_like_a_name_is_asked_about(kernel: Bench, word:
     ran = await kernel.run(f"FINAL_VAR({word!r})")
     assert (ran.status, ran.answer) == ("error", None)
     assert f'FINAL_VAR(value="{word}")' in shown(ran)
-    assert (ran.draft, ran.called) == (word, False)
+    assert (ran.draft, ran.called) == (Answer.of_text(word), False)
     ran = await kernel.run(f"FINAL_VAR(value={word!r})")
-    assert (ran.status, ran.answer) == ("ok", word)
+    assert (ran.status, ran.answer) == ("ok", Answer.of_text(word))
 
 
 async def test_a_word_of_an_earlier_questions_cells_is_a_word(kernel: Bench) -> None:
@@ -94,7 +96,7 @@ async def test_a_word_of_an_earlier_questions_cells_is_a_word(kernel: Bench) -> 
     await kernel.repl.seed(1)
     ran = await kernel.run("FINAL_VAR('harbour')")
     await kernel.repl.seed(None)
-    assert ran.answer == "harbour"
+    assert ran.answer == Answer.of_text("harbour")
 
 
 @pytest.mark.parametrize("evidence", ["'a quote'", "[1]", "{}", "('a',)"])
@@ -147,20 +149,20 @@ async def test_failed_replies_are_given_with_a_doubt(kernel: Bench) -> None:
 
 async def test_a_cell_that_fails_gives_no_answer_but_a_draft(kernel: Bench) -> None:
     ran = await kernel.run("FINAL_VAR('almost there')\n1 / 0")
-    assert (ran.status, ran.answer, ran.draft) == ("error", None, "almost there")
+    assert (ran.status, ran.answer, ran.draft) == ("error", None, Answer.of_text("almost there"))
 
 
 async def test_content_that_is_not_ready_is_a_draft(kernel: Bench) -> None:
     ran = await kernel.run("answer = {'content': 'so far', 'ready': False}")
-    assert (ran.answer, ran.draft) == (None, "so far")
+    assert (ran.answer, ran.draft) == (None, Answer.of_text("so far"))
 
 
 async def test_a_dataframe_is_answered_with_all_of_its_rows(kernel: Bench) -> None:
     ran = await kernel.run("import pandas\nFINAL_VAR(pandas.DataFrame({'n': range(300)}))")
     assert ran.answer is not None
-    assert len(ran.answer.splitlines()) == 301
+    assert len(ran.answer.text.splitlines()) == 301
 
 
 async def test_a_long_answer_is_not_cut(kernel: Bench) -> None:
     ran = await kernel.run("FINAL_VAR('x y' * 1_000_000)")
-    assert ran.answer == "x y" * 1_000_000
+    assert ran.answer == Answer.of_text("x y" * 1_000_000)

@@ -29,8 +29,7 @@ def _row(call: CallEnded, link: Callable[[str], str]) -> list[str]:
     if call.images:
         asked += f" · {counted(len(call.images), 'image')}"
     if call.error is not None:
-        name, message = call.error.get("type"), str(call.error.get("message"))
-        answer = f"**failed** {code(shorten(f'{name}: {message}', 240))}"
+        answer = f"**failed** {code(shorten(call.failure, 240))}"
     else:
         answer = code(shorten(one_line(str(call.reply)[:2000]), 240))
     if call.thoughts:

@@ -9,6 +9,8 @@ import inspect
 import sys
 from typing import Any, Callable, NamedTuple, Optional
 
+from .describe import guarded
+
 _guest: Any = None
 
 
@@ -103,18 +105,20 @@ class _Listing(str):
 
 def SHOW_VARS():
     """The variables made so far: name, type, size."""
-    lines = ["%s: %s%s" % (n, type(v).__name__, _size(v)) for n, v in _guest.variables()]
+    lines = [variable_line(name, value) for name, value in _guest.variables()]
     return _Listing("\n".join(lines) or "no variables yet")
+
+
+def variable_line(name, value):
+    """Return a variable's name, type and size in a line. Never raises."""
+    return "%s: %s%s" % (name, type(value).__name__, guarded(_size, value) or "")
 
 
 def _size(value):
     shape = getattr(value, "shape", None)
     if isinstance(shape, tuple):
         return " of shape %s" % (shape,)
-    try:
-        return " of length %s" % format(len(value), ",")
-    except TypeError:
-        return ""
+    return " of length %s" % format(len(value), ",")
 
 
 llm_query.aio = _llm_query_aio  # type: ignore[attr-defined]

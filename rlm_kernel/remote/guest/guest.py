@@ -8,6 +8,7 @@ import threading
 from IPython.core.error import StdinNotImplementedError
 
 from . import globals as repl_globals
+from .answers import written
 from .broker_client import BrokerClient
 from .calls import Calls
 from .describe import describe, guarded
@@ -33,6 +34,12 @@ MODULES_OFTEN_WANTED = (
 )  # fmt: skip
 
 
+def surroundings():
+    """Python's version, and those of the modules often wanted that are there."""
+    found = [module for module in MODULES_OFTEN_WANTED if findable(module)]
+    return {"python": "%d.%d" % sys.version_info[:2], "modules": found}
+
+
 class Guest:
     """The REPL globals of one kernel and the hooks around its cells."""
 
@@ -55,6 +62,7 @@ class Guest:
         self._context = None
         self._has_context = False
         self._given = None
+        self._known = {}
         self.names = self._functions(config["tools"])
         for name, item in config["data"].items():
             self.names[name] = load(item, item.get("file"))
@@ -74,7 +82,8 @@ class Guest:
         """Load ``context`` and tell the host what it became."""
         self._given, notes = opened(spec, path)
         self._take(self._given)
-        self.broker.ask({"op": "context", "info": dict(describe(self._given), notes=notes)})
+        info = dict(describe(self._given), notes=notes, **surroundings())
+        self.broker.ask({"op": "context", "info": info})
 
     def find(self, name):
         """Tell the host whether there is such a variable, if not then what there is."""
@@ -87,7 +96,11 @@ class Guest:
         where it is of a moderate size and can be copied."""
         value = self.shell.user_ns[name]
         self._take(value)
-        report = {"op": "context", "info": describe(value), "same": value is self._given}
+        report = {
+            "op": "context",
+            "info": dict(describe(value), **surroundings()),
+            "same": value is self._given,
+        }
         copied = None if report["same"] else guarded(lambda v: snapshot(v, SNAPSHOT_BYTES), value)
         kind, data = copied or (None, b"")
         self.broker.ask(dict(report, kind=kind), data)
@@ -132,8 +145,11 @@ class Guest:
         ):
             value = value["content"]  # it is meant, and not the dict
         self._doubt = doubt(value, name)
-        to_string = getattr(value, "to_string", None)  # a DataFrame's str leaves rows out
-        self._answer = str(to_string() if callable(to_string) else value)
+        self._answer = written(value, self._bundle)
+
+    def _bundle(self, value):
+        """The MIME bundle that a notebook would show of a value."""
+        return self.shell.display_formatter.format(value)[0]
 
     # hooks
     def _before(self, info):
@@ -159,16 +175,28 @@ class Guest:
             self._context = self.shell.user_ns["context"]  # a human's assignment stands
             self._has_context = True
         self._writers.end()
-        answer, draft = self._answers(error)
+        given, draft = self._answers(error)
+        told = given or draft
+        if told is not None and told.notice is not None:
+            self.notice(told.notice)
         # Not current_cell(): a cell that awaits ran in a task with variables of its own.
-        report = {"op": "ran", "cell": self._cell, "answer": answer, "draft": draft}
-        report.update(notices=self._notices, names=[n for n, _ in self.variables()])
+        report = {"op": "ran", "cell": self._cell}
+        report.update(answer=given and given.told(), draft=draft and draft.told())
+        report.update(notices=self._notices, **self._report_variables())
         report.update(concurrent=self._writers.several, doubt=self._doubt, called=self._called)
         if self.guards_names:  # now: before the next cell the kernel tells them where to write
             sys.stdout, sys.stderr = self._streams
         self.guards_names = False
         with contextlib.suppress(ConnectionError):  # the host is gone: nobody to tell
-            self.broker.ask(report)
+            self.broker.ask(report, told.attached.data if told and told.attached else b"")
+
+    def _report_variables(self):
+        """The names of all variables, those with types and sizes, and the names of those that were
+        made or changed since the last cell."""
+        now = {n: (id(v), repl_globals.variable_line(n, v)) for n, v in self.variables()}
+        made = [name for name, seen in now.items() if self._known.get(name) != seen]
+        self._known = now
+        return {"names": list(now), "variables": [s for _, s in now.values()], "made": made}
 
     def _answers(self, error):
         """The answer of a cell that ended well, and the best answer so far otherwise."""
@@ -180,8 +208,13 @@ class Guest:
             if box["ready"]:  # the next question of this session is not answered by it
                 self.shell.user_ns["answer"]["ready"] = False
             return self._answer, None
-        content = "" if box["content"] is None else str(box["content"])
-        return None, self._answer or content or self._word
+        return None, self._answer or self._best(box["content"])
+
+    def _best(self, content):
+        """The best answer of a cell that gave none."""
+        if content is None or (isinstance(content, str) and not content):
+            return None if self._word is None else written(self._word)
+        return written(content, self._bundle)
 
     def _box(self):
         """The dict ``answer`` as it is now, both of its values there."""
@@ -193,8 +226,8 @@ class Guest:
             names = ", ".join([n for n, _ in self.variables()] + sorted(self.names))
             self.notice("Names there are: context, %s." % names)
         elif isinstance(error, ImportError):
-            found = [m for m in MODULES_OFTEN_WANTED if findable(m)]
-            self.notice("Modules there are: the standard library; %s." % ", ".join(found))
+            found = ", ".join(surroundings()["modules"])
+            self.notice("Modules there are: the standard library; %s." % found)
 
     def _restore(self):
         """Put back what an earlier cell rebound or deleted."""

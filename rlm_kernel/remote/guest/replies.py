@@ -1,32 +1,55 @@
 """What calls give to the code in a cell."""
 
+from typing import Any
+
 from .errors import FailedReply, from_host
 
 
-class ChildReply(str):
-    """A child's answer: its text, and what is known of the child. ``status`` is that of its run,
-    ``turns`` and ``seconds`` what it took, ``notebook`` its path in the run's folder. At the depth
-    limit, where a plain sub-call answers, there are no turns and no notebook. A copy of it is a
-    plain str."""
+class _OfChild:
+    """A child's answer, a value of its own type that knows of the child as well. ``status`` is that
+    of its run, ``turns`` and ``seconds`` what it took, ``notebook`` its path in the run's folder.
+    At the depth limit, where a plain sub-call answers, there are no turns and no notebook. A copy
+    of it is a plain value."""
 
-    status: str
-    turns: int
-    seconds: float
-    notebook: "str | None"
-
-    def __new__(cls, text, status="answered", turns=0, seconds=0.0, notebook=None):
-        reply = super().__new__(cls, text)
-        reply.status, reply.turns = status, turns
-        reply.seconds, reply.notebook = seconds, notebook
-        return reply
+    status = "answered"
+    turns = 0
+    seconds = 0.0
+    notebook: Any = None
 
     @property
     def value(self):
-        """The answer as it was given."""
-        return str(self)
+        """The answer alone."""
+        return _plain_type(self)(self)
 
     def __reduce__(self):
-        return str, (str(self),)
+        return _plain_type(self), (self.value,)
+
+
+class ChildReply(_OfChild, str):
+    """A child's text."""
+
+
+class ChildInt(_OfChild, int):
+    """A child's whole number."""
+
+
+class ChildFloat(_OfChild, float):
+    """A child's number."""
+
+
+class ChildList(_OfChild, list):
+    """A child's list."""
+
+
+class ChildDict(_OfChild, dict):
+    """A child's dict."""
+
+
+_KINDS: "dict[type, Any]" = {kind.__bases__[1]: kind for kind in _OfChild.__subclasses__()}
+
+
+def _plain_type(reply):
+    return type(reply).__bases__[1]
 
 
 def of_slot(slot):
@@ -37,8 +60,14 @@ def of_slot(slot):
 
 
 def child_reply(slot):
-    """Return a child's reply. Raises the error that its slot holds."""
-    return ChildReply(of_slot(slot), **slot.get("about") or {})
+    """Return a child's answer; one that is None, true or false knows nothing of the child. Raises
+    the error that its slot holds."""
+    value = of_slot(slot)
+    if type(value) not in _KINDS:
+        return value
+    reply = _KINDS[type(value)](value)
+    reply.__dict__.update(slot.get("about") or {})
+    return reply
 
 
 def of_batch(slots, reply=of_slot):

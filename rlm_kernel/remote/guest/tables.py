@@ -22,7 +22,8 @@ _NAMED = 8
 
 @dataclass
 class Layout:
-    """How a table is written: the delimiter, its columns' names, where its first row begins."""
+    """The form of a table: its delimiter, its columns' names, where its first row begins, and some
+    of its rows."""
 
     mark: str
     names: list[str]
