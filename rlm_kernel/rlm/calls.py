@@ -334,9 +334,10 @@ class LiveCalls:
         asked.model = model.name
         parts = await asyncio.to_thread(_as_parts, images) if images else []
         message = {"role": "user", "content": seen(prompt, parts)}
-        whole = await model.client.complete(
-            model.name, [message], asked.meter, sampling=model.sampling
-        )
+        sampling = model.sampling
+        if call.schema is not None:
+            sampling = replace(sampling, schema=call.schema)
+        whole = await model.client.complete(model.name, [message], asked.meter, sampling=sampling)
         reply = whole.spoken()
         asked.model, asked.finish, asked.thoughts = reply.model, reply.finish, reply.thoughts
         if reply.only_thought:

@@ -34,11 +34,12 @@ cut in the middle. {figures} Top-level `await` works, `input` does not.
 What there is in the kernel:
 - `context`: the input; a folder is a mapping of paths to texts. Look at it before you plan: its \
 type, its size, a few pieces of it.
-- `llm_query(prompt, images=None) -> str`: asks a sub-LM. It sees the prompt only, so put the text \
-it needs into it. It takes about {prompt_chars:,} characters.
-- `llm_query_batched(prompts, images=None) -> list[str]`: many prompts at once, in order. Much \
-faster than a loop. Put many short pieces into one prompt: calls are limited. A failed prompt has \
-a str that begins with `Error:` in its place.
+- `llm_query(prompt, schema=None, images=None) -> str`: asks a sub-LM. It sees the prompt only, so \
+put the text it needs into it. It takes about {prompt_chars:,} characters. With a `schema` (a type \
+such as `list[int]`, a JSON Schema) it returns a checked value.
+- `llm_query_batched(prompts, schema=None, images=None) -> list[str]`: many prompts at once, in \
+order. Much faster than a loop. Put many short pieces into one prompt: calls are limited. A failed \
+prompt has a str that begins with `Error:` in its place.
 - `rlm_query(prompt, context=None, max_turns=None)` and `rlm_query_batched(prompts, contexts=None, \
 max_turns=None)`: ask an LM that has a notebook of its own over its `context`; for sub-problems \
 that need several steps. Each is as dear as you are. A reply is the value that it gave, with \
