@@ -283,7 +283,8 @@ class CallEnded:
     is set; ``error`` has ``type`` and ``message``, and where a human is told more, that as its
     ``detail``. ``usage`` is this call's own: a child's usage is in the child's records. ``finish``
     and ``thoughts`` are those of a sub-LM's reply, as in ``Replied``; ``about`` is what the cell
-    was told of a child beside its answer.
+    was told of a child beside its answer. ``images`` are those of the prompt: MIME type, size and
+    ``sha256``, by which they stand in ``blobs``.
     """
 
     kind: ClassVar[str] = "call_ended"
@@ -307,6 +308,7 @@ class CallEnded:
     finish: str | None = None
     thoughts: str = ""
     about: dict[str, Any] = field(default_factory=dict)
+    images: list[dict[str, Any]] = field(default_factory=list)
 
     @property
     def failure(self) -> str:

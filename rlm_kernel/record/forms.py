@@ -150,9 +150,19 @@ class _Failure(_Open):
     cause: str | None = None
 
 
+class _ImageUrl(_Open):
+    url: str
+
+
+class _Part(_Open):
+    type: Literal["text", "image_url"]
+    text: str = ""
+    image_url: _ImageUrl | None = None
+
+
 class _Message(_Open):
     role: str
-    content: str
+    content: str | list[_Part]
 
 
 class _Spec(_Open):

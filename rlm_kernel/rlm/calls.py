@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import time
+from base64 import b64encode
 from collections import Counter, defaultdict
-from collections.abc import Awaitable, Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ..endings import all_of, within
 from ..errors import CallRefused, LimitReached, LMError, RunFailed
 from ..events import CallEnded, CallStarted, Usage
 from ..lm.attempts import cut_short
+from ..lm.model import image_part, seen
 from ..record.blobs import in_folder
 from ..record.nodes import slot_of
 from ..record.outputs import cut
@@ -22,6 +24,7 @@ from ..repl.protocol import (
     MOST_REFUSED,
     REFUSED_CHARS,
     Call,
+    Image,
     RefusedCall,
     Slot,
     is_refused,
@@ -60,6 +63,10 @@ class PromptSlot:
         return str(question) if asked else self.call.tool
 
     @property
+    def images(self) -> list[Image]:
+        return self.call.images.get(self.index, [])
+
+    @property
     def context(self) -> tuple[str, Payload]:
         """The context of a child, by kind and bytes."""
         return self.call.contexts[self.index]
@@ -74,6 +81,7 @@ class _Asked:
     child: str | None = None
     finish: str | None = None
     thoughts: str = ""
+    images: list[dict[str, Any]] = field(default_factory=list)
 
 
 _Ask = Callable[[PromptSlot, _Asked], Awaitable[Slot]]
@@ -84,6 +92,10 @@ _Own = Callable[[Mapping[str, Any]], Awaitable[object]]
 def _by_limit(slot: Slot) -> Slot | None:
     """Return the slot of a call that a limit refused as a whole, None for any other."""
     return slot if is_refused(slot) and "limit" in slot["error"] else None
+
+
+def _as_parts(images: Sequence[Image]) -> list[dict[str, Any]]:
+    return [image_part(i.mime, b64encode(i.data.read()).decode("ascii")) for i in images]
 
 
 class LiveCalls:
@@ -285,6 +297,7 @@ class LiveCalls:
                 finish=asked.finish,
                 thoughts=asked.thoughts,
                 about=slot.get("about", {}),
+                images=asked.images,
             )
         )
 
@@ -310,13 +323,19 @@ class LiveCalls:
         return await self._run.human.reply(given.get("question"))
 
     async def _ask_sub(self, at: PromptSlot, asked: _Asked) -> Slot:
-        return await self._complete(at.call, at.prompt, asked)
+        for image in at.images:
+            asked.images.append(await asyncio.to_thread(self._run.keep_image, image))
+        return await self._complete(at.call, at.prompt, asked, at.images)
 
-    async def _complete(self, call: Call, prompt: str, asked: _Asked) -> Slot:
+    async def _complete(
+        self, call: Call, prompt: str, asked: _Asked, images: Sequence[Image] = ()
+    ) -> Slot:
         model = self._run.model(call.model, self._run.sub)
         asked.model = model.name
+        parts = await asyncio.to_thread(_as_parts, images) if images else []
+        message = {"role": "user", "content": seen(prompt, parts)}
         whole = await model.client.complete(
-            model.name, [prompts.message("user", prompt)], asked.meter, sampling=model.sampling
+            model.name, [message], asked.meter, sampling=model.sampling
         )
         reply = whole.spoken()
         asked.model, asked.finish, asked.thoughts = reply.model, reply.finish, reply.thoughts

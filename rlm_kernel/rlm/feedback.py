@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 from ..errors import LimitReached
 from ..events import CellRan, ContextInfo
-from ..lm.model import Message
+from ..lm.model import Message, seen
 from ..record.outputs import text_of
 from ..repl.running_cell import Ran
-from . import facts, prompts
+from . import facts, prompts, vision
 from .calls import LiveCalls
 from .cell_runner import CellRunner
 from .run import Run
@@ -101,7 +102,12 @@ class Feedback:
             notices += self._made(turn)
             limits = self._run.limits
             closing.append(facts.nearly_used(limits, self._run.ledger.left, left, over))
-        told = prompts.message("user", prompts.output(texts, notices, closing, took))
+        parts: list[dict[str, Any]] = []
+        if self._run.vision:
+            parts, more = vision.of_outputs(output for ran in turn.rans for output in ran.outputs)
+            notices += more
+        content = seen(prompts.output(texts, notices, closing, took), parts)
+        told = {"role": "user", "content": content}
         return [told] if over is None else [prompts.with_words(told, self.last(over))]
 
     def _texts(self, turn: Turn) -> list[str]:

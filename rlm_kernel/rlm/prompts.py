@@ -29,16 +29,16 @@ Write a cell as a fenced block; a reply may have several, which run in order unt
 ```
 Variables live on from cell to cell. Keep findings in them: old turns are shortened. The value of \
 a cell's last expression is shown, as in any notebook. Output over {output_chars:,} characters is \
-cut in the middle. Figures are for the human only. Top-level `await` works, `input` does not.
+cut in the middle. {figures} Top-level `await` works, `input` does not.
 
 What there is in the kernel:
 - `context`: the input; a folder is a mapping of paths to texts. Look at it before you plan: its \
 type, its size, a few pieces of it.
-- `llm_query(prompt) -> str`: asks a sub-LM. It sees the prompt only, so put the text it needs \
-into it. It takes about {prompt_chars:,} characters.
-- `llm_query_batched(prompts) -> list[str]`: many prompts at once, in order. Much faster than a \
-loop. Put many short pieces into one prompt: calls are limited. A failed prompt has a str that \
-begins with `Error:` in its place.
+- `llm_query(prompt, images=None) -> str`: asks a sub-LM. It sees the prompt only, so put the \
+text it needs into it. It takes about {prompt_chars:,} characters.
+- `llm_query_batched(prompts, images=None) -> list[str]`: many prompts at once, in order. Much \
+faster than a loop. Put many short pieces into one prompt: calls are limited. A failed prompt has \
+a str that begins with `Error:` in its place.
 - `rlm_query(prompt, context=None, max_turns=None)` and `rlm_query_batched(prompts, contexts=None, \
 max_turns=None)`: ask an LM that has a notebook of its own over its `context`; for sub-problems \
 that need several steps. Each is as dear as you are. A reply is the value that it gave, with \
@@ -337,4 +337,7 @@ def message(role: str, content: str) -> dict[str, Any]:
 
 def with_words(message: dict[str, Any], words: str) -> dict[str, Any]:
     """Return a message with a paragraph more."""
-    return {**message, "content": f"{message['content']}\n\n{words}"}
+    content = message["content"]
+    if isinstance(content, str):
+        return {**message, "content": f"{content}\n\n{words}"}
+    return {**message, "content": [*content, {"type": "text", "text": words}]}

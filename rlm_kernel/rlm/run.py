@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -19,6 +20,7 @@ from ..lm.model import Model
 from ..record import files
 from ..repl.frames import Payload
 from ..repl.guest_client import KernelSetup
+from ..repl.protocol import Image
 from ..repl.repl import open_repl
 from ..settings.limits import Budget, CellLimits, Ledger, Limits
 from .cell_runner import OpenRunner
@@ -76,6 +78,7 @@ class Run:
         budget: Budget | None = None,
         open_runner: OpenRunner = open_repl,
         ask_human: AskHuman | None = None,
+        vision: bool = False,
     ) -> None:
         self.root = root
         self.sub = sub
@@ -90,11 +93,14 @@ class Run:
         """Returns what a node remembers, by its name."""
         self.open_runner = open_runner
         self.ledger = Ledger(limits, budget)
+        self.vision = vision
+        """True where the LM that writes is shown pictures."""
         self.human = Human(ask_human, self.ledger)
         self.turns_of: Counter[str] = Counter()
         """By node, the replies of its LM so far."""
         self.sandbox: Callable[[], str] = str
         """The name of the root's sandbox, as it is now; empty where there is none to share."""
+        self._writing = threading.Lock()
         self._child_slots: dict[int, asyncio.Semaphore] = {}
 
     def child_slots(self, depth: int) -> asyncio.Semaphore:
@@ -163,11 +169,17 @@ class Run:
         path = self._blob(source.sha256, [data])
         return (source if source.data is None else replace(source, path=path, data=None)), None
 
+    def keep_image(self, image: Image) -> dict[str, Any]:
+        """Keep a picture that a cell has sent, and return what is recorded of it. Blocks."""
+        self._blob(image.data.sha256, image.data.chunks())
+        return image.spec
+
     def _blob(self, sha256: str, pieces: Iterable[bytes]) -> Path:
         """Keep the bytes in the run's folder, and return their path."""
         path = self.folder / "blobs" / sha256
-        if not path.exists():
-            files.write(path, pieces)
+        with self._writing:  # calls at the same time may bring the same bytes
+            if not path.exists():
+                files.write(path, pieces)
         return path
 
     def recorded(self, spec: dict[str, Any], text: str | None) -> dict[str, Any]:

@@ -337,6 +337,7 @@ class Session:
             budget=self.budget,
             open_runner=self._open_runner,
             ask_human=self.ask_human,
+            vision=force.settings.vision == "on",
         )
         return RecordedRun(run, recorder)
 

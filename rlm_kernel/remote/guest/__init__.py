@@ -5,7 +5,8 @@ ipykernel brings and itself, keeps to Python 3.9 syntax and is given no secret b
 token of its own node. The host trusts nothing that it sends.
 
 The functions here are what the host calls in the kernel. The host itself imports only the modules
-that need no IPython: ``globals``, ``wire``, ``values``, ``tools``, ``answers``, ``schemas``.
+that need no IPython: ``globals``, ``calls``, ``images``, ``wire``, ``values``, ``tools``,
+``answers``, ``schemas``.
 """
 
 import json

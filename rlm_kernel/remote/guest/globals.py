@@ -21,27 +21,29 @@ def bind(guest):
     return {g.name: g.function for g in GLOBALS if g.function is not None}
 
 
-def llm_query(prompt, model=None):
-    """Ask a sub-LM and return its reply. It sees nothing but the prompt."""
-    return _guest.calls.llm_query(prompt, model)
+def llm_query(prompt, model=None, images=None):
+    """Ask a sub-LM and return its reply. It sees nothing but the prompt, and the ``images``, a list
+    of bytes, paths, figures, arrays or PIL images, if it sees."""
+    return _guest.calls.llm_query(prompt, model, images)
 
 
-async def _llm_query_aio(prompt, model=None):
+async def _llm_query_aio(prompt, model=None, images=None):
     """``llm_query`` for asyncio code."""
-    return await _guest.calls.llm_query_aio(prompt, model)
+    return await _guest.calls.llm_query_aio(prompt, model, images)
 
 
-def llm_query_batched(prompts, model=None):
-    """Ask a sub-LM many prompts at once; replies come in the same order.
+def llm_query_batched(prompts, model=None, images=None):
+    """Ask a sub-LM many prompts at once; replies come in the same order. ``images`` are a list for
+    each prompt.
 
     A prompt that failed has a ``FailedReply`` (a str beginning ``Error:``) in its slot.
     """
-    return _guest.calls.llm_query_batched(prompts, model)
+    return _guest.calls.llm_query_batched(prompts, model, images)
 
 
-async def _llm_query_batched_aio(prompts, model=None):
+async def _llm_query_batched_aio(prompts, model=None, images=None):
     """``llm_query_batched`` for asyncio code."""
-    return await _guest.calls.llm_query_batched_aio(prompts, model)
+    return await _guest.calls.llm_query_batched_aio(prompts, model, images)
 
 
 def rlm_query(prompt, context=None, model=None, max_turns=None):
