@@ -26,7 +26,7 @@ from ..settings.limits import CellLimits, Rate
 from .guest_client import KernelSetup
 from .guest_requests import GuestRequests
 from .kernel_life import KernelLife
-from .protocol import Calls, as_answer, as_attached, as_texts
+from .protocol import MAX_NOTICE, Calls, as_answer, as_attached, as_text, as_texts
 from .running_cell import Author, Ran, RunningCell
 
 GRACE_SECONDS = 3.0
@@ -324,6 +324,7 @@ class Repl:
             notices=as_texts(cell.report.get("notices")),
             answer=answer if ended_well else None,
             draft=draft or (None if ended_well else answer),
+            refused=as_text(cell.report.get("refused"), MAX_NOTICE),
             execution_count=executed.execution_count if executed is not None else None,
             seconds=seconds,
             names=self.names,

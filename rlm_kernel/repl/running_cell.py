@@ -94,15 +94,16 @@ class RunningCell:
     def told(self, author: Author, **more: Any) -> dict[str, Any]:
         """Return what the guest is told of the cell, in the metadata of its request."""
         most = {"prompt_chars": self.held.prompt_chars, "batch": self.held.batch}
-        return {**more, "cell": self.run, "author": author, "most": most}
+        wanted = self.held.wanted if author == "lm" else None
+        return {**more, "cell": self.run, "author": author, "most": most, "wanted": wanted}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Ran:
-    """The end of a cell. ``draft`` is an answer it named without ending well or being ready;
-    ``lost`` the names that went with a kernel that died or was replaced; ``reply`` is the kernel's
-    own, None if there is none; ``inputs`` and ``concurrent`` are as in ``CellRan``; ``attached`` is
-    the file of its answer or draft."""
+    """The end of a cell. ``draft`` is an answer it named without ending well or being ready, or one
+    that was ``refused``, for this reason; ``lost`` the names that went with a kernel that died or
+    was replaced; ``reply`` is the kernel's own, None if there is none; ``inputs`` and
+    ``concurrent`` are as in ``CellRan``; ``attached`` is the file of its answer or draft."""
 
     status: CellStatus
     outputs: list[Output]
@@ -110,6 +111,7 @@ class Ran:
     notices: list[str] = field(default_factory=list)
     answer: Answer | None = None
     draft: Answer | None = None
+    refused: str | None = None
     execution_count: int | None = None
     names: list[str] = field(default_factory=list)
     restarted: str | None = None

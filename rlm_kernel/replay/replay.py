@@ -15,6 +15,7 @@ from ..environments.kernel_config import KernelConfig, KernelTemplate
 from ..errors import ContextError, RecordError
 from ..events import ROOT, Answer, ContextInfo, Output
 from ..inputs import contexts
+from ..inputs.forms import form_in
 from ..record.equality import digest_as_kept
 from ..record.nodes import RecordedCell, RecordedContext, RecordedNode
 from ..record.notebooks.tools import called, modules
@@ -223,8 +224,14 @@ def _setup(recorded: RecordedRun, config: KernelConfig) -> KernelSetup:
 def recorded_limits(recorded: RecordedRun) -> CellLimits:
     """Return what the run's cells were held to. Raises ``RecordError`` where it is not recorded."""
     was = recorded.settings
+    form = form_in(was)
     try:
-        return CellLimits(was["limits"]["cell_seconds"], was["prompt_chars"], was["max_batch"])
+        return CellLimits(
+            was["limits"]["cell_seconds"],
+            was["prompt_chars"],
+            was["max_batch"],
+            None if form is None else form.recorded,
+        )
     except KeyError as missing:
         raise RecordError(f"{recorded.folder}: the record's settings have no {missing}") from None
 

@@ -7,6 +7,7 @@ no face: it emits events.
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 from ..errors import LimitReached
 from ..events import Answer, ContextInfo, NodeStarted
@@ -45,6 +46,8 @@ class Node:
         """Its best answer so far."""
         self.answer: Answer | None = None
         """Its answer, once it has one; the kernel may be ending still."""
+        self.misfit = ""
+        """Why the last answer is not of the wanted form, as the end of a sentence."""
         self._memory = memory
         self._cells = numbers.cells
         self._model = model
@@ -89,19 +92,47 @@ class Node:
 
     def _noticed(self, cell: int, ran: Ran) -> Ran:
         """The end of a cell, before it is recorded, which may fail."""
-        self.draft = ran.answer or ran.draft or self.draft
+        ran = self.run.keep_file(self.task.node, cell, ran)
+        self._keep(ran.answer or ran.draft, ran.refused)
         return self._feedback.noticed(cell, ran)
 
     def _accepted(self, turn: Turn, *, last: bool) -> Answer | None:
         """Return the turn's answer, if it has one that is not doubted while there is time to."""
+        if turn.answer is not None and self._misfits(turn, turn.answer):
+            return None
         if turn.answer is None or last or self.run.ledger.tripped:
             return turn.answer
         turn.doubt = self._check.doubt(turn.answer.text)
         if turn.doubt is None:
             return turn.answer
-        self.draft = turn.answer
+        self._keep(turn.answer)
         self._repetition.allow()  # the same cell again confirms it
         return None
+
+    def _keep(self, draft: Answer | None, refused: str | None = None) -> None:
+        """Take the best answer so far. Where a form is wanted, one that is not of it, or that the
+        kernel ``refused``, has no value, and takes the place of none that is."""
+        wrong = refused or self._misfit(draft)
+        if draft is None or (wrong and self.draft is not None and not self.misfit):
+            return
+        self.draft, self.misfit = draft, ""
+        if wrong and self.task.form is not None:
+            said = self.task.form.said
+            self.draft = replace(draft, value=None)
+            self.misfit = f"; the answer is not of the form that is wanted, {said}: {wrong}"
+
+    def _misfit(self, answer: Answer | None) -> str | None:
+        form = self.task.form
+        return None if form is None or answer is None else form.refused(answer)
+
+    def _misfits(self, turn: Turn, answer: Answer) -> bool:
+        """Return whether the host refuses an answer that the kernel took; the LM is told why."""
+        form, wrong = self.task.form, self._misfit(answer)
+        if form is None or wrong is None:
+            return False
+        turn.doubt = prompts.MISFIT.format(said=form.said, wrong=wrong)
+        self._repetition.allow()
+        return True
 
     # before the first turn
     async def _begin(self, repl: CellRunner) -> list[Message]:
@@ -116,6 +147,8 @@ class Node:
         self.begun = True
         news = await self._opened(info, repl.names)
         human = self._memory.intervention(0)
+        if self.task.form is not None:
+            news[-1] = prompts.with_words(news[-1], prompts.FORM.format(said=self.task.form.said))
         if human is not None and human.note:
             news[-1] = prompts.with_words(news[-1], prompts.HUMAN.format(note=human.note))
         return news

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from ..events import ROOT, Event
 from ..inputs.contexts import Source
+from ..inputs.forms import Form
 from ..lm.model import Model
 from .history import Opening
 from .memory import Numbers
@@ -19,7 +20,7 @@ class Task:
     The context is the source, or the value of a ``variable`` that earlier cells made. ``prelude``
     is what was run before in the kernel that the question is asked in, ``numbers`` how its cells
     and calls are numbered on, where the node's memory does not say. With an ``opening`` the LM goes
-    on with an earlier exchange.
+    on with an earlier exchange. ``form`` is that of the answer, if it must have one.
     """
 
     question: str
@@ -33,3 +34,4 @@ class Task:
     prelude: Sequence[Event] = ()
     opening: Opening | None = None
     numbers: Numbers | None = None
+    form: Form | None = None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from contextlib import AsyncExitStack, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -126,7 +126,7 @@ async def _solve(node: Node, repl: CellRunner | None = None) -> Outcome:
         if node.task.parent is None and not node.begun:
             raise
     except LimitReached as error:
-        outcome = Outcome("limit", node.draft, reason=str(error))
+        outcome = Outcome("limit", node.draft, reason=f"{error}{node.misfit}")
     except RLMError as error:
         outcome = Outcome("failed", node.draft, reason=str(error), may_pass=error.may_pass)
     finally:
@@ -144,7 +144,9 @@ async def _entered(node: Node, repl: CellRunner | None, kernel: AsyncExitStack) 
     if repl is None:
         opening = run.open_runner(node.calls, run.setup(node.task.node))
         repl = await kernel.enter_async_context(opening)
-    repl.calls, repl.held = node.calls, run.held
+    form = node.task.form
+    repl.calls = node.calls
+    repl.held = replace(run.held, wanted=None if form is None else form.recorded)
     if node.task.parent is None:
         # Asked for when a child starts: a restart changes it.
         run.sandbox = lambda: repl.sandbox

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..events import Status, Usage
+from ..events import Answer, Status, Usage
+from ..inputs.forms import Form
 
 
 @dataclass(frozen=True)
@@ -32,8 +33,22 @@ class Result:
     unrecorded: str | None = None
     value: Any = None
     type: str | None = None
+    file: Path | None = None
 
     @property
     def cost(self) -> float | None:
         """US dollars; None where the price of a request is not known."""
         return None if self.usage.unpriced else self.usage.cost
+
+
+def told(answer: Answer | None, form: Form | None, folder: Path) -> dict[str, Any]:
+    """Return the fields of a ``Result`` that tell of the answer, which is of this form if one was
+    asked for; ``folder`` is the run's."""
+    if answer is None:
+        return {"response": None}
+    return {
+        "response": answer.text,
+        "value": answer.json if form is None else form.value_of(answer),
+        "type": answer.type,
+        "file": None if answer.file is None else folder / answer.file,
+    }

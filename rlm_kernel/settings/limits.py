@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 from ..errors import LimitReached, UsageError
 from ..events import Usage
@@ -66,6 +67,8 @@ class CellLimits:
     """The longest prompt of a sub-call."""
     batch: int = 10_000
     """The most prompts in one call."""
+    wanted: dict[str, Any] | None = None
+    """The form that an answer of its must have, as ``inputs.forms`` records it; None: any."""
 
     def again(self, status: str, seconds: float) -> float:
         """Return the seconds that a cell has when it runs again.

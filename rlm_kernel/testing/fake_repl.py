@@ -10,7 +10,7 @@ import tempfile
 import time
 import traceback
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from functools import partial
 from typing import Any, NoReturn
 
@@ -19,9 +19,9 @@ from ..errors import CallRefused, ContextError, LimitReached
 from ..events import Answer, ContextInfo, Output
 from ..inputs.contexts import Source
 from ..record.outputs import Collector
-from ..remote.guest.answers import written
+from ..remote.guest.answers import check, written
 from ..remote.guest.describe import describe
-from ..remote.guest.errors import FailedReply, from_host
+from ..remote.guest.errors import AnswerRefused, FailedReply, from_host
 from ..remote.guest.values import dump, load
 from ..repl.frames import Payload
 from ..repl.guest_client import KernelSetup
@@ -57,6 +57,7 @@ class FakeRepl:
         self._names: list[str] = []
         self._own: set[str] = set()
         self._answer: Answer | None = None
+        self._refused: str | None = None
         self._failure: BaseException | None = None
         self._serving: set[asyncio.Future[list[Slot]]] = set()
         self._cell = 0
@@ -121,7 +122,7 @@ class FakeRepl:
             return self._script[source]
         kept, loop = collector or self.collector(), asyncio.get_running_loop()
         show = partial(self._show, kept, on_output)
-        self._cell, self._answer = cell, None
+        self._cell, self._answer, self._refused = cell, None, None
         self._bind(loop, lambda *shown: loop.call_soon_threadsafe(show, *shown))
         started = time.monotonic()
         error = await self._awaited(asyncio.ensure_future(in_daemon_thread(self._executed, source)))
@@ -167,6 +168,7 @@ class FakeRepl:
             notices=[],
             answer=answer,
             draft=draft,
+            refused=self._refused,
             execution_count=len(self.ran),
             seconds=seconds,
             names=self.names,
@@ -214,15 +216,24 @@ class FakeRepl:
 
     def _final(self, value: object) -> None:
         named = isinstance(value, str) and value.isidentifier() and value in self._globals
-        self._answer = _answer(self._globals[str(value)] if named else value)
+        given = self._globals[str(value)] if named else value
+        self._answer, self._refused = _answer(given), None
+        try:
+            if self.held.wanted is not None:
+                check(given, self.held.wanted)
+        except AnswerRefused as refused:
+            self._refused = refused.wrong
+            raise
 
     def _answers(self, error: Exception | None) -> tuple[Answer | None, Answer | None]:
         """The answer of a cell that ended well, and the best one so far of another."""
         box = self._globals["answer"]
         given = self._answer
         if given is None and (box["ready"] or box["content"] != ""):
-            given = _answer(box["content"])
-        if error is None and (self._answer is not None or box["ready"]):
+            with suppress(AnswerRefused):
+                self._final(box["content"])
+            given, self._answer = self._answer, None
+        if error is None and not self._refused and (self._answer is not None or box["ready"]):
             return given, None
         return None, given
 

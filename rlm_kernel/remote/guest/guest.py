@@ -6,11 +6,11 @@ import sys
 import threading
 
 from . import globals as repl_globals
-from .answers import written
+from .answers import check, written
 from .broker_client import BrokerClient
 from .calls import Calls
 from .describe import describe, guarded
-from .errors import CallRefused, LimitReached, LMError
+from .errors import AnswerRefused, CallRefused, LimitReached, LMError
 from .hardening import harden, hide_our_frames
 from .magics import register
 from .rewriter import Rewriter
@@ -39,6 +39,9 @@ class Guest:
         self._cell = None
         self._notices = []
         self._answer = None
+        self._refused = None
+        self._wanted = None
+        self.given = None  # the object of the last answer
         self._hidden = set(shell.user_ns)
         self._streams = sys.stdout, sys.stderr
         self._writers = Writers()
@@ -95,8 +98,15 @@ class Guest:
             self._notices.append(text)
 
     def finish(self, value):
-        """Take a value, as it is now, for the answer."""
-        self._answer = written(value, self._bundle)
+        """Take a value, as it is now, for the answer. Raises ``AnswerRefused`` for one that is not
+        of the wanted form, which is kept as a draft."""
+        self._answer, self._refused, self.given = written(value, self._bundle), None, value
+        try:
+            if self._wanted is not None:
+                check(value, self._wanted)
+        except AnswerRefused as refused:
+            self._refused = refused.wrong
+            raise
 
     def _bundle(self, value):
         """The MIME bundle that a notebook would show of a value."""
@@ -112,6 +122,8 @@ class Guest:
         self.calls.hold_to(request.get("most", {}))
         self._notices = []
         self._answer = None
+        self._refused = None
+        self._wanted = request.get("wanted")
         self._writers.begin()
         if self.guards_names:
             self._restore()
@@ -131,6 +143,7 @@ class Guest:
         # Not current_cell(): a cell that awaits ran in a task with variables of its own.
         report = {"op": "ran", "cell": self._cell}
         report.update(answer=given and given.told(), draft=draft and draft.told())
+        report.update(refused=self._refused)
         report.update(notices=self._notices, names=[n for n, _ in self.variables()])
         report.update(concurrent=self._writers.several)
         if self.guards_names:  # now: before the next cell the kernel tells them where to write
@@ -145,9 +158,14 @@ class Guest:
         box = box if isinstance(box, dict) else {}
         ready, given = bool(box.get("ready")), self._answer
         if given is None and (ready or box.get("content", "") not in ("", None)):
-            self.finish(box.get("content", ""))
+            try:
+                self.finish(box.get("content", ""))
+            except AnswerRefused as refused:
+                if ready:
+                    self.notice("`answer` was not taken: %s." % refused)
             given, self._answer = self._answer, None
-        if error is None and (ready or self._answer is not None):
+            ready = ready and not self._refused
+        if error is None and not self._refused and (ready or self._answer is not None):
             if ready:
                 box["ready"] = False  # the next question of this session is not answered by it
             return given, None
