@@ -102,13 +102,13 @@ def form_of_text(text: str, where: str = "answer") -> Form:
 
 def form_of_option(text: str) -> Form:
     """Return the form that ``--answer`` gives: a file with a JSON Schema, too. Blocks. Raises
-    ``UsageError``."""
+    ``UsageError``, and ``UnknownName`` for an expression that names a class."""
     try:
         return form_of_text(text, "--answer")
-    except UnknownName as error:
+    except UnknownName:
         path = Path(text).expanduser()
         if not path.is_file():
-            raise UsageError(f"--answer={_shown(text)}: {error}; {_ways()}") from None
+            raise
     except UsageError:
         path = Path(text).expanduser()
         if text.strip().startswith("{") or not path.is_file():

@@ -217,6 +217,7 @@ _Time = Annotated[float, Field(ge=0, le=LATEST)]
 _File = Annotated[str, Field(pattern=r"^answer-[0-9.]{1,1000}-[0-9]{1,15}\.[a-z]{1,4}$")]
 _DICTS: dict[str, Any] = {
     "value": Json | None,
+    "wanted": Json[_Form] | None,
     "file": _File | None,
     "settings": _Settings,
     "spec": _Spec,

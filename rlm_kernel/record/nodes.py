@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, assert_never
@@ -49,6 +50,8 @@ class RecordedCell:
     concurrent: bool = False
     version: int = VERSION.major
     shown: str | None = None
+    wanted: dict[str, Any] | None = None
+    """The form that its answer had to have."""
     seconds: float = 0.0
     """How long it ran; 0 where that was not kept."""
 
@@ -166,6 +169,7 @@ def cell_of(event: CellRan) -> RecordedCell:
         inputs=event.inputs,
         concurrent=event.concurrent,
         seconds=event.seconds,
+        wanted=None if event.wanted is None else json.loads(event.wanted),
     )
 
 

@@ -19,7 +19,7 @@ from ..environments.exchange import OnMessage
 from ..environments.kernel import Executed, Kernel
 from ..environments.messages import Message
 from ..errors import KernelDied
-from ..events import CellStatus, ContextInfo, Output
+from ..events import Answer, CellStatus, ContextInfo, Output
 from ..inputs.contexts import Source
 from ..record.outputs import Collector
 from ..settings.limits import CellLimits, Rate
@@ -120,9 +120,22 @@ class Repl:
         """
         return await self._life.adopt(name)
 
-    async def assign(self, name: str, value: str) -> str:
-        """Bind a variable in the kernel, and return the source that does it."""
-        return await self._life.assign(name, value)
+    async def assign(self, name: str, answer: Answer) -> str:
+        """Bind a variable in the kernel to the object that the last question's cells gave as this
+        answer, and return the source that does it."""
+        return await self._life.assign(name, answer)
+
+    async def display(self, name: str) -> dict[str, Any]:
+        """Return the MIME bundle of a variable, made harmless as a cell's outputs are."""
+        collector = self.collector()
+        data = await self._life.display(name)
+        collector.add("display_data", {"data": data, "metadata": {}})
+        return collector.outputs[0]["data"] if collector.outputs else {}
+
+    async def form(self, text: str) -> dict[str, Any]:
+        """Return the JSON Schema of a type expression that may name classes of the kernel. Raises
+        ``UsageError``."""
+        return await self._life.form(text)
 
     async def seed(self, number: int | None) -> None:
         """Begin a question: seed ``random`` and numpy for its cells, also after a restart. None
@@ -333,6 +346,7 @@ class Repl:
             reply=executed.reply if executed is not None else None,
             inputs=cell.typed,
             concurrent=bool(cell.report.get("concurrent")),
+            wanted=cell.wanted,
             attached=as_attached(
                 cell.report.get("answer") or cell.report.get("draft"), cell.attached
             ),

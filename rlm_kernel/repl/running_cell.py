@@ -79,6 +79,8 @@ class RunningCell:
         self.clock = Clock(seconds)
         self.report: dict[str, Any] = {}
         """What the guest told of its end; empty where it told nothing."""
+        self.wanted: dict[str, Any] | None = None
+        """The form that its answer must have."""
         self.attached = b""
         """The bytes of the file that belongs to its answer."""
         self.typed: list[str | None] = []
@@ -94,8 +96,9 @@ class RunningCell:
     def told(self, author: Author, **more: Any) -> dict[str, Any]:
         """Return what the guest is told of the cell, in the metadata of its request."""
         most = {"prompt_chars": self.held.prompt_chars, "batch": self.held.batch}
-        wanted = self.held.wanted if author == "lm" else None
-        return {**more, "cell": self.run, "author": author, "most": most, "wanted": wanted}
+        self.wanted = self.held.wanted if author == "lm" else None
+        told = {"cell": self.run, "author": author, "most": most, "wanted": self.wanted}
+        return {**more, **told}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,7 +106,8 @@ class Ran:
     """The end of a cell. ``draft`` is an answer it named without ending well or being ready, or one
     that was ``refused``, for this reason; ``lost`` the names that went with a kernel that died or
     was replaced; ``reply`` is the kernel's own, None if there is none; ``inputs`` and
-    ``concurrent`` are as in ``CellRan``; ``attached`` is the file of its answer or draft."""
+    ``concurrent`` are as in ``CellRan``; ``attached`` is the file of its answer or draft,
+    ``wanted`` the form that it had to have."""
 
     status: CellStatus
     outputs: list[Output]
@@ -120,3 +124,4 @@ class Ran:
     inputs: list[str | None] = field(default_factory=list)
     concurrent: bool = False
     attached: Attached | None = None
+    wanted: dict[str, Any] | None = None

@@ -8,6 +8,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,6 @@ from ..environments.kernel_config import KernelConfig, KernelTemplate
 from ..errors import ContextError, RecordError
 from ..events import ROOT, Answer, ContextInfo, Output
 from ..inputs import contexts
-from ..inputs.forms import form_in
 from ..record.equality import digest_as_kept
 from ..record.nodes import RecordedCell, RecordedContext, RecordedNode
 from ..record.notebooks.tools import called, modules
@@ -99,6 +99,7 @@ class Replay:
         """Run a cell again and compare. ``number`` is what its calls name it by, if not as in the
         record; ``collector`` takes the outputs as the record has them."""
         trusted = cell.author == "lm" and self.trust_html
+        repl.held = replace(repl.held, wanted=cell.wanted)
         ran = await repl.run(
             cell.source,
             cell=cell.cell if number is None else number,
@@ -224,14 +225,8 @@ def _setup(recorded: RecordedRun, config: KernelConfig) -> KernelSetup:
 def recorded_limits(recorded: RecordedRun) -> CellLimits:
     """Return what the run's cells were held to. Raises ``RecordError`` where it is not recorded."""
     was = recorded.settings
-    form = form_in(was)
     try:
-        return CellLimits(
-            was["limits"]["cell_seconds"],
-            was["prompt_chars"],
-            was["max_batch"],
-            None if form is None else form.recorded,
-        )
+        return CellLimits(was["limits"]["cell_seconds"], was["prompt_chars"], was["max_batch"])
     except KeyError as missing:
         raise RecordError(f"{recorded.folder}: the record's settings have no {missing}") from None
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,9 @@ class Result:
     answer so far, unconfirmed, or None. ``reason`` says why there is no confirmed one. ``usage``
     sums the tree. ``trajectory`` is the root's notebook, in the run's folder. ``may_pass`` says of
     a run that failed that its cause may be gone a little later. ``unrecorded`` says why
-    its record or a notebook of it is not on the disk, if so.
+    its record or a notebook of it is not on the disk, if so. ``file`` is what belongs to the
+    answer: a figure's picture, the whole of a table that ``value`` has the head of. ``answer`` is
+    all that was recorded of it.
     """
 
     response: str | None
@@ -34,6 +36,7 @@ class Result:
     value: Any = None
     type: str | None = None
     file: Path | None = None
+    answer: Answer | None = field(default=None, repr=False)
 
     @property
     def cost(self) -> float | None:
@@ -51,4 +54,5 @@ def told(answer: Answer | None, form: Form | None, folder: Path) -> dict[str, An
         "value": answer.json if form is None else form.value_of(answer),
         "type": answer.type,
         "file": None if answer.file is None else folder / answer.file,
+        "answer": answer,
     }

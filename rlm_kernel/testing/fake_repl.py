@@ -169,6 +169,7 @@ class FakeRepl:
             answer=answer,
             draft=draft,
             refused=self._refused,
+            wanted=self.held.wanted,
             execution_count=len(self.ran),
             seconds=seconds,
             names=self.names,

@@ -2,6 +2,7 @@
 
 import contextlib
 import inspect
+import json
 import sys
 import threading
 
@@ -14,9 +15,11 @@ from .errors import AnswerRefused, CallRefused, LimitReached, LMError
 from .hardening import harden, hide_our_frames
 from .magics import register
 from .rewriter import Rewriter
+from .schemas import schema_of
 from .seeds import Seeds
 from .threads import cell_now
 from .tools import define, findable
+from .type_schemas import NoSchema
 from .values import load, plain, snapshot
 from .wire import SNAPSHOT_BYTES
 from .writers import Writers
@@ -41,7 +44,7 @@ class Guest:
         self._answer = None
         self._refused = None
         self._wanted = None
-        self.given = None  # the object of the last answer
+        self.given = []  # the object of the last answer
         self._hidden = set(shell.user_ns)
         self._streams = sys.stdout, sys.stderr
         self._writers = Writers()
@@ -76,6 +79,14 @@ class Guest:
         told = {} if found else {"missing": name, "names": [n for n, _ in self.variables()]}
         self.broker.ask(dict(told, op="find"))
 
+    def form(self, text):
+        """Tell the host the schema of a type expression, or what is wrong with it."""
+        try:
+            told = {"schema": json.dumps(schema_of(text, self.shell.user_ns))}
+        except NoSchema as error:
+            told = {"wrong": str(error)}
+        self.broker.ask(dict(told, op="form"))
+
     def adopt(self, name):
         """Take a variable as ``context`` and tell the host what it is, with a copy of its value
         where it is of a moderate size and can be copied."""
@@ -100,7 +111,8 @@ class Guest:
     def finish(self, value):
         """Take a value, as it is now, for the answer. Raises ``AnswerRefused`` for one that is not
         of the wanted form, which is kept as a draft."""
-        self._answer, self._refused, self.given = written(value, self._bundle), None, value
+        self._answer, self._refused = written(value, self._bundle), None
+        self.given[:] = [value]
         try:
             if self._wanted is not None:
                 check(value, self._wanted)
