@@ -51,10 +51,10 @@ def written(value: Any, display: Any = None) -> Written:
         if tables.is_table(value) and tables.is_cut(value):
             return _large_table(value, kind)
         data = plain(value, text_of)
+        text = data if type(data) is str and isinstance(value, int) else text_of(value)
         if type(data) is not str:
-            return _bounded(text_of(value), kind, json.dumps(data, ensure_ascii=False))
+            return _bounded(text, kind, json.dumps(data, ensure_ascii=False))
         picture = _picture(value, display)
-        text = text_of(value)
         made = _bounded(text, kind, None if data == text else json.dumps(data, ensure_ascii=False))
         return made._replace(attached=picture)
     except NoJSON as error:
