@@ -249,6 +249,7 @@ SETTING_VERBS = {
 OPTIONS = {
     "context": CellOption("PATH|VARIABLE", "what this question is about"),
     "encoding": CellOption("E", "of a text context; found out by default"),
+    "answer": CellOption("FORM", "what the answer must be: number, list[str], a JSON Schema, ..."),
     "replay": CellOption("|".join(REPLAY), "whether a recorded run may answer", REPLAY),
     **{option: _cell_option(SETTINGS[name]) for option, name in SETTING_OPTIONS.items()},
 }
@@ -304,7 +305,7 @@ def help_text() -> str:
     return "\n".join(
         [
             "A cell that asks; the answer is its result and is bound to NAME:",
-            f"  %%rlm [NAME] [OPTIONS]    (NAME is {ANSWER} by default)",
+            f"  %%rlm [NAME[: TYPE]] [OPTIONS]    (NAME is {ANSWER} by default)",
             "  the question, on as many lines as you like",
             "",
             "Options, for this question only:",

@@ -11,10 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import ContextError, NoLM, UsageError
-from ..events import ROOT, CellRan, ContextInfo, ContextSet, answer_fields
+from ..events import ROOT, Answer, CellRan, ContextInfo, ContextSet, answer_fields
 from ..inputs import contexts
 from ..inputs.contexts import Source
+from ..inputs.forms import Form, form_of_option
 from ..inputs.tools import Tools
+from ..record.equality import canonical
+from ..remote.guest.type_expressions import UnknownName
 from ..repl.repl import Repl
 from ..repl.running_cell import Author, Ran
 from ..rlm.run import small_text
@@ -123,6 +126,7 @@ class NotebookSession:
                 seconds=ran.seconds,
                 time=time.time(),
                 inputs=ran.inputs,
+                wanted=None if ran.wanted is None else canonical(ran.wanted),
                 **answer_fields(ran.answer),
             )
         )
@@ -197,12 +201,13 @@ class NotebookSession:
         about = await self._about(repl, question.context, question.encoding, question.settings)
         if isinstance(about, str):
             await self._found(repl, about)
-        force = self.force(question.settings)
+        force, form = self.force(question.settings), await self._form(repl, question.form)
         asked = {
             name: value
             for name, value in {**self.set, **question.settings}.items()
             if name not in NOT_ASKED
         }
+        asked |= {} if form is None else {"answer": form.recorded}
         mode = question.replay or self.replay
         out = question.settings.get("out")
         found = await self._recorded(
@@ -219,7 +224,7 @@ class NotebookSession:
                 )
             else:
                 result = await self.session.ask(
-                    about, question.text, readers, force=force, asked=asked
+                    about, question.text, readers, force=force, asked=asked, form=form
                 )
         except NoLM as error:
             raise NoLM(f"{error}{found.sentence}") from error
@@ -268,7 +273,12 @@ class NotebookSession:
                 )
             else:
                 result = await self.session.ask(
-                    "context", began.question, readers, force=self.force(), before=before
+                    "context",
+                    began.question,
+                    readers,
+                    force=self.force(),
+                    before=before,
+                    form=before.form,
                 )
         finally:
             self._leave()
@@ -297,7 +307,16 @@ class NotebookSession:
             raise UsageError(found.sentence.strip())
         return found
 
-    async def bind(self, repl: Repl, name: str, answer: str) -> None:
+    async def _form(self, repl: Repl, text: str | None) -> Form | None:
+        """Return the form that a question asks for; the kernel knows its own classes."""
+        if text is None:
+            return None
+        try:
+            return await asyncio.to_thread(form_of_option, text)
+        except UnknownName:
+            return Form(await repl.form(text), text)
+
+    async def bind(self, repl: Repl, name: str, answer: Answer) -> None:
         """Bind the answer in the kernel, and let later questions know."""
         source = await repl.assign(name, answer)
         bound = Ran(

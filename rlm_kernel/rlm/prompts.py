@@ -119,6 +119,11 @@ REPEATED = (
     "Do something else: change the approach, look at a part of `context` with print, or finish "
     "with FINAL_VAR."
 )
+FORM = "The answer's form: FINAL_VAR takes a value of this one only, {said}."
+MISFIT = (
+    "The answer was not taken: it is not of the form that is wanted, {said}: {wrong}. Call "
+    "FINAL_VAR again with a value that is."
+)
 CHECK_UNSEEN = (
     "You gave the answer {answer!r}, but no cell has printed anything yet, so you have not seen "
     "what it rests on. Print the pieces it rests on and check them; then call FINAL_VAR again."

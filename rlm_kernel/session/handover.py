@@ -13,6 +13,7 @@ from typing import Any
 
 from ..errors import UsageError
 from ..events import ROOT, CellRan
+from ..inputs.forms import Form, form_in
 from ..lm.model import Message
 from ..record.outputs import text_of
 from ..replay.continuation import read_run
@@ -29,11 +30,12 @@ SHOWN_CHARS = 4000
 @dataclass(frozen=True)
 class Before:
     """A run as far as it is gone on from: its question, what the LM was told and said, and what its
-    last cells gave."""
+    last cells gave; ``form`` is that of its answer, if it must have one."""
 
     question: str
     opening: Opening
     origin: dict[str, Any]
+    form: Form | None = None
 
 
 def before(folder: Path, cell: int | None = None) -> Before:
@@ -55,7 +57,8 @@ def before(folder: Path, cell: int | None = None) -> Before:
         messages.append(_came_of([each for each in own if each.turn == turn], cell))
     kind = past.replies[0].text if 0 in past.replies else ""
     origin = {"kind": CONTINUE, "run": started.run, "cell": cell}
-    return Before(node.question, Opening(messages, kind), origin)
+    form = form_in(started.settings)
+    return Before(question=node.question, opening=Opening(messages, kind), origin=origin, form=form)
 
 
 def _came_of(cells: Sequence[CellRan], last: int) -> Message:

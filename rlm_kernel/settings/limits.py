@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 from ..errors import LimitReached, UsageError
 from ..events import Usage
@@ -76,6 +77,8 @@ class CellLimits:
     """The most prompts in one call."""
     left: Callable[[], float] = lambda: math.inf
     """Returns the seconds after which an LM's cell is stopped, though it waits."""
+    wanted: dict[str, Any] | None = None
+    """The form that an answer of its must have, as ``inputs.forms`` records it; None: any."""
 
     def again(self, status: str, seconds: float) -> float:
         """Return the seconds that a cell has when it runs again.

@@ -142,7 +142,7 @@ class _Converter:
         """Return a key as text: of 1, True and None what ``json.dumps`` makes of them, of a tuple
         and the like what ``str`` does."""
         if isinstance(key, tuple):
-            return str(self._spent(self._text_of(key)))
+            return str(self._spent(str(key)))
         written = self.plain(key, depth)
         if isinstance(written, str):
             return written
