@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..events import ContextInfo
+from .first_look import look, short_look
 
 MAX_NAMES = 30
 """The most variables that an LM is told of, the newest."""
@@ -255,27 +256,11 @@ def system(
     return style.system[kind].format(prompt_chars=prompt_chars, tools="\n".join(lines)).strip()
 
 
-def describe(info: ContextInfo, style: Style) -> str:
+def describe(info: ContextInfo, style: Style, question: str) -> str:
     """Describe the context: type, size and a short look, never enough to paste back as data."""
-    facts = [f"type {info.type}"]
-    if info.length is not None:
-        unit = "characters" if info.type == "str" else "items"
-        facts.append(f"{info.length:,} {'bytes' if info.type == 'bytes' else unit}")
-    if info.lines is not None:
-        facts.append(f"{info.lines:,} lines")
-    if info.format:
-        facts.append(f"looks like {info.format}")
-    text = f"`context`: {', '.join(facts)}."
-    if info.notice:
-        text += f" Note: {info.notice}"
-    head = info.head[: style.preview_chars]
-    tail = info.tail[-(style.preview_chars // 2) :]
-    if head:
-        text += f"\nIt begins:\n{head}"
-        text += "\n…" if len(head) < (info.length or 0) and info.type == "str" else ""
-    if tail and style.name == "strong":
-        text += f"\nIt ends:\n{tail}"
-    return text
+    if style.name == "small":
+        return short_look(info, style.preview_chars)
+    return look(info, question)
 
 
 def first(
@@ -285,7 +270,7 @@ def first(
     made, then the question."""
     shown = ", ".join(names[-MAX_NAMES:])
     there = f"Variables that are there already: {shown}." if names else ""
-    parts = [describe(info, style), there, f"Question: {question}", style.look[kind]]
+    parts = [describe(info, style, question), there, f"Question: {question}", style.look[kind]]
     return "\n\n".join(filter(None, parts))
 
 

@@ -8,10 +8,11 @@ import threading
 from . import globals as repl_globals
 from .broker_client import BrokerClient
 from .calls import Calls
-from .describe import describe, guarded
+from .describe import describe
 from .errors import CallRefused, LimitReached, LMError
 from .hardening import harden, hide_our_frames
 from .magics import register
+from .pieces import guarded
 from .rewriter import Rewriter
 from .seeds import Seeds
 from .threads import cell_now
