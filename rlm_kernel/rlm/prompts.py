@@ -14,6 +14,7 @@ from typing import Any
 from ..errors import LimitReached
 from ..events import ContextInfo
 from ..record.numbers import counted
+from .first_look import look, short_look
 
 MAX_NAMES = 30
 """The most variables that an LM is told of, the newest."""
@@ -257,27 +258,11 @@ def system(
     return text.strip()
 
 
-def describe(info: ContextInfo, style: Style) -> str:
+def describe(info: ContextInfo, style: Style, question: str) -> str:
     """Describe the context: type, size and a short look, never enough to paste back as data."""
-    facts = [f"type {info.type}"]
-    if info.length is not None:
-        unit = "characters" if info.type == "str" else "items"
-        facts.append(f"{info.length:,} {'bytes' if info.type == 'bytes' else unit}")
-    if info.lines is not None:
-        facts.append(f"{info.lines:,} lines")
-    if info.format:
-        facts.append(f"looks like {info.format}")
-    text = f"`context`: {', '.join(facts)}."
-    if info.notice:
-        text += f" Note: {info.notice}"
-    head = info.head[: style.preview_chars]
-    tail = info.tail[-(style.preview_chars // 2) :]
-    if head:
-        text += f"\nIt begins:\n{head}"
-        text += "\n…" if len(head) < (info.length or 0) and info.type == "str" else ""
-    if tail and style.name == "strong":
-        text += f"\nIt ends:\n{tail}"
-    return text
+    if style.name == "small":
+        return short_look(info, style.preview_chars)
+    return look(info, question)
 
 
 def first(
@@ -291,7 +276,13 @@ def first(
 ) -> str:
     """Return the first user message: the input's description, what is ``there`` of earlier
     questions, the ``means`` that the LM has, then the question."""
-    parts = [describe(info, style), there, means, f"Question: {question}", style.look[kind]]
+    parts = [
+        describe(info, style, question),
+        there,
+        means,
+        f"Question: {question}",
+        style.look[kind],
+    ]
     return "\n\n".join(filter(None, parts))
 
 

@@ -12,11 +12,12 @@ from . import globals as repl_globals
 from .answers import check, written
 from .broker_client import BrokerClient
 from .calls import Calls
-from .describe import describe, guarded
+from .describe import describe
 from .doubts import bound_in_text, doubt, looks_like_name
 from .errors import AnswerRefused, CallRefused, LimitReached, LMError
 from .hardening import harden, hide_our_frames
 from .magics import register
+from .pieces import guarded
 from .replies import of_slot
 from .rewriter import Rewriter
 from .schemas import schema_of
