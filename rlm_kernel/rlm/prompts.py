@@ -100,6 +100,8 @@ print(replies[:5], count)
 FINAL_VAR(count)
 ```"""
 
+FIGURES = "Figures are for the human only."
+FIGURES_SEEN = "Figures and images are shown to you."
 MODELS = "- Each query takes `model`: {sub!r} is the sub-LM, {root!r} you."
 NO_CODE = (
     "Your reply held no Python block, so nothing ran. Write the next step as a block that begins "
@@ -245,15 +247,20 @@ def system(
     tools: list[dict[str, str]],
     data: list[str],
     models: Sequence[str] = (),
+    sees: bool = False,
 ) -> str:
     """Return the system message: the contract, the user's own tools, and the ``models`` that may be
-    asked for by name, the sub-LM first, where there is a choice."""
+    asked for by name, the sub-LM first, where there is a choice. ``sees`` says that the LM is shown
+    pictures."""
     lines = [f"- `{t['name']}{t['signature']}`: {t['doc']}".rstrip(": ") for t in tools]
     lines += [f"- `{name}`: a variable that the user handed in." for name in data]
     if len(models) > 1:
         lines.append(MODELS.format(sub=models[0], root=models[1]))
     text = style.system[kind].format(
-        prompt_chars=prompt_chars, output_chars=output_chars, tools="\n".join(lines)
+        prompt_chars=prompt_chars,
+        output_chars=output_chars,
+        figures=FIGURES_SEEN if sees else FIGURES,
+        tools="\n".join(lines),
     )
     return text.strip()
 
