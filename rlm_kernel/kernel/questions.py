@@ -10,6 +10,7 @@ from typing import Any
 from ..errors import KernelDied, RLMError
 from ..repl.repl import Repl
 from ..session.session import Reader, Result
+from ..settings.limit_options import limit_raised
 from .cell_parser import Question
 from .display.activity import Activity
 from .display.card import answer_bundle
@@ -55,14 +56,14 @@ class Questions:
         content: dict[str, Any] = {"data": answer_bundle(result.response), "metadata": {}}
         number = counted.execution_count
         execution.send("execute_result", {**content, "execution_count": number})
-        await self._bind(execution, question.name, result.response)
+        await self._bind(execution, self._notebook.name, result.response)
         return execution.done()
 
     async def _asked(self, execution: Execution, question: Question, repl: Repl) -> Result:
         with self._shown(execution) as readers:
             if question.goes_on:
                 stopped_at = await self._replay.leave(repl)
-                return await self._notebook.go_on(question.text, stopped_at, repl, readers)
+                return await self._notebook.go_on(question, stopped_at, repl, readers)
             return await self._notebook.ask(question, repl, readers)
 
     @contextmanager
@@ -93,5 +94,11 @@ def _unanswered(execution: Execution, result: Result) -> ExecuteReply:
     if result.response is not None:
         best = f"\nThe best answer so far, unconfirmed: {result.response}"
     limited = result.status == "limit"
-    name, how = ("LimitReached", "; raise it with %rlm limits") if limited else ("NoAnswer", "")
+    name, how = ("LimitReached", _way_on(str(result.reason))) if limited else ("NoAnswer", "")
     return execution.failed(name, f"{result.reason}{how}{best}")
+
+
+def _way_on(reason: str) -> str:
+    """Return the end of a sentence that says how to go on after the limit that was reached."""
+    option = f" {raised}" if (raised := limit_raised(reason)) else ""
+    return f"; `%rlm continue{option}` goes on, and %rlm limits raises it for all questions"

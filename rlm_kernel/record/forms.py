@@ -171,6 +171,12 @@ class _Module(_Open):
     needs: dict[str, Any]
 
 
+class _Exchange(_Open):
+    question: str
+    answer: str
+    name: str = ""
+
+
 class _Settings(_Open):
     model: str | None = None
     sub_model: str | None = None
@@ -189,6 +195,7 @@ class _Settings(_Open):
     data: dict[str, _Spec] = {}
     origin: dict[str, Any] | None = None
     asked: dict[str, Any] | None = None
+    conversation: list[_Exchange] = []
 
 
 _Output = Annotated[

@@ -33,6 +33,7 @@ from ..rlm.task import Task
 from ..settings.limits import Budget
 from ..settings.resolved import Resolved
 from .answer_cache import again
+from .conversation import QUESTION, Conversation
 from .handover import Before
 from .human_calls import HumanCalls
 from .kept_kernel import KeptKernel
@@ -43,10 +44,6 @@ from .run_folders import begin_record
 
 __all__ = ["Reader", "Result", "Session"]
 
-QUESTION = (
-    "`context` holds a question or a task together with what is needed for it. Find it there "
-    "and answer it."
-)
 Reader = Callable[[Event], None]
 
 
@@ -79,6 +76,7 @@ class Session:
         self.by_hand = HumanCalls(
             self._begin_by_hand, lambda: self._lms.lend(self.force), self.prelude
         )
+        self.conversation = Conversation(kept=persistent)
         self.trust_html = False
         """If true, HTML that the LM's cells show in the persistent kernel passes as it is."""
         self.trajectory: Path | None = None
@@ -202,11 +200,12 @@ class Session:
                 prelude=past,
                 opening=None if before is None else before.opening,
                 numbers=self.prelude.numbers if self._persistent else Numbers(),
+                conversation=begun.conversation,
             )
             await begun.solve(task, repl)
         finally:
             await to_the_end(self._end(begun, past))
-        return begun.result(question)
+        return self.conversation.take(begun.result(question))
 
     async def _end(self, begun: RecordedRun, past: Sequence[Event]) -> None:
         """Hand the kernel back, in which ``past`` had happened before, and seal the record."""
@@ -241,7 +240,7 @@ class Session:
                 answer = await again(recording, repl, about, numbers, emit, seconds)
             finally:
                 await to_the_end(self._kernel.hand_back(past))
-        return Result(
+        result = Result(
             response=answer,
             status="answered",
             confirmed=True,
@@ -250,6 +249,7 @@ class Session:
             trajectory=self.trajectory,
             question=question,
         )
+        return self.conversation.take(result)
 
     # what goes on
     async def go_on(
@@ -293,6 +293,7 @@ class Session:
                 onward.source,
                 variable=onward.variable,
                 prelude=onward.prelude,
+                conversation=begun.conversation,
             )
             await begun.solve(task)
         finally:
@@ -316,6 +317,7 @@ class Session:
             keep(event)
             if self._persistent and onward is None:
                 self.prelude(event, folder)
+                self.conversation(event)
             for reader in readers:
                 reader(event)
 
@@ -333,7 +335,8 @@ class Session:
             budget=self.budget,
             open_runner=self._open_runner,
         )
-        return RecordedRun(run, recorder)
+        told = self.conversation.told if onward is None else onward.conversation
+        return RecordedRun(run, recorder, told)
 
     async def _begin_by_hand(self, models: Models) -> RecordedRun:
         """Begin the record of the human's own cells and their calls."""
