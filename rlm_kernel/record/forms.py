@@ -192,6 +192,7 @@ class _Settings(_Open):
     tools: list[str] = []
     tool_modules: list[_Module] = []
     limits: dict[str, Count | Amount | None] = {}
+    unpriced: list[str] = []
     data: dict[str, _Spec] = {}
     origin: dict[str, Any] | None = None
     asked: dict[str, Any] | None = None

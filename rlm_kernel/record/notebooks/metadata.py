@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..equality import VERSION, digest, sha256
-from ...events import CallEnded, CellRan, ContextSet, Event, KernelRestarted, RunStarted
+from ...events import CallEnded, CellRan, ContextInfo, ContextSet, Event, KernelRestarted, RunStarted
 from ..files import JOURNAL
 from ..format_version import FormatVersion
 from ..markdown import shorten
@@ -53,7 +53,7 @@ def describe(events: list[Event], node: Node, place: NotebookContext) -> dict[st
         "versions": run.versions if run else {},
         **row(node),
         "question": node.question,
-        "context": dataclasses.asdict(node.context) if node.context else None,
+        "context": _context(node.context) if node.context else None,
         "answer": node.answer,
         "cells": [cell_row(event) for event in events if isinstance(event, CellRan)],
         "calls": [_call_row(event) for event in events if isinstance(event, CallEnded)],
@@ -76,12 +76,18 @@ def _contexts(events: list[Event]) -> dict[str, Any]:
     rows: list[dict[str, Any]] = []
     for event in events:
         if isinstance(event, ContextSet):
-            rows.append({"before": None, "context": dataclasses.asdict(event.context)})
+            rows.append({"before": None, "context": _context(event.context)})
         elif isinstance(event, CellRan):
             for waiting in rows:
                 if waiting["before"] is None:
                     waiting["before"] = event.cell
     return {"contexts": rows} if rows else {}
+
+
+def _context(info: ContextInfo) -> dict[str, Any]:
+    """Return a context without what was for the LM's first look, which the journal has."""
+    fields = dataclasses.asdict(info)
+    return {name: fields[name] for name in fields if name not in ("python", "modules")}
 
 
 def record(root: bool, seal: str | None) -> dict[str, str] | None:
