@@ -134,6 +134,7 @@ NO_QUESTION = (
     "and cannot know what you want. Write the block again and put the question into every prompt: "
     '`p + "\\nIs this ... or ...? Reply with one word."`.'
 )
+NO_INPUT = "`context` is the question itself: there is no other input."
 FIRST_BLOCK = "Write the first block."
 FIRST_PIECES = (
     "First block: split `context` into pieces and keep in a list those that have the name (or the "
@@ -241,7 +242,9 @@ def system(
     lines = [f"- `{t['name']}{t['signature']}`: {t['doc']}".rstrip(": ") for t in tools]
     lines += [f"- `{name}`: a variable that the user handed in." for name in data]
     text = style.system[kind].format(
-        prompt_chars=prompt_chars, output_chars=output_chars, tools="\n".join(lines)
+        prompt_chars=prompt_chars,
+        output_chars=output_chars,
+        tools="\n".join(lines),
     )
     return text.strip()
 
@@ -282,7 +285,9 @@ def first(
 ) -> str:
     """Return the first user message: the input's description, what is ``there`` of earlier
     questions, the ``means`` that the LM has, then the question."""
-    parts = [describe(info, style), there, means, f"Question: {question}", style.look[kind]]
+    own = style.name == "strong" and info.type == "str" and info.length == len(question)
+    input_ = NO_INPUT if own and question.startswith(info.head) else describe(info, style)
+    parts = [input_, there, means, f"Question: {question}", style.look[kind]]
     return "\n\n".join(filter(None, parts))
 
 
