@@ -6,6 +6,7 @@ import argparse
 import asyncio
 import dataclasses
 import json
+import shlex
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -17,7 +18,7 @@ from ..remote.guest.type_expressions import UnknownName
 from ..reports.terminal import standard_error
 from ..session.event_loop import engine
 from ..session.session import Result, Session
-from ..settings.limits import LIMITS
+from ..settings.limit_options import limit_raised
 from ..settings.resolved import Resolved
 from .asking import human_at
 from .screen import Screen
@@ -113,11 +114,12 @@ def report(result: Result, as_json: bool) -> None:
 
 
 def _remedy(result: Result) -> str:
-    """Return the end of a sentence that says which option raises the limit that was reached."""
-    if result.status != "limit":
+    """Return the end of a sentence that says how to go on after the limit that was reached."""
+    option = limit_raised(str(result.reason)) if result.status == "limit" else ""
+    if not option:
         return ""
-    reached = [o for o in LIMITS.values() if f"limit reached: {o.field}:" in str(result.reason)]
-    return "".join(f"; --{option.flag} raises it" for option in reached)
+    fork = f"rlm fork {shlex.quote(str(result.trajectory.parent))} {option}"
+    return f"; {fork} goes on from there, with your word to the model as --note TEXT"
 
 
 def _as_json(result: Result) -> dict[str, Any]:

@@ -17,17 +17,16 @@ from ..errors import UsageError
 from ..inputs.forms import form_of_text
 from ..remote.guest.globals import NAMES
 from ..remote.guest.type_expressions import UnknownName
-from ..settings.resolved import checked
 from .grammar import (
     ANSWER,
     OPTIONS,
     REPLAY,
-    SETTING_OPTIONS,
     VERBS,
     Command,
     check_one_of,
     command,
     read_options,
+    settings_of,
     shell_words,
 )
 
@@ -86,7 +85,8 @@ def split(code: str, *, ask: bool = False) -> Cell:
         return _question(first, "\n".join(lines[top + 1 :]).strip(), commands)
     if any(c.verb == "continue" for c in commands):
         others = tuple(c for c in commands if c.verb != "continue")
-        return Question(ANSWER, body(code).strip(), commands=others, goes_on=True)
+        settings = {n: v for c in commands if c.verb == "continue" for n, v in c.settings.items()}
+        return Question(ANSWER, body(code).strip(), settings, commands=others, goes_on=True)
     modes = [c.value == "ask" for c in commands if c.verb == "mode" and c.value is not None]
     if [ask, *modes][-1]:
         last = max((n for n in range(top) if _is_command(lines[n])), default=-1)
@@ -136,11 +136,7 @@ def _question(line: str, text: str, commands: tuple[Command, ...]) -> Question:
         raise UsageError(f"the LM's cells have a {name!r} of their own: choose another name")
     if not text:
         raise UsageError("write the question below the %%rlm line")
-    settings = {
-        setting: checked(setting, given[option], f"--{option}")
-        for option, setting in SETTING_OPTIONS.items()
-        if option in given
-    }
+    settings = settings_of(given)
     replay = given.get("replay")
     if replay is not None:
         check_one_of(replay, REPLAY, f"--replay={replay!r}")

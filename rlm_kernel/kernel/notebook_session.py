@@ -26,7 +26,7 @@ from ..session.session import Reader, Result, Session
 from ..settings import config
 from ..settings.resolved import Layer, Resolved, Wrote, in_force
 from .cell_parser import Question
-from .grammar import Command
+from .grammar import ANSWER, Command
 
 URLS = ("base_url", "sub_base_url")
 NOT_ASKED = ("base_url", "sub_base_url", "out", "kernel", "environment", "pass_env", "exclude")
@@ -64,6 +64,8 @@ class NotebookSession:
         self.context: ContextInfo | None = None
         """What ``%rlm context`` gave last."""
         self.results: list[Result] = []
+        self.name = ANSWER
+        """The variable that the answer to the last question is for."""
         self._left: StoppedAt | None = None
         self.session = Session(self.force(), Tools(), persistent=True, cwd=cwd)
 
@@ -198,6 +200,7 @@ class NotebookSession:
     # questions
     async def ask(self, question: Question, repl: Repl, readers: Sequence[Reader]) -> Result:
         """Ask the LM, or a recorded run where replay is on."""
+        self.name = question.name
         about = await self._about(repl, question.context, question.encoding, question.settings)
         if isinstance(about, str):
             await self._found(repl, about)
@@ -245,9 +248,11 @@ class NotebookSession:
             self._left = StoppedAt(self.run_folder, None, mark)
 
     async def go_on(
-        self, note: str, left: StoppedAt | None, repl: Repl, readers: Sequence[Reader]
+        self, question: Question, left: StoppedAt | None, repl: Repl, readers: Sequence[Reader]
     ) -> Result:
-        """Let the LM go on from where it left off: in a replay, or else with the last question."""
+        """Let the LM go on from where it left off: in a replay, or else with the last question. The
+        text is a word to it."""
+        force = self.force(question.settings)
         left = left or self._left
         if left is None:
             raise UsageError(
@@ -259,7 +264,7 @@ class NotebookSession:
         lost = len(events) < left.mark
         since = events if lost else events[left.mark :]
         cells = [e for e in since if isinstance(e, CellRan) and e.author == "human"]
-        opening = handover.opened(began, cells, note, lost=lost)
+        opening = handover.opened(began, cells, question.text, force.limits, lost=lost)
         await self._found(repl, "context")
         before = replace(began, opening=opening)
         wanted = answer_cache.AskedBefore(
@@ -276,7 +281,7 @@ class NotebookSession:
                     "context",
                     began.question,
                     readers,
-                    force=self.force(),
+                    force=force,
                     before=before,
                     form=before.form,
                 )
@@ -329,6 +334,7 @@ class NotebookSession:
             seconds=0.0,
         )
         self.remember(next(self.session.prelude.numbers.cells), source, bound)
+        self.session.conversation.bound(name)
         self._leave()
 
 

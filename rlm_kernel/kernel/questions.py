@@ -14,6 +14,7 @@ from ..errors import KernelDied, RLMError
 from ..events import Answer
 from ..repl.repl import Repl
 from ..session.session import Reader, Result
+from ..settings.limit_options import limit_raised
 from .cell_parser import Question
 from .display.activity import Activity
 from .display.card import answer_bundle
@@ -71,14 +72,14 @@ class Questions:
             execution.tell(f"The run is not recorded: {result.unrecorded}", "stderr")
         if not result.confirmed or result.response is None or result.answer is None:
             return _unanswered(execution, result)
-        bound = await self._bind(question.name, result.answer)
+        bound = await self._bind(self._notebook.name, result.answer)
         file = "" if result.file is None else self._notebook.link(result.file)
         shown = answer_bundle(result.response, file)
         content = {"data": {**shown, **bound.shown, **_picture(result.file)}, "metadata": {}}
         number = counted.execution_count
         execution.send("execute_result", {**content, "execution_count": number})
         if bound.error:
-            execution.tell(f"The answer is not in {question.name}: {bound.error}", "stderr")
+            execution.tell(f"The answer is not in {self._notebook.name}: {bound.error}", "stderr")
         self._inner.tell_news(execution)
         return execution.done()
 
@@ -89,7 +90,7 @@ class Questions:
             with self._shown(execution) as readers:
                 if question.goes_on:
                     stopped_at = await self._replay.leave(repl)
-                    return await self._notebook.go_on(question.text, stopped_at, repl, readers)
+                    return await self._notebook.go_on(question, stopped_at, repl, readers)
                 return await self._notebook.ask(question, repl, readers)
         finally:
             session.ask_human = None
@@ -138,5 +139,11 @@ def _unanswered(execution: Execution, result: Result) -> ExecuteReply:
     if result.response is not None:
         best = f"\nThe best answer so far, unconfirmed: {result.response}"
     limited = result.status == "limit"
-    name, how = ("LimitReached", "; raise it with %rlm limits") if limited else ("NoAnswer", "")
+    name, how = ("LimitReached", _way_on(str(result.reason))) if limited else ("NoAnswer", "")
     return execution.failed(name, f"{result.reason}{how}{best}")
+
+
+def _way_on(reason: str) -> str:
+    """Return the end of a sentence that says how to go on after the limit that was reached."""
+    option = f" {raised}" if (raised := limit_raised(reason)) else ""
+    return f"; `%rlm continue{option}` goes on, and %rlm limits raises it for all questions"

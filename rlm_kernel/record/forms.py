@@ -195,6 +195,12 @@ class _Form(_Open):
     said: str
 
 
+class _Exchange(_Open):
+    question: str
+    answer: str
+    name: str = ""
+
+
 class _Settings(_Open):
     model: str | None = None
     sub_model: str | None = None
@@ -210,10 +216,12 @@ class _Settings(_Open):
     tools: list[str] = []
     tool_modules: list[_Module] = []
     limits: dict[str, Count | Amount | None] = {}
+    unpriced: list[str] = []
     data: dict[str, _Spec] = {}
     origin: dict[str, Any] | None = None
     asked: dict[str, Any] | None = None
     answer: _Form | None = None
+    conversation: list[_Exchange] = []
 
 
 _Output = Annotated[

@@ -22,6 +22,7 @@ from ..record.notebooks.metadata import ROOT_PAGE
 from ..record.notebooks.tools import called, modules
 from ..record.recorder import Recorder
 from ..record.recording import Recording
+from ..rlm.facts import Exchange
 from ..settings.option import Group
 from ..settings.resolved import LIMIT_NAMES, OPTIONS, Layer, decided_by_record, recorded_place
 from .memory import RunMemory, fork_at, on_another_input, remembered
@@ -85,6 +86,11 @@ class Continuation:
     @property
     def prelude(self) -> list[Event]:
         return self.earlier.of(ROOT).prelude
+
+    @property
+    def conversation(self) -> list[Exchange]:
+        """Return what was asked in its kernel before."""
+        return [Exchange(**told) for told in self.started.settings.get("conversation", [])]
 
     @property
     def spoken(self) -> Layer:

@@ -33,8 +33,7 @@ a cell's last expression is shown, as in any notebook. Output over {output_chars
 cut in the middle. {figures} Top-level `await` works, `input` does not.
 
 What there is in the kernel:
-- `context`: the input; a folder is a mapping of paths to texts. Look at it before you plan: its \
-type, its size, a few pieces of it.
+- `context`: the input. Look at it before you plan: its type, its size, a few pieces of it.
 - `llm_query(prompt, images=None) -> str`: asks a sub-LM. It sees the prompt only, so put the \
 text it needs into it. It takes about {prompt_chars:,} characters.
 - `llm_query_batched(prompts, images=None) -> list[str]`: many prompts at once, in order. Much \
@@ -165,7 +164,9 @@ EDITED = (
 )
 OVERRULED = "The human did not take {answer!r} as the answer: go on."
 STOPPED = "The human stopped you here."
+LIMITED = "Your run was ended here by a limit ({reason}), not by the human, who lets you go on."
 BY_HAND = "The human stopped you here and has run these cells in the kernel since:"
+SINCE = "The human has run these cells in the kernel since:"
 KERNEL_IS_NEW = "The kernel was started again since: the variables that you made are gone."
 GO_ON = "Go on from here."
 DIED = (

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from ..endings import at_no_cost
@@ -16,6 +16,7 @@ from ..record.recorder import Recorder
 from ..record.summary import summarise
 from ..record.versions import versions
 from ..rlm.cell_runner import CellRunner
+from ..rlm.facts import Exchange
 from ..rlm.run import Run
 from ..rlm.task import Task
 from ..rlm.tree import Outcome, solve_tree
@@ -29,11 +30,13 @@ RESUMED = "the run was stopped here, and goes on from its record"
 
 @dataclass
 class RecordedRun:
-    """A run whose events go to its ``recorder``. ``outcome`` is there once it was solved, and
+    """A run whose events go to its ``recorder``. ``conversation`` is what was asked in its kernel
+    before. ``outcome`` is there once it was solved, and
     ``unrecorded`` says once it is sealed why its record is not whole, if so."""
 
     run: Run
     recorder: Recorder
+    conversation: Sequence[Exchange] = ()
     outcome: Outcome | None = None
     unrecorded: str | None = None
 
@@ -57,6 +60,8 @@ class RecordedRun:
             settings["answer"] = form.recorded
         if asked is not None:
             settings["asked"] = dict(asked)
+        if self.conversation:
+            settings["conversation"] = [asdict(exchange) for exchange in self.conversation]
         started = RunStarted(
             run=self.run.folder.name,
             question=question,

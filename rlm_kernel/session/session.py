@@ -35,6 +35,7 @@ from ..rlm.task import Task
 from ..settings.limits import Budget
 from ..settings.resolved import Resolved
 from .answer_cache import again
+from .conversation import QUESTION, Conversation
 from .handover import Before
 from .human_calls import HumanCalls
 from .kept_kernel import KeptKernel
@@ -45,10 +46,6 @@ from .run_folders import begin_record
 
 __all__ = ["Reader", "Result", "Session"]
 
-QUESTION = (
-    "`context` holds a question or a task together with what is needed for it. Find it there "
-    "and answer it."
-)
 Reader = Callable[[Event], None]
 
 
@@ -81,6 +78,7 @@ class Session:
         self.by_hand = HumanCalls(
             self._begin_by_hand, lambda: self._lms.lend(self.force), self.prelude
         )
+        self.conversation = Conversation(kept=persistent)
         self.trust_html = False
         """If true, HTML that the LM's cells show in the persistent kernel passes as it is."""
         self.ask_human: AskHuman | None = None
@@ -214,11 +212,12 @@ class Session:
                 opening=None if before is None else before.opening,
                 numbers=self.prelude.numbers if self._persistent else Numbers(),
                 form=form,
+                conversation=begun.conversation,
             )
             await begun.solve(task, repl)
         finally:
             await to_the_end(self._end(begun, past))
-        return begun.result(question, form)
+        return self.conversation.take(begun.result(question, form))
 
     async def _end(self, begun: RecordedRun, past: Sequence[Event]) -> None:
         """Hand the kernel back, in which ``past`` had happened before, and seal the record."""
@@ -255,7 +254,7 @@ class Session:
                 await to_the_end(self._kernel.hand_back(past))
         started = recording.started
         form = None if started is None else form_in(started.settings)
-        return Result(
+        result = Result(
             **told(answer, form, folder),
             status="answered",
             confirmed=True,
@@ -264,6 +263,7 @@ class Session:
             trajectory=self.trajectory,
             question=question,
         )
+        return self.conversation.take(result)
 
     # what goes on
     async def go_on(
@@ -312,6 +312,7 @@ class Session:
                 variable=onward.variable,
                 prelude=onward.prelude,
                 form=onward.form,
+                conversation=begun.conversation,
             )
             await begun.solve(task)
         finally:
@@ -335,6 +336,7 @@ class Session:
             keep(event)
             if self._persistent and onward is None:
                 self.prelude(event, folder)
+                self.conversation(event)
             for reader in readers:
                 reader(event)
 
@@ -354,7 +356,8 @@ class Session:
             ask_human=self.ask_human,
             vision=force.settings.vision == "on",
         )
-        return RecordedRun(run, recorder)
+        told = self.conversation.told if onward is None else onward.conversation
+        return RecordedRun(run, recorder, told)
 
     async def _begin_by_hand(self, models: Models) -> RecordedRun:
         """Begin the record of the human's own cells and their calls."""
