@@ -55,11 +55,12 @@ class LM(Protocol):
 
 @dataclass(frozen=True)
 class Model:
-    """An LM in a role: where it is, its name there, how it is sampled, its window in tokens, and
-    how many prompts one batch may bring it."""
+    """An LM in a role: where it is, its name there, how it is sampled, its window in tokens, how
+    many prompts one batch may bring it, and whether it is known what a request costs."""
 
     client: LM
     name: str
     sampling: Sampling
     window: int
     max_batch: int = 10_000
+    priced: bool = True

@@ -49,7 +49,7 @@ class GuestRequests:
 
     async def answer(self, request: broker.Request) -> dict[str, Any]:
         """See ``broker.Answerer``."""
-        if request.op in ("context", "find"):
+        if request.op in ("context", "find", "form"):
             if self.client is not None:
                 self.client.told(request)
             return {"value": None}

@@ -7,6 +7,7 @@ An LM keeps to limits that it knows. Each fact is told when it matters, and neve
 from __future__ import annotations
 
 import ast
+import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -81,12 +82,7 @@ class ChildRan:
 def means(limits: Limits, left: Left, depth: int, info: ContextInfo) -> str:
     """Return what an LM may use, of a run of which so much is ``left``, and what is in its
     kernel."""
-    shared = ", ".join(_amounts(left))
-    with_all = f" and, together with the rest of the run, {shared}"
-    turns = counted(limits.turns, "turn") + (with_all if depth else f", {shared}" if shared else "")
-    words = [
-        f"You have {turns}, {limits.cell_seconds:g} s a cell (waiting for LMs does not count)."
-    ]
+    words = [allowance(limits, left, depth)]
     if depth:
         words.insert(0, f"You are a child at depth {depth} of {limits.depth}.")
     if depth >= limits.depth:
@@ -97,6 +93,15 @@ def means(limits: Limits, left: Left, depth: int, info: ContextInfo) -> str:
     return " ".join(words)
 
 
+def allowance(limits: Limits, left: Left, depth: int = 0) -> str:
+    """Return what a node at this depth may use from now on, of a run of which so much is
+    ``left``."""
+    shared = ", ".join(_amounts(left))
+    with_all = f" and, together with the rest of the run, {shared}"
+    turns = counted(limits.turns, "turn") + (with_all if depth else f", {shared}" if shared else "")
+    return f"You have {turns}, {limits.cell_seconds:g} s a cell (waiting for LMs does not count)."
+
+
 def _amounts(left: Left) -> list[str]:
     """Return what is left, in words; nothing of what has no limit."""
     calls, tokens, cost, seconds = (left[n] for n in ("calls", "tokens", "cost", "seconds"))
@@ -104,9 +109,15 @@ def _amounts(left: Left) -> list[str]:
         None if calls is None else counted(int(calls), "sub-call"),
         None if tokens is None else counted(int(tokens), "token"),
         None if cost is None else money(cost),
-        None if seconds is None else f"{seconds:,.0f} s",
+        None if seconds is None else f"{_round(seconds):,} s",
     ]
     return [words for words in said if words is not None]
+
+
+def _round(seconds: float) -> int:
+    """Return the seconds up to the next ten, where they are many."""
+    step = 10 if seconds > 100 else 1
+    return math.ceil(seconds / step) * step
 
 
 def nearly_used(limits: Limits, left: Left, turns: int, over: LimitReached | None) -> str:
@@ -181,11 +192,12 @@ def _prompts(indexes: Sequence[int]) -> str:
 
 
 # what is there
-def conversation(exchanges: Sequence[Exchange]) -> str:
-    """Return the newest questions that were answered before, with their answers."""
+def conversation(exchanges: Sequence[Exchange], names: Sequence[str]) -> str:
+    """Return the newest questions that were answered before, with their answers and those of the
+    ``names`` that there are which hold them."""
     lines = [
         f"- {cut(each.question, SHOWN_CHARS)} -> {cut(each.answer, SHOWN_CHARS)}"
-        + (f" (in `{each.name}`)" if each.name else "")
+        + (f" (in `{each.name}`)" if each.name in names else "")
         for each in exchanges[-MOST_EXCHANGES:]
     ]
     older = len(exchanges) - len(lines)

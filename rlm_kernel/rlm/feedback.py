@@ -48,7 +48,8 @@ class Feedback:
         if self._told:
             sources = [event.source for event in task.prelude if isinstance(event, CellRan)]
             variables = facts.variables_there(repl.variables, sources)
-            there = "\n\n".join(filter(None, [facts.conversation(task.conversation), variables]))
+            before = facts.conversation(task.conversation, repl.names)
+            there = "\n\n".join(filter(None, [before, variables]))
             means = facts.means(run.limits, run.ledger.left, self._depth, info)
         first = prompts.first(task.question, info, run.style, self.kind, there=there, means=means)
         return [prompts.message("system", system), prompts.message("user", first)]
@@ -106,7 +107,11 @@ class Feedback:
             took = [self._took(cell, ran) for cell, ran in turn.numbered]
             notices += self._made(turn)
             limits = self._run.limits
-            closing.append(facts.nearly_used(limits, self._run.ledger.left, left, over))
+            now = self._run.ledger.left
+            if turn.intervention is not None:  # the run goes on under limits of its own
+                closing.append(facts.allowance(limits, now, self._depth))
+            else:
+                closing.append(facts.nearly_used(limits, now, left, over))
         text = prompts.output(texts, notices, closing, took)
         told = {"role": "user", "content": seen(text, parts)}
         return [told] if over is None else [prompts.with_words(told, self.last(over))]

@@ -14,6 +14,7 @@ from typing import Any
 from ..errors import LimitReached
 from ..events import ContextInfo
 from ..record.numbers import counted
+from .first_look import look, short_look
 
 MAX_NAMES = 30
 """The most variables that an LM is told of, the newest."""
@@ -32,11 +33,10 @@ a cell's last expression is shown, as in any notebook. Output over {output_chars
 cut in the middle. {figures} Top-level `await` works, `input` does not.
 
 What there is in the kernel:
-- `context`: the input; a folder is a mapping of paths to texts. Look at it before you plan: its \
-type, its size, a few pieces of it.
+- `context`: the input. Look at it before you plan: its type, its size, a few pieces of it.
 - `llm_query(prompt, schema=None, images=None) -> str`: asks a sub-LM. It sees the prompt only, so \
 put the text it needs into it. It takes about {prompt_chars:,} characters. With a `schema` (a type \
-such as `list[int]`, a JSON Schema) it returns a checked value.
+or JSON Schema) it returns a checked value.
 - `llm_query_batched(prompts, schema=None, images=None) -> list[str]`: many prompts at once, in \
 order. Much faster than a loop. Put many short pieces into one prompt: calls are limited. A failed \
 prompt has a str that begins with `Error:` in its place.
@@ -122,6 +122,11 @@ REPEATED = (
     "Do something else: change the approach, look at a part of `context` with print, or finish "
     "with FINAL_VAR."
 )
+FORM = "The answer's form: FINAL_VAR takes a value of this one only, {said}."
+MISFIT = (
+    "The answer was not taken: it is not of the form that is wanted, {said}: {wrong}. Call "
+    "FINAL_VAR again with a value that is."
+)
 CHECK_UNSEEN = (
     "You gave the answer {answer!r}, but no cell has printed anything yet, so you have not seen "
     "what it rests on. Print the pieces it rests on and check them; then call FINAL_VAR again."
@@ -160,7 +165,9 @@ EDITED = (
 )
 OVERRULED = "The human did not take {answer!r} as the answer: go on."
 STOPPED = "The human stopped you here."
+LIMITED = "Your run was ended here by a limit ({reason}), not by the human, who lets you go on."
 BY_HAND = "The human stopped you here and has run these cells in the kernel since:"
+SINCE = "The human has run these cells in the kernel since:"
 KERNEL_IS_NEW = "The kernel was started again since: the variables that you made are gone."
 GO_ON = "Go on from here."
 DIED = (
@@ -260,27 +267,11 @@ def system(
     return text.strip()
 
 
-def describe(info: ContextInfo, style: Style) -> str:
+def describe(info: ContextInfo, style: Style, question: str) -> str:
     """Describe the context: type, size and a short look, never enough to paste back as data."""
-    facts = [f"type {info.type}"]
-    if info.length is not None:
-        unit = "characters" if info.type == "str" else "items"
-        facts.append(f"{info.length:,} {'bytes' if info.type == 'bytes' else unit}")
-    if info.lines is not None:
-        facts.append(f"{info.lines:,} lines")
-    if info.format:
-        facts.append(f"looks like {info.format}")
-    text = f"`context`: {', '.join(facts)}."
-    if info.notice:
-        text += f" Note: {info.notice}"
-    head = info.head[: style.preview_chars]
-    tail = info.tail[-(style.preview_chars // 2) :]
-    if head:
-        text += f"\nIt begins:\n{head}"
-        text += "\n…" if len(head) < (info.length or 0) and info.type == "str" else ""
-    if tail and style.name == "strong":
-        text += f"\nIt ends:\n{tail}"
-    return text
+    if style.name == "small":
+        return short_look(info, style.preview_chars)
+    return look(info, question)
 
 
 def first(
@@ -294,7 +285,13 @@ def first(
 ) -> str:
     """Return the first user message: the input's description, what is ``there`` of earlier
     questions, the ``means`` that the LM has, then the question."""
-    parts = [describe(info, style), there, means, f"Question: {question}", style.look[kind]]
+    parts = [
+        describe(info, style, question),
+        there,
+        means,
+        f"Question: {question}",
+        style.look[kind],
+    ]
     return "\n\n".join(filter(None, parts))
 
 

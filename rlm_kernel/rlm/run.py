@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from ..endings import at_no_cost
 from ..environments.kernel_config import KernelTemplate
 from ..events import ROOT, Event, Usage
 from ..inputs.contexts import Source
@@ -22,6 +23,7 @@ from ..repl.frames import Payload
 from ..repl.guest_client import KernelSetup
 from ..repl.protocol import Image
 from ..repl.repl import open_repl
+from ..repl.running_cell import Ran
 from ..settings.limits import Budget, CellLimits, Ledger, Limits
 from .cell_runner import OpenRunner
 from .human import AskHuman, Human
@@ -181,6 +183,19 @@ class Run:
             if not path.exists():
                 files.write(path, pieces)
         return path
+
+    def keep_file(self, node: str, cell: int, ran: Ran) -> Ran:
+        """Return the end of a cell with the file of its answer in the run's folder. Where it cannot
+        be kept, that is logged: the answer is not lost for it. Blocks, for one file."""
+        attached, answer = ran.attached, ran.answer or ran.draft
+        if attached is None or answer is None:
+            return ran
+        name = f"answer-{node}-{cell}.{attached.suffix}"
+        with at_no_cost(f"{name}, which belongs to an answer, is not kept"):
+            files.write(self.folder / name, attached.data)
+            kept = replace(answer, file=name)
+            return replace(ran, answer=kept) if ran.answer else replace(ran, draft=kept)
+        return ran
 
     def recorded(self, spec: dict[str, Any], text: str | None) -> dict[str, Any]:
         """Return the spec as the record keeps it: with the text where it is small, and without a

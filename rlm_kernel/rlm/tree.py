@@ -16,9 +16,9 @@ from ..record.numbers import counted, duration
 from ..repl.protocol import Slot
 from ..settings.limits import Ledger
 from .boundary import boundary
-from .calls import PromptSlot
 from .cell_runner import CellRunner
 from .loop import Node
+from .prompt_slot import PromptSlot
 from .run import Run
 from .task import Task
 
@@ -126,7 +126,7 @@ async def _solve(node: Node, repl: CellRunner | None = None) -> Outcome:
         if node.task.parent is None and not node.begun:
             raise
     except LimitReached as error:
-        outcome = Outcome("limit", node.draft, reason=str(error))
+        outcome = Outcome("limit", node.draft, reason=f"{error}{node.misfit}")
     except RLMError as error:
         outcome = Outcome("failed", node.draft, reason=str(error), may_pass=error.may_pass)
     finally:
@@ -145,7 +145,7 @@ async def _entered(node: Node, repl: CellRunner | None, kernel: AsyncExitStack) 
     if repl is None:
         opening = run.open_runner(node.calls, run.setup(node.task.node))
         repl = await kernel.enter_async_context(opening)
-    repl.calls, repl.held = node.calls, run.held(node.task.depth)
+    repl.calls, repl.held = node.calls, node.held()
     if node.task.parent is None:
         # Asked for when a child starts: a restart changes it.
         run.sandbox = lambda: repl.sandbox

@@ -10,7 +10,7 @@ import tempfile
 import time
 import traceback
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from functools import partial
 from typing import Any
 
@@ -19,9 +19,11 @@ from ..errors import CallRefused, ContextError, LimitReached
 from ..events import Answer, ContextInfo, Output
 from ..inputs.contexts import Source
 from ..record.outputs import Collector
+from ..remote.guest.answers import check as check_form
 from ..remote.guest.answers import written
 from ..remote.guest.calls import Calls as GuestCalls
 from ..remote.guest.describe import describe
+from ..remote.guest.errors import AnswerRefused
 from ..remote.guest.globals import GLOBALS, variable_line
 from ..remote.guest.values import opened
 from ..repl.broker import Request
@@ -59,6 +61,7 @@ class FakeRepl:
         self._known: dict[str, tuple[int, str]] = {}
         self._own: set[str] = set()
         self._answer: Answer | None = None
+        self._refused: str | None = None
         self._failure: BaseException | None = None
         self._caller = GuestCalls(self)  # type: ignore[no-untyped-call]
         self._serving: set[asyncio.Future[Slot]] = set()
@@ -130,7 +133,7 @@ class FakeRepl:
             return self._script[source]
         kept, loop = collector or self.collector(), asyncio.get_running_loop()
         show = partial(self._show, kept, on_output)
-        self._cell, self._answer = cell, None
+        self._cell, self._answer, self._refused = cell, None, None
         self._bind(loop, lambda *shown: loop.call_soon_threadsafe(show, *shown))
         started = time.monotonic()
         error = await self._awaited(asyncio.ensure_future(in_daemon_thread(self._executed, source)))
@@ -178,6 +181,8 @@ class FakeRepl:
             notices=[],
             answer=answer,
             draft=draft,
+            refused=self._refused,
+            wanted=self.held.wanted,
             execution_count=len(self.ran),
             seconds=seconds,
             names=self.names,
@@ -230,15 +235,24 @@ class FakeRepl:
 
     def _final(self, value: object) -> None:
         named = isinstance(value, str) and value.isidentifier() and value in self._globals
-        self._answer = _answer(self._globals[str(value)] if named else value)
+        given = self._globals[str(value)] if named else value
+        self._answer, self._refused = _answer(given), None
+        try:
+            if self.held.wanted is not None:
+                check_form(given, self.held.wanted)
+        except AnswerRefused as refused:
+            self._refused = refused.wrong
+            raise
 
     def _answers(self, error: Exception | None) -> tuple[Answer | None, Answer | None]:
         """The answer of a cell that ended well, and the best one so far of another."""
         box = self._globals["answer"]
         given = self._answer
         if given is None and (box["ready"] or box["content"] != ""):
-            given = _answer(box["content"])
-        if error is None and (self._answer is not None or box["ready"]):
+            with suppress(AnswerRefused):
+                self._final(box["content"])
+            given, self._answer = self._answer, None
+        if error is None and not self._refused and (self._answer is not None or box["ready"]):
             return given, None
         return None, given
 

@@ -156,6 +156,16 @@ def test_names_of_loops_alone_are_found_whatever_else_a_cell_has() -> None:
     assert facts.left_by_loops(sources) == {"a", "c", "e"}
 
 
+def test_a_child_without_a_context_is_told_that_there_is_none(tmp_path: Path) -> None:
+    asking = block(f"{LOOK}\nr = rlm_query('What is 2 + 2?')\nFINAL_VAR(r)")
+    child = block("print(context)\nFINAL_VAR(2 + 2)")
+    lm = ScriptedLM([asking, child])
+    assert ask_here(lm, tmp_path / "run").response == "4"
+    first = lm.asked[1][1]["content"]
+    assert first.startswith("`context` is the question itself: there is no other input.")
+    assert "It begins" not in first
+
+
 def test_the_small_style_is_told_none_of_it(tmp_path: Path) -> None:
     asking = "words = context.split()\nprint(llm_query_batched(list('abc')))"
     lm = ScriptedLM(["find", block(asking), block(DONE)], lambda prompt: "ok")

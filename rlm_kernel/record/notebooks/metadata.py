@@ -138,6 +138,7 @@ def cell_row(event: CellRan) -> dict[str, Any]:
         "outputs": digest(event.outputs, concurrent=event.concurrent),
         **({"concurrent": True} if event.concurrent else {}),
         **answer_fields(answer_of(event)),
+        **({} if event.wanted is None else {"wanted": event.wanted}),
         "seconds": event.seconds,
         "inputs": event.inputs,
     }
