@@ -15,6 +15,7 @@ from ..events import CallEnded, CallStarted, Usage
 from ..lm.attempts import cut_short
 from ..lm.model import seen
 from ..record.blobs import in_folder
+from ..record.equality import as_recorded
 from ..record.nodes import slot_of
 from ..record.outputs import cut
 from ..repl.occurrences import CallId, Occurrences
@@ -50,6 +51,11 @@ _Own = Callable[[Mapping[str, Any]], Awaitable[object]]
 def _by_limit(slot: Slot) -> Slot | None:
     """Return the slot of a call that a limit refused as a whole, None for any other."""
     return slot if is_refused(slot) and "limit" in slot["error"] else None
+
+
+def _as_recorded(slot: Slot) -> Slot:
+    """Return the slot as a replay finds it, or a cell that shows a dict would differ then."""
+    return {**slot, "value": as_recorded(slot["value"])} if "value" in slot else slot
 
 
 class LiveCalls:
@@ -194,7 +200,7 @@ class LiveCalls:
             with boundary():
                 async with within(left, lambda: ledger.late(depth)) as end:
                     with self._run.human.may_hold(end):
-                        slot = await self._way(at.call)(at, asked)
+                        slot = _as_recorded(await self._way(at.call)(at, asked))
         except LMError as error:
             slot = self._failed(error)
         except LimitReached as error:
@@ -270,8 +276,7 @@ class LiveCalls:
         return await self._run.tools.call(at.call.tool, at.call.arguments)
 
     async def _limits_left(self, given: Mapping[str, Any]) -> dict[str, float | None]:
-        left = {"turns": self.turns_left, **self._run.ledger.left}
-        return dict(sorted(left.items()))  # as a record gives it back: it keeps no order
+        return {"turns": self.turns_left, **self._run.ledger.left}
 
     async def _ask_human(self, given: Mapping[str, Any]) -> str:
         return await self._run.human.reply(given.get("question"))
