@@ -17,7 +17,9 @@ log = logging.getLogger("rlm_kernel")
 
 
 @asynccontextmanager
-async def within(seconds: float | None, late: Callable[[], Exception]) -> AsyncIterator[None]:
+async def within(
+    seconds: float | None, late: Callable[[], Exception]
+) -> AsyncIterator[asyncio.Timeout]:
     """Give the body so many seconds, None for no end; raise ``late()`` where they are over.
 
     A ``TimeoutError`` of the body's own is raised as it is: it has another cause.
@@ -25,7 +27,7 @@ async def within(seconds: float | None, late: Callable[[], Exception]) -> AsyncI
     clock = asyncio.timeout(seconds)
     try:
         async with clock:
-            yield
+            yield clock
     except TimeoutError as error:
         if not clock.expired():
             raise

@@ -15,7 +15,11 @@ from typing import Literal, TypeAlias
 Cause: TypeAlias = Literal[
     "unreachable",  # no connection could be made
     "timeout",  # no reply in time
-    "auth",  # 401, 403
+    "certificate",  # the endpoint's certificate is not trusted
+    "auth",  # the endpoint refused the key
+    "forbidden",  # what stands before the endpoint refused the request
+    "money",  # the account has nothing left
+    "address",  # the endpoint has the model, and no chat completions at this address
     "model",  # the endpoint does not know the model
     "window",  # the prompt does not fit the model's context window
     "bad_request",  # any other 4xx
@@ -58,17 +62,27 @@ class LMError(RLMError):
     """An LM did not give a usable reply.
 
     ``cause`` is a ``Cause``; ``attempts`` counts the HTTP requests made for it (0 when none
-    was sent); ``status`` is the last HTTP status, if any.
+    was sent); ``status`` is the last HTTP status, if any. ``told`` is its text for the LM whose
+    cell asked: no address, and nothing that only the human can mend. ``may_pass`` False says that
+    this one does not pass soon, whatever its cause.
     """
 
     PASSING: tuple[Cause, ...] = ("unreachable", "timeout", "rate_limit", "server", "cut", "proxy")
 
     def __init__(
-        self, message: str, *, cause: Cause, attempts: int = 0, status: int | None = None
+        self,
+        message: str,
+        *,
+        cause: Cause,
+        attempts: int = 0,
+        status: int | None = None,
+        told: str = "",
+        may_pass: bool = True,
     ) -> None:
         super().__init__(message)
+        self.told = told or message
         self.cause = cause
-        self.may_pass = cause in self.PASSING
+        self.may_pass = may_pass and cause in self.PASSING
         self.attempts = attempts
         self.status = status
 

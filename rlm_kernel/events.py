@@ -8,11 +8,12 @@ the journal. Times are Unix seconds, durations seconds, money US dollars, sizes 
 from __future__ import annotations
 
 import dataclasses
+import json
 import re
 from dataclasses import dataclass, field
 from typing import Annotated, Any, ClassVar, Literal, TypeAlias
 
-FORMAT = "2.0"
+FORMAT = "2.1"
 """The version of the journal that is written now: of what its lines are and of the events in them.
 Older ones are read too; see ``record.format_version``."""
 Status: TypeAlias = Literal["answered", "failed", "limit", "interrupted"]
@@ -58,6 +59,44 @@ class Usage:
 
 
 @dataclass(frozen=True)
+class Answer:
+    """A value given as an answer: its ``text``, the name of its Python ``type``, and its ``value``
+    as JSON text (``remote.guest.answers`` has the table).
+
+    ``value`` is None where there is none to give, as for one that is not of the wanted form; of an
+    object that JSON has no form for it is the text. ``file`` is the path in the run's folder of
+    what belongs to it: a figure's picture, the whole of a table that ``value`` has the head of.
+    """
+
+    text: str
+    type: str
+    value: str | None
+    file: str | None = None
+
+    @classmethod
+    def of_text(cls, text: str) -> Answer:
+        """Return the answer that is a text."""
+        return cls(text=text, type="str", value=json.dumps(text, ensure_ascii=False))
+
+    @property
+    def json(self) -> Any:
+        """Return the value as plain JSON data; None where there is none."""
+        return None if self.value is None else json.loads(self.value)
+
+
+def answer_fields(answer: Answer | None) -> dict[str, Any]:
+    """Return the fields in which events have an answer."""
+    if answer is None:
+        return {"answer": None}
+    return {
+        "answer": answer.text,
+        "value": answer.value,
+        "type": answer.type,
+        "file": answer.file,
+    }
+
+
+@dataclass(frozen=True)
 class ContextInfo:
     """A node's ``context``: its type and size, its ends, and where it can be found again.
 
@@ -66,8 +105,11 @@ class ContextInfo:
     ``contexts.Source.spec`` gives: kind, sha256 and, where there is one, path. Its ``variable``
     is the name of the variable, made by earlier cells, that was taken as context: the rest is then
     a copy of its value, or of the kind ``"variable"`` with no sha256 where none could be made.
-    ``python`` is the version in the kernel, ``modules`` are those of the packages often wanted that
-    are there; None and empty where nobody said.
+
+    ``overview`` is a longer look than ``format`` and the ends, where the kernel has one, and
+    ``notes`` say more than ``notice``; both are in the journal alone. ``python`` is the version
+    in the kernel, ``modules`` are those of the packages often wanted that are there; None and empty
+    where nobody said.
     """
 
     type: str
@@ -78,8 +120,15 @@ class ContextInfo:
     tail: str
     spec: dict[str, Any]
     notice: str | None = None
+    notes: list[str] = field(default_factory=list)
+    overview: str = ""
     python: str | None = None
     modules: list[str] = field(default_factory=list)
+
+    @property
+    def remarks(self) -> list[str]:
+        """Return all that is to be known of how it was read, in sentences."""
+        return [remark for remark in (self.notice, *self.notes) if remark]
 
 
 @dataclass(frozen=True)
@@ -185,11 +234,13 @@ class OutputMade:
 
 @dataclass(frozen=True)
 class CellRan:
-    """A cell that ended. ``answer`` is the text given to ``FINAL_VAR`` or ``answer`` in it, if
-    it ended without an error. ``notices`` is what the kernel's guard has to say to the LM.
-    Turn 0 is the prelude: what was run in the kernel before the question, by whomever. ``inputs``
-    are the lines that the human typed for it; None stands for one that was not shown.
-    ``concurrent`` says that threads or tasks wrote its outputs together, in an order of chance."""
+    """A cell that ended. ``answer`` is the text of what was given to ``FINAL_VAR`` or ``answer`` in
+    it, if it ended without an error; ``value``, ``type`` and ``file`` are the rest of an
+    ``Answer``, None in records before 2.1. ``notices`` is what the kernel's guard has to say to
+    the LM. Turn 0 is the prelude: what was run in the kernel before the question, by whomever.
+    ``inputs`` are the lines that the human typed for it; None stands for one that was not shown.
+    ``concurrent`` says that threads or tasks wrote its outputs together, in an order of chance.
+    ``wanted`` is the form, as JSON text, that its answer had to have."""
 
     kind: ClassVar[str] = "cell_ran"
     node: NodeId
@@ -206,6 +257,10 @@ class CellRan:
     time: float
     inputs: list[str | None] = field(default_factory=list)
     concurrent: bool = False
+    value: str | None = None
+    type: str | None = None
+    file: str | None = None
+    wanted: str | None = None
 
 
 @dataclass(frozen=True)
@@ -227,9 +282,11 @@ class CallEnded:
     (of ``count``). ``key`` identifies the call by what was written: operation, arguments, model
     as asked for (``asked``, None if unset). ``occurrence`` counts equal keys in one cell, from 0.
     ``child`` is the node that answered an ``rlm_query``. Exactly one of ``reply`` and ``error``
-    is set; ``error`` has ``type`` and ``message``. ``usage`` is this call's own: a child's usage
-    is in the child's records. ``finish`` and ``thoughts`` are those of a sub-LM's reply, as in
-    ``Replied``.
+    is set; ``error`` has ``type`` and ``message``, and where a human is told more, that as its
+    ``detail``. ``usage`` is this call's own: a child's usage is in the child's records. ``finish``
+    and ``thoughts`` are those of a sub-LM's reply, as in ``Replied``; ``about`` is what the cell
+    was told of a child beside its answer. ``images`` are those of the prompt: MIME type, size and
+    ``sha256``, by which they stand in ``blobs``.
     """
 
     kind: ClassVar[str] = "call_ended"
@@ -252,6 +309,15 @@ class CallEnded:
     seconds: float
     finish: str | None = None
     thoughts: str = ""
+    about: dict[str, Any] = field(default_factory=dict)
+    images: list[dict[str, Any]] = field(default_factory=list)
+
+    @property
+    def failure(self) -> str:
+        """Its error in the words for a human; empty where there is none."""
+        if self.error is None:
+            return ""
+        return f"{self.error.get('type')}: {self.error.get('detail') or self.error.get('message')}"
 
 
 @dataclass(frozen=True)
@@ -269,6 +335,7 @@ class KernelRestarted:
 @dataclass(frozen=True)
 class NodeEnded:
     """A node ended. ``confirmed`` is false for the best answer so far of a run that hit a limit.
+    ``answer``, ``value``, ``type`` and ``file`` are as in ``CellRan``.
     ``usage`` is what the node's sandbox cost, where it has one that costs."""
 
     kind: ClassVar[str] = "node_ended"
@@ -279,6 +346,9 @@ class NodeEnded:
     reason: str | None
     time: float
     usage: Usage = field(default_factory=Usage)
+    value: str | None = None
+    type: str | None = None
+    file: str | None = None
 
 
 @dataclass(frozen=True)
@@ -295,6 +365,9 @@ class RunEnded:
     calls: int
     seconds: float
     time: float
+    value: str | None = None
+    type: str | None = None
+    file: str | None = None
 
 
 Event: TypeAlias = (
@@ -314,6 +387,15 @@ Event: TypeAlias = (
     | RunEnded
 )
 TRANSIENT: tuple[type, ...] = (ReplyDelta, CellStarted, OutputMade, CallStarted)
+
+
+def answer_of(event: CellRan | NodeEnded | RunEnded) -> Answer | None:
+    """Return the answer that an event tells of, if it does; in older records each is a text."""
+    if event.answer is None:
+        return None
+    if event.type is None:
+        return Answer.of_text(event.answer)
+    return Answer(text=event.answer, type=event.type, value=event.value, file=event.file)
 
 
 def to_dict(event: Event) -> dict[str, Any]:

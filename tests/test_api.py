@@ -63,6 +63,16 @@ def test_a_path_is_read_as_the_command_line_reads_it(tmp_path: Path) -> None:
             rlm.completion(tmp_path / "out.json")
 
 
+def test_a_folder_leaves_out_what_is_said(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    for name in ("a.log", "b.txt", "node_modules"):
+        (tmp_path / "in" / name).write_text(name)
+    with RLM(model=_always(block("FINAL_VAR(' '.join(context))")), exclude=["*.log"]) as rlm:
+        assert rlm.completion(tmp_path / "in").response == "b.txt node_modules"
+        with pytest.raises(ContextError, match="is a URL"):
+            rlm.completion(Path("https://example.test/b.txt"))
+
+
 def test_two_questions_of_one_object_have_a_folder_and_a_kernel_each() -> None:
     lm = script("mine = 1\nFINAL_VAR(context)", "FINAL_VAR('mine' in globals() or context)")
     with RLM(model=lm) as rlm:

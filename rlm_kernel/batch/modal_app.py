@@ -117,7 +117,7 @@ def _contents(task: Task, base: PurePosixPath) -> dict[str, bytes]:
     assert path is not None
     if not path.is_dir():
         return {str(base): path.read_bytes()}
-    names, _ = folders.list_files(path)
+    names = folders.listing(path).names
     return {str(base / name): (path / name).read_bytes() for name in names}
 
 

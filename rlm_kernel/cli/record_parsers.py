@@ -6,7 +6,8 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from .shared_options import add_answer_options
+from ..settings.option import Group
+from .shared_options import add_answer_options, add_settings
 
 SORT_KEYS = (
     "time", "answer", "status", "turns", "calls", "tokens", "cost", "seconds", "question", "model",
@@ -76,6 +77,7 @@ def _replay(commands: Any) -> None:
     replay.add_argument(
         "--context", metavar="PATH", help="where the context is now; with --live also another one"
     )
+    add_settings(replay, Group.INPUT)
     add_answer_options(replay)
 
 
@@ -123,6 +125,7 @@ def _rerun(commands: Any) -> None:
     _path(rerun, _ROOT)
     rerun.add_argument("--context", required=True, metavar="NEW", help="as for `rlm run`")
     rerun.add_argument("--encoding", help="of a text context; found out by default")
+    add_settings(rerun, Group.INPUT)
     add_answer_options(rerun)
 
 

@@ -8,7 +8,6 @@ import json
 
 from ..environments.kernel_config import KernelTemplate, kernel_template
 from ..errors import UsageError
-from ..inputs import contexts
 from ..record import trajectory
 from ..replay import continuation, replay
 from ..reports.terminal import standard_error, standard_output
@@ -17,7 +16,7 @@ from ..settings.option import Group
 from ..settings.resolved import OPTIONS
 from .paths import check_there
 from .resume import go_on
-from .settle import settle
+from .settle import context_of, settle
 from .statuses import ANSWERED, FAILED
 from .terminal import write_line
 
@@ -29,7 +28,7 @@ def work(options: argparse.Namespace) -> int:
         return _replay_live(options)
     _check_not_live(options)
     recorded = trajectory.load(options.path)
-    source = None if options.context is None else contexts.from_path(options.context)
+    source = None if options.context is None else context_of(options, settle(options))
     progress = standard_error(quiet=options.quiet)
 
     def say(text: str) -> None:
@@ -76,5 +75,5 @@ def _check_not_live(options: argparse.Namespace) -> None:
 
 
 def _replay_live(options: argparse.Namespace) -> int:
-    source = None if options.context is None else contexts.from_path(options.context)
+    source = None if options.context is None else context_of(options, settle(options))
     return go_on(continuation.rerun(options.path, source, recall=True), options)

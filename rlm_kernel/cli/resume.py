@@ -7,7 +7,6 @@ from pathlib import Path
 
 from ..errors import UsageError
 from ..events import CallEnded
-from ..inputs import contexts
 from ..record import journal
 from ..record.files import JOURNAL
 from ..record.numbers import counted
@@ -16,7 +15,7 @@ from ..replay.continuation import Continuation
 from ..reports.terminal import standard_error
 from .paths import check_there
 from .run import carry_out, tell
-from .settle import settle
+from .settle import context_of, settle
 
 
 def resume(options: argparse.Namespace) -> int:
@@ -44,7 +43,7 @@ def _source(path: Path) -> str:
 def rerun(options: argparse.Namespace) -> int:
     """Do ``rlm rerun``; return the exit status."""
     check_there(options.path)
-    source = contexts.from_path(options.context, encoding=options.encoding)
+    source = context_of(options, settle(options))
     return go_on(continuation.rerun(options.path, source), options)
 
 

@@ -10,16 +10,19 @@ import shlex
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from ..inputs import contexts
+from ..errors import UsageError
 from ..inputs.contexts import Source
+from ..inputs.forms import Form, form_of_option
 from ..inputs.tools import Tools
+from ..remote.guest.type_expressions import UnknownName
 from ..reports.terminal import standard_error
 from ..session.event_loop import engine
 from ..session.session import Result, Session
 from ..settings.limit_options import limit_raised
 from ..settings.resolved import Resolved
+from .asking import human_at
 from .screen import Screen
-from .settle import settle
+from .settle import context_of, settle
 from .statuses import ANSWERED, FAILED, INTERRUPTED, LIMIT
 from .terminal import write_answer
 
@@ -29,17 +32,31 @@ _STATUS = {"answered": ANSWERED, "failed": FAILED, "limit": LIMIT, "interrupted"
 def work(options: argparse.Namespace) -> int:
     """Do it; return the exit status."""
     force = settle(options)
-    source = contexts.from_path(options.context, encoding=options.encoding)
-    result = ask(force, source, options.question, options.quiet)
+    source = context_of(options, force)
+    form = None if options.answer is None else _form(options.answer)
+    result = ask(force, source, options.question, options.quiet, form)
     return tell(result, options.json)
+
+
+def _form(text: str) -> Form:
+    try:
+        return form_of_option(text)
+    except UnknownName as error:
+        raise UsageError(f"--answer={text!r}: {error}, and no such file") from None
 
 
 Work = Callable[[Session, Screen], Awaitable[Result]]
 
 
-def ask(force: Resolved, source: Source, question: str, quiet: bool) -> Result:
+def ask(
+    force: Resolved, source: Source, question: str, quiet: bool, form: Form | None = None
+) -> Result:
     """Ask a question with progress on standard error."""
-    return carry_out(force, quiet, lambda session, screen: session.ask(source, question, [screen]))
+
+    def asked(session: Session, screen: Screen) -> Awaitable[Result]:
+        return session.ask(source, question, [screen], form=form)
+
+    return carry_out(force, quiet, asked)
 
 
 def carry_out(force: Resolved, quiet: bool, asked: Work) -> Result:
@@ -47,6 +64,7 @@ def carry_out(force: Resolved, quiet: bool, asked: Work) -> Result:
     console = standard_error(quiet=quiet)
     screen = Screen(console)
     session = Session(force, Tools())
+    session.ask_human = None if quiet else human_at(screen)
 
     async def work() -> Result:
         try:
@@ -80,6 +98,10 @@ def report(result: Result, as_json: bool) -> None:
     shown = json.dumps(_as_json(result)) if as_json else result.response
     if shown is not None:
         write_answer(shown, str(result.trajectory))
+    if result.file is not None and not as_json:
+        standard_error(markup=False, highlight=False, soft_wrap=True).print(
+            f"rlm: with the answer: {result.file}", style="dim"
+        )
     if not result.confirmed:
         best = "no answer" if result.response is None else "the answer above is unconfirmed"
         standard_error(markup=False, highlight=False, soft_wrap=True).print(
@@ -101,8 +123,11 @@ def _remedy(result: Result) -> str:
 
 
 def _as_json(result: Result) -> dict[str, Any]:
+    plain = dataclasses.asdict(dataclasses.replace(result, answer=None))
+    del plain["answer"]
     return {
-        **dataclasses.asdict(result),
+        **plain,
         "cost": result.cost,
         "trajectory": str(result.trajectory),
+        "file": None if result.file is None else str(result.file),
     }

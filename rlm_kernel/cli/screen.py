@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 from rich.console import Console, Group, RenderableType
@@ -37,6 +37,21 @@ SHOWN_CHARS = 1200
 CODE_LINES = 16
 
 
+class _Live(Live):
+    """Live lines that can be held, so that they are not drawn over what is typed."""
+
+    held = False
+
+    def hold(self) -> None:
+        """Draw them once more, and not again while they are ``held``."""
+        self.refresh()
+        self.held = True
+
+    def refresh(self) -> None:
+        if not self.held:
+            super().refresh()
+
+
 class Screen:
     """Reads a run's events and writes progress to ``console`` (standard error)."""
 
@@ -55,16 +70,39 @@ class Screen:
         self._reply = ""
         self._doing = "starting"
         self._no_cell: dict[str, int] = {}  # turns by node that have run no cell so far
-        self._live: Live | None = None
+        self._live: _Live | None = None
+        self._held: list[tuple[RenderableType, bool]] | None = None
+        """What is to be said once the human has replied, while a question is there."""
+
+    @property
+    def is_live(self) -> bool:
+        """Return whether it is drawn on a terminal."""
+        return self._console.is_terminal
 
     def showing(self) -> AbstractContextManager[object]:
         """Return the context manager that shows the display while the run goes on."""
         if not self._console.is_terminal:
             return nullcontext()
-        self._live = Live(
+        self._live = _Live(
             get_renderable=self._now, console=self._console, refresh_per_second=4, transient=True
         )
         return live(self._live)
+
+    @contextmanager
+    def asking(self, question: str) -> Iterator[None]:
+        """Show a question, and nothing else in the body, where the human types a reply."""
+        self._say(Text(f"The LM asks: {question}", "bold yellow"))
+        self._held = []
+        if self._live is not None:
+            self._live.hold()
+        try:
+            yield
+        finally:
+            held, self._held = self._held, None
+            if self._live is not None:
+                self._live.held = False
+            for what, soft_wrap in held:
+                self._say(what, soft_wrap=soft_wrap)
 
     def __call__(self, event: Event) -> None:
         """Take one event; anything it says stands above the live lines."""
@@ -126,13 +164,16 @@ class Screen:
         if not self._console.is_terminal:
             self._say(Text(f"  {event.status} in {event.seconds:.1f} s · {self._totals()}", "dim"))
 
-    def _say(self, what: RenderableType) -> None:
-        self._console.print(what, soft_wrap=True)
+    def _say(self, what: RenderableType, *, soft_wrap: bool = True) -> None:
+        if self._held is None:
+            self._console.print(what, soft_wrap=soft_wrap)
+        else:
+            self._held.append((what, soft_wrap))
 
     def _say_code(self, source: str) -> None:
         if self._console.is_terminal:
             code = Syntax(source, "python", background_color="default", word_wrap=True)
-            self._console.print(code)
+            self._say(code, soft_wrap=False)
         else:
             self._say(Text(source))
 
@@ -147,6 +188,8 @@ class Screen:
 
     def _now(self) -> RenderableType:
         """Return the live lines: what is being written, what is being done, what it has cost."""
+        if self._held is not None:
+            return Text("> ")
         status = Text(f"⏵ {self._doing} · {self._totals()}", "green")
         if not self._reply:
             return status

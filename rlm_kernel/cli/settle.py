@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
+from ..inputs.contexts import Source, from_path
 from ..settings import config
 from ..settings.resolved import OPTIONS, Layer, Resolved, in_force
 
@@ -16,3 +17,9 @@ def settle(
     files, and the layers ``last`` of all."""
     given = {n: v for n, v in vars(options).items() if n in OPTIONS and v is not None}
     return in_force(layers=[Layer("--{option}", given), *below], config=[*config.load(), *last])
+
+
+def context_of(options: argparse.Namespace, force: Resolved) -> Source:
+    """Return the source that ``--context`` names. Blocks. Raises ``ContextError``."""
+    encoding = getattr(options, "encoding", None)
+    return from_path(options.context, encoding=encoding, exclude=force.settings.exclude)

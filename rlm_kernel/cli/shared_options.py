@@ -8,6 +8,20 @@ from ..settings.option import Face, Group
 from ..settings.values import OPTIONS
 
 
+class _Joined(argparse.Action):
+    """Names that may come in several options, as one text with commas."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: object,
+        option_string: str | None = None,
+    ) -> None:
+        given = getattr(namespace, self.dest)
+        setattr(namespace, self.dest, str(values) if given is None else f"{given},{values}")
+
+
 def add_settings(parser: argparse.ArgumentParser, *groups: Group) -> None:
     """Add the options of these groups that a command line has."""
     for option in OPTIONS.values():
@@ -15,6 +29,7 @@ def add_settings(parser: argparse.ArgumentParser, *groups: Group) -> None:
             parser.add_argument(
                 f"--{option.flag}",
                 dest=option.name,
+                action=_Joined if option.kind is tuple else "store",
                 metavar=option.placeholder,
                 help=option.help.replace("%", "%%"),
             )

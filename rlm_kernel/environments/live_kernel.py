@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -32,7 +33,11 @@ class LiveKernel(Protocol):
     """Its price for each second."""
 
     async def put(self, name: str, source: Path | bytes) -> str:
-        """Make bytes, a file or a folder readable for it; return the path. Raises
+        """Make bytes or a file readable for it; return the path. Raises ``ContextError``."""
+        ...
+
+    async def put_files(self, name: str, folder: Path, files: Sequence[str]) -> str:
+        """Make these files of a folder readable for it; return the folder's path. Raises
         ``ContextError``."""
         ...
 

@@ -9,11 +9,14 @@ from __future__ import annotations
 import keyword
 import re
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
 from ..errors import UsageError
+from ..inputs.forms import form_of_text
 from ..remote.guest.globals import NAMES
+from ..remote.guest.type_expressions import UnknownName
 from .grammar import (
     ANSWER,
     OPTIONS,
@@ -27,6 +30,7 @@ from .grammar import (
     shell_words,
 )
 
+_ANNOTATION = re.compile(r"\s*(?P<name>[^\W\d]\w*)\s*:(?P<form>.+?)(?P<rest>\s--?[A-Za-z].*)?$")
 _STATEMENTS = {*keyword.kwlist, "print", "exec", "match", "case", "type"} - {"is"}
 _CODE = re.compile(r"[=\[\]{}_<>|&\\@#$%^*+/~`]|\w\(|\w\.\w|:\s*$")
 
@@ -41,6 +45,8 @@ class Question:
     context: str | None = None
     encoding: str | None = None
     replay: str | None = None
+    form: str | None = None
+    """The form of its answer, as written."""
     commands: tuple[Command, ...] = ()
     """``%rlm`` lines above the question, to be done before it."""
     goes_on: bool = False
@@ -116,7 +122,11 @@ def _first_line(line: str) -> str | None:
 
 def _question(line: str, text: str, commands: tuple[Command, ...]) -> Question:
     only = "the %%rlm line has a name and options only; write the question below it"
+    line, form = _annotated(line)
     plain, given = read_options(shell_words(line, only), OPTIONS)
+    if form is not None and "answer" in given:
+        raise UsageError(f"the answer's form is given twice: {form} and {given['answer']}")
+    form = given.get("answer") if form is None else form
     if len(plain) > 1:
         raise UsageError(f"{plain[1]!r} is one word too many: {only}")
     name = plain[0] if plain else ANSWER
@@ -131,7 +141,35 @@ def _question(line: str, text: str, commands: tuple[Command, ...]) -> Question:
     if replay is not None:
         check_one_of(replay, REPLAY, f"--replay={replay!r}")
     context, encoding = given.get("context"), given.get("encoding")
-    return Question(name, text, settings, context, encoding, replay, commands)
+    return Question(
+        name=name,
+        text=text,
+        settings=settings,
+        context=context,
+        encoding=encoding,
+        replay=replay,
+        form=_checked_form(form),
+        commands=commands,
+    )
+
+
+def _annotated(line: str) -> tuple[str, str | None]:
+    """Return a ``%%rlm`` line without the annotation of its name, and that: a type's quotes and
+    spaces are not those of a shell."""
+    found = _ANNOTATION.match(line)
+    if found is None:
+        return line, None
+    return f"{found['name']} {found['rest'] or ''}", found["form"].strip()
+
+
+def _checked_form(form: str | None) -> str | None:
+    """Return the form as it is written, if it may be one: what names it uses is known in the kernel
+    alone, and if it is a file is looked for later. Raises ``UsageError``."""
+    if form is None or form.endswith(".json"):
+        return form
+    with suppress(UnknownName):
+        form_of_text(form, "the answer's form")
+    return form
 
 
 def complete(code: str, cursor_pos: int) -> Completion | None:

@@ -91,7 +91,7 @@ class Commands:
 
     async def _context(self, command: Command, repl: Repl) -> Shown | None:
         if command.value is not None:
-            return _described(await self._notebook.give(repl, command.value, command.encoding))
+            return _described(await self._notebook.give(repl, command))
         if self._notebook.context is None:
             return _text("No context was given yet: %rlm context PATH gives one.")
         return _described(self._notebook.context)
@@ -213,12 +213,12 @@ def _described(info: ContextInfo) -> Shown:
     sizes += [f"{info.lines:,} lines" if info.lines is not None else "", info.format or ""]
     line = " · ".join(size for size in sizes if size)
     name = info.spec.get("variable") or info.spec.get("name") or ""
-    notice = f"\n{info.notice}" if info.notice else ""
+    notice = "".join(f"\n{remark}" for remark in info.remarks)
     head = shorten(info.head + ("\n[…]\n" + info.tail if info.tail else ""), 400)
     return {
         "text/plain": f"context: {name} · {line}{notice}",
         "text/markdown": f"**context** · {code(str(name))} · {literal(line)}\n\n"
-        + (f"{literal(info.notice)}\n\n" if info.notice else "")
+        + "".join(f"{literal(remark)}\n\n" for remark in info.remarks)
         + f"<details><summary>its beginning and its end</summary>\n\n{fenced(head)}\n\n</details>",
     }
 

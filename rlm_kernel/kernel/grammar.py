@@ -50,11 +50,13 @@ class Command:
 
 @dataclass(frozen=True)
 class CellOption:
-    """An option of ``%%rlm``: what stands for its value, what it is for, its values if few."""
+    """An option of ``%%rlm``: what stands for its value, what it is for, its values if few. With
+    ``several`` it may come more than once, as it may have several values with commas."""
 
     value: str
     what: str
     values: tuple[str, ...] = ()
+    several: bool = False
 
 
 @dataclass(frozen=True)
@@ -120,7 +122,7 @@ def read_options(
             value = next(rest, "")
         if not value or ("=" not in word and _is_option(value)):
             raise UsageError(f"--{name} needs a value: --{name} {options[name].value}")
-        given[name] = value
+        given[name] = f"{given[name]},{value}" if name in given else value
     return plain, given
 
 
@@ -129,7 +131,7 @@ def _is_option(word: str) -> bool:
 
 
 def _check_option(name: str, given: Container[str], options: Mapping[str, CellOption]) -> None:
-    if name in given:
+    if name in given and not options[name].several:
         raise UsageError(f"--{name} is given twice")
     if name in options:
         return
@@ -180,11 +182,13 @@ def _replay(verb: str, words: list[str]) -> Command:
 
 
 def _context(verb: str, words: list[str]) -> Command:
-    plain, given = read_options(words, {"encoding": OPTIONS["encoding"]})
+    known = ("encoding", "exclude")
+    plain, given = read_options(words, {name: OPTIONS[name] for name in known})
     value = _one(plain)
     if value is None and given:
-        raise UsageError("--encoding needs a context that it is the encoding of")
-    return Command(verb, value, encoding=given.get("encoding"))
+        raise UsageError(f"--{next(iter(given))} needs a context to be read by it")
+    settings = {n: checked(n, given[n], f"--{n}") for n in ("exclude",) if n in given}
+    return Command(verb, value, encoding=given.get("encoding"), settings=settings)
 
 
 def _setting(verb: str, words: list[str]) -> Command:
@@ -221,7 +225,8 @@ def _limits(verb: str, words: list[str]) -> Command:
 
 
 def _cell_option(option: Option) -> CellOption:
-    return CellOption(option.placeholder, option.help, option.choices)
+    several = option.kind is tuple
+    return CellOption(option.placeholder, option.help, option.choices, several)
 
 
 def _continue(verb: str, words: list[str]) -> Command:
@@ -261,6 +266,7 @@ SETTING_VERBS = {
 OPTIONS = {
     "context": CellOption("PATH|VARIABLE", "what this question is about"),
     "encoding": CellOption("E", "of a text context; found out by default"),
+    "answer": CellOption("FORM", "what the answer must be: number, list[str], a JSON Schema, ..."),
     "replay": CellOption("|".join(REPLAY), "whether a recorded run may answer", REPLAY),
     **{option: _cell_option(SETTINGS[name]) for option, name in SETTING_OPTIONS.items()},
 }
@@ -274,7 +280,10 @@ REPLAY_OPTIONS = {
 VERBS = {
     "status": Verb("", "say what is in force and what was spent; so does %rlm alone", _alone),
     "context": Verb(
-        "[PATH|VARIABLE] [--encoding E]", "what the questions are about", _context, ("--encoding",)
+        "[PATH|VARIABLE] [--encoding E] [--exclude PATTERNS]",
+        "what the questions are about",
+        _context,
+        ("--encoding", "--exclude"),
     ),
     **{verb: _setting_verb(SETTINGS[name]) for verb, name in SETTING_VERBS.items()},
     "limits": Verb(
@@ -313,7 +322,7 @@ def help_text() -> str:
     return "\n".join(
         [
             "A cell that asks; the answer is its result and is bound to NAME:",
-            f"  %%rlm [NAME] [OPTIONS]    (NAME is {ANSWER} by default)",
+            f"  %%rlm [NAME[: TYPE]] [OPTIONS]    (NAME is {ANSWER} by default)",
             "  the question, on as many lines as you like",
             "",
             "Options, for this question only:",

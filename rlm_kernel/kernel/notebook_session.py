@@ -11,10 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import ContextError, NoLM, UsageError
-from ..events import ROOT, CellRan, ContextInfo, ContextSet
+from ..events import ROOT, Answer, CellRan, ContextInfo, ContextSet, answer_fields
 from ..inputs import contexts
 from ..inputs.contexts import Source
+from ..inputs.forms import Form, form_of_option
 from ..inputs.tools import Tools
+from ..record.equality import canonical
+from ..remote.guest.type_expressions import UnknownName
 from ..repl.repl import Repl
 from ..repl.running_cell import Author, Ran
 from ..rlm.run import small_text
@@ -23,10 +26,10 @@ from ..session.session import Reader, Result, Session
 from ..settings import config
 from ..settings.resolved import Layer, Resolved, Wrote, in_force
 from .cell_parser import Question
-from .grammar import ANSWER
+from .grammar import ANSWER, Command
 
 URLS = ("base_url", "sub_base_url")
-NOT_ASKED = ("base_url", "sub_base_url", "out", "kernel", "environment", "pass_env")
+NOT_ASKED = ("base_url", "sub_base_url", "out", "kernel", "environment", "pass_env", "exclude")
 """Settings that say where things are and not what is asked."""
 NO_CONTEXT = (
     "there is no context yet: write `%rlm context PATH` above the question, or --context PATH, or "
@@ -121,18 +124,19 @@ class NotebookSession:
                 status=ran.status,
                 outputs=ran.outputs,
                 notices=ran.notices if author == "lm" else [],
-                answer=ran.answer,
                 execution_count=ran.execution_count,
                 seconds=ran.seconds,
                 time=time.time(),
                 inputs=ran.inputs,
+                wanted=None if ran.wanted is None else canonical(ran.wanted),
+                **answer_fields(ran.answer),
             )
         )
 
     # contexts
-    async def give(self, repl: Repl, named: str, encoding: str | None) -> ContextInfo:
+    async def give(self, repl: Repl, command: Command) -> ContextInfo:
         """Give the kernel a context for the cells to come, the human's too."""
-        about = await self._about(repl, named, encoding)
+        about = await self._about(repl, command.value, command.encoding, command.settings)
         if isinstance(about, str):
             await self._found(repl, about)
             info, source = await repl.adopt(about)
@@ -175,28 +179,38 @@ class NotebookSession:
             return None
         return source
 
-    async def _about(self, repl: Repl, named: str | None, encoding: str | None) -> Source | str:
+    async def _about(
+        self,
+        repl: Repl,
+        named: str | None,
+        encoding: str | None,
+        settings: Mapping[str, Any],
+    ) -> Source | str:
         """Return the source that a path names, or the name of a variable."""
         if named is None:
             return "context"
         is_name = named.isidentifier() and encoding is None
         if is_name and (named in repl.names or not Path(named).exists()):
             return named
-        return await asyncio.to_thread(contexts.from_path, named, encoding=encoding)
+        exclude = self.force(settings).settings.exclude
+        return await asyncio.to_thread(
+            contexts.from_path, named, encoding=encoding, exclude=exclude
+        )
 
     # questions
     async def ask(self, question: Question, repl: Repl, readers: Sequence[Reader]) -> Result:
         """Ask the LM, or a recorded run where replay is on."""
         self.name = question.name
-        about = await self._about(repl, question.context, question.encoding)
+        about = await self._about(repl, question.context, question.encoding, question.settings)
         if isinstance(about, str):
             await self._found(repl, about)
-        force = self.force(question.settings)
+        force, form = self.force(question.settings), await self._form(repl, question.form)
         asked = {
             name: value
             for name, value in {**self.set, **question.settings}.items()
             if name not in NOT_ASKED
         }
+        asked |= {} if form is None else {"answer": form.recorded}
         mode = question.replay or self.replay
         out = question.settings.get("out")
         found = await self._recorded(
@@ -213,7 +227,7 @@ class NotebookSession:
                 )
             else:
                 result = await self.session.ask(
-                    about, question.text, readers, force=force, asked=asked
+                    about, question.text, readers, force=force, asked=asked, form=form
                 )
         except NoLM as error:
             raise NoLM(f"{error}{found.sentence}") from error
@@ -264,7 +278,12 @@ class NotebookSession:
                 )
             else:
                 result = await self.session.ask(
-                    "context", began.question, readers, force=force, before=before
+                    "context",
+                    began.question,
+                    readers,
+                    force=force,
+                    before=before,
+                    form=before.form,
                 )
         finally:
             self._leave()
@@ -293,7 +312,16 @@ class NotebookSession:
             raise UsageError(found.sentence.strip())
         return found
 
-    async def bind(self, repl: Repl, name: str, answer: str) -> None:
+    async def _form(self, repl: Repl, text: str | None) -> Form | None:
+        """Return the form that a question asks for; the kernel knows its own classes."""
+        if text is None:
+            return None
+        try:
+            return await asyncio.to_thread(form_of_option, text)
+        except UnknownName:
+            return Form(await repl.form(text), text)
+
+    async def bind(self, repl: Repl, name: str, answer: Answer) -> None:
         """Bind the answer in the kernel, and let later questions know."""
         source = await repl.assign(name, answer)
         bound = Ran(

@@ -46,7 +46,7 @@ class PythonCells:
         if ran.answer is not None:
             session.by_hand.answered(ran.answer)
             self._replay.answered(ran.answer)
-            execution.show(answer_bundle(ran.answer))
+            execution.show(answer_bundle(ran.answer.text))
         reply = ended(execution, ran)
         if hint := _hint(execution.code, ran):
             execution.tell(hint, "stderr")

@@ -19,6 +19,7 @@ from ..rlm.boundary import boundary
 from . import cell_parser
 from .commands import Commands
 from .front_end import ExecuteReply, Execution, FrontEnd
+from .human_input import HumanInput
 from .inner_kernel import InnerKernel
 from .notebook_session import NotebookSession
 from .python_cells import PythonCells
@@ -41,6 +42,7 @@ class RequestHandler:
         self._cwd = cwd
         self._opened: NotebookSession | None = None
         self._inner = InnerKernel(front_end, lambda: self._notebook.repl())
+        self._human = HumanInput(front_end)
         self._lock = asyncio.Lock()
         self._task: asyncio.Task[Any] | None = None
         self._execution: Execution | None = None
@@ -63,7 +65,7 @@ class RequestHandler:
 
     @cached_property
     def _questions(self) -> Questions:
-        return Questions(self._front_end, self._notebook, self._replay, self._inner)
+        return Questions(self._front_end, self._notebook, self._replay, self._inner, self._human)
 
     # life
     async def start(self) -> None:
@@ -214,7 +216,7 @@ class RequestHandler:
 
     async def answer_input(self, value: str) -> None:
         """Give a line to the cell that asked for it; nothing where no cell runs any more."""
-        if self._inner.relaying is not None:
+        if not self._human.take(value) and self._inner.relaying is not None:
             await self._inner.relaying.answer_input(value)
 
 

@@ -6,15 +6,18 @@ Pure bookkeeping. Every request is settled, also one that failed, was cut or was
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol, TypeAlias
 
-from ..errors import LMError
 from ..events import Usage
 from . import chat, thoughts
-from .chat import Failure
+from .chat import json_schema
+from .dialect import Request
+from .failures import Failure
+from .joined import Joined
+from .said import short
 from .usage import Reported
 
 ASSUMED_OUTPUT_TOKENS = 512
@@ -26,8 +29,6 @@ CUT_SHORT = ("length", "max_tokens", "model_length", "content_filter")
 FAILED = ("error", "network_error", "insufficient_system_resource", "abort")
 """Finish reasons that say that the provider failed. What there is of the reply does not count."""
 CHARS_A_TOKEN = 4
-SAID_CHARS = 300
-MODELS_SHOWN = 5
 
 Price: TypeAlias = Callable[[str, Usage], float | None]
 
@@ -55,16 +56,27 @@ class Sampling:
     max_tokens: int | None = None
     top_p: float | None = None
     seed: int | None = None
+    schema: Mapping[str, Any] | None = None
+    """A JSON Schema that the reply should fit. A wish: see ``Reply.constrained``."""
+    reasoning_effort: str | None = None
+    added: Mapping[str, Any] = field(default_factory=dict)
+    """Further fields of a request, as they are."""
 
-    def fields(self) -> dict[str, float]:
-        return {name: value for name, value in vars(self).items() if value is not None}
+    def fields(self) -> dict[str, Any]:
+        """Return the fields of a request."""
+        fields = {name: value for name, value in vars(self).items() if value is not None}
+        added, schema = fields.pop("added"), fields.pop("schema", None)
+        form = {} if schema is None else {"response_format": json_schema(schema)}
+        return {**added, **fields, **form}
 
 
 @dataclass(frozen=True)
 class Reply:
     """A usable reply. ``usage`` and ``seconds`` are of the whole call, failed tries included;
     ``finish`` is the endpoint's finish reason, or "cut" where we stopped reading. ``thoughts`` are
-    those that came apart from the text."""
+    those that came apart from the text. ``constrained`` says that the endpoint was asked to keep to
+    the sampling's schema, and did not refuse; ``adjustments`` are the ways in which it was asked
+    otherwise than is usual, since it refuses the usual one."""
 
     text: str
     model: str
@@ -72,6 +84,8 @@ class Reply:
     usage: Usage
     seconds: float
     thoughts: str = ""
+    constrained: bool = False
+    adjustments: tuple[str, ...] = ()
 
     @property
     def cut_short(self) -> bool:
@@ -93,44 +107,86 @@ class Reply:
 @dataclass
 class Attempt:
     """One HTTP request and what came of it. ``charged`` is false where no work was done for it;
-    without ``reported`` the usage of one that was charged can only be estimated. ``held`` are the
-    reservations for it, ``room`` the output tokens that they are for."""
+    without ``reported`` the usage of one that was charged can only be estimated. ``unanswered``
+    turns false for one that failed otherwise than by our waiting no longer. ``chosen`` is true
+    once there was a choice, ``called`` once it was to call a tool; ``heard`` is the first that was
+    passed over. ``held`` are the reservations for it, ``room`` the output tokens that they are
+    for."""
 
-    text: str = ""
-    thoughts: str = ""
+    joined: Joined = field(default_factory=Joined)
+    joined_thoughts: Joined = field(default_factory=Joined)
     refusal: str = ""
     finish: str | None = None
     model: str | None = None
     reported: Reported | None = None
+    chosen: bool = False
+    called: bool = False
+    heard: str = ""
     charged: bool = True
+    unanswered: bool = True
     held: ExitStack = field(default_factory=ExitStack)
     room: int = 0
+
+    @property
+    def text(self) -> str:
+        """The text that came so far."""
+        return self.joined.text
+
+    @property
+    def thoughts(self) -> str:
+        """The thoughts that came apart from the text."""
+        return self.joined_thoughts.text
 
     @property
     def written(self) -> int:
         """The characters that came so far, thoughts included."""
         return len(self.text) + len(self.thoughts)
 
-    def take(self, piece: chat.Piece) -> None:
-        """Note all but the text. Usage may come cumulatively: the last one seen counts."""
-        self.thoughts += piece.thoughts
+    def take(self, value: object) -> int:
+        """Add what a body or an event says; return where the text is new, as ``Joined`` does.
+
+        Usage may come cumulatively: the last one seen counts. Raises ``Failure`` for an error.
+        """
+        piece = chat.piece(value)
+        self._hear(value, piece)
+        if piece is None:
+            return len(self.text)
         self.refusal += piece.refusal
+        self.called |= piece.called
         self.finish = piece.finish or self.finish
         self.model = piece.model or self.model
         self.reported = piece.reported or self.reported
+        last = piece.finish is not None
+        self.joined_thoughts.add(piece.thoughts, piece.whole_thoughts, last=last)
+        return self.joined.add(piece.text, piece.whole, last=last)
+
+    def _hear(self, value: object, piece: chat.Piece | None) -> None:
+        if piece is not None and piece.choice:
+            self.chosen = True
+        elif piece is None or not self.chosen:
+            self.heard = self.heard or short(value)
+
+    def end(self) -> int:
+        """Note that no more comes; return where the text is new, as ``take`` does."""
+        self.joined_thoughts.end()
+        return self.joined.end()
 
     def check(self) -> None:
         """Raise ``Failure`` if the reply has ended without a text that could be used."""
+        if not self.chosen:
+            raise Failure("garbage", self.heard, again=True)
         if (self.finish or "").lower() in FAILED:
-            raise Failure("cut", f"its finish reason is {self.finish!r}", again=True)
+            said = f"its finish reason is {self.finish!r}; its text {short(self.text)[:200]!r}"
+            raise Failure("cut", said, again=True)
         self.check_size()
         if self.text:
             return
         if self.refusal or self.finish == "content_filter":
             raise Failure("refusal", self.refusal or "a content filter took the reply away")
-        if self.finish == "length":
-            raise Failure("empty", "max_tokens was used up before any text: raise it")
-        raise Failure("empty", again=True)
+        if cut_short(self.finish):
+            raise Failure("empty", "all tokens that a reply may have were used up before any text")
+        apart = "only thoughts, which came apart from a text" if self.thoughts else ""
+        raise Failure("empty", "only a call of a tool" if self.called else apart, again=True)
 
     def check_size(self) -> None:
         """Raise ``Failure`` if the reply has grown beyond what any is."""
@@ -201,7 +257,9 @@ class Attempts:
         """Return the tokens as reported. What is not, or is 0 where something was sent, is
         estimated."""
         if told is None and not attempt.written:
-            return Usage(requests=1, estimated=True)
+            # Somebody works at what nobody waits for any more.
+            sent = self._input_tokens if attempt.unanswered else 0
+            return Usage(requests=1, input_tokens=sent, estimated=True)
         read = told.input_tokens if told else None
         written = told.output_tokens if told else None
         estimated = attempt.charged and not (read and (written or not attempt.written))
@@ -219,7 +277,11 @@ class Attempts:
             estimated=estimated,
         )
 
-    def reply(self, attempt: Attempt) -> Reply:
+    def body(self) -> dict[str, Any]:
+        """Return the request for a reply that is not streamed, as is usual."""
+        return {"model": self.model, "messages": self.messages, **self.sampling.fields()}
+
+    def reply(self, attempt: Attempt, request: Request) -> Reply:
         """Return the reply that a settled attempt brought."""
         seconds = time.monotonic() - self.started
         model = attempt.model or self.model
@@ -230,70 +292,6 @@ class Attempts:
             usage=self.usage,
             seconds=seconds,
             thoughts=attempt.thoughts,
+            constrained="response_format" in request.body,
+            adjustments=tuple(one.said for one in request.adjustments),
         )
-
-
-def lm_error(
-    failure: Failure,
-    said: str,
-    *,
-    url: str,
-    model: str = "",
-    attempts: int = 1,
-    waited_s: float = 0.0,
-    names: list[str] | None = None,
-) -> LMError:
-    """Return the error of a call that is given up: what happened, what the endpoint said, what to
-    do.
-
-    ``said`` is the failure's text made safe to show; ``names`` are models that there are.
-    """
-    words = _WORDS[failure.cause].format(
-        url=url, model=model, tries=_tries(attempts), waited=f"{waited_s:.1f}"
-    )
-    happened, _, advice = words.partition(" | ")
-    status = f" (status {failure.status})" if failure.status else ""
-    heard = f": {said[:SAID_CHARS].rstrip('. ')}" if said else ""
-    has = f" It has: {', '.join(names[:MODELS_SHOWN])}." if names else ""
-    return LMError(
-        f"{happened}{status}{heard}.{has} {advice}".rstrip(),
-        cause=failure.cause,
-        attempts=attempts,
-        status=failure.status,
-    )
-
-
-def _tries(count: int) -> str:
-    return "1 try" if count == 1 else f"{count} tries"
-
-
-# What happened | what to do. The endpoint's own words go in between.
-_WORDS = {
-    "unreachable": "no connection to {url} after {tries} | Start the server, or set RLM_BASE_URL "
-    "(or OPENAI_BASE_URL) to one that runs.",
-    "timeout": "no reply from {url} in time after {tries} | Allow more time by RLM_TIMEOUT_S, or "
-    "ask for less.",
-    "auth": "{url} refused the key | Set RLM_API_KEY (or OPENAI_API_KEY) to a key that is valid "
-    "there.",
-    "model": "{url} does not know the model {model!r} | Set RLM_MODEL or RLM_SUB_MODEL to a model "
-    "that it has, or check the address (most end in /v1).",
-    "window": "the prompt does not fit the context window of {model!r} | Send it in smaller "
-    "pieces, or use a model with a larger window.",
-    "bad_request": "{url} refused the request | Change what it complains of: the model, "
-    "or a setting (`rlm doctor` shows them).",
-    "rate_limit": "{url} took no more requests after {tries} and {waited} s of waiting | Try "
-    "later, or allow fewer in flight by RLM_MAX_IN_FLIGHT.",
-    "server": "{url} failed to serve the request in {tries} | Try later, or see the log of the "
-    "server.",
-    "cut": "{url} ended its reply too early in {tries} | Try later, or see the log of the server.",
-    "garbage": "{url} sent something that is no chat completion in {tries} | Check that "
-    "RLM_BASE_URL (or OPENAI_BASE_URL) is an OpenAI-compatible endpoint.",
-    "endless": "{url} sent a reply without an end | Ask for less, bound replies by "
-    "RLM_OUTPUT_TOKENS, or allow more time by RLM_TIMEOUT_S.",
-    "proxy": "no way to {url} in {tries} | Start the proxy or mend its login, take the variable "
-    "away, or name the host in no_proxy.",
-    "redirect": "{url} refers to another address, which prompts are not sent to | Set "
-    "RLM_BASE_URL (or OPENAI_BASE_URL) to that address if it is the right one.",
-    "empty": "{model!r} replied with no text in {tries} | Change the prompt or the model.",
-    "refusal": "{model!r} refused to answer | Change the prompt or the model.",
-}

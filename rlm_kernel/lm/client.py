@@ -11,19 +11,25 @@ import importlib
 import random
 import re
 from asyncio import sleep
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import ExitStack, aclosing, asynccontextmanager, suppress
 from dataclasses import replace
 from functools import partial
+from itertools import chain
 from typing import TYPE_CHECKING, Any, Self
+from urllib.parse import parse_qs, urlsplit
 
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_after_attempt
 
 from ..errors import LMError
 from ..events import Usage
 from . import chat, prices, route, transport
-from .attempts import Attempt, Attempts, Meter, Reply, Sampling, lm_error
-from .chat import Failure
+from .attempts import Attempt, Attempts, Meter, Reply, Sampling
+from .dialect import Body, Dialect, Request
+from .failures import Failure
+from .listener import Listener
+from .stream import DONE, parse, values
+from .wording import lm_error
 
 if TYPE_CHECKING:
     from openai import AsyncOpenAI
@@ -33,6 +39,8 @@ __all__ = ["Client", "Meter", "Reply", "Sampling"]
 MAX_WAIT_S = 60.0
 MAX_BACKOFF_S = 8.0
 MODELS_S = 10.0
+SILENCES = 1
+"""So many requests that timed out are sent again: each is paid for, and was waited for in vain."""
 SECRET_CHARS = 8  # shorter keys are fillers such as "none" and may stand in any text
 
 
@@ -43,7 +51,8 @@ class Client:
     stream the silence between two events; the whole of a stream is bounded by
     ``transport.TOTAL_TIMES`` as much, and every reply by ``attempts.MAX_REPLY_CHARS``. ``retries``
     are tries after the first, ``backoff_s`` the first wait between two. ``free`` says that nothing
-    is charged (the embedded LM).
+    is charged (the embedded LM). ``headers`` go with every request; with them and without a key no
+    ``Authorization`` is sent. A query in the address stays in that of every request.
 
     A proxy of the environment is used, but not for this machine (``route``). Redirects are followed
     within the endpoint's own server only, where they keep the request as it is (307, 308).
@@ -57,6 +66,7 @@ class Client:
         *,
         base_url: str | None,
         api_key: str | None,
+        headers: Mapping[str, str] | None = None,
         in_flight: int,
         timeout_s: float,
         retries: int,
@@ -65,12 +75,13 @@ class Client:
     ) -> None:
         self._base_url = transport.checked_url(base_url or prices.OPENAI_URL)
         self._key = transport.checked_key(api_key or "")
+        self._headers = dict(headers or {})
         self._in_flight = in_flight
         self._timeout_s = timeout_s
         self._retries = retries
         self._free = free
         self._backoff_s = backoff_s
-        self._include_usage = True
+        self._dialect = Dialect()
         self._slots = asyncio.Semaphore(in_flight)
         self._openai: AsyncOpenAI | None = None
         self._proxy: route.Proxy | None = None
@@ -80,8 +91,8 @@ class Client:
 
     @property
     def url(self) -> str:
-        """The endpoint's address as it may be shown: without a password."""
-        return transport.shown_url(self._base_url)
+        """The endpoint's address as it may be shown: without a password and without a query."""
+        return transport.shown_url(self._base_url).partition("?")[0]
 
     @property
     def _way(self) -> str:
@@ -98,6 +109,7 @@ class Client:
         self._openai = transport.connect(
             self._base_url,
             self._key,
+            self._headers,
             in_flight=self._in_flight,
             connect_s=self._timeout_s,
             proxy=self._proxy,
@@ -124,19 +136,7 @@ class Client:
     ) -> Reply:
         """Return one reply, whole. Raises ``LMError``, and ``LimitReached`` from the meter."""
         call = self._call(model, messages, meter, sampling)
-
-        async def once() -> Reply:
-            async with self._request(call) as (this, _):
-                # Not chat.completions.create: it takes half as much CPU again for its models.
-                asked = self._body(call)
-                body = await self._client.post(chat.COMPLETIONS, cast_to=bytes, body=asked)
-                piece = chat.piece(chat.parse(body))
-                this.take(piece)
-                this.text = chat.mend(piece.text)
-                this.check()
-            return call.reply(this)
-
-        return await self._persevere(call, once)
+        return await self._reply(call, call.body(), Listener())
 
     async def stream(
         self,
@@ -156,84 +156,84 @@ class Client:
         is closed and ``finish`` is "cut". Raises as ``complete`` does.
         """
         call = self._call(model, messages, meter, sampling)
-        given = 0
+        body = {**call.body(), **chat.STREAMED}
+        return await self._reply(call, body, Listener(on_delta, on_restart, cut))
 
-        def give(text: str) -> None:
-            nonlocal given
-            given += len(text)
-            on_delta(text)
-
-        async def once() -> Reply:
-            nonlocal given
-            if given:
-                given = 0
-                on_restart()
+    async def _reply(self, call: Attempts, body: Body, listener: Listener) -> Reply:
+        async def once(request: Request) -> Reply:
+            listener.begin()
             async with self._request(call) as (this, deadline):
-                end = await self._read(call, this, deadline, give, cut)
-            reply = call.reply(this)
+                end = await self._read(call, request, this, deadline, listener)
+            reply = call.reply(this, request)
             return reply if end is None else replace(reply, text=this.text[:end], finish="cut")
 
-        return await self._persevere(call, partial(self._or_without_usage, once))
+        return await self._persevere(call, partial(self._adjusted, body, once))
+
+    async def _adjusted(self, body: Body, once: Callable[[Request], Awaitable[Reply]]) -> Reply:
+        """``once``, and at once again the other way if the endpoint refuses how it was asked."""
+        guess, tried = None, []
+        while True:
+            request = self._dialect.request(body, guess)
+            tried.append(request.adjustments)
+            try:
+                reply = await once(request)
+            except Failure as failure:
+                guess = self._dialect.learn(request, failure) or guess
+                if self._dialect.request(body, guess).adjustments in tried:
+                    raise
+            else:
+                self._dialect.served(request)
+                return reply
 
     async def _read(
         self,
         call: Attempts,
+        request: Request,
         this: Attempt,
         deadline: transport.Deadline,
-        on_delta: Callable[[str], None],
-        cut: Callable[[str], int | None] | None,
+        listener: Listener,
     ) -> int | None:
-        """Read a stream into ``this``; return where ``cut`` ended its text, if it did."""
-        joiner, done = chat.Joiner(), False
-        async with self._stream(call) as pieces:
-            async for piece in pieces:
-                if piece is None:
-                    done = True
+        """Read a reply into ``this``; return where it was cut, if it was."""
+        done, loop = False, asyncio.get_running_loop()
+        # Not chat.completions.create: it takes half as much CPU again for its models.
+        sent = transport.answered(self._client, chat.COMPLETIONS, request.body)
+        async with (
+            transport.until_finished(this) as rest,
+            sent as data,
+            aclosing(values(data, deadline.extend)) as heard,
+        ):
+            async for value in heard:
+                if done := value is DONE:
                     break
-                deadline.extend()
-                this.take(piece)
-                at = len(this.text)
-                this.text += joiner.add(piece.text)
-                end = cut(this.text) if cut and len(this.text) > at else None
-                if shown := this.text[at:end]:
-                    on_delta(shown)
-                if end is not None:
+                at = this.take(value)
+                if (end := listener.hear(this.text, at)) is not None:
                     return end
+                if this.finish is not None and this.text:
+                    rest.reschedule(loop.time() + transport.AFTER_FINISH_S)
                 call.keep_up(this)
-        if not done and this.finish is None:
-            raise Failure("cut", f"after {len(this.text)} characters", again=True)
-        if rest := joiner.end():
-            this.text += rest
-            on_delta(rest)
+        whole = done or this.finish or this.joined.is_whole or not request.streamed
+        if not whole and (this.chosen or not this.heard):
+            last = f"; it said {this.heard!r}" if this.heard else ""
+            raise Failure("cut", f"after {len(this.text)} characters{last}", again=True)
+        at = this.end()
+        listener.hear(this.text, at)
         this.check()
         return None
-
-    def _body(self, call: Attempts, **how: bool) -> dict[str, Any]:
-        return chat.request(call.model, call.messages, call.sampling.fields(), **how)
-
-    @asynccontextmanager
-    async def _stream(self, call: Attempts) -> AsyncIterator[AsyncIterator[chat.Piece | None]]:
-        body = self._body(call, stream=True, usage=self._include_usage)
-        create = self._client.chat.completions.with_streaming_response.create
-        async with (
-            create(**body) as response,
-            aclosing(response.iter_bytes()) as data,
-            aclosing(chat.pieces(data)) as pieces,
-        ):
-            yield pieces
 
     async def models(self) -> list[str]:
         """Return the names of the models that the endpoint has. Raises ``LMError``; not metered."""
         try:
             return await self._models()
         except Failure as failure:
+            if failure.cause in ("model", "garbage"):
+                failure.cause = "address"
             error = lm_error(failure, self._scrubbed(failure.said), url=self._way)
         raise error
 
     async def _models(self) -> list[str]:
         within_s = min(MODELS_S, self._timeout_s)
         async with transport.watched(Attempt(), within_s):
-            return chat.model_names(chat.parse(await self._client.get(chat.MODELS, cast_to=bytes)))
+            return chat.model_names(parse(await self._client.get(chat.MODELS, cast_to=bytes)))
 
     def _call(
         self, model: str, messages: list[dict[str, Any]], meter: Meter, sampling: Sampling
@@ -263,17 +263,24 @@ class Client:
 
     async def _persevere(self, call: Attempts, once: Callable[[], Awaitable[Reply]]) -> Reply:
         """Try until it works, no try is left, or another cannot help."""
+        silences = 0
 
-        def wait_s(state: RetryCallState) -> float:
-            seconds = self._wait_s(state)
+        def again(error: BaseException) -> bool:
+            nonlocal silences
+            if not isinstance(error, Failure):
+                return False
+            silences += error.cause == "timeout" and error.status is None
+            return error.again and silences <= SILENCES
+
+        async def waited(seconds: float) -> None:
             call.waited_s += seconds
-            return seconds
+            await sleep(seconds)
 
         retrying = AsyncRetrying(
             stop=stop_after_attempt(self._retries + 1),
-            wait=wait_s,
-            retry=retry_if_exception(lambda e: isinstance(e, Failure) and e.again),
-            sleep=sleep,
+            wait=self._wait_s,
+            retry=retry_if_exception(again),
+            sleep=waited,
             reraise=True,
         )
         try:
@@ -282,16 +289,6 @@ class Client:
             error = await self._error(call, failure)
         # Not in the handler: what failed may hold the key, and a traceback would show it.
         raise error
-
-    async def _or_without_usage(self, once: Callable[[], Awaitable[Reply]]) -> Reply:
-        """``once``, and at once again if the endpoint will not be asked for the usage."""
-        try:
-            return await once()
-        except Failure as failure:
-            if not chat.refuses_usage(failure):
-                raise
-            self._include_usage = False
-        return await once()
 
     def _wait_s(self, state: RetryCallState) -> float:
         failure = state.outcome.exception() if state.outcome else None
@@ -318,7 +315,9 @@ class Client:
         )
 
     def _scrubbed(self, text: str) -> str:
-        """Return what an endpoint said, without the key that it may have echoed."""
-        if len(self._key) >= SECRET_CHARS:
-            text = text.replace(self._key, "[key]")
+        """Return what an endpoint said, without the secrets that it may have echoed."""
+        query = parse_qs(urlsplit(self._base_url).query).values()
+        for secret in (self._key, *self._headers.values(), *chain.from_iterable(query)):
+            if len(secret) >= SECRET_CHARS:
+                text = text.replace(secret, "[key]")
         return re.sub(r"(?i)\b(bearer|basic)\s+[^\s\"',}]+", r"\1 [key]", transport.shown_url(text))

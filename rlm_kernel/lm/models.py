@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+import json
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeGuard
 
 from ..errors import NoLM, UsageError
@@ -48,7 +49,8 @@ def is_lm(model: object) -> TypeGuard[LM]:
 def what_they_are(settings: Settings, limits: Limits) -> object:
     """Return a key for the LMs that ``open_models`` would open: equal for those that are the
     same."""
-    return tuple(getattr(settings, name) for name in NAMED_BY), limits.in_flight
+    named = {name: getattr(settings, name) for name in NAMED_BY}
+    return json.dumps(named, sort_keys=True), limits.in_flight
 
 
 @asynccontextmanager
@@ -69,18 +71,17 @@ async def open_models(
 def _scripted(settings: Settings, limits: Limits, root: LM, sub: LM) -> Models:
     slots = asyncio.Semaphore(limits.in_flight)
     window = settings.window or DEFAULT_WINDOW
-    sampling = Sampling(settings.temperature, settings.output_tokens)
     return Models(
         Model(
             client=_Bounded(root, slots),
             name=settings.model or "scripted",
-            sampling=sampling,
+            sampling=_of_author(settings),
             window=window,
         ),
         Model(
             client=_Bounded(sub, slots),
             name=settings.sub_model or "scripted-sub",
-            sampling=Sampling(),
+            sampling=_of_sub(settings),
             window=window,
         ),
         settings.prompt or "strong",
@@ -88,44 +89,63 @@ def _scripted(settings: Settings, limits: Limits, root: LM, sub: LM) -> Models:
 
 
 async def _endpoint(settings: Settings, limits: Limits, stack: AsyncExitStack) -> Models:
-    def client(base_url: str | None, api_key: str | None) -> Client:
+    def client(
+        base_url: str | None, api_key: str | None, headers: Mapping[str, str] | None
+    ) -> Client:
         return Client(
             base_url=base_url,
             api_key=api_key,
+            headers=headers,
             in_flight=limits.in_flight,
             timeout_s=settings.timeout_s,
             retries=settings.retries,
         )
 
-    root = await stack.enter_async_context(client(settings.base_url, settings.api_key))
+    of_root = client(settings.base_url, settings.api_key, settings.headers)
+    root = await stack.enter_async_context(of_root)
     sub = root
     if settings.sub_base_url:
-        sub = await stack.enter_async_context(client(settings.sub_base_url, settings.sub_api_key))
+        of_sub = client(settings.sub_base_url, settings.sub_api_key, settings.sub_headers)
+        sub = await stack.enter_async_context(of_sub)
     name, sub_name = settings.model, settings.sub_model
     if name is None:
         name = DEFAULT_MODEL if settings.base_url is None else await _only_model(root)
         sub_name = sub_name or (DEFAULT_SUB_MODEL if settings.base_url is None else None)
     if sub_name is None:
         sub_name = name if sub is root else await _only_model(sub)
-    sampling = Sampling(settings.temperature, settings.output_tokens)
     return Models(
         Model(
             client=root,
             name=name,
-            sampling=sampling,
+            sampling=_of_author(settings),
             window=_window(settings, name, settings.base_url),
             priced=prices.price(name, settings.base_url, A_TOKEN) is not None,
         ),
         Model(
             client=sub,
             name=sub_name,
-            sampling=Sampling(),
+            sampling=_of_sub(settings),
             window=_window(settings, sub_name, settings.base_url),
             priced=prices.price(sub_name, settings.sub_base_url or settings.base_url, A_TOKEN)
             is not None,
         ),
         settings.prompt or "strong",
     )
+
+
+def _of_author(settings: Settings) -> Sampling:
+    return Sampling(
+        temperature=settings.temperature,
+        max_tokens=settings.output_tokens,
+        reasoning_effort=settings.reasoning_effort,
+        added=settings.body or {},
+    )
+
+
+def _of_sub(settings: Settings) -> Sampling:
+    """The sub-LM's, which shares the added fields where it shares the endpoint."""
+    shared = None if settings.sub_base_url else settings.body
+    return Sampling(added=(shared if settings.sub_body is None else settings.sub_body) or {})
 
 
 def _window(settings: Settings, model: str, base_url: str | None) -> int:
@@ -166,13 +186,15 @@ async def _embedded(settings: Settings, limits: Limits, stack: AsyncExitStack) -
         Model(
             client=_Author(author, server),
             name=server.author.model,
-            sampling=Sampling(warmth, settings.output_tokens or 700),
+            sampling=replace(
+                _of_author(settings), temperature=warmth, max_tokens=settings.output_tokens or 700
+            ),
             window=server.author.window,
         ),
         Model(
             client=sub,
             name=server.sub.model,
-            sampling=Sampling(0.0, 200),
+            sampling=replace(_of_sub(settings), temperature=0.0, max_tokens=200),
             window=server.sub.window,
             max_batch=EMBEDDED_BATCH,
         ),

@@ -18,7 +18,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from . import cells
+from . import fences
 
 _KIN = r"(?:think|thinking|thoughts?|reasoning)"
 _HEADER = r"(?:<\|end\|>\s*)?(?:<\|start\|>[^<\n]*)?<\|channel\|>\s*{}\b[^<\n]*"
@@ -159,16 +159,16 @@ def _outside(reply: str, position: int, *, code_only: bool = False) -> Iterator[
     """The parts of a reply that are in no fenced block. With ``code_only`` a block counts only if
     it is surely one: Python that parses, or another language and no fence is opened in it."""
     begin = position
-    while (block := cells.fenced(reply, position)) is not None:
+    while (block := fences.fenced(reply, position)) is not None:
         yield begin, block.start if not code_only or _is_sure(block) else block.end
         begin = position = block.end
     yield begin, len(reply)
 
 
-def _is_sure(block: cells.Block) -> bool:
+def _is_sure(block: fences.Block) -> bool:
     if block.is_python:
         return block.parses
-    return block.closed and cells.fenced(block.source, 0) is None
+    return block.closed and fences.fenced(block.source, 0) is None
 
 
 def _around(reply: str, mark: re.Match[str]) -> tuple[str, str]:

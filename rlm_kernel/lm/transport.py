@@ -3,42 +3,54 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import re
 import ssl
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import parse_qsl, urljoin, urlsplit
 
 from ..errors import UsageError
-from . import chat
+from . import failures, said
 from .attempts import Attempt
-from .chat import Failure
+from .failures import Failure
 from .route import Proxy
 
 if TYPE_CHECKING:
-    from httpx2 import Response
+    from httpx2 import Request, Response
     from openai import AsyncOpenAI
 
+_NO_KEY = "none"  # the openai package wants one
 MAX_CONNECT_S = 10.0
 MAX_ANSWER_BYTES = 64 << 20
 """The most of one answer, unpacked: a stream of as many tokens as ``MAX_REPLY_CHARS`` may have."""
 MAX_ERROR_BYTES = 64 << 10
 PROXY_LOGIN = 407
+_UNREAD = {"X-Stainless-Raw-Response": "stream"}
+"""Tells the openai package to leave the body of an answer to us."""
 TOTAL_TIMES = 6
+AFTER_FINISH_S = 5.0
+"""For the usage, when a reply has its finish reason and its connection stays open."""
 """A reply that goes on may take so many times the seconds that a silence may."""
 
 
 def connect(
-    base_url: str, key: str, *, in_flight: int, connect_s: float, proxy: Proxy | None
+    base_url: str,
+    key: str,
+    headers: dict[str, str],
+    *,
+    in_flight: int,
+    connect_s: float,
+    proxy: Proxy | None,
 ) -> AsyncOpenAI:
     """Return a client for the running loop, with as many connections as there are requests in
-    flight.
+    flight. A query in the address goes with every request.
 
     Answers are bounded in size, and redirects lead to no other host.
     """
     import openai
-    from httpx2 import Limits, create_ssl_context
+    from httpx2 import Limits
 
     # aiohttp's pool: 1000 calls of 100 ms with 256 in flight took 0.8 s of CPU, httpx2's own
     # 2.8 s, since it walks over all its connections for every request.
@@ -46,16 +58,55 @@ def connect(
         limits=Limits(max_connections=in_flight, keepalive_expiry=30.0),
         proxy=proxy.url if proxy else None,
         trust_env=False,  # or the environment's proxies would hold for loopback too
-        verify=create_ssl_context(),  # of the environment, so that SSL_CERT_FILE holds
-        event_hooks={"response": [_gate]},
+        verify=_trusted(),
+        event_hooks={
+            "request": [_without_key] if headers and not key else [],
+            "response": [_gate],
+        },
     )
     return openai.AsyncOpenAI(
-        base_url=base_url,
-        api_key=key or "none",
+        base_url=base_url.partition("?")[0],
+        default_query=dict(parse_qsl(urlsplit(base_url).query, keep_blank_values=True)),
+        api_key=key or _NO_KEY,
+        default_headers=headers,
         max_retries=0,
         timeout=openai.Timeout(None, connect=min(connect_s, MAX_CONNECT_S)),
         http_client=http,
     )
+
+
+def _trusted() -> ssl.SSLContext:
+    """The certificates that are trusted. Raises ``UsageError`` where the environment names some
+    that cannot be read."""
+    from httpx2 import create_ssl_context
+
+    try:
+        return create_ssl_context()  # of the environment, so that SSL_CERT_FILE holds
+    except OSError as error:
+        named = os.environ.get("SSL_CERT_FILE")
+        raise UsageError(
+            f"SSL_CERT_FILE={named}: no certificates can be read there: {error}"
+        ) from None
+
+
+async def _without_key(request: Request) -> None:
+    """Take the stand-in for a key out: some refuse it beside a header that they would take."""
+    if request.headers.get("authorization") == f"Bearer {_NO_KEY}":
+        del request.headers["authorization"]
+
+
+@asynccontextmanager
+async def answered(
+    client: AsyncOpenAI, path: str, body: dict[str, Any]
+) -> AsyncIterator[AsyncIterator[bytes]]:
+    """Send a request, and give the bytes of its answer as they come."""
+    options: Any = {"headers": _UNREAD}
+    answer: Any = await client.post(path, cast_to=object, body=body, options=options)
+    try:
+        async with aclosing(answer.iter_bytes()) as data:
+            yield data
+    finally:
+        await answer.close()
 
 
 async def _gate(response: Response) -> None:
@@ -65,8 +116,8 @@ async def _gate(response: Response) -> None:
         _check_redirect(response)
     elif not response.is_success:
         body = await _beginning(response)
-        failure = chat.failure(response.status_code, chat.json_or_text(body))
-        failure.wait_s = chat.retry_after(response.headers)
+        failure = failures.failure(response.status_code, said.json_or_text(body))
+        failure.wait(said.retry_after(response.headers))
         failure.charged = False
         raise failure
 
@@ -150,6 +201,27 @@ class Deadline:
 
 
 @asynccontextmanager
+async def until_finished(this: Attempt) -> AsyncIterator[asyncio.Timeout]:
+    """Read a reply to its end, or for as long as the timeout says that it is still worth it.
+
+    What goes wrong after its finish reason does not take it away.
+    """
+    from aiohttp import ClientError
+    from httpx2 import RequestError
+    from openai import APIConnectionError
+
+    try:
+        async with asyncio.timeout(None) as rest:
+            yield rest
+    except TimeoutError:
+        if not rest.expired():  # another's
+            raise
+    except (Failure, APIConnectionError, RequestError, ClientError, ssl.SSLError):
+        if this.finish is None:
+            raise
+
+
+@asynccontextmanager
 async def watched(this: Attempt, timeout_s: float) -> AsyncIterator[Deadline]:
     """Raise ``Failure`` for whatever goes wrong with a request, and note if it was charged."""
     from aiohttp import ClientError
@@ -166,7 +238,9 @@ async def watched(this: Attempt, timeout_s: float) -> AsyncIterator[Deadline]:
         raise deadline.failure() from None
     except (Failure, APIConnectionError, RequestError, ClientError, ssl.SSLError) as e:
         failure = _broken(e)
-        this.charged = failure.charged and failure.cause not in ("unreachable", "proxy")
+        unsent = failure.cause in ("unreachable", "proxy", "certificate")
+        this.charged = (failure.charged or this.written > 0) and not unsent
+        this.unanswered = failure.cause == "timeout"
         this.reported = failure.reported or this.reported
         raise failure from None
 
@@ -174,7 +248,9 @@ async def watched(this: Attempt, timeout_s: float) -> AsyncIterator[Deadline]:
 def _broken(error: BaseException) -> Failure:
     """A request whose transport failed. aiohttp's own error, among the causes, tells how."""
     from aiohttp import (
+        ClientConnectorCertificateError,
         ClientConnectorError,
+        ClientConnectorSSLError,
         ClientHttpProxyError,
         ClientProxyConnectionError,
         ClientResponseError,
@@ -193,12 +269,22 @@ def _broken(error: BaseException) -> Failure:
             return Failure("proxy", f"{root.status} {root.message}", again=again)
         if isinstance(root, ClientProxyConnectionError):
             return Failure("proxy", str(root), again=True)
+        if isinstance(root, ClientConnectorCertificateError):
+            return Failure("certificate", _reason(root.certificate_error))
+        if isinstance(root, ClientConnectorSSLError):
+            hint = "; if it has no TLS, its address begins with http://"
+            return Failure("certificate", f"no TLS: {_reason(root)}{hint}")
         if isinstance(root, ClientConnectorError | ServerTimeoutError):
             return Failure("unreachable", str(root), again=True)
         if isinstance(root, ClientResponseError | DecodingError):
             return Failure("garbage", str(root), again=True)
     # The text of aiohttp's parser errors begins with a status that no server has sent.
     return Failure("cut", str(getattr(causes[-1], "message", causes[-1])), again=True)
+
+
+def _reason(error: BaseException) -> str:
+    """The part of a TLS error that is said for a person."""
+    return re.sub(r"\[SSL[^\]]*\]\s*|\s*\(_ssl.c:\d+\)", "", str(error))
 
 
 def _causes(error: BaseException | None) -> Any:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, assert_never
 
 from ..events import (
+    Answer,
     CallEnded,
     CallStarted,
     CellRan,
@@ -24,8 +26,9 @@ from ..events import (
     ReplyDelta,
     RunEnded,
     RunStarted,
+    answer_of,
 )
-from .equality import VERSION, digest
+from .equality import VERSION, digest, without_addresses
 
 
 @dataclass(frozen=True)
@@ -40,15 +43,27 @@ class RecordedCell:
     source: str
     author: str
     status: str
-    answer: str | None
+    answer: Answer | None
     digest: str
     outputs: list[Output] | None
     inputs: list[str | None] = field(default_factory=list)
     concurrent: bool = False
     version: int = VERSION.major
     shown: str | None = None
+    wanted: dict[str, Any] | None = None
+    """The form that its answer had to have."""
     seconds: float = 0.0
     """How long it ran; 0 where that was not kept."""
+
+    def gave(self, answer: Answer | None) -> bool:
+        """Return whether this is its answer, but for places in memory. In records before 2.1 each
+        is a text."""
+        then = self.answer
+        if answer is None or then is None:
+            return answer is then
+        alike = without_addresses(answer.text) == without_addresses(then.text)
+        values = [without_addresses(one.value or "") for one in (answer, then)]
+        return alike and (then.type == "str" or (answer.type == then.type and len({*values}) == 1))
 
     def put_out(self, outputs: list[Output], *, concurrent: bool = False) -> bool:
         """Return whether these are its outputs, but for what may differ (``equality.RULES``)."""
@@ -89,7 +104,7 @@ class RecordedNode:
     context: RecordedContext | None
     happened: list[RecordedCell | RecordedContext] = field(default_factory=list)
     calls: list[RecordedCall] = field(default_factory=list)
-    answer: str | None = None
+    answer: Answer | None = None
 
     @property
     def cells(self) -> list[RecordedCell]:
@@ -127,13 +142,13 @@ def _context_of(info: ContextInfo | None) -> RecordedContext | None:
 def _take(node: RecordedNode, event: Event) -> None:
     match event:
         case CellRan():
-            node.happened.append(_cell_of(event))
+            node.happened.append(cell_of(event))
         case ContextSet():
             node.happened.append(RecordedContext(event.context.spec))
         case CallEnded():
             node.calls.append(_call_of(event))
         case NodeEnded():
-            node.answer = event.answer if event.confirmed else node.answer
+            node.answer = answer_of(event) if event.confirmed else node.answer
         case RunStarted() | NodeStarted() | Prompted() | Replied() | KernelRestarted() | RunEnded():
             pass  # nothing that is done again
         case ReplyDelta() | CellStarted() | OutputMade() | CallStarted():
@@ -142,20 +157,34 @@ def _take(node: RecordedNode, event: Event) -> None:
             assert_never(event)
 
 
-def _cell_of(event: CellRan) -> RecordedCell:
+def cell_of(event: CellRan) -> RecordedCell:
+    """Return the cell as it was recorded."""
     return RecordedCell(
         cell=event.cell,
         turn=event.turn,
         source=event.source,
         author=event.author,
         status=event.status,
-        answer=event.answer,
+        answer=answer_of(event),
         digest=digest(event.outputs, concurrent=event.concurrent),
         outputs=event.outputs,
         inputs=event.inputs,
         concurrent=event.concurrent,
         seconds=event.seconds,
+        wanted=None if event.wanted is None else json.loads(event.wanted),
     )
+
+
+def slot(reply: Any, error: dict[str, Any] | None, about: dict[str, Any] | None) -> dict[str, Any]:
+    """Return what the cell was answered, from its record."""
+    if error is not None:
+        return {"error": error}
+    return {"value": reply, **({"about": about} if about else {})}
+
+
+def slot_of(event: CallEnded) -> dict[str, Any]:
+    """Return what the cell was answered, from its record."""
+    return slot(event.reply, event.error, event.about)
 
 
 def _call_of(event: CallEnded) -> RecordedCall:
@@ -166,7 +195,7 @@ def _call_of(event: CallEnded) -> RecordedCall:
         index=event.index,
         count=event.count,
         op=event.op,
-        slot={"value": event.reply} if event.error is None else {"error": event.error},
+        slot=slot_of(event),
         child=event.child,
         span=(event.started, event.started + event.seconds),
     )

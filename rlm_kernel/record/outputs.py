@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..events import Output
+from .displays import display_text
 from .filters import CLEANERS, safe
+from .tracebacks import error_text
 
 ANSI = re.compile(
     r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b[]PX^_][^\x07\x1b\x9c]*(?:\x07|\x1b\\|\x9c)|\x1b[ -/]*[0-~]"
@@ -302,11 +304,11 @@ def _shown(output: Output) -> str:
     if output["output_type"] == "stream":
         return _overwritten(ANSI.sub("", output["text"]))
     data = output["data"]
-    for mime in ("text/plain", "text/markdown", "text/latex", "application/json"):
-        if mime in data:
-            image = next((f" ({m})" for m in data if m.startswith("image/")), "")
-            return f"{data[mime]}{image}\n"
-    return f"[{', '.join(data)}]\n"
+    text = display_text(data)
+    if text is None:
+        return f"[{', '.join(data)}]\n"
+    image = next((f" ({m})" for m in data if m.startswith("image/")), "")
+    return f"{text}{image}\n"
 
 
 def _overwritten(text: str) -> str:
@@ -319,10 +321,6 @@ def _overwritten(text: str) -> str:
 
 
 def _error_text(output: Output) -> str:
-    """Return the error with the lines of the cell that led to it; library frames say little to an
-    LM."""
-    arrows = []
-    for line in ANSI.sub("", "\n".join(output["traceback"])).splitlines():
-        if re.match(r"-+>\s*\d+ ", line) and line not in arrows:
-            arrows.append(line)
-    return "\n".join([*arrows[:3], f"{output['ename']}: {output['evalue']}"])
+    """Return the error with the frames that led to it."""
+    traceback = ANSI.sub("", "\n".join(output["traceback"]))
+    return error_text(str(output["ename"]), str(output["evalue"]), traceback)

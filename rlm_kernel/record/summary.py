@@ -13,6 +13,7 @@ from fractions import Fraction
 from typing import assert_never
 
 from ..events import (
+    Answer,
     CallEnded,
     CallStarted,
     CellRan,
@@ -30,6 +31,7 @@ from ..events import (
     RunEnded,
     RunStarted,
     Usage,
+    answer_of,
 )
 
 RUNNING = "running"
@@ -41,7 +43,8 @@ class Node:
 
     ``status`` is ``"running"`` until the node has ended. ``calls`` counts prompts of sub-calls
     and children, not tools. What ran before the question counts for neither ``cells`` nor
-    ``calls``. ``children`` are in the order of their start.
+    ``calls``. ``children`` are in the order of their start. ``answer`` is the text of what was
+    ``given``, which is not kept of a notebook alone.
     """
 
     id: str
@@ -61,6 +64,7 @@ class Node:
     total: Usage
     seconds: float
     children: tuple[str, ...]
+    given: Answer | None = None
 
 
 @dataclass(frozen=True)
@@ -249,4 +253,5 @@ def _frozen(node: _Growing, total: _Sum) -> Node:
         total=total.rounded(),
         seconds=max(0.0, (end.time if end else node.last) - start.time),
         children=tuple(node.children),
+        given=answer_of(end) if end else None,
     )

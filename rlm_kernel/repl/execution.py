@@ -8,7 +8,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from ..events import CellRan, CellStarted, Event, KernelRestarted, Output, OutputMade
+from ..events import CellRan, CellStarted, Event, KernelRestarted, Output, OutputMade, answer_fields
+from ..record.equality import canonical
 from ..record.outputs import Collector
 from .running_cell import Author, Ran
 
@@ -63,12 +64,13 @@ class Written:
             status=ran.status,
             outputs=ran.outputs,
             notices=ran.notices,
-            answer=ran.answer,
             execution_count=ran.execution_count,
             seconds=ran.seconds,
             time=time.time(),
             inputs=ran.inputs,
             concurrent=ran.concurrent,
+            wanted=None if ran.wanted is None else canonical(ran.wanted),
+            **answer_fields(ran.answer),
         )
 
 

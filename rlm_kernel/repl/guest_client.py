@@ -9,6 +9,7 @@ import secrets
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -19,14 +20,18 @@ from ..environments.live_kernel import BrokerAddress, LiveKernel
 from ..environments.messages import Message
 from ..environments.registry import open_live
 from ..errors import ContextError, KernelDied, KernelStartError, UsageError
-from ..events import ContextInfo
+from ..events import Answer, ContextInfo
 from ..inputs.contexts import Source
 from ..remote import guest
+from ..remote.guest.schemas import schema_of
+from ..remote.guest.type_schemas import NoSchema
 from ..remote.guest.wire import SNAPSHOT_BYTES
 from . import broker
 from .protocol import MAX_NOTICE, as_text, as_texts
 
-SEED = "__import__('rlm_guest').seed"
+GUEST = "__import__('rlm_guest')"
+SEED = f"{GUEST}.seed"
+CHECKER = Path(str(find_spec("fastjsonschema").origin)).parent  # type: ignore[union-attr]
 HOOKS = Path(guest.__file__).with_name("hooks.py").read_text("utf-8")
 LOAD_SECONDS = 600.0
 """How long the guest or a context may take to load; a context may have gigabytes."""
@@ -90,6 +95,8 @@ class GuestClient:
         }
         boot = await self._live.put("boot.json", json.dumps(config).encode())
         package = await self._live.copy("rlm_guest", Path(guest.__file__).parent)
+        # Beside it, where a kernel finds the engine of ``guest.schemas`` that has none of its own.
+        await self._live.copy("fastjsonschema", CHECKER)
         folder = str(PurePosixPath(package).parent)
         await self._run(
             f"__import__('sys').path.insert(0, {folder!r}); "
@@ -103,7 +110,7 @@ class GuestClient:
         """Bind ``context`` to the source's value; return what the guest says it became."""
         spec, path = await self._put(source, "context")
         report = await self._ask(f"set_context({spec!r}, {path!r})")
-        return _info(report.header.get("info"), source.spec(), source.notice)
+        return _info(report.header.get("info"), source.spec(), source)
 
     async def find(self, name: str) -> None:
         """Raise ``ContextError`` if the kernel has no such variable."""
@@ -119,8 +126,7 @@ class GuestClient:
         report = await self._ask(f"adopt({name!r})")
         source = given if report.header.get("same") else _copied(report, name)
         spec = _unknown(name) if source is None else source.spec()
-        notice = None if source is None else source.notice
-        return _info(report.header.get("info"), {**spec, "variable": name}, notice), source
+        return _info(report.header.get("info"), {**spec, "variable": name}, source), source
 
     async def begin(self, seed: int) -> None:
         """Begin a question: note how the kernel runs cells, and seed what they draw from."""
@@ -142,18 +148,53 @@ class GuestClient:
         names = value.strip("'\"").split("|")
         return as_texts(names[1:-1]) if names[0] == nonce else None
 
-    async def assign(self, name: str, value: str) -> str:
-        """Bind a variable, and return the source that does it."""
-        source = f"{name} = {value!r}"
+    async def assign(self, name: str, answer: Answer) -> str:
+        """Bind a variable to the object that was given as the answer, or in another kernel than the
+        one it was given in to its value; return the source that does it."""
+        value = repr(answer.json)
+        if answer.type != "str":
+            told = await self._execute(
+                "", "the answer", SMALL_SECONDS, expression=f"{GUEST}.is_given()"
+            )
+            value = f"{GUEST}.given()" if _value(told)[0] == "True" else value
+        source = f"{name} = {value}"
         await self._run(source, f"the variable {name}", seconds=SMALL_SECONDS)
         return source
+
+    async def display(self, name: str) -> dict[str, Any]:
+        """Return the MIME bundle that the kernel shows of a variable, unfiltered; empty where it
+        has none."""
+        done = await self._execute("", f"the variable {name}", SMALL_SECONDS, expression=name)
+        told = done.reply["content"].get("user_expressions")
+        told = told.get("rlm") if isinstance(told, dict) else None
+        data = told.get("data") if isinstance(told, dict) else None
+        return data if isinstance(data, dict) else {}
+
+    async def form(self, text: str) -> dict[str, Any]:
+        """Return the JSON Schema of a type expression that may name classes of the kernel. Raises
+        ``UsageError``."""
+        report = (await self._ask(f"form({text!r})")).header
+        try:
+            return schema_of(json.loads(as_text(report.get("schema")) or ""))
+        except (NoSchema, ValueError, RecursionError) as error:
+            wrong = as_text(report.get("wrong"), MAX_NOTICE) or str(error)
+            raise UsageError(f"{text!r} is no form of an answer: {wrong}") from None
 
     async def _put(self, source: Source, name: str) -> tuple[dict[str, Any], str]:
         """Make the source's bytes readable for the kernel; return how it must read them, and their
         path there. A copy made for it takes up the sandbox's memory: it goes once it is read."""
+        if source.kind == "folder":
+            return await self._put_folder(source, name)
         data = source.path if source.path is not None else source.data or b""
         path = await self._live.put(f"value-{name}", data)
-        return {**source.spec(), "remove": self._live.copies and source.kind != "folder"}, path
+        return {**source.spec(), "remove": self._live.copies}, path
+
+    async def _put_folder(self, source: Source, name: str) -> tuple[dict[str, Any], str]:
+        assert source.path is not None
+        files = json.loads(source.data or b"[]")
+        listing = await self._live.put(f"value-{name}-files", source.data or b"[]")
+        path = await self._live.put_files(f"value-{name}", source.path, [row[0] for row in files])
+        return {**source.spec(), "files": listing}, path
 
     async def _ask(self, call: str) -> _Told:
         """Return what the guest tells when this call of its module is made."""
@@ -271,8 +312,9 @@ def _unknown(name: str) -> dict[str, Any]:
     return {"kind": "variable", "name": name, "sha256": None, "size": None, "path": None}
 
 
-def _info(told: object, spec: dict[str, Any], notice: str | None) -> ContextInfo:
+def _info(told: object, spec: dict[str, Any], source: Source | None) -> ContextInfo:
     """Return what the guest says its context is, checked, with where it came from."""
+    notes = [] if source is None else list(source.notes)
     info = told if isinstance(told, dict) else {}
     number = {k: v if isinstance(v := info.get(k), int) else None for k in ("length", "lines")}
     return ContextInfo(
@@ -283,7 +325,9 @@ def _info(told: object, spec: dict[str, Any], notice: str | None) -> ContextInfo
         head=as_text(info.get("head"), 2000) or "",
         tail=as_text(info.get("tail"), 2000) or "",
         spec=spec,
-        notice=notice,
+        notice=None if source is None else source.notice,
+        notes=notes + as_texts(info.get("notes"))[:9],
+        overview=as_text(info.get("overview"), 4000) or "",
         python=as_text(info.get("python"), 20),
         modules=as_texts(info.get("modules")),
     )

@@ -8,8 +8,9 @@ from dataclasses import replace
 from typing import Any
 
 from ..errors import CallRefused, LimitReached
-from ..remote.guest.globals import CHILD_STARTING
-from ..remote.guest.wire import MAX_PAYLOAD
+from ..remote.guest.globals import ASKING, CHILD_STARTING
+from ..remote.guest.images import CALL_BYTES
+from ..remote.guest.wire import MAX_PAYLOAD, SNAPSHOT_BYTES
 from . import broker
 from .guest_client import GuestClient
 from .protocol import Call, RefusedCall, Slot, check, refusal
@@ -33,24 +34,29 @@ class GuestRequests:
         self._serving: set[asyncio.Task[Slot]] = set()
 
     def takes(self, header: dict[str, Any]) -> int:
-        """See ``broker.Answerer``: children's contexts are taken while their cell runs, and the
-        copy of a variable that was asked for."""
-        if header.get("op") in CHILD_STARTING:
-            return MAX_PAYLOAD if self._of_running_cell(header) is not None else 0
+        """See ``broker.Answerer``: children's contexts and images are taken while their cell
+        runs, the copy of a variable that was asked for, and the file of an answer."""
+        op = header.get("op")
+        if op in CHILD_STARTING or (op in ASKING and header.get("images") is not None):
+            most = MAX_PAYLOAD if op in CHILD_STARTING else CALL_BYTES
+            return most if self._of_running_cell(header) is not None else 0
         if header.get("op") == "context" and self.client is not None:
             return self.client.takes()
+        if header.get("op") == "ran":
+            cell = self._of_running_cell(header)
+            return SNAPSHOT_BYTES if cell is not None and not cell.report else 0
         return 0
 
     async def answer(self, request: broker.Request) -> dict[str, Any]:
         """See ``broker.Answerer``."""
-        if request.op in ("context", "find"):
+        if request.op in ("context", "find", "form"):
             if self.client is not None:
                 self.client.told(request)
             return {"value": None}
         cell = self._of_running_cell(request.header)
         if request.op == "ran":
             if cell is not None:
-                cell.report = cell.report or request.header  # a later one is forged
+                cell.end(request.header, request.payload)
             return {"value": None}
         if cell is None:
             return refusal(ENDED)

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from ..endings import at_no_cost
 from ..environments.kernel import Kernel
 from ..errors import KernelDied
-from ..events import ContextInfo
+from ..events import Answer, ContextInfo
 from ..inputs.contexts import Source
 from ..settings.limits import Rate
 from .guest_client import GuestClient, KernelSetup, open_guest
@@ -131,9 +131,17 @@ class KernelLife:
         info, self._context = await self._ours(self.client.adopt(name, self._context))
         return info, self._context
 
-    async def assign(self, name: str, value: str) -> str:
+    async def assign(self, name: str, answer: Answer) -> str:
         """See ``Repl.assign``."""
-        return await self._ours(self.client.assign(name, value))
+        return await self._ours(self.client.assign(name, answer))
+
+    async def display(self, name: str) -> dict[str, Any]:
+        """See ``Repl.display``."""
+        return await self._ours(self.client.display(name))
+
+    async def form(self, text: str) -> dict[str, Any]:
+        """See ``Repl.form``."""
+        return await self._ours(self.client.form(text))
 
     async def seed(self, number: int | None) -> None:
         """See ``Repl.seed``."""

@@ -5,19 +5,23 @@ What comes from a guest is untrusted; ``check`` makes a ``Call`` of it or refuse
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from ..errors import CallRefused, Cause
-from ..events import CallEnded
+from ..events import Answer
 from ..record.equality import call_key
 from ..remote.guest.globals import ASKING, CHILD_STARTING
+from ..remote.guest.images import MOST, MOST_BYTES, measured, wrong_with
 from ..remote.guest.wire import LONGEST_NAME
 from . import broker
 from .frames import Payload
 
 MAX_NOTICE = 2000
+SUFFIXES = ("png", "jpg", "svg", "csv")
+"""Of the files that belong to answers."""
 REFUSED_CHARS = 2000
 """Of a prompt that nobody was asked, in the record; its key is that of all of it."""
 MOST_REFUSED = 1000
@@ -25,9 +29,23 @@ MOST_REFUSED = 1000
 
 
 @dataclass(frozen=True)
+class Image:
+    """A picture from a guest, by its MIME type and bytes, which last as long as the call."""
+
+    mime: str
+    data: Payload
+
+    @property
+    def spec(self) -> dict[str, Any]:
+        """Return what the record has of it."""
+        return {"mime": self.mime, "sha256": self.data.sha256, "size": self.data.size}
+
+
+@dataclass(frozen=True)
 class Call:
     """A call from a cell, checked. ``contexts`` are kind and bytes for each child's context, which
-    last as long as the call; ``given`` says which were written and not taken from the prompt."""
+    last as long as the call; ``given`` says which were written and not taken from the prompt;
+    ``max_turns`` is the most turns of a child. ``images`` are those of each prompt that has any."""
 
     op: str
     cell: int
@@ -35,12 +53,15 @@ class Call:
     model: str | None
     contexts: list[tuple[str, Payload]] = field(default_factory=list)
     given: list[bool] = field(default_factory=list)
+    max_turns: int | None = None
+    images: dict[int, list[Image]] = field(default_factory=dict)
     tool: str = ""
     arguments: dict[str, Any] = field(default_factory=dict)
 
 
 Slot = dict[str, Any]
-"""``{"value": ...}`` or ``{"error": {"type", "message", ...}}``."""
+"""``{"value": ...}``, of a child with what is known of it as ``about``, or
+``{"error": {"type", "message", ...}}``."""
 
 
 class Calls(Protocol):
@@ -67,7 +88,10 @@ def identity(call: Call) -> str:
     if call.op == "tool":
         return call_key("tool", [call.tool, call.arguments])
     contexts = [[kind, data.sha256] for kind, data in call.contexts]
-    return call_key(call.op, [call.prompts, call.model, contexts])
+    images = {str(at): [one.data.sha256 for one in own] for at, own in call.images.items()}
+    more = {"max_turns": call.max_turns, "images": images}
+    written = {name: value for name, value in more.items() if value}
+    return call_key(call.op, [call.prompts, call.model, contexts, *([written] if written else [])])
 
 
 def as_text(value: object, most: int = 1 << 26) -> str | None:
@@ -79,6 +103,41 @@ def as_texts(value: object) -> list[str]:
     """Return the texts of a list from a guest, the first hundred at most."""
     items = value if isinstance(value, list) else []
     return [item[:MAX_NOTICE] for item in items[:100] if isinstance(item, str)]
+
+
+def as_answer(told: object) -> Answer | None:
+    """Return the answer in a guest's report, checked; None where it tells of none. The value of one
+    that sends no JSON is its text."""
+    text = as_text(told.get("text")) if isinstance(told, dict) else None
+    if not isinstance(told, dict) or text is None:
+        return None
+    name, value = as_text(told.get("type"), LONGEST_NAME) or "str", told.get("value")
+    if not isinstance(value, str) or not _is_json(value):
+        value = json.dumps(text, ensure_ascii=False)
+    return Answer(text=text, type=name, value=value)
+
+
+@dataclass(frozen=True)
+class Attached:
+    """A file that belongs to an answer."""
+
+    suffix: str
+    data: bytes
+
+
+def as_attached(told: object, data: bytes) -> Attached | None:
+    """Return the file that a guest sent with its answer, checked."""
+    suffix = told.get("suffix") if isinstance(told, dict) else None
+    known = isinstance(suffix, str) and suffix in SUFFIXES
+    return Attached(str(suffix), data) if known and data else None
+
+
+def _is_json(text: str) -> bool:
+    try:
+        json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    return True
 
 
 def check(request: broker.Request, prompt_chars: int, max_batch: int) -> Call | None:
@@ -127,14 +186,45 @@ def _prompts_call(request: broker.Request, cell: int, model: str | None) -> Call
         return None
     call = Call(op=request.op, cell=cell, prompts=prompts, model=model)
     if request.op not in CHILD_STARTING:
-        return call
+        images = _images(request.header.get("images"), request.payload, len(prompts))
+        return None if images is None else replace(call, images=images)
+    most = request.header.get("max_turns")
+    if most is not None and (type(most) is not int or most < 1):
+        return None
     contexts = _contexts(request.header.get("contexts"), request.payload)
     given = request.header.get("given")
     if contexts is None or not isinstance(given, list):
         return None
     if not len(contexts) == len(given) == len(prompts):
         return None
-    return replace(call, contexts=contexts, given=[bool(g) for g in given])
+    return replace(call, contexts=contexts, given=[bool(g) for g in given], max_turns=most)
+
+
+def _images(sizes: object, payload: Payload, count: int) -> dict[int, list[Image]] | None:
+    """Cut the payload into the images of ``count`` prompts, as the header says. Raises
+    ``CallRefused`` for what is no image that may be sent."""
+    found: dict[int, list[Image]] = {}
+    position = 0
+    listed = [] if sizes is None else sizes
+    if not isinstance(listed, list) or len(listed) not in (0, count):
+        return None
+    for at, own in enumerate(listed):
+        if not isinstance(own, list) or len(own) > MOST:
+            return None
+        for size in own:
+            if type(size) is not int or not 0 <= size <= min(MOST_BYTES, payload.size - position):
+                return None
+            found.setdefault(at, []).append(_image(payload.part(position, size)))
+            position += size
+    return found
+
+
+def _image(data: Payload) -> Image:
+    whole = data.read()
+    about, wrong = measured(whole), wrong_with(whole)
+    if about is None or wrong is not None:
+        raise CallRefused(f"an image: {wrong}")
+    return Image(about[0], data)
 
 
 def _contexts(sizes: object, payload: Payload) -> list[tuple[str, Payload]] | None:
@@ -149,11 +239,6 @@ def _contexts(sizes: object, payload: Payload) -> list[tuple[str, Payload]] | No
         found.append((kind, payload.part(position, size)))
         position += size
     return found
-
-
-def slot_of(event: CallEnded) -> Slot:
-    """Return what the cell was answered, from its record."""
-    return {"value": event.reply} if event.error is None else {"error": event.error}
 
 
 def is_refused(slot: Slot) -> bool:
@@ -182,11 +267,14 @@ def refusal(
     cause: Cause | None = None,
     attempts: int | None = None,
     limit: str | None = None,
+    detail: str | None = None,
 ) -> Slot:
-    """Return the slot of an error. ``cause`` and ``attempts`` are those of an ``LMError``; a
-    ``limit`` is named where it refused the call."""
+    """Return the slot of an error. ``cause`` and ``attempts`` are those of an ``LMError``, and so
+    is ``detail``, its text for a human where the cell is told another; a ``limit`` is named where
+    it refused the call."""
     error: dict[str, Any] = {"type": kind, "message": message}
-    for name, value in (("cause", cause), ("attempts", attempts), ("limit", limit)):
+    more = {"cause": cause, "attempts": attempts, "limit": limit, "detail": detail}
+    for name, value in more.items():
         if value is not None:
             error[name] = value
     return {"error": error}

@@ -19,14 +19,14 @@ from ..environments.exchange import OnMessage
 from ..environments.kernel import Executed, Kernel
 from ..environments.messages import Message
 from ..errors import KernelDied
-from ..events import CellStatus, ContextInfo, Output
+from ..events import Answer, CellStatus, ContextInfo, Output
 from ..inputs.contexts import Source
 from ..record.outputs import Collector
 from ..settings.limits import CellLimits, Rate
 from .guest_client import KernelSetup
 from .guest_requests import GuestRequests
 from .kernel_life import KernelLife
-from .protocol import Calls, as_text, as_texts
+from .protocol import MAX_NOTICE, Calls, as_answer, as_attached, as_text, as_texts
 from .running_cell import Author, Ran, RunningCell
 
 GRACE_SECONDS = 3.0
@@ -125,9 +125,22 @@ class Repl:
         """
         return await self._life.adopt(name)
 
-    async def assign(self, name: str, value: str) -> str:
-        """Bind a variable in the kernel, and return the source that does it."""
-        return await self._life.assign(name, value)
+    async def assign(self, name: str, answer: Answer) -> str:
+        """Bind a variable in the kernel to the object that the last question's cells gave as this
+        answer, and return the source that does it."""
+        return await self._life.assign(name, answer)
+
+    async def display(self, name: str) -> dict[str, Any]:
+        """Return the MIME bundle of a variable, made harmless as a cell's outputs are."""
+        collector = self.collector()
+        data = await self._life.display(name)
+        collector.add("display_data", {"data": data, "metadata": {}})
+        return collector.outputs[0]["data"] if collector.outputs else {}
+
+    async def form(self, text: str) -> dict[str, Any]:
+        """Return the JSON Schema of a type expression that may name classes of the kernel. Raises
+        ``UsageError``."""
+        return await self._life.form(text)
 
     async def seed(self, number: int | None) -> None:
         """Begin a question: seed ``random`` and numpy for its cells, also after a restart. None
@@ -317,13 +330,14 @@ class Repl:
         if restarted is not None:
             self._life.gone, lost = restarted, await self._life.reopen()
         ended_well = status == "ok" and not timed_out
-        answer, draft = (as_text(cell.report.get(key)) for key in ("answer", "draft"))
+        answer, draft = (as_answer(cell.report.get(key)) for key in ("answer", "draft"))
         return Ran(
             status="timeout" if timed_out and status != "died" else status,
             outputs=outputs,
             notices=as_texts(cell.report.get("notices")),
             answer=answer if ended_well else None,
             draft=draft or (None if ended_well else answer),
+            refused=as_text(cell.report.get("refused"), MAX_NOTICE),
             execution_count=executed.execution_count if executed is not None else None,
             seconds=seconds,
             names=self.names,
@@ -334,6 +348,12 @@ class Repl:
             reply=executed.reply if executed is not None else None,
             inputs=cell.typed,
             concurrent=bool(cell.report.get("concurrent")),
+            called=bool(cell.report.get("called")),
+            doubt=as_text(cell.report.get("doubt"), MAX_NOTICE),
+            wanted=cell.wanted,
+            attached=as_attached(
+                cell.report.get("answer") or cell.report.get("draft"), cell.attached
+            ),
         )
 
 

@@ -5,26 +5,27 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from ..environments.messages import Message
-from ..events import CellStatus, Output
+from ..events import Answer, CellStatus, Output
 from ..settings.limits import CellLimits
-from .protocol import Calls
+from .frames import Payload
+from .protocol import Attached, Calls
 
 Author = Literal["lm", "human"]
 
 
 class Clock:
     """A cell's running time. It stands still while the cell's main thread waits for an LM, and ends
-    at the moment ``until`` all the same."""
+    all the same once ``left`` returns no seconds."""
 
-    def __init__(self, seconds: float, until: float = math.inf) -> None:
+    def __init__(self, seconds: float, left: Callable[[], float] = CellLimits.left) -> None:
         self._seconds = seconds
-        self._until = until
+        self._left = left
         self._spent = 0.0
         self._since = time.monotonic()
         self._waiting = 0
@@ -47,7 +48,7 @@ class Clock:
         """Return the seconds that are left, infinity without a limit."""
         now = time.monotonic()
         running = 0.0 if self._waiting else now - self._since
-        return min(self._seconds - self._spent - running, self._until - now)
+        return min(self._seconds - self._spent - running, self._left())
 
     async def over_before(self, work: asyncio.Future[Any]) -> bool:
         """Return once the work is done or the time is over; true where it is over first."""
@@ -78,33 +79,48 @@ class RunningCell:
         self.run = run
         self.calls = calls
         self.held = held
-        self.clock = Clock(seconds, math.inf if math.isinf(seconds) else held.until)
+        self.clock = Clock(seconds, CellLimits.left if math.isinf(seconds) else held.left)
         self.report: dict[str, Any] = {}
         """What the guest told of its end; empty where it told nothing."""
+        self.wanted: dict[str, Any] | None = None
+        """The form that its answer must have."""
+        self.attached = b""
+        """The bytes of the file that belongs to its answer."""
         self.typed: list[str | None] = []
         """The lines typed so far, None for one that was asked for hidden."""
         self.asked_hidden = False
         self.to_type = list(inputs)
 
+    def end(self, report: dict[str, Any], payload: Payload) -> None:
+        """Take what the guest tells of its end; a second report is forged."""
+        if not self.report:
+            self.report, self.attached = report, payload.read()
+
     def told(self, author: Author, **more: Any) -> dict[str, Any]:
         """Return what the guest is told of the cell, in the metadata of its request."""
         most = {"prompt_chars": self.held.prompt_chars, "batch": self.held.batch}
-        return {**more, "cell": self.run, "author": author, "most": most}
+        self.wanted = self.held.wanted if author == "lm" else None
+        told = {"cell": self.run, "author": author, "most": most, "wanted": self.wanted}
+        return {**more, **told}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Ran:
-    """The end of a cell. ``draft`` is an answer it named without ending well or being ready;
-    ``variables`` are all ``names`` with their types and sizes, ``made`` those that it made or
-    changed; ``lost`` the names that went with a kernel that died or was replaced; ``reply`` is the
-    kernel's own, None if there is none; ``inputs`` and ``concurrent`` are as in ``CellRan``."""
+    """The end of a cell. ``draft`` is an answer it named without ending well or being ready, or one
+    that was ``refused``, for this reason; ``called`` says that it gave one, and then perhaps
+    failed; ``doubt`` why that may be none; ``variables`` are all ``names`` with their types and
+    sizes, ``made`` those that it made or changed; ``lost`` the names that went with a kernel that
+    died or was replaced; ``reply`` is the kernel's own, None if there is none; ``inputs`` and
+    ``concurrent`` are as in ``CellRan``; ``attached`` is the file of its answer or draft,
+    ``wanted`` the form that it had to have."""
 
     status: CellStatus
     outputs: list[Output]
     seconds: float
     notices: list[str] = field(default_factory=list)
-    answer: str | None = None
-    draft: str | None = None
+    answer: Answer | None = None
+    draft: Answer | None = None
+    refused: str | None = None
     execution_count: int | None = None
     names: list[str] = field(default_factory=list)
     variables: list[str] = field(default_factory=list)
@@ -114,3 +130,7 @@ class Ran:
     reply: Message | None = None
     inputs: list[str | None] = field(default_factory=list)
     concurrent: bool = False
+    called: bool = False
+    doubt: str | None = None
+    attached: Attached | None = None
+    wanted: dict[str, Any] | None = None

@@ -14,6 +14,7 @@ from ..errors import RecordError, UsageError
 from ..events import ROOT, ContextSet, Event, NodeStarted, Replied, RunStarted
 from ..inputs import contexts
 from ..inputs.contexts import Source
+from ..inputs.forms import Form, form_in
 from ..inputs.tools import Tools
 from ..record.files import JOURNAL, check_own
 from ..record.journal import RunHasEnded
@@ -76,6 +77,11 @@ class Continuation:
     def seed(self) -> int:
         """Return the seed that is drawn from again; records of version 1 had none."""
         return int(self.started.settings.get("seed", 0))
+
+    @property
+    def form(self) -> Form | None:
+        """Return the form that the answer must have. Raises ``RecordError`` for what is none."""
+        return form_in(self.started.settings)
 
     @property
     def prelude(self) -> list[Event]:

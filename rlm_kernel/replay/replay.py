@@ -8,12 +8,13 @@ from __future__ import annotations
 import tempfile
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from ..environments.kernel_config import KernelConfig, KernelTemplate
 from ..errors import ContextError, RecordError
-from ..events import ROOT, ContextInfo, Output
+from ..events import ROOT, Answer, ContextInfo, Output
 from ..inputs import contexts
 from ..record.equality import digest_as_kept
 from ..record.nodes import RecordedCell, RecordedContext, RecordedNode
@@ -98,6 +99,7 @@ class Replay:
         """Run a cell again and compare. ``number`` is what its calls name it by, if not as in the
         record; ``collector`` takes the outputs as the record has them."""
         trusted = cell.author == "lm" and self.trust_html
+        repl.held = replace(repl.held, wanted=cell.wanted)
         ran = await repl.run(
             cell.source,
             cell=cell.cell if number is None else number,
@@ -156,7 +158,9 @@ def _replaced(recorded: RecordedRun, context: contexts.Source) -> list[str]:
     node = recorded.nodes.get(ROOT)
     if node is None or node.context is None:
         raise RecordError("this is not the record of a root that was given a context")
-    spec, now = node.context.spec, context.spec()
+    spec = node.context.spec
+    context = _as_recorded(spec, context)
+    now = context.spec()
     node.context = RecordedContext({**now, "path": str(context.path) if context.path else None})
     if spec.get("sha256") == context.sha256:
         return []
@@ -164,6 +168,14 @@ def _replaced(recorded: RecordedRun, context: contexts.Source) -> list[str]:
         f"the context is another: SHA-256 {context.sha256[:16]}… of {context.size:,} bytes, in the "
         f"record {str(spec.get('sha256'))[:16]}… of {spec.get('size') or 0:,}"
     ]
+
+
+def _as_recorded(spec: dict[str, Any], context: contexts.Source) -> contexts.Source:
+    """Return the context read as the recorded one was, where it is the same."""
+    if context.kind not in ("csv", "folder") or context.path is None:
+        return context
+    wanted = {**spec, "path": str(context.path)}
+    return contexts.find(wanted, context.path.parent)[0] or context
 
 
 def _depth_first(node: RecordedNode) -> tuple[int, str]:
@@ -233,8 +245,9 @@ def _compared(node: str, cell: RecordedCell, ran: Ran) -> Iterable[str]:
     where = f"node {node}, cell {cell.cell}"
     if ran.status != cell.status:
         return [f"{where}: it ended as {ran.status}, in the record as {cell.status}"]
-    if ran.answer != cell.answer:
-        return [f"{where}: it gave the answer {ran.answer!r}, in the record {cell.answer!r}"]
+    if not cell.gave(ran.answer):
+        now, then = _told(ran.answer), _told(cell.answer)
+        return [f"{where}: it gave the answer {now}, in the record {then}"]
     if cell.status not in ("ok", "error"):
         return []
     if not cell.put_out(ran.outputs, concurrent=ran.concurrent):
@@ -249,6 +262,10 @@ def _compared(node: str, cell: RecordedCell, ran: Ran) -> Iterable[str]:
             "does not give them either"
         ]
     return []
+
+
+def _told(answer: Answer | None) -> str:
+    return "(none)" if answer is None else f"{answer.text!r} ({answer.type})"
 
 
 def _shown(outputs: list[Output]) -> Iterator[list[Output]]:
@@ -266,8 +283,9 @@ def children_compared(recorded: RecordedRun) -> Iterable[str]:
     for node in recorded.nodes.values():
         for call in node.calls:
             child = recorded.nodes.get(call.child or "")
-            if child is not None and "value" in call.slot and call.slot["value"] != child.answer:
+            given = child.answer.json if child is not None and child.answer is not None else None
+            if child is not None and "value" in call.slot and call.slot["value"] != given:
                 yield (
                     f"node {node.node}, cell {call.cell}: it was given {call.slot['value']!r} by "
-                    f"child {child.node}, whose answer in the record is {child.answer!r}"
+                    f"child {child.node}, whose answer in the record is {given!r}"
                 )

@@ -15,7 +15,7 @@ from typing import Any
 from ..errors import ContextError, RecordError
 from ..events import ContextInfo, NodeStarted
 from ..inputs import contexts
-from ..inputs.contexts import Source, folders
+from ..inputs.contexts import Source
 from ..record.provenance import Covered, Origin, Texts, cover, trace
 from ..record.recording import Recording
 
@@ -109,8 +109,8 @@ def _decoded(source: Source) -> str:
 
 def _files(source: Source) -> Iterator[tuple[str, str]]:
     folder = source.path or Path()
-    for name in folders.list_files(folder)[0]:
-        yield name, (folder / name).read_bytes().decode("utf-8", source.errors)
+    for name, encoding, errors, _ in json.loads(source.data or b"[]"):
+        yield name, (folder / name).read_bytes().decode(encoding, errors)
 
 
 def _items(text: str) -> Iterator[tuple[str, str]]:

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import time
+from base64 import b64encode
 from collections import Counter, defaultdict
-from collections.abc import Awaitable, Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 from ..endings import all_of, within
 from ..errors import CallRefused, LimitReached, LMError, RunFailed
 from ..events import CallEnded, CallStarted, Usage
 from ..lm.attempts import cut_short
+from ..lm.model import image_part, seen
 from ..record.blobs import in_folder
+from ..record.nodes import slot_of
 from ..record.outputs import cut
 from ..repl.frames import Payload
 from ..repl.occurrences import CallId, Occurrences
@@ -20,11 +24,11 @@ from ..repl.protocol import (
     MOST_REFUSED,
     REFUSED_CHARS,
     Call,
+    Image,
     RefusedCall,
     Slot,
     is_refused,
     refusal,
-    slot_of,
     whole_refusal,
 )
 from . import prompts
@@ -34,9 +38,9 @@ from .facts import ChildRan, Failure
 from .memory import Memory, Numbers
 from .run import CALLED_BY, CallMeter, Run, inlined
 
-Child = Callable[[str, int, str, str | None, tuple[str, Payload]], Awaitable[str]]
-"""Starts a child: node, call, question, model asked for, context; returns its answer.
-Raises ``LMError`` where it ended without one."""
+Child = Callable[["PromptSlot", str], Awaitable[Slot]]
+"""Starts the child of this name for a prompt; returns its answer and what is known of it. Raises
+``LMError`` where it ended without one."""
 
 
 @dataclass(frozen=True)
@@ -51,8 +55,21 @@ class PromptSlot:
 
     @property
     def prompt(self) -> str:
-        """The prompt; of a tool its name."""
-        return self.call.prompts[self.index] if self.call.prompts else self.call.tool
+        """The prompt, or the question to the human; of any other tool its name."""
+        if self.call.prompts:
+            return self.call.prompts[self.index]
+        question = self.call.arguments.get("kwargs", {}).get("question")
+        asked = self.call.tool == "ask_human" and isinstance(question, str)
+        return str(question) if asked else self.call.tool
+
+    @property
+    def images(self) -> list[Image]:
+        return self.call.images.get(self.index, [])
+
+    @property
+    def context(self) -> tuple[str, Payload]:
+        """The context of a child, by kind and bytes."""
+        return self.call.contexts[self.index]
 
 
 @dataclass
@@ -64,14 +81,21 @@ class _Asked:
     child: str | None = None
     finish: str | None = None
     thoughts: str = ""
+    images: list[dict[str, Any]] = field(default_factory=list)
 
 
 _Ask = Callable[[PromptSlot, _Asked], Awaitable[Slot]]
+_Own = Callable[[Mapping[str, Any]], Awaitable[object]]
+"""Answers calls of a function of ours that asks no LM."""
 
 
 def _by_limit(slot: Slot) -> Slot | None:
     """Return the slot of a call that a limit refused as a whole, None for any other."""
     return slot if is_refused(slot) and "limit" in slot["error"] else None
+
+
+def _as_parts(images: Sequence[Image]) -> list[dict[str, Any]]:
+    return [image_part(i.mime, b64encode(i.data.read()).decode("ascii")) for i in images]
 
 
 class LiveCalls:
@@ -109,6 +133,12 @@ class LiveCalls:
         self.incomplete: set[int] = set()
         """Cells that have a batch of which a limit refused a part."""
         self.shared: defaultdict[int, SharedWords] = defaultdict(SharedWords)
+        self.turns_left: int | None = None
+        """The turns that its node has after this one."""
+        self._own: dict[str, _Own] = {
+            "limits_left": self._limits_left,
+            "ask_human": self._ask_human,
+        }
 
     async def serve(self, call: Call) -> list[Slot]:
         """Return one slot a prompt. Raises ``RefusedCall`` for the whole call."""
@@ -120,7 +150,7 @@ class LiveCalls:
             self._run.emit(known[min(known)])
             raise RefusedCall(refused)
         if call.op != "tool" and len(known) < count:
-            self._count(made[0], count - len(known))
+            self._admit(made[0], count - len(known))
         self._run.emit(CallStarted(node=self._node, cell=call.cell, op=call.op, count=count))
         if call.op.startswith("llm"):
             self.shared[call.cell].take(call.prompts)
@@ -168,26 +198,36 @@ class LiveCalls:
             at = index if call.op.endswith("_batched") else None
             self.failed[call.cell].append((at, slot["error"]))
 
-    def _count(self, first: PromptSlot, count: int) -> None:
-        """Book the call, or record that a limit refused all of it."""
+    def _admit(self, first: PromptSlot, count: int) -> None:
+        """Book the call, or record why all of it is refused."""
         ledger = self._run.ledger
         try:
+            self._check_model(first.call.model)
             if (closed := ledger.closed(self._depth)) is not None:
                 raise closed
             ledger.count_calls(count)
-        except LimitReached as error:
+        except (LimitReached, CallRefused) as error:
             slot = self._refused_by(error)
             self._emit(first, _Asked(CallMeter(ledger)), slot, time.time(), 0.0)
             raise RefusedCall(slot) from error
         self.made[first.call.cell] += count
 
-    def _refused_by(self, error: LimitReached) -> Slot:
-        """Return the error of a call that a limit refused. An LM that has calls left can write it
-        otherwise; a human can raise the limit."""
+    def _refused_by(self, error: LimitReached | CallRefused) -> Slot:
+        """Return the error of a call that was refused. An LM that has calls left can write one
+        over the limit otherwise; a human can raise the limit."""
+        if isinstance(error, CallRefused):
+            return refusal(str(error))
         if error.limit != "calls" or self._by_hand:
             return refusal(str(error), "LimitReached", limit=error.limit)
         words = prompts.calls_left(int(error.wanted), int(error.allowed - error.spent))
         return refusal(words, limit=error.limit)
+
+    def _check_model(self, name: str | None) -> None:
+        """Raise ``CallRefused`` for a name that an LM has guessed."""
+        names = self._run.model_names
+        if not self._by_hand and name is not None and name not in names:
+            there = " and ".join(map(repr, names))
+            raise CallRefused(f"there is no model {name!r}; there is {there}: leave `model` out")
 
     async def _slot(self, at: PromptSlot) -> Slot:
         """Answer a prompt, and record that whatever happened on the way."""
@@ -198,10 +238,11 @@ class LiveCalls:
             ledger, depth = self._run.ledger, self._depth
             left = None if at.call.op == "tool" else ledger.seconds_to_work(depth)
             with boundary():
-                async with within(left, lambda: ledger.late(depth)):
-                    slot = await self._way(at.call)(at, asked)
+                async with within(left, lambda: ledger.late(depth)) as end:
+                    with self._run.human.may_hold(end):
+                        slot = await self._way(at.call)(at, asked)
         except LMError as error:
-            slot = refusal(str(error), "LMError", cause=error.cause, attempts=error.attempts)
+            slot = self._failed(error)
         except LimitReached as error:
             slot = self._refused_by(error)
         except CallRefused as error:
@@ -218,6 +259,12 @@ class LiveCalls:
         if at.call.op != "tool":
             self._book(at.call, at.index, slot)
         return slot
+
+    def _failed(self, error: LMError) -> Slot:
+        """Return the slot of a call that failed, in the words of whoever wrote the cell."""
+        told = str(error) if self._by_hand else error.told
+        detail = None if told == str(error) else str(error)
+        return refusal(told, "LMError", cause=error.cause, attempts=error.attempts, detail=detail)
 
     def _emit(
         self, at: PromptSlot, asked: _Asked, slot: Slot, started: float, seconds: float
@@ -249,6 +296,8 @@ class LiveCalls:
                 seconds=seconds,
                 finish=asked.finish,
                 thoughts=asked.thoughts,
+                about=slot.get("about", {}),
+                images=asked.images,
             )
         )
 
@@ -261,17 +310,32 @@ class LiveCalls:
         return self._ask_child if self._depth < self._run.limits.depth else self._ask_inlined
 
     async def _ask_tool(self, at: PromptSlot, asked: _Asked) -> Slot:
+        if (own := self._own.get(at.call.tool)) is not None:
+            return {"value": await own(at.call.arguments["kwargs"])}
         CALLED_BY.set((*CALLED_BY.get(), self._run))  # each prompt's task has variables of its own
         return await self._run.tools.call(at.call.tool, at.call.arguments)
 
-    async def _ask_sub(self, at: PromptSlot, asked: _Asked) -> Slot:
-        return await self._complete(at.call, at.prompt, asked)
+    async def _limits_left(self, given: Mapping[str, Any]) -> dict[str, float | None]:
+        left = {"turns": self.turns_left, **self._run.ledger.left}
+        return dict(sorted(left.items()))  # as a record gives it back: it keeps no order
 
-    async def _complete(self, call: Call, prompt: str, asked: _Asked) -> Slot:
+    async def _ask_human(self, given: Mapping[str, Any]) -> str:
+        return await self._run.human.reply(given.get("question"))
+
+    async def _ask_sub(self, at: PromptSlot, asked: _Asked) -> Slot:
+        for image in at.images:
+            asked.images.append(await asyncio.to_thread(self._run.keep_image, image))
+        return await self._complete(at.call, at.prompt, asked, at.images)
+
+    async def _complete(
+        self, call: Call, prompt: str, asked: _Asked, images: Sequence[Image] = ()
+    ) -> Slot:
         model = self._run.model(call.model, self._run.sub)
         asked.model = model.name
+        parts = await asyncio.to_thread(_as_parts, images) if images else []
+        message = {"role": "user", "content": seen(prompt, parts)}
         whole = await model.client.complete(
-            model.name, [prompts.message("user", prompt)], asked.meter, sampling=model.sampling
+            model.name, [message], asked.meter, sampling=model.sampling
         )
         reply = whole.spoken()
         asked.model, asked.finish, asked.thoughts = reply.model, reply.finish, reply.thoughts
@@ -287,7 +351,7 @@ class LiveCalls:
         call = at.call
         if not call.given[at.index]:
             return await self._complete(call, at.prompt, asked)
-        text = inlined(*call.contexts[at.index], self._run.prompt_chars)
+        text = inlined(*at.context, self._run.prompt_chars)
         prompt = "" if text is None else prompts.inlined(at.prompt, text)
         if text is None or len(prompt) > self._run.prompt_chars:
             raise CallRefused(
@@ -298,9 +362,8 @@ class LiveCalls:
         return await self._complete(call, prompt, asked)
 
     async def _ask_child(self, at: PromptSlot, asked: _Asked) -> Slot:
-        call, context = at.call, at.call.contexts[at.index]
-        begun = self._memory.begun_child(at.prompt, context[1].sha256)
+        begun = self._memory.begun_child(at.prompt, at.context[1].sha256)
         asked.child = child = begun or f"{self._node}.{next(self._numbers.children)}"
-        asked.model = self._run.model(call.model, self._run.root).name
+        asked.model = self._run.model(at.call.model, self._run.root).name
         async with self._run.child_slots(self._depth + 1):
-            return {"value": await self._child(child, at.number, at.prompt, call.model, context)}
+            return await self._child(at, child)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 from ..errors import LimitReached
 from ..events import CellRan, ContextInfo
-from ..lm.model import Message
+from ..lm.model import Message, seen
 from ..record.outputs import text_of
 from ..repl.running_cell import Ran
-from . import facts, prompts
+from . import facts, prompts, vision
 from .calls import LiveCalls
 from .cell_runner import CellRunner
 from .run import Run
@@ -40,6 +41,7 @@ class Feedback:
             output_chars=run.output_chars,
             tools=run.tools.functions,
             data=list(run.tools.data),
+            models=run.model_names if run.style.name == "strong" else [],
         )
         there, means = prompts.names_there(repl.names), ""
         if self._told:
@@ -105,7 +107,12 @@ class Feedback:
                 closing.append(facts.allowance(limits, now, self._depth))
             else:
                 closing.append(facts.nearly_used(limits, now, left, over))
-        told = prompts.message("user", prompts.output(texts, notices, closing, took))
+        parts: list[dict[str, Any]] = []
+        if self._run.vision:
+            parts, more = vision.of_outputs(output for ran in turn.rans for output in ran.outputs)
+            notices += more
+        content = seen(prompts.output(texts, notices, closing, took), parts)
+        told = {"role": "user", "content": content}
         return [told] if over is None else [prompts.with_words(told, self.last(over))]
 
     def _texts(self, turn: Turn) -> list[str]:

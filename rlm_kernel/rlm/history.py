@@ -11,7 +11,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from ..lm import cells
-from ..lm.model import Message
+from ..lm.chat import size
+from ..lm.model import Message, text_of
 from ..record.outputs import cut
 from . import prompts
 from .facts import name_of
@@ -36,11 +37,7 @@ class Opening:
 
 def tokens(messages: list[Message]) -> int:
     """Estimate the tokens of the messages; endpoints count in their own ways."""
-    return int(_chars(messages) / CHARS_PER_TOKEN)
-
-
-def _chars(messages: Sequence[Message]) -> int:
-    return sum(len(str(message["content"])) for message in messages)
+    return int(size(messages) / CHARS_PER_TOKEN)
 
 
 def compacted(
@@ -54,11 +51,11 @@ def compacted(
     """
     turns = _turns(said)
     room = int(window * TARGET * CHARS_PER_TOKEN)
-    room = max(room - _chars(said[:2]), room // 2)
+    room = max(room - size(said[:2]), room // 2)
     share = min(DIGEST_CHARS, room // 3)
     kept = _fitting(turns, room - len(_digest(turns[:-1], variables, share)), most)
     digest = _digest(turns[: len(turns) - len(kept)], variables, share)
-    question = str(said[1]["content"]).removesuffix(f"\n\n{prompts.FIRST_BLOCK}")
+    question = text_of(said[1]).removesuffix(f"\n\n{prompts.FIRST_BLOCK}")
     first = prompts.message("user", f"{question}\n\n{digest}")
     return [said[0], first, *(message for turn in kept for message in turn)]
 
@@ -77,21 +74,22 @@ def _fitting(turns: list[list[Message]], room: int, most: int) -> list[list[Mess
     """Return the last turns that fit; one at least, cut if need be."""
     kept: list[list[Message]] = []
     for turn in reversed(turns[-most:]):
-        if _chars(turn) > room:
+        if size(turn) > room:
             break
         kept.insert(0, turn)
-        room -= _chars(turn)
+        room -= size(turn)
     return kept or [[_cut(message, room // len(turns[-1])) for message in turns[-1]]]
 
 
-def _cut(message: Message, size: int) -> Message:
-    return {**message, "content": cut(str(message["content"]), max(size, 0))}
+def _cut(message: Message, most: int) -> Message:
+    """Return a message with so much of its text, and without its pictures."""
+    return {**message, "content": cut(text_of(message), max(most, 0))}
 
 
 def _digest(turns: list[list[Message]], variables: list[str], room: int) -> str:
     """Return earlier turns in short: the variables that there are, the LM's functions, its notes,
     then what it did."""
-    replies = [str(m["content"]) for turn in turns for m in turn if m["role"] == "assistant"]
+    replies = [text_of(m) for turn in turns for m in turn if m["role"] == "assistant"]
     functions = "\n\n".join(_functions(replies, {name_of(shown) for shown in variables}))
     notes = "\n".join(filter(None, map(_prose, replies)))
     parts = [prompts.EARLIER, prompts.NAMES.format(names="; ".join(variables) or "none")]
@@ -108,7 +106,7 @@ def _digest(turns: list[list[Message]], variables: list[str], room: int) -> str:
 
 def _steps(turn: list[Message]) -> Iterator[str]:
     for message in turn:
-        text = str(message["content"]).strip()
+        text = text_of(message).strip()
         if message["role"] != "assistant":
             yield f"output: {cut(text.removeprefix('Output:').strip(), STEP_CHARS)}"
             continue
@@ -146,10 +144,10 @@ def shortened(said: list[Message], names: list[str]) -> list[Message]:
         return said
     split = turns[-KEPT_TURNS]
     lines = [
-        ("cell: " if m["role"] == "assistant" else "output: ") + cut(str(m["content"]).strip(), 400)
+        ("cell: " if m["role"] == "assistant" else "output: ") + cut(text_of(m).strip(), 400)
         for m in said[2:split]
     ]
     digest = cut("\n".join(lines), DIGEST_CHARS)
     text = prompts.COMPACTED.format(names=", ".join(names) or "none", digest=digest)
-    first = prompts.message("user", f"{said[1]['content']}\n\n{text}")
+    first = prompts.message("user", f"{text_of(said[1])}\n\n{text}")
     return [said[0], first, *said[split:]]

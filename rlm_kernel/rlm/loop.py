@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import itertools
 import time
+from dataclasses import replace
 
 from ..errors import LimitReached
-from ..events import ContextInfo, NodeStarted
+from ..events import Answer, ContextInfo, NodeStarted
 from ..lm.client import Reply
 from ..lm.model import Message
 from ..record.equality import node_seed
 from ..repl.execution import Written, execute
 from ..repl.running_cell import Author, Ran
-from ..settings.limits import Rent
+from ..settings.limits import CellLimits, Rent
 from . import prompts, sorting
 from .answer_check import AnswerCheck
 from .calls import Child, LiveCalls
@@ -43,12 +44,15 @@ class Node:
         )
         self.rent = Rent(run.ledger)
         self.begun = False
-        self.draft: str | None = None
+        self.draft: Answer | None = None
         """Its best answer so far."""
-        self.answer: str | None = None
+        self.answer: Answer | None = None
         """Its answer, once it has one; the kernel may be ending still."""
+        self.misfit = ""
+        """Why the last answer is not of the wanted form, as the end of a sentence."""
         self._memory = memory
-        self._most = run.limits.turns + memory.repeated_turns
+        most = run.limits.turns
+        self._most = min(most, task.max_turns or most) + memory.repeated_turns
         self._cells = numbers.cells
         self._last_cell = 0
         self._model = model
@@ -57,13 +61,14 @@ class Node:
         self._check = AnswerCheck(remind=run.style.remind)
         self._repetition = Repetition()
 
-    async def solve(self, repl: CellRunner) -> str:
+    async def solve(self, repl: CellRunner) -> Answer:
         """Return the answer. Raises ``LimitReached`` where turns, or what a run may use, are over
         before there is one; ``LMError`` and ``KernelDied`` where it cannot go on."""
         news, over = await self._begin(repl), self._over(1)
         for number in itertools.count(1):
             reply, over = await self._reply(number, news, repl.variables, over)
             self.run.turns_of[self.task.node] += 1
+            self.calls.turns_left = 0 if over is not None else self._most - number
             turn = turn_of(reply, self._repetition, self._memory.intervention(number))
             await self._run_cells(repl, number, turn, over)
             self.answer = self._accepted(turn, over)
@@ -112,7 +117,7 @@ class Node:
     async def _run_cell(self, repl: CellRunner, turn: int, source: str, author: Author) -> Ran:
         cell = self._last_cell = next(self._cells)
         written = Written(node=self.task.node, cell=cell, turn=turn, source=source, author=author)
-        repl.held = self.run.held(self.task.depth)
+        repl.held = self.held()
         ran = await execute(repl, written, self.run.emit, lambda ran: self._noticed(cell, ran))
         self.rent.pay(*repl.unpaid())
         self._check.take(source, shown=bool(ran.outputs))
@@ -121,28 +126,62 @@ class Node:
         self._memory.check(cell, ran)
         return ran
 
+    def held(self) -> CellLimits:
+        """Return what its next cell is held to."""
+        form = self.task.form
+        wanted = None if form is None else form.recorded
+        return replace(self.run.held(self.task.depth), wanted=wanted)
+
     def _noticed(self, cell: int, ran: Ran) -> Ran:
         """The end of a cell, before it is recorded, which may fail."""
-        self.draft = ran.answer or ran.draft or self.draft
+        ran = self.run.keep_file(self.task.node, cell, ran)
+        self._keep(ran.answer or ran.draft, ran.refused)
         return self._feedback.noticed(cell, ran)
 
-    def _accepted(self, turn: Turn, over: LimitReached | None) -> str | None:
+    def _accepted(self, turn: Turn, over: LimitReached | None) -> Answer | None:
         """Return the turn's answer, if it has one that is not doubted while there is time to.
 
         One that was given without what a limit refused in the same cell waits for the last turn.
         """
+        if turn.answer is not None and self._misfits(turn, turn.answer):
+            return None
         closed = self.run.ledger.closed(self.task.depth)
         if turn.answer is None or over is not None:
             return turn.answer
         if closed is not None:
             waits = self._last_cell in self.calls.incomplete and not closed.shared
             return None if waits else turn.answer
-        turn.doubt = self._check.doubt(turn.answer)
+        turn.doubt = self._check.doubt(turn.answer.text)
         if turn.doubt is None:
             return turn.answer
-        self.draft = turn.answer
+        self._keep(turn.answer)
         self._repetition.allow()  # the same cell again confirms it
         return None
+
+    def _keep(self, draft: Answer | None, refused: str | None = None) -> None:
+        """Take the best answer so far. Where a form is wanted, one that is not of it, or that the
+        kernel ``refused``, has no value, and takes the place of none that is."""
+        wrong = refused or self._misfit(draft)
+        if draft is None or (wrong and self.draft is not None and not self.misfit):
+            return
+        self.draft, self.misfit = draft, ""
+        if wrong and self.task.form is not None:
+            said = self.task.form.said
+            self.draft = replace(draft, value=None)
+            self.misfit = f"; the answer is not of the form that is wanted, {said}: {wrong}"
+
+    def _misfit(self, answer: Answer | None) -> str | None:
+        form = self.task.form
+        return None if form is None or answer is None else form.refused(answer)
+
+    def _misfits(self, turn: Turn, answer: Answer) -> bool:
+        """Return whether the host refuses an answer that the kernel took; the LM is told why."""
+        form, wrong = self.task.form, self._misfit(answer)
+        if form is None or wrong is None:
+            return False
+        turn.doubt = prompts.MISFIT.format(said=form.said, wrong=wrong)
+        self._repetition.allow()
+        return True
 
     # before the first turn
     async def _begin(self, repl: CellRunner) -> list[Message]:
@@ -157,6 +196,8 @@ class Node:
         self.begun = True
         news = await self._opened(info, repl)
         human = self._memory.intervention(0)
+        if self.task.form is not None and self.task.opening is None:
+            news[-1] = prompts.with_words(news[-1], prompts.FORM.format(said=self.task.form.said))
         if human is not None and human.note:
             news[-1] = prompts.with_words(news[-1], prompts.HUMAN.format(note=human.note))
         return news

@@ -29,22 +29,24 @@ Write a cell as a fenced block; a reply may have several, which run in order unt
 ```
 Variables live on from cell to cell. Keep findings in them: old turns are shortened. The value of \
 a cell's last expression is shown, as in any notebook. Output over {output_chars:,} characters is \
-cut in the middle. Figures are for the human only. Top-level `await` works, `input` does not.
+cut in the middle. {figures} Top-level `await` works, `input` does not.
 
 What there is in the kernel:
 - `context`: the input. Look at it before you plan: its type, its size, a few pieces of it.
-- `llm_query(prompt, model=None) -> str`: asks a sub-LM. It sees the prompt only, so put the text \
-it needs into it. It takes about {prompt_chars:,} characters.
-- `llm_query_batched(prompts, model=None) -> list[str]`: many prompts at once, in order. Much \
+- `llm_query(prompt, images=None) -> str`: asks a sub-LM. It sees the prompt only, so put the \
+text it needs into it. It takes about {prompt_chars:,} characters.
+- `llm_query_batched(prompts, images=None) -> list[str]`: many prompts at once, in order. Much \
 faster than a loop. Put many short pieces into one prompt: calls are limited. A failed prompt has \
 a str that begins with `Error:` in its place.
-- `rlm_query(prompt, context=None, model=None) -> str` and `rlm_query_batched(prompts, \
-contexts=None, model=None)`: ask an LM that has a notebook of its own over its `context`; for \
-sub-problems that need several steps. Each is as dear as you are.
+- `rlm_query(prompt, context=None, max_turns=None)` and `rlm_query_batched(prompts, contexts=None, \
+max_turns=None)`: ask an LM that has a notebook of its own over its `context`; for sub-problems \
+that need several steps. Each is as dear as you are. A reply is the value that it gave, with \
+`.status`, `.turns` and `.notebook`.
 - In `async` code: `await llm_query.aio(...)`. Threads may call all of these.
-- `SHOW_VARS()`: the variables made so far.
-- `FINAL_VAR(value)`: ends the run with the value as it is (a text, a list, a DataFrame), or with \
-the variable that a text names: `FINAL_VAR("Paris")`, `FINAL_VAR(summary)`.
+- `SHOW_VARS()`: the variables made so far. `limits_left()`: what you may still use.
+- `ask_human(question)`: asks the human, if one is there; only for what nothing else can decide.
+- `FINAL_VAR(value)`: ends the run with the value as it is (a text, a list, a DataFrame), once its \
+cell has ended well: `FINAL_VAR(summary)`, `FINAL_VAR("Paris")`.
 - `answer["content"] = x`: a draft; it is given out if a limit ends the run.
 {tools}
 How to work: use code for what code does well (searching, counting, parsing, joining) and the \
@@ -96,6 +98,7 @@ print(replies[:5], count)
 FINAL_VAR(count)
 ```"""
 
+MODELS = "- Each query takes `model`: {sub!r} is the sub-LM, {root!r} you."
 NO_CODE = (
     "Your reply held no Python block, so nothing ran. Write the next step as a block that begins "
     "with ```python and ends with ```. If you know the answer, call FINAL_VAR(answer) in one."
@@ -114,6 +117,11 @@ REPEATED = (
     "This is the cell you wrote before, unchanged; it was not run again. Its output is above. "
     "Do something else: change the approach, look at a part of `context` with print, or finish "
     "with FINAL_VAR."
+)
+FORM = "The answer's form: FINAL_VAR takes a value of this one only, {said}."
+MISFIT = (
+    "The answer was not taken: it is not of the form that is wanted, {said}: {wrong}. Call "
+    "FINAL_VAR again with a value that is."
 )
 CHECK_UNSEEN = (
     "You gave the answer {answer!r}, but no cell has printed anything yet, so you have not seen "
@@ -237,10 +245,14 @@ def system(
     output_chars: int,
     tools: list[dict[str, str]],
     data: list[str],
+    models: Sequence[str] = (),
 ) -> str:
-    """Return the system message: the contract, and the user's own tools."""
+    """Return the system message: the contract, the user's own tools, and the ``models`` that may be
+    asked for by name, the sub-LM first, where there is a choice."""
     lines = [f"- `{t['name']}{t['signature']}`: {t['doc']}".rstrip(": ") for t in tools]
     lines += [f"- `{name}`: a variable that the user handed in." for name in data]
+    if len(models) > 1:
+        lines.append(MODELS.format(sub=models[0], root=models[1]))
     text = style.system[kind].format(
         prompt_chars=prompt_chars,
         output_chars=output_chars,
@@ -338,4 +350,7 @@ def message(role: str, content: str) -> dict[str, Any]:
 
 def with_words(message: dict[str, Any], words: str) -> dict[str, Any]:
     """Return a message with a paragraph more."""
-    return {**message, "content": f"{message['content']}\n\n{words}"}
+    content = message["content"]
+    if isinstance(content, str):
+        return {**message, "content": f"{content}\n\n{words}"}
+    return {**message, "content": [*content, {"type": "text", "text": words}]}

@@ -10,10 +10,13 @@ from functools import partial
 
 from ..endings import to_the_end
 from ..errors import LimitReached, LMError, RecordError, RLMError, UsageError
-from ..events import NodeEnded, RunEnded, Status, Usage
-from ..repl.frames import Payload
+from ..events import Answer, NodeEnded, RunEnded, Status, Usage, answer_fields
+from ..record.notebooks.metadata import page
+from ..record.numbers import counted, duration
+from ..repl.protocol import Slot
 from ..settings.limits import Ledger
 from .boundary import boundary
+from .calls import PromptSlot
 from .cell_runner import CellRunner
 from .loop import Node
 from .run import Run
@@ -26,7 +29,7 @@ class Outcome:
     ``may_pass`` says of a failure that its cause may be gone a little later."""
 
     status: Status
-    answer: str | None
+    answer: Answer | None
     confirmed: bool = False
     reason: str | None = None
     may_pass: bool = False
@@ -46,7 +49,8 @@ async def solve_tree(run: Run, task: Task, repl: CellRunner | None = None) -> Ou
     clock = asyncio.timeout(run.ledger.seconds_left)
     try:
         async with clock:
-            outcome = await _solve(node, repl)
+            with run.human.may_hold(clock):
+                outcome = await _solve(node, repl)
     except TimeoutError as error:
         if not clock.expired():
             outcome = Outcome("failed", node.draft, reason=f"TimeoutError: {error}")
@@ -65,36 +69,33 @@ async def solve_tree(run: Run, task: Task, repl: CellRunner | None = None) -> Ou
     return outcome
 
 
-async def solve_child(
-    run: Run,
-    parent: str,
-    depth: int,
-    child: str,
-    call: int,
-    question: str,
-    model: str | None,
-    context: tuple[str, Payload],
-) -> str:
+async def solve_child(run: Run, parent: str, depth: int, at: PromptSlot, child: str) -> Slot:
     """``calls.Child`` for the calls of ``parent``, once run, parent and its depth are given: a node
     of its own, one deeper."""
-    source = await asyncio.to_thread(run.from_guest, *context, f"context of {child}")
+    started = time.monotonic()
+    source = await asyncio.to_thread(run.from_guest, *at.context, f"context of {child}")
     task = Task(
-        question=question,
+        question=at.prompt,
         source=source,
         node=child,
         parent=parent,
-        call=call,
+        call=at.number,
         depth=depth + 1,
-        model=run.model(model, run.root),
+        model=run.model(at.call.model, run.root),
+        max_turns=at.call.max_turns,
     )
     outcome = await _solve(_node(run, task))
+    turns = run.turns_of[child]
+    seconds = round(time.monotonic() - started, 3)
     if outcome.status == "answered" and outcome.answer is not None:
-        return outcome.answer
+        about = {"turns": turns, "seconds": seconds, "notebook": page(child, root=False)}
+        return {"value": outcome.answer.json, "about": {"status": outcome.status, **about}}
     if run.ledger.tripped is not None and run.ledger.tripped.shared:
         raise run.ledger.tripped
-    best = f"; its best answer so far: {outcome.answer}" if outcome.answer else ""
+    took = f"status {outcome.status}, {counted(turns, 'turn')}, {duration(seconds)}"
+    best = f"; its best answer so far: {outcome.answer.text}" if outcome.answer else ""
     raise LMError(
-        f"the child {child} ended without an answer: {outcome.reason}{best}", cause="child"
+        f"the child {child} ended without an answer ({took}): {outcome.reason}{best}", cause="child"
     )
 
 
@@ -125,7 +126,7 @@ async def _solve(node: Node, repl: CellRunner | None = None) -> Outcome:
         if node.task.parent is None and not node.begun:
             raise
     except LimitReached as error:
-        outcome = Outcome("limit", node.draft, reason=str(error))
+        outcome = Outcome("limit", node.draft, reason=f"{error}{node.misfit}")
     except RLMError as error:
         outcome = Outcome("failed", node.draft, reason=str(error), may_pass=error.may_pass)
     finally:
@@ -144,7 +145,7 @@ async def _entered(node: Node, repl: CellRunner | None, kernel: AsyncExitStack) 
     if repl is None:
         opening = run.open_runner(node.calls, run.setup(node.task.node))
         repl = await kernel.enter_async_context(opening)
-    repl.calls, repl.held = node.calls, run.held(node.task.depth)
+    repl.calls, repl.held = node.calls, node.held()
     if node.task.parent is None:
         # Asked for when a child starts: a restart changes it.
         run.sandbox = lambda: repl.sandbox
@@ -165,11 +166,11 @@ def node_ended(node: str, outcome: Outcome, usage: Usage | None = None) -> NodeE
     return NodeEnded(
         node=node,
         status=outcome.status,
-        answer=outcome.answer,
         confirmed=outcome.confirmed,
         reason=outcome.reason,
         time=time.time(),
         usage=usage or Usage(),
+        **answer_fields(outcome.answer),
     )
 
 
@@ -177,7 +178,6 @@ def run_ended(outcome: Outcome, ledger: Ledger) -> RunEnded:
     """Return the record of a run's end, with what the ledger has of the whole tree."""
     return RunEnded(
         status=outcome.status,
-        answer=outcome.answer,
         confirmed=outcome.confirmed,
         reason=outcome.reason,
         usage=ledger.usage,
@@ -185,4 +185,5 @@ def run_ended(outcome: Outcome, ledger: Ledger) -> RunEnded:
         calls=ledger.calls,
         seconds=ledger.seconds,
         time=time.time(),
+        **answer_fields(outcome.answer),
     )

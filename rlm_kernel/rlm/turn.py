@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from ..events import Answer
 from ..lm import cells
 from ..lm.client import Reply
 from ..repl.running_cell import Author, Ran
@@ -58,11 +59,11 @@ class Turn:
         return self.rans[-1].status != "ok" or self.rans[-1].answer is not None
 
     @property
-    def _given(self) -> str | None:
+    def _given(self) -> Answer | None:
         return next((ran.answer for ran in self.rans if ran.answer is not None), None)
 
     @property
-    def answer(self) -> str | None:
+    def answer(self) -> Answer | None:
         """The answer of a cell, unless the human did not take it."""
         return self._given if self.intervention is None else None
 
@@ -79,7 +80,7 @@ class Turn:
         if human is not None and human.edit is not None:
             words.append(prompts.EDITED.format(source=human.edit))
         if human is not None and self._given is not None:
-            words.append(prompts.OVERRULED.format(answer=self._given))
+            words.append(prompts.OVERRULED.format(answer=self._given.text))
         if human is not None and human.note:
             words.append(prompts.HUMAN.format(note=human.note))
         return words

@@ -7,6 +7,7 @@ their calls answer from the record. A cell that ends otherwise than it did is an
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -16,6 +17,7 @@ from typing import Any, TypeAlias, assert_never
 from ..errors import RecordError
 from ..events import (
     ROOT,
+    Answer,
     CallEnded,
     CellRan,
     ContextInfo,
@@ -26,10 +28,12 @@ from ..events import (
     RunEnded,
     RunStarted,
     Usage,
+    answer_of,
 )
 from ..inputs.contexts import Source
 from ..record import journal
 from ..record.files import JOURNAL
+from ..record.nodes import cell_of
 from ..record.recording import Recording
 from ..record.trajectory import replayable
 from ..repl.execution import Written, execute
@@ -153,7 +157,7 @@ async def again(
     numbers: Numbers,
     emit: Callable[[Event], None],
     cell_seconds: float,
-) -> str:
+) -> Answer | None:
     """Run the cells of a recorded question again and return its answer.
 
     ``about`` is its context, or the name of the variable that has it; ``cell_seconds`` is what a
@@ -162,7 +166,7 @@ async def again(
     """
     opened = _opened_now(await _given(repl, about))
     calls = await _as_recorded(repl, recording, cell_seconds)
-    answer = ""
+    answer = None
     for event in _of_question(recording.events):
         if isinstance(event, CellRan):
             calls.cell = event.cell
@@ -171,7 +175,7 @@ async def again(
         elif (now := _now(event, opened)) is not None:
             emit(now)
         if isinstance(event, RunEnded):
-            answer = event.answer or ""
+            answer = answer_of(event)
     return answer
 
 
@@ -263,11 +267,14 @@ async def _run(
             emit(replace(free, child=None))
         return replace(ran, notices=before.notices)
 
+    wanted = None if before.wanted is None else json.loads(before.wanted)
+    repl.held = replace(repl.held, wanted=wanted)
     ran = await execute(repl, written, emit, with_calls)
     if ran.status != before.status:
         how, was = f"as {ran.status}", f"as {before.status}"
-    elif ran.answer != before.answer:
-        how, was = f"with the answer {ran.answer!r}", f"with {before.answer!r}"
+    elif not cell_of(before).gave(ran.answer):
+        given = None if ran.answer is None else ran.answer.text
+        how, was = f"with the answer {given!r}", f"with {before.answer!r}"
     else:
         return
     raise RecordError(

@@ -13,6 +13,7 @@ from typing import Any
 
 from ..errors import UsageError
 from ..events import ROOT, CellRan, RunEnded
+from ..inputs.forms import Form, form_in
 from ..lm.model import Message
 from ..record.outputs import text_of
 from ..replay.continuation import read_run
@@ -31,12 +32,13 @@ SHOWN_CHARS = 4000
 @dataclass(frozen=True)
 class Before:
     """A run as far as it is gone on from: its question, what the LM was told and said, and what its
-    last cells gave. ``limit`` is that which ended it, if one did; a LM that is ``told`` facts has
-    what it may use now among them."""
+    last cells gave; ``form`` is that of its answer, if it must have one. ``limit`` is that which
+    ended it, if one did; an LM that is ``told`` facts has what it may use now among them."""
 
     question: str
     opening: Opening
     origin: dict[str, Any]
+    form: Form | None = None
     limit: str | None = None
     told: bool = False
 
@@ -66,6 +68,7 @@ def before(folder: Path, cell: int | None = None) -> Before:
         question=node.question,
         opening=Opening(messages, kind),
         origin=origin,
+        form=form_in(started.settings),
         limit=ended.reason if ended is not None and by_limit else None,
         told=not STYLES[str(started.settings.get("prompt") or "strong")].remind,
     )

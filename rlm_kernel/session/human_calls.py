@@ -15,7 +15,7 @@ from pathlib import Path
 
 from ..endings import to_the_end
 from ..errors import CallRefused, LimitReached, LMError, RLMError
-from ..events import ROOT, CallEnded, Event, NodeStarted, Usage
+from ..events import ROOT, Answer, CallEnded, Event, NodeStarted, Usage
 from ..lm.models import Models
 from ..record.outputs import cut
 from ..record.recorder import Recorder
@@ -51,7 +51,7 @@ class HumanCalls:
         self._recorder: Recorder | None = None
         self._calls: LiveCalls | None = None
         self._opening = asyncio.Lock()
-        self._answer: str | None = None
+        self._answer: Answer | None = None
         self._before = Usage()  # of records that are sealed
         self._refused = Occurrences()
 
@@ -110,7 +110,7 @@ class HumanCalls:
         self._prelude(event)
         self.follow(event)
 
-    def answered(self, answer: str) -> None:
+    def answered(self, answer: Answer) -> None:
         """A human's cell called ``FINAL_VAR``: the record's answer, until a later one."""
         self._answer = answer
 

@@ -11,6 +11,7 @@ from typing import Any
 from ..endings import at_no_cost
 from ..errors import RecordError
 from ..events import ROOT, Event, KernelRestarted, RunStarted
+from ..inputs.forms import Form
 from ..record.recorder import Recorder
 from ..record.summary import summarise
 from ..record.versions import versions
@@ -20,7 +21,7 @@ from ..rlm.run import Run
 from ..rlm.task import Task
 from ..rlm.tree import Outcome, solve_tree
 from ..settings.resolved import Resolved
-from .result import Result
+from .result import Result, told
 from .run_folders import drop_empty
 from .settings_record import announced
 
@@ -47,12 +48,16 @@ class RecordedRun:
         trust_html: bool,
         asked: Mapping[str, Any] | None = None,
         origin: Mapping[str, Any] | None = None,
+        form: Form | None = None,
     ) -> None:
         """Record the question and the settings that hold for it; ``asked`` are those that the
-        notebook itself sets, ``origin`` is what the run goes on from."""
+        notebook itself sets, ``origin`` is what the run goes on from, ``form`` what its answer
+        must be."""
         settings = await asyncio.to_thread(announced, self.run, force, trust_html=trust_html)
         if origin is not None:
             settings["origin"] = dict(origin)
+        if form is not None:
+            settings["answer"] = form.recorded
         if asked is not None:
             settings["asked"] = dict(asked)
         if self.conversation:
@@ -92,12 +97,12 @@ class RecordedRun:
                 raise
             self.unrecorded = str(error)
 
-    def result(self, question: str) -> Result:
+    def result(self, question: str, form: Form | None) -> Result:
         """Return what the one who asked is told."""
         outcome = self.outcome
         assert outcome is not None, "solve it first"
         return Result(
-            response=outcome.answer,
+            **told(outcome.answer, form, self.run.folder),
             status=outcome.status,
             confirmed=outcome.confirmed,
             reason=outcome.reason,

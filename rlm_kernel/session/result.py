@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
-from ..events import Status, Usage
+from ..events import Answer, Status, Usage
+from ..inputs.forms import Form
 
 
 @dataclass(frozen=True)
 class Result:
     """The end of a run.
 
-    ``response`` is the answer; of a run whose ``status`` is not ``answered`` it is the best
+    ``response`` is the answer as text, ``value`` the same as plain JSON data and ``type`` the name
+    of its Python type in the kernel; of a run whose ``status`` is not ``answered`` it is the best
     answer so far, unconfirmed, or None. ``reason`` says why there is no confirmed one. ``usage``
     sums the tree. ``trajectory`` is the root's notebook, in the run's folder. ``may_pass`` says of
     a run that failed that its cause may be gone a little later. ``unrecorded`` says why
-    its record or a notebook of it is not on the disk, if so.
+    its record or a notebook of it is not on the disk, if so. ``file`` is what belongs to the
+    answer: a figure's picture, the whole of a table that ``value`` has the head of. ``answer`` is
+    all that was recorded of it.
     """
 
     response: str | None
@@ -28,8 +33,26 @@ class Result:
     question: str = ""
     may_pass: bool = False
     unrecorded: str | None = None
+    value: Any = None
+    type: str | None = None
+    file: Path | None = None
+    answer: Answer | None = field(default=None, repr=False)
 
     @property
     def cost(self) -> float | None:
         """US dollars; None where the price of a request is not known."""
         return None if self.usage.unpriced else self.usage.cost
+
+
+def told(answer: Answer | None, form: Form | None, folder: Path) -> dict[str, Any]:
+    """Return the fields of a ``Result`` that tell of the answer, which is of this form if one was
+    asked for; ``folder`` is the run's."""
+    if answer is None:
+        return {"response": None}
+    return {
+        "response": answer.text,
+        "value": answer.json if form is None else form.value_of(answer),
+        "type": answer.type,
+        "file": None if answer.file is None else folder / answer.file,
+        "answer": answer,
+    }

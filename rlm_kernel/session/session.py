@@ -15,6 +15,7 @@ from ..environments.registry import check
 from ..errors import UsageError
 from ..events import ROOT, Event, Usage
 from ..inputs.contexts import Source
+from ..inputs.forms import Form, form_in
 from ..inputs.tools import Tools
 from ..lm.model import LM
 from ..lm.models import Models
@@ -26,6 +27,7 @@ from ..replay.continuation import Continuation
 from ..replay.prelude import Prelude
 from ..rlm.boundary import boundary
 from ..rlm.cell_runner import OpenRunner
+from ..rlm.human import AskHuman
 from ..rlm.memory import NoMemory, Numbers
 from ..rlm.prompts import STYLES
 from ..rlm.run import CALLED_BY, Run
@@ -39,7 +41,7 @@ from .human_calls import HumanCalls
 from .kept_kernel import KeptKernel
 from .lending import Lender
 from .recorded_run import RecordedRun
-from .result import Result
+from .result import Result, told
 from .run_folders import begin_record
 
 __all__ = ["Reader", "Result", "Session"]
@@ -79,6 +81,8 @@ class Session:
         self.conversation = Conversation(kept=persistent)
         self.trust_html = False
         """If true, HTML that the LM's cells show in the persistent kernel passes as it is."""
+        self.ask_human: AskHuman | None = None
+        """Asks the human who sits there, if one does."""
         self.trajectory: Path | None = None
         """The root notebook of the run that started last."""
         self.budget = budget or Budget()
@@ -137,22 +141,23 @@ class Session:
         force: Resolved | None = None,
         asked: Mapping[str, Any] | None = None,
         before: Before | None = None,
+        form: Form | None = None,
     ) -> Result:
         """Answer a question about a source, or about a variable of the persistent kernel.
 
         ``readers`` get each event as it happens. ``force`` holds for this question instead of the
         session's; ``asked`` are the settings in the notebook itself, for ``recall``; ``before`` is
-        what the LM goes on with, where the question is no new one. Cancelling
-        ends the run, whose trajectory stays, and is raised again. With a persistent kernel
-        questions wait for one another. Raises ``RLMError`` only: for an error that nobody foresaw,
-        outside of the run's nodes, ``RunFailed``.
+        what the LM goes on with, where the question is no new one; ``form`` is that of the answer,
+        if it must have one. Cancelling ends the run, whose trajectory stays, and is raised again.
+        With a persistent kernel questions wait for one another. Raises ``RLMError`` only:
+        ``RunFailed`` for what nobody foresaw outside of nodes.
         """
         force, text = force or self.force, question or QUESTION
         with boundary():
             await check(kernel_template(force).config(Path()))
             async with self._lms.using(force) as models, self._turn():
                 begun = self._begin(models, force, await self._recorder(force), readers)
-                return await self._run(begun, force, about, text, asked, before)
+                return await self._run(begun, force, about, text, asked, before, form)
 
     @asynccontextmanager
     async def _turn(self) -> AsyncIterator[None]:
@@ -180,13 +185,19 @@ class Session:
         question: str,
         asked: Mapping[str, Any] | None,
         before: Before | None,
+        form: Form | None,
     ) -> Result:
         self._now = begun.run
         past: Sequence[Event] = ()
         try:
             origin = None if before is None else before.origin
             await begun.announce(
-                force, question, trust_html=self.trust_html, asked=asked, origin=origin
+                force,
+                question,
+                trust_html=self.trust_html,
+                asked=asked,
+                origin=origin,
+                form=form,
             )
             repl = await self._kernel.for_question(begun.run) if self._persistent else None
             past = self.prelude.events
@@ -201,11 +212,12 @@ class Session:
                 opening=None if before is None else before.opening,
                 numbers=self.prelude.numbers if self._persistent else Numbers(),
                 conversation=begun.conversation,
+                form=form,
             )
             await begun.solve(task, repl)
         finally:
             await to_the_end(self._end(begun, past))
-        return self.conversation.take(begun.result(question))
+        return self.conversation.take(begun.result(question, form))
 
     async def _end(self, begun: RecordedRun, past: Sequence[Event]) -> None:
         """Hand the kernel back, in which ``past`` had happened before, and seal the record."""
@@ -240,8 +252,10 @@ class Session:
                 answer = await again(recording, repl, about, numbers, emit, seconds)
             finally:
                 await to_the_end(self._kernel.hand_back(past))
+        started = recording.started
+        form = None if started is None else form_in(started.settings)
         result = Result(
-            response=answer,
+            **told(answer, form, folder),
             status="answered",
             confirmed=True,
             reason=None,
@@ -286,7 +300,11 @@ class Session:
                 begun.resume(onward.events, since=onward.started.time)
             else:
                 await begun.announce(
-                    force, onward.question, trust_html=self.trust_html, origin=onward.origin
+                    force,
+                    onward.question,
+                    trust_html=self.trust_html,
+                    origin=onward.origin,
+                    form=onward.form,
                 )
             task = Task(
                 onward.question,
@@ -294,11 +312,12 @@ class Session:
                 variable=onward.variable,
                 prelude=onward.prelude,
                 conversation=begun.conversation,
+                form=onward.form,
             )
             await begun.solve(task)
         finally:
             await to_the_end(begun.seal(ROOT if self._persistent else None))
-        return begun.result(onward.question)
+        return begun.result(onward.question, onward.form)
 
     # records
     def _begin(
@@ -334,6 +353,8 @@ class Session:
             memory=NoMemory if onward is None else onward.earlier.of,
             budget=self.budget,
             open_runner=self._open_runner,
+            ask_human=self.ask_human,
+            vision=force.settings.vision == "on",
         )
         told = self.conversation.told if onward is None else onward.conversation
         return RecordedRun(run, recorder, told)

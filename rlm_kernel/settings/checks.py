@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import difflib
+import json
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,8 @@ def checked(name: str, value: Any, label: str) -> Any:
         value = float(value)
     if option.kind is tuple and isinstance(value, list):
         value = tuple(value)
+    if option.kind is dict and isinstance(value, Mapping):
+        value = dict(value)
     if value is None and option.optional:
         return None
     if not isinstance(value, option.kind) or isinstance(value, bool):
@@ -56,10 +59,11 @@ def _read(option: Option, text: str, label: str) -> Any:
     if option.lifts and text.strip().lower() in ("none", "off"):
         return None
     try:
-        return kind(text)
+        return json.loads(text) if kind is dict else kind(text)
     except ValueError:
         none = ", or none" if option.lifts else ""
-        raise UsageError(f"{label}={text!r}: give {WORDS[kind]}{none}") from None
+        shown = "..." if option.secret else repr(text)
+        raise UsageError(f"{label}={shown}: give {WORDS[kind]}{none}") from None
 
 
 def _check_range(option: Option, value: Any, label: str) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from jupyter_core.paths import jupyter_config_path
-from traitlets import Float, Int, List, TraitError, TraitType, Unicode
+from traitlets import Dict, Float, Int, List, TraitError, TraitType, Unicode
 from traitlets.config import Config, Configurable
 from traitlets.config.loader import JSONFileConfigLoader, PyFileConfigLoader
 
@@ -32,6 +32,8 @@ _LOADERS: dict[str, Callable[[str], Any]] = {
 
 def _trait(option: Option) -> TraitType[Any, Any]:
     kind, optional = option.kind, option.optional
+    if kind is dict:
+        return Dict(None, allow_none=True, help=option.help).tag(config=True)
     if kind is tuple:
         return List(Unicode(), help=option.help).tag(config=True)
     maker: Callable[..., TraitType[Any, Any]] = {int: Int, float: Float}.get(kind, Unicode)

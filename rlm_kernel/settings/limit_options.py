@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 from ..errors import UsageError
 from .option import Face, Group, declared, options_of
@@ -69,8 +71,10 @@ class CellLimits:
     """The longest prompt of a sub-call."""
     batch: int = 10_000
     """The most prompts in one call."""
-    until: float = math.inf
-    """The moment, by ``time.monotonic``, at which an LM's cell is stopped, though it waits."""
+    left: Callable[[], float] = lambda: math.inf
+    """Returns the seconds after which an LM's cell is stopped, though it waits."""
+    wanted: dict[str, Any] | None = None
+    """The form that an answer of its must have, as ``inputs.forms`` records it; None: any."""
 
     def again(self, status: str, seconds: float) -> float:
         """Return the seconds that a cell has when it runs again.

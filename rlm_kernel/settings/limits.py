@@ -9,9 +9,8 @@ last turn of each node, in which it finishes with what is there.
 
 from __future__ import annotations
 
-import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -59,6 +58,12 @@ class Budget:
         return self._started + self._seconds - time.monotonic()
 
     @property
+    def cost_left(self) -> float | None:
+        if self._cost is None:
+            return None
+        return max(0.0, self._cost - self.spent - self.reserved)
+
+    @property
     def reached(self) -> LimitReached | None:
         """The limit that was reached, if one was: a request was refused, or all is used up. Every
         request is refused from then on."""
@@ -94,10 +99,24 @@ class Ledger:
         self._kept: dict[str, Reservation] = {}
         self._started = time.monotonic()
         self._seconds_before = 0.0
+        self._stood: float | None = None
+        """When the clock was stopped, if it is."""
 
     @property
     def seconds(self) -> float:
-        return time.monotonic() - self._started
+        """The time of the run so far, without what a human thought."""
+        now = time.monotonic() if self._stood is None else self._stood
+        return now - self._started
+
+    @contextmanager
+    def standing_still(self) -> Iterator[None]:
+        """Let the run's own time stand still in the body. Not to be nested."""
+        self._stood = time.monotonic()
+        try:
+            yield
+        finally:
+            self._started += time.monotonic() - self._stood
+            self._stood = None
 
     @property
     def seconds_left(self) -> float | None:
@@ -109,11 +128,14 @@ class Ledger:
     def left(self) -> dict[str, float | None]:
         """Return what may still be used of calls, tokens, cost and seconds, by these names; None
         where there is no limit."""
-        limits, used, held = self.limits, self.usage, self._reserved
+        limits, usage, held = self.limits, self.usage, self._reserved
+        own = None if limits.cost is None else limits.cost - usage.cost - held.cost
+        costs = [cost for cost in (own, self._budget.cost_left) if cost is not None]
+        tokens = limits.tokens
         left = {
             "calls": limits.calls - self.calls,
-            "tokens": None if limits.tokens is None else limits.tokens - used.tokens - held.tokens,
-            "cost": None if limits.cost is None else limits.cost - used.cost - held.cost,
+            "tokens": None if tokens is None else tokens - usage.tokens - held.tokens,
+            "cost": min(costs, default=None),
             "seconds": self.seconds_left,
         }
         return {n: None if v is None else max(0, round(v, 6)) for n, v in left.items()}
@@ -160,13 +182,15 @@ class Ledger:
         whole = self.limits.seconds or 0.0
         return min(KEPT_SECONDS, whole * KEPT_SECONDS_SHARE) * (2 - 0.5**depth)
 
-    def cells_until(self, depth: int) -> float:
-        """Return when a cell of a node at this depth is stopped: a little after its calls are
-        refused. The last turn's cells are stopped by the end of the run, or of the child's call."""
+    def cells_left(self, depth: int) -> Callable[[], float]:
+        """Return what tells when a cell that starts now in a node at this depth is stopped: a
+        little after its calls are refused. The last turn's cells are stopped by the end of the run,
+        or of the child's call."""
         left, kept = self.seconds_to_work(depth), self._seconds_kept(0)
         if left is None or left <= 0:
-            return math.inf
-        return time.monotonic() + left + kept * 0.5**depth / 4
+            return CellLimits.left
+        end = self.seconds + left + kept * 0.5**depth / 4
+        return lambda: end - self.seconds
 
     def closed(self, depth: int) -> LimitReached | None:
         """Return the limit for which the next turn of a node at this depth is its last; None while

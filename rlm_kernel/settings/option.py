@@ -14,7 +14,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, get_args, get_origin, get_type_hints
 
-WORDS = {str: "text", int: "a whole number", float: "a number", Path: "a path", tuple: "names"}
+WORDS = {
+    str: "text",
+    int: "a whole number",
+    float: "a number",
+    Path: "a path",
+    tuple: "names",
+    dict: "a JSON object",
+}
 """The kinds of values, in the words of an error."""
 
 
@@ -38,6 +45,7 @@ class Group(enum.Enum):
 
     LM = "the LMs and how they are asked"
     PLACE = "where cells run and what is given to them"
+    INPUT = "what of an input is read"
     FOLDER = "where the run is kept"
     LIMIT = "what a run may use"
 

@@ -49,6 +49,13 @@ __all__ = [
     "unknown_variables",
 ]
 
+_FOR = {
+    "api_key": "base_url",
+    "headers": "base_url",
+    "sub_api_key": "sub_base_url",
+    "sub_headers": "sub_base_url",
+}
+"""The secrets, each with the setting that names the endpoint which it is for."""
 _OTHER_VARIABLES = {"RLM_CACHE"}
 
 
@@ -143,13 +150,13 @@ class _Found:
                 self.wrote[name] = layer.wrote
 
     def keep_keys_at_home(self) -> dict[str, str]:
-        """Drop keys that are not for the endpoint; returns of each why, in words.
+        """Drop keys and headers that are not for the endpoint; returns of each why, in words.
 
         A config file's key is for the endpoint of a config file. An endpoint that a notebook names
         gets no key of this machine, since notebooks travel.
         """
         withheld = {}
-        for key, url in (("api_key", "base_url"), ("sub_api_key", "sub_base_url")):
+        for key, url in _FOR.items():
             if not (self.values.get(url) and self.values.get(key)):
                 continue
             by, of_key, origin = self.wrote[url], self.wrote[key], self.origins[key]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,15 @@ from typing import Any
 from ..errors import UsageError
 
 _SIZE = r"0*[1-9]\d*(\.\d+)?[kmg]?b?"
-_KEY_VARIABLES = {"RLM_API_KEY", "RLM_SUB_API_KEY", "OPENAI_API_KEY"}
+_TOKEN = r"[A-Za-z0-9!#$%&'*+.^_`|~-]+"
+_OWN_FIELDS = {"model", "messages", "stream", "stream_options", "response_format"}
+_SECRET_VARIABLES = {
+    "RLM_API_KEY",
+    "RLM_SUB_API_KEY",
+    "OPENAI_API_KEY",
+    "RLM_HEADERS",
+    "RLM_SUB_HEADERS",
+}
 
 
 def mounted(paths: tuple[str, ...]) -> dict[str, str]:
@@ -33,11 +42,31 @@ def check_variables(names: tuple[Any, ...], label: str) -> None:
     for name in names:
         if not isinstance(name, str) or not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
             raise UsageError(f"{label}: {name!r} is no name of an environment variable")
-        if name in _KEY_VARIABLES:
+        if name in _SECRET_VARIABLES:
             raise UsageError(
                 f"{label}: {name} stays out of the cells' environment: code that an LM wrote could "
                 "send the key anywhere. Cells ask LMs by llm_query, without a key."
             )
+
+
+def check_headers(headers: dict[Any, Any], label: str) -> None:
+    """HTTP headers by name. No error shows a value."""
+    for name, value in headers.items():
+        if not isinstance(name, str) or not re.fullmatch(_TOKEN, name):
+            raise UsageError(f"{label}: {name!r} is no name of an HTTP header")
+        if not isinstance(value, str) or not (value.isascii() and value.isprintable()):
+            raise UsageError(f"{label}: the value of {name!r} is no text that a header can carry")
+
+
+def check_fields(fields: dict[Any, Any], label: str) -> None:
+    """Fields of a request that are not set in another way, as JSON has them."""
+    for name in fields:
+        if not isinstance(name, str) or name in _OWN_FIELDS:
+            raise UsageError(f"{label}: {name!r} is no field that can be added to a request")
+    try:
+        json.dumps(fields, allow_nan=False)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise UsageError(f"{label}: give what JSON can say ({error})") from None
 
 
 def check_files(names: tuple[Any, ...], label: str) -> None:

@@ -12,7 +12,15 @@ from typing import Any
 
 from .limits import LIMITS
 from .option import Face, Group, declared, options_of
-from .rules import check_files, check_positive, check_size, check_variables, mounted
+from .rules import (
+    check_fields,
+    check_files,
+    check_headers,
+    check_positive,
+    check_size,
+    check_variables,
+    mounted,
+)
 
 STYLES = ("strong", "small")
 """The names of ``rlm.prompts.STYLES``."""
@@ -21,6 +29,7 @@ _SANDBOXES = ("docker", "modal")
 
 _of_lm = partial(declared, group=Group.LM)
 _spoken = partial(_of_lm, faces=Face.EVERY, recorded=True, from_record=True)
+_added = partial(_of_lm, faces=Face.COMMAND, metavar="JSON", recorded=True, check=check_fields)
 _of_folder = partial(declared, group=Group.FOLDER)
 _of_place = partial(declared, group=Group.PLACE)
 _cells = partial(_of_place, faces=Face.COMMAND | Face.LINE, recorded=True, from_record=True)
@@ -46,6 +55,21 @@ class Settings:
     )
     api_key: str | None = _of_lm(None, "the endpoint's key", secret=True)
     sub_api_key: str | None = _of_lm(None, "the key of the sub-LM's endpoint", secret=True)
+    headers: dict[str, str] | None = _of_lm(  # noqa: RUF009 (it is a field)
+        None,
+        "HTTP headers for the endpoint, as a JSON object; their values are secrets",
+        secret=True,
+        check=check_headers,
+    )
+    sub_headers: dict[str, str] | None = _of_lm(  # noqa: RUF009 (it is a field)
+        None, "those for the sub-LM's endpoint", secret=True, check=check_headers
+    )
+    body: dict[str, Any] | None = _added(  # noqa: RUF009 (it is a field)
+        None, "fields that are added to every request to the endpoint, as a JSON object"
+    )
+    sub_body: dict[str, Any] | None = _added(  # noqa: RUF009 (it is a field)
+        None, "those that are added to the sub-LM's requests instead"
+    )
     environment: str = _cells(
         "local",
         f"where cells run: {', '.join(ENVIRONMENTS)}",
@@ -65,6 +89,16 @@ class Settings:
         metavar="T",
         least=0,
     )
+    reasoning_effort: str | None = _spoken(
+        None,
+        "how hard the author thinks, in the endpoint's words, such as low; sent only when set",
+        metavar="WORD",
+    )
+    vision: str = _spoken(
+        "off",
+        "off or on: whether the author, if it sees, is shown the figures and images of its cells",
+        choices=("off", "on"),
+    )
     output_tokens: int | None = _of_lm(None, "the longest reply asked for", least=1)
     window: int | None = _of_lm(
         None, "the LM's context window in tokens, where it is not known by its name", least=1
@@ -81,6 +115,14 @@ class Settings:
         "the run's folder; by default a new one under rlm-runs",
         faces=Face.EVERY,
         metavar="DIR",
+    )
+    exclude: tuple[str, ...] = declared(
+        (),
+        "patterns, as in .gitignore, of what a folder leaves out; "
+        "!NAME takes in what it skips by default",
+        group=Group.INPUT,
+        faces=Face.EVERY,
+        metavar="PATTERNS",
     )
     pass_env: tuple[str, ...] = _of_place(
         (),

@@ -8,9 +8,12 @@ from __future__ import annotations
 from .endpoint import Exchange, FakeEndpoint
 from .fake_repl import FakeRepl
 from .faults import CutStream, EmptyChoice, Fault, Garbage, Hang, Refusal, Say, Slow, Status
-from .scripted import ScriptedLM
+from .quirk import Quirk
+from .quirky import QUIRKS, QuirkyEndpoint
+from .scripted import ScriptedLM, images_of
 
 __all__ = [
+    "QUIRKS",
     "CutStream",
     "EmptyChoice",
     "Exchange",
@@ -19,9 +22,12 @@ __all__ = [
     "Fault",
     "Garbage",
     "Hang",
+    "Quirk",
+    "QuirkyEndpoint",
     "Refusal",
     "Say",
     "ScriptedLM",
     "Slow",
     "Status",
+    "images_of",
 ]

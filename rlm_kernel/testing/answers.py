@@ -43,12 +43,12 @@ class Answer:
         data = json.dumps(body).encode()
         return cls(
             status,
-            _head(status, {"Content-Length": len(data), **(headers or {})}),
+            head(status, {"Content-Length": len(data), **(headers or {})}),
             [Part(data, usage)],
         )
 
 
-def _head(status: int, headers: Mapping[str, object]) -> bytes:
+def head(status: int, headers: Mapping[str, object]) -> bytes:
     lines = [f"HTTP/1.1 {status} {HTTPStatus(status).phrase}"]
     lines += [f"{k}: {v}" for k, v in {"Content-Type": "application/json", **headers}.items()]
     return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
@@ -72,7 +72,7 @@ def render(
         return _refused(said)
     if isinstance(said, Garbage):
         data = said.body.encode()
-        return Answer(200, _head(200, {"Content-Length": len(data)}), [Part(data)])
+        return Answer(200, head(200, {"Content-Length": len(data)}), [Part(data)])
     message = _Message.of(said)
     usage = message.usage if message.usage is not None else count(request, message.text)
     if request.get("stream"):
@@ -146,7 +146,7 @@ class _Message:
         headers = {"Content-Type": "text/event-stream", "Transfer-Encoding": "chunked"}
         if self.cut is None or self.clean:
             parts.append(Part(b"0\r\n\r\n"))
-        return Answer(200, _head(200, headers), parts, streamed=True, close=self.cut is not None)
+        return Answer(200, head(200, headers), parts, streamed=True, close=self.cut is not None)
 
     def _parts(
         self, request: dict[str, Any], usage: Mapping[str, Any], cumulative: bool, asked: bool
@@ -173,7 +173,7 @@ class _Message:
         yield chunk({}, self.finish, usage if cumulative else None)
         if asked and not cumulative:
             yield _event(_envelope(request, "chat.completion.chunk", [], usage), usage)
-        yield Part(_chunked(b"data: [DONE]\n\n"))
+        yield Part(chunked(b"data: [DONE]\n\n"))
 
     def _pieces(self) -> Iterator[str]:
         left = len(self.text) if self.cut is None else self.cut
@@ -203,8 +203,8 @@ def _envelope(
 
 
 def _event(body: dict[str, Any], usage: Mapping[str, Any] | None) -> Part:
-    return Part(_chunked(b"data: " + json.dumps(body).encode() + b"\n\n"), usage)
+    return Part(chunked(b"data: " + json.dumps(body).encode() + b"\n\n"), usage)
 
 
-def _chunked(data: bytes) -> bytes:
+def chunked(data: bytes) -> bytes:
     return f"{len(data):x}\r\n".encode() + data + b"\r\n"

@@ -47,6 +47,11 @@ class Exchange:
     hung_up: bool = False
 
     @property
+    def place(self) -> str:
+        """The path without a query."""
+        return self.path.partition("?")[0]
+
+    @property
     def model(self) -> str:
         return str(self.request.get("model", ""))
 
@@ -97,7 +102,7 @@ class FakeEndpoint:
 
     def totals(self) -> Usage:
         """Return what all chat requests together were told that they used."""
-        chats = [e for e in self.log if e.path.endswith("/chat/completions")]
+        chats = [e for e in self.log if e.place.endswith("/chat/completions")]
         return sum((_as_usage(e.usage or {}) for e in chats), Usage())
 
     async def __aenter__(self) -> Self:
@@ -136,11 +141,12 @@ class FakeEndpoint:
 
     async def answer(self, exchange: Exchange) -> Answer:
         """Return the whole answer to one request; never, for ``Hang``."""
-        if exchange.path.endswith("/models"):
+        path = exchange.place
+        if path.endswith("/models"):
             listed = [{"id": name, "object": "model"} for name in self.models]
             return Answer.json(200, {"object": "list", "data": listed})
-        if not exchange.path.endswith("/chat/completions"):
-            return Answer.json(404, {"error": {"message": f"no such path: {exchange.path}"}})
+        if not path.endswith("/chat/completions"):
+            return Answer.json(404, {"error": {"message": f"no such path: {path}"}})
         said = self.reply(exchange.request)
         if inspect.isawaitable(said):
             said = await said

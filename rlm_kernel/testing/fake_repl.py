@@ -10,22 +10,26 @@ import tempfile
 import time
 import traceback
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from functools import partial
-from typing import Any, NoReturn
+from typing import Any
 
 from ..endings import in_daemon_thread
 from ..errors import CallRefused, ContextError, LimitReached
-from ..events import ContextInfo, Output
+from ..events import Answer, ContextInfo, Output
 from ..inputs.contexts import Source
 from ..record.outputs import Collector
+from ..remote.guest.answers import check as check_form
+from ..remote.guest.answers import written
+from ..remote.guest.calls import Calls as GuestCalls
 from ..remote.guest.describe import describe
-from ..remote.guest.errors import FailedReply, from_host
-from ..remote.guest.globals import variable_line
-from ..remote.guest.values import dump, load
+from ..remote.guest.errors import AnswerRefused
+from ..remote.guest.globals import GLOBALS, variable_line
+from ..remote.guest.values import opened
+from ..repl.broker import Request
 from ..repl.frames import Payload
 from ..repl.guest_client import KernelSetup
-from ..repl.protocol import Call, Calls, RefusedCall, Slot, refusal
+from ..repl.protocol import Call, Calls, RefusedCall, Slot, as_answer, check, refusal
 from ..repl.running_cell import Author, Ran
 from ..rlm.cell_runner import OpenRunner
 from ..settings.limits import CellLimits, Rate
@@ -37,9 +41,9 @@ GRACE_SECONDS = 3.0
 class FakeRepl:
     """Runs cells by ``exec`` in a thread of this process, as far as the loop uses a REPL.
 
-    Cells have ``context``, ``answer``, ``FINAL_VAR``, ``llm_query``, ``rlm_query``, their batched
-    forms and a ``print`` of their own; the value of a last expression is shown. A cell whose source
-    is in ``script`` does not run: it ends as is said there.
+    Cells have the names that a kernel's have but ``SHOW_VARS``, and a ``print`` of their own; the
+    value of a last expression is shown. A cell whose source is in ``script`` does not run: it ends
+    as is said there.
 
     Not promised: a clock, an interrupt, a guard of the names, tools and data that the user hands
     in, seeds, IPython's magics, outputs of anything but ``print``. A cell that is cancelled ends
@@ -56,9 +60,11 @@ class FakeRepl:
         self._globals: dict[str, Any] = {}
         self._known: dict[str, tuple[int, str]] = {}
         self._own: set[str] = set()
-        self._answer: str | None = None
+        self._answer: Answer | None = None
+        self._refused: str | None = None
         self._failure: BaseException | None = None
-        self._serving: set[asyncio.Future[list[Slot]]] = set()
+        self._caller = GuestCalls(self)  # type: ignore[no-untyped-call]
+        self._serving: set[asyncio.Future[Slot]] = set()
         self._cell = 0
 
     @classmethod
@@ -96,10 +102,11 @@ class FakeRepl:
 
     async def set_context(self, source: Source) -> ContextInfo:
         """Bind ``context`` to the source's value; a new one takes the names of all cells away."""
-        value = await asyncio.to_thread(_loaded, source)
+        value, notes = await asyncio.to_thread(_loaded, source)
         self._globals = self._first(value)
         self._own = {*self._globals, "__builtins__"}
-        return ContextInfo(**describe(value), spec=source.spec(), notice=source.notice)
+        told = {**describe(value), "notice": source.notice, "notes": [*source.notes, *notes]}
+        return ContextInfo(**told, spec=source.spec())
 
     async def adopt(self, name: str) -> tuple[ContextInfo, Source | None]:
         """Bind ``context`` to a variable's value, of which there is no copy."""
@@ -126,7 +133,7 @@ class FakeRepl:
             return self._script[source]
         kept, loop = collector or self.collector(), asyncio.get_running_loop()
         show = partial(self._show, kept, on_output)
-        self._cell, self._answer = cell, None
+        self._cell, self._answer, self._refused = cell, None, None
         self._bind(loop, lambda *shown: loop.call_soon_threadsafe(show, *shown))
         started = time.monotonic()
         error = await self._awaited(asyncio.ensure_future(in_daemon_thread(self._executed, source)))
@@ -174,6 +181,8 @@ class FakeRepl:
             notices=[],
             answer=answer,
             draft=draft,
+            refused=self._refused,
+            wanted=self.held.wanted,
             execution_count=len(self.ran),
             seconds=seconds,
             names=self.names,
@@ -200,10 +209,10 @@ class FakeRepl:
 
     def _first(self, context: object) -> dict[str, Any]:
         """The names that are there before the first cell."""
-        batched = {"llm_query_batched": self._llm_batched, "rlm_query_batched": self._rlm_batched}
-        single = {"llm_query": self._llm, "rlm_query": self._rlm, "FINAL_VAR": self._final}
+        asked = {g.name: getattr(self._caller, g.name) for g in GLOBALS if g.answered_by}
         answer = {"content": "", "ready": False}
-        return {"context": context, "answer": answer, "print": print, **single, **batched}
+        made = {"context": context, "answer": answer, "print": print, "FINAL_VAR": self._final}
+        return {**made, **asked}
 
     def _bind(
         self, loop: asyncio.AbstractEventLoop, show: Callable[[str, dict[str, Any]], object]
@@ -226,77 +235,60 @@ class FakeRepl:
 
     def _final(self, value: object) -> None:
         named = isinstance(value, str) and value.isidentifier() and value in self._globals
-        self._answer = str(self._globals[str(value)] if named else value)
+        given = self._globals[str(value)] if named else value
+        self._answer, self._refused = _answer(given), None
+        try:
+            if self.held.wanted is not None:
+                check_form(given, self.held.wanted)
+        except AnswerRefused as refused:
+            self._refused = refused.wrong
+            raise
 
-    def _answers(self, error: Exception | None) -> tuple[str | None, str | None]:
+    def _answers(self, error: Exception | None) -> tuple[Answer | None, Answer | None]:
         """The answer of a cell that ended well, and the best one so far of another."""
         box = self._globals["answer"]
         given = self._answer
-        if given is None and box["ready"]:
-            given = str(box["content"])
-        if error is None and given is not None:
+        if given is None and (box["ready"] or box["content"] != ""):
+            with suppress(AnswerRefused):
+                self._final(box["content"])
+            given, self._answer = self._answer, None
+        if error is None and not self._refused and (self._answer is not None or box["ready"]):
             return given, None
-        return None, given or str(box["content"]) or None
+        return None, given
 
     # calls
-    def _llm(self, prompt: str, model: str | None = None) -> Any:
-        return _value(
-            self._asked(Call(op="llm_query", cell=self._cell, prompts=[prompt], model=model))
-        )
+    def ask(self, header: dict[str, Any], payload: bytes = b"") -> Slot:
+        """Answer a request of the cell as the host does. For the guest's ``Calls``."""
+        request = Request({**header, "cell": self._cell}, Payload.of(payload))
+        try:
+            call = check(request, self.held.prompt_chars, self.held.batch)
+        except CallRefused as error:
+            return refusal(str(error))
+        assert call is not None, header
+        return self._asked(call)
 
-    def _llm_batched(self, prompts: Sequence[str], model: str | None = None) -> list[Any]:
-        call = Call(op="llm_query_batched", cell=self._cell, prompts=list(prompts), model=model)
-        return [_reply(slot) for slot in self._asked(call)]
-
-    def _rlm(self, prompt: str, context: object = None, model: str | None = None) -> Any:
-        return _value(self._asked(self._children("rlm_query", [prompt], [context], model)))
-
-    def _rlm_batched(
-        self,
-        prompts: Sequence[str],
-        contexts: Sequence[object] | None = None,
-        model: str | None = None,
-    ) -> list[Any]:
-        inputs = [None] * len(prompts) if contexts is None else contexts
-        call = self._children("rlm_query_batched", prompts, inputs, model)
-        return [_reply(slot) for slot in self._asked(call)]
-
-    def _children(
-        self, op: str, prompts: Sequence[str], inputs: Sequence[object], model: str | None
-    ) -> Call:
-        pairs = zip(prompts, inputs, strict=True)
-        sent = [_dumped(prompt if given is None else given) for prompt, given in pairs]
-        return Call(
-            op=op,
-            cell=self._cell,
-            prompts=list(prompts),
-            model=model,
-            contexts=[(kind, Payload.of(data)) for kind, data in sent],
-            given=[given is not None for given in inputs],
-        )
-
-    def _asked(self, call: Call) -> list[Slot]:
+    def _asked(self, call: Call) -> Slot:
         """Have a call answered on the loop, for which the cell's thread waits."""
         return asyncio.run_coroutine_threadsafe(self._attended(call), self._loop).result()
 
-    async def _attended(self, call: Call) -> list[Slot]:
+    async def _attended(self, call: Call) -> Slot:
         """Serve a call in a task that is cancelled with its cell."""
         serving = asyncio.ensure_future(self._served(call))
         self._serving.add(serving)
         serving.add_done_callback(self._serving.discard)
         return await serving
 
-    async def _served(self, call: Call) -> list[Slot]:
+    async def _served(self, call: Call) -> Slot:
         try:
-            return await self.calls.serve(call)
+            slots = await self.calls.serve(call)
         except RefusedCall as refused:
-            slot = refused.slot
+            return refused.slot
         except (LimitReached, CallRefused) as error:
-            slot = refusal(str(error), type(error).__name__)
+            return refusal(str(error), type(error).__name__)
         except Exception as error:  # noqa: BLE001 (raised where the cell is awaited)
             self._failure = error
-            slot = refusal("the run ends", "LMError", cause="interrupted")
-        return _raise(slot)
+            return refusal("the run ends", "LMError", cause="interrupted")
+        return {"value": slots} if call.op.endswith("_batched") else slots[0]
 
 
 class _Stream:
@@ -313,31 +305,21 @@ class _Stream:
         """Nothing is held back."""
 
 
-def _raise(slot: Slot) -> NoReturn:
-    raise from_host(slot["error"])  # type: ignore[no-untyped-call]
+def _answer(value: object) -> Answer:
+    told = as_answer(written(value).told())
+    assert told is not None
+    return told
 
 
-def _value(slots: list[Slot]) -> Any:
-    return slots[0]["value"] if "value" in slots[0] else _raise(slots[0])
-
-
-def _reply(slot: Slot) -> Any:
-    if "value" in slot:
-        return slot["value"]
-    return FailedReply(from_host(slot["error"]))  # type: ignore[no-untyped-call]
-
-
-def _dumped(value: object) -> tuple[str, bytes]:
-    return dump(value)  # type: ignore[no-any-return, no-untyped-call]
-
-
-def _loaded(source: Source) -> Any:
-    if source.path is not None:
-        return load(source.spec(), str(source.path))
+def _loaded(source: Source) -> tuple[Any, list[str]]:
+    if source.path is not None and source.kind != "folder":
+        return opened(source.spec(), str(source.path))
     handle, path = tempfile.mkstemp(prefix="rlm-fake-")
     with os.fdopen(handle, "wb") as file:
         file.write(source.data or b"")
-    return load({**source.spec(), "remove": True}, path)
+    if source.kind == "folder":
+        return opened({**source.spec(), "files": path}, str(source.path))
+    return opened({**source.spec(), "remove": True}, path)
 
 
 def _told(error: Exception, source: str) -> dict[str, Any]:

@@ -125,3 +125,9 @@ def test_standard_output_that_is_full_is_a_message(words: str) -> None:
     assert done.returncode == 1
     [line] = done.stderr.splitlines()
     assert "rlm: standard output cannot be written to" in line
+
+
+@pytest.mark.parametrize("command", ["run Q --context p", "rerun p --context p", "batch p -o p"])
+def test_what_a_folder_leaves_out_may_be_said_in_several_options(command: str) -> None:
+    given = [*command.split(), "--exclude", "*.log", "--exclude", "a/,!b"]
+    assert parser.make().parse_args(given).exclude == "*.log,a/,!b"

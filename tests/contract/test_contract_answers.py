@@ -5,6 +5,9 @@ from __future__ import annotations
 import pytest
 from environments import Bench, shown
 
+from rlm_kernel.events import Answer
+from rlm_kernel.repl.protocol import Call, Slot
+
 pytestmark = pytest.mark.anyio
 
 
@@ -31,20 +34,28 @@ pytestmark = pytest.mark.anyio
         ("FINAL_VAR('the first')\nFINAL_VAR('the last')", "the last"),
         ("answer['content'] = 'boxed'\nanswer['ready'] = True", "boxed"),
         ("answer = {'content': 42, 'ready': True}", "42"),
+        ("answer['content'] = 'boxed'\nFINAL_VAR(answer)", "boxed"),
+        ("answer['content'] = 'boxed'\nFINAL_VAR('answer')", "boxed"),
+        ("FINAL_VAR('Paris')", "Paris"),
+        ("FINAL_VAR('yes', evidence=['so it says'])", "yes"),
+        ("sum_1 = 3\nFINAL_VAR('sum_1', evidence=[])", "3"),
+        ("word = 'x'\nFINAL_VAR(value='word')", "word"),
+        ("word = 'x'\nFINAL_VAR(evidence=None, value=word)", "x"),
         ("answer.update(content='boxed', ready=True)\nFINAL_VAR('the call')", "the call"),
     ],
 )
 async def test_an_answer_is_given(kernel: Bench, source: str, answer: str) -> None:
     ran = await kernel.run(source)
     assert ran.status == "ok", shown(ran)
-    assert ran.answer == answer
+    assert ran.answer is not None
+    assert ran.answer.text == answer
 
 
 async def test_an_answer_is_that_of_its_own_cell(kernel: Bench) -> None:
     await kernel.run("FINAL_VAR('first of all')")
     await kernel.run("answer.update(content='kept', ready=True)")
     ran = await kernel.run("1 + 1")
-    assert (ran.answer, ran.draft) == (None, "kept")
+    assert (ran.answer, ran.draft) == (None, Answer.of_text("kept"))
 
 
 async def test_an_unknown_name_is_an_error_with_the_candidates(kernel: Bench) -> None:
@@ -53,24 +64,105 @@ async def test_an_unknown_name_is_an_error_with_the_candidates(kernel: Bench) ->
     assert (ran.status, ran.answer) == ("error", None)
     assert "NameError: FINAL_VAR: there is no variable 'sumary'; there are:" in shown(ran)
     assert "summary" in shown(ran)
+    assert "FINAL_VAR(name)" in shown(ran)
+    assert 'FINAL_VAR(value="sumary")' in shown(ran)
+
+
+@pytest.mark.parametrize(
+    "word",
+    [
+        "the_sum", "q4", "result", "Output", "final", "ans",  # by their look
+        "lenght", "lengths", "lngth", "lengte", "SHOW_VAR",  # a slip
+        "failed", "item", "helper", "given", "mod", "unparsed",  # what cells would have made
+    ],
+)  # fmt: skip
+async def test_a_word_that_looks_like_a_name_is_asked_about(kernel: Bench, word: str) -> None:
+    await kernel.run("length = 3\nanswer['content'] = ''")
+    await kernel.run("failed = 1 / 0")
+    await kernel.run(
+        "for item in []: pass\ndef f(given):\n    helper = given\nimport no.such as mod"
+    )
+    await kernel.run("unparsed = (")
+    ran = await kernel.run(f"FINAL_VAR({word!r})")
+    assert (ran.status, ran.answer) == ("error", None)
+    assert f'FINAL_VAR(value="{word}")' in shown(ran)
+    assert (ran.draft, ran.called) == (Answer.of_text(word), False)
+    ran = await kernel.run(f"FINAL_VAR(value={word!r})")
+    assert (ran.status, ran.answer) == ("ok", Answer.of_text(word))
+
+
+async def test_a_word_of_an_earlier_questions_cells_is_a_word(kernel: Bench) -> None:
+    await kernel.run("harbour = 1 / 0")
+    await kernel.repl.seed(1)
+    ran = await kernel.run("FINAL_VAR('harbour')")
+    await kernel.repl.seed(None)
+    assert ran.answer == Answer.of_text("harbour")
+
+
+@pytest.mark.parametrize("evidence", ["'a quote'", "[1]", "{}", "('a',)"])
+async def test_evidence_that_is_no_list_of_texts_is_refused(kernel: Bench, evidence: str) -> None:
+    for value in ("'word'", "'two words'", "3"):
+        ran = await kernel.run(f"FINAL_VAR({value}, evidence={evidence})")
+        assert "evidence is a list of str" in shown(ran)
+
+
+@pytest.mark.parametrize(
+    ("source", "kind"),
+    [
+        ("FINAL_VAR(print('it'))", "None"),
+        ("FINAL_VAR(...)", "Ellipsis"),
+        ("FINAL_VAR('  ')", "empty text"),
+        ("answer['ready'] = True", "empty text"),
+        ("answer.update(content=None, ready=True)", "None"),
+        ("FINAL_VAR(n for n in [1])", "an iterator (generator)"),
+        ("FINAL_VAR(map(str, [1]))", "an iterator (map)"),
+        ("FINAL_VAR(len)", "a function"),
+        ("FINAL_VAR(lambda: 1)", "a function"),
+        ("class C:\n    def m(self): pass\nFINAL_VAR(C().m)", "a method"),
+        ("FINAL_VAR(dict)", "a class"),
+        ("import re\nFINAL_VAR('re')", "the variable `re`, which is a module"),
+        ("async def f(): pass\nrun = f()\nFINAL_VAR(run)\nrun.close()", "a coroutine"),
+        ("try:\n    1 / 0\nexcept Exception as e:\n    FINAL_VAR(e)", "an error (Zero"),
+        ("FINAL_VAR('llm_query')", "the variable `llm_query`, which is a function"),
+    ],
+)
+async def test_what_is_no_answer_is_given_with_a_doubt(
+    kernel: Bench, source: str, kind: str
+) -> None:
+    ran = await kernel.run(source)
+    assert ran.status == "ok", shown(ran)
+    assert ran.answer is not None
+    assert kind in (ran.doubt or "")
+    assert (await kernel.run("FINAL_VAR(len)\nFINAL_VAR([])")).doubt is None
+
+
+async def test_failed_replies_are_given_with_a_doubt(kernel: Bench) -> None:
+    async def failing(call: Call) -> list[Slot]:
+        return [{"error": {"type": "LMError", "message": "no"}}] * 2
+
+    kernel.calls.serving = failing
+    await kernel.run("failed = llm_query_batched(['a', 'b'])")
+    for value in ("failed[0]", "failed", "dict(enumerate(failed))", "tuple(failed)"):
+        assert "sub-call" in ((await kernel.run(f"FINAL_VAR({value})")).doubt or "")
+    assert (await kernel.run("FINAL_VAR([*failed, 'good'])")).doubt is None
 
 
 async def test_a_cell_that_fails_gives_no_answer_but_a_draft(kernel: Bench) -> None:
     ran = await kernel.run("FINAL_VAR('almost there')\n1 / 0")
-    assert (ran.status, ran.answer, ran.draft) == ("error", None, "almost there")
+    assert (ran.status, ran.answer, ran.draft) == ("error", None, Answer.of_text("almost there"))
 
 
 async def test_content_that_is_not_ready_is_a_draft(kernel: Bench) -> None:
     ran = await kernel.run("answer = {'content': 'so far', 'ready': False}")
-    assert (ran.answer, ran.draft) == (None, "so far")
+    assert (ran.answer, ran.draft) == (None, Answer.of_text("so far"))
 
 
 async def test_a_dataframe_is_answered_with_all_of_its_rows(kernel: Bench) -> None:
     ran = await kernel.run("import pandas\nFINAL_VAR(pandas.DataFrame({'n': range(300)}))")
     assert ran.answer is not None
-    assert len(ran.answer.splitlines()) == 301
+    assert len(ran.answer.text.splitlines()) == 301
 
 
 async def test_a_long_answer_is_not_cut(kernel: Bench) -> None:
     ran = await kernel.run("FINAL_VAR('x y' * 1_000_000)")
-    assert ran.answer == "x y" * 1_000_000
+    assert ran.answer == Answer.of_text("x y" * 1_000_000)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 from environments import Bench, shown
 
+from rlm_kernel.events import Answer
+
 pytestmark = pytest.mark.anyio
 
 
@@ -201,4 +203,4 @@ async def test_a_cell_that_writes_alone_is_not_concurrent(kernel: Bench) -> None
 async def test_the_answer_of_a_cell_that_awaits_is_its_own(kernel: Bench) -> None:
     await kernel.run("before = 1")
     ran = await kernel.run("FINAL_VAR(await llm_query.aio('x'))")
-    assert (ran.answer, ran.names[-1]) == ("<x>", "before")
+    assert (ran.answer, ran.names[-1]) == (Answer.of_text("<x>"), "before")

@@ -10,6 +10,8 @@ import pandas
 import pytest
 from environments import Bench, shown
 
+from rlm_kernel.events import Answer
+
 pytestmark = pytest.mark.anyio
 
 TEXTS = {
@@ -172,7 +174,7 @@ async def test_our_names_are_back_after_they_were_rebound(kernel: Bench) -> None
     await kernel.run("llm_query = rlm_query = FINAL_VAR = None\ndel SHOW_VARS, llm_query_batched")
     said = await kernel.said("print(llm_query('a'), rlm_query('b'), llm_query_batched(['c']))")
     assert said == "<a> <b> ['<c>']"
-    assert (await kernel.run("FINAL_VAR('x y')")).answer == "x y"
+    assert (await kernel.run("FINAL_VAR('x y')")).answer == Answer.of_text("x y")
 
 
 async def test_our_names_are_back_after_a_reset(kernel: Bench) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from environments import Bench, Opener, bench, shown
 
+from rlm_kernel.events import Answer
 from rlm_kernel.inputs import contexts
 from rlm_kernel.record.outputs import Collector
 from rlm_kernel.repl.protocol import Call, Slot
@@ -100,7 +101,7 @@ async def test_a_sleeping_cell_over_its_time_is_stopped(hurried: Bench) -> None:
 
 async def test_an_answer_of_a_cell_over_its_time_is_only_a_draft(hurried: Bench) -> None:
     ran = await hurried.run("FINAL_VAR('too soon')\nwhile True: pass")
-    assert (ran.status, ran.answer, ran.draft) == ("timeout", None, "too soon")
+    assert (ran.status, ran.answer, ran.draft) == ("timeout", None, Answer.of_text("too soon"))
 
 
 async def test_the_clock_stands_still_while_the_cell_waits_for_an_lm(hurried: Bench) -> None:

@@ -10,6 +10,7 @@ from jupyter_client.session import Session
 
 from rlm_kernel.environments.messages import Message
 from rlm_kernel.errors import ContextError
+from rlm_kernel.events import Answer
 from rlm_kernel.record.outputs import Collector
 from rlm_kernel.repl.running_cell import Ran
 
@@ -71,7 +72,7 @@ async def test_a_humans_cell_may_ask_for_a_line(kernel: Bench) -> None:
 
 async def test_a_humans_cell_can_ask_the_sub_lm_and_give_an_answer(kernel: Bench) -> None:
     ran = await relayed(kernel, "FINAL_VAR(llm_query('hi'))")
-    assert ran.answer == "<hi>"
+    assert ran.answer == Answer.of_text("<hi>")
 
 
 async def test_an_interrupt_stops_a_cell_that_was_passed_on_and_its_calls(kernel: Bench) -> None:

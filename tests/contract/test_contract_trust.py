@@ -7,6 +7,8 @@ import itertools
 import pytest
 from environments import Bench, Opener, shown
 
+from rlm_kernel.events import Answer
+
 pytestmark = pytest.mark.anyio
 SEEDS = itertools.count(1)
 SETUP = """
@@ -67,7 +69,7 @@ async def _question(kernel: Bench, *cells: str) -> list[str | None]:
     await kernel.repl.seed(next(SEEDS))
     answers = [(await kernel.run(source)).answer for source in cells]
     await kernel.repl.seed(None)
-    return answers
+    return [answer.text if answer else None for answer in answers]
 
 
 @pytest.mark.parametrize("what", HOSTILE)
@@ -96,7 +98,7 @@ async def test_what_changes_outputs_is_gone_before_the_next_cell(kernel: Bench, 
 async def test_a_report_that_comes_after_the_first_does_not_count(kernel: Bench) -> None:
     await kernel.repl.seed(next(SEEDS))
     ran = await kernel.run(SETUP + HOSTILE["a hook after cells"] + "\nFINAL_VAR('an honest one')")
-    assert ran.answer == "an honest one"
+    assert ran.answer == Answer.of_text("an honest one")
     await kernel.repl.seed(None)
 
 

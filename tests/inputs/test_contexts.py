@@ -41,11 +41,12 @@ def put(tmp_path):
 
 def loaded(source, folder):
     """The value as the guest reads it from the source's bytes."""
-    path = source.path
-    if path is None:
-        path = folder / "context"
-        path.write_bytes(source.data)
-    return values.load(json.loads(json.dumps(source.spec())), str(path))
+    path, spec = source.path, json.loads(json.dumps(source.spec()))
+    if source.data is not None:
+        held = folder.parent / f"{folder.name}-data"
+        held.write_bytes(source.data)
+        path, spec = path or held, {**spec, "files": str(held)}
+    return values.load(spec, str(path))
 
 
 def read(path, **options):
@@ -190,7 +191,7 @@ def test_a_table_becomes_a_dataframe(put, name, mark):
 def test_a_table_without_pandas_becomes_a_list_of_dicts(put, monkeypatch):
     monkeypatch.setitem(sys.modules, "pandas", None)
     _, value = read(put("a.csv", b'name,n\r\n"a\r\nb",1\r\n'))
-    assert value == [{"name": "a\r\nb", "n": "1"}]
+    assert value == [{"name": "a\r\nb", "n": 1}]
 
 
 def test_standard_input_is_read_as_bytes(monkeypatch, tmp_path):
@@ -359,8 +360,8 @@ def test_a_folder_is_a_mapping_of_its_text_files(project):
     )
 
 
-def test_host_and_guest_agree_on_the_files_of_a_folder(project):
-    assert folders.list_files(project)[0] == list(read(project)[1])
+def test_the_guest_has_the_files_of_a_folder_that_the_host_has_listed(project):
+    assert folders.listing(project).names == list(read(project)[1])
 
 
 def test_the_hash_of_a_folder_is_of_what_it_holds(project, put):
@@ -440,3 +441,19 @@ def test_any_bytes_are_judged_and_arrive_whole(data):
     if judged.encoding is not None:
         text = data.decode(judged.encoding, judged.errors)
         assert judged.errors != "strict" or judged.encoding != "utf-8" or text.encode() == data
+
+
+@pytest.mark.parametrize(
+    ("text", "notes"),
+    [
+        ('{"a": 1, "b": {"c": 1, "c": 2}}', ["1 object has a key more than once, the first 'c': "]),
+        ('[{"a": 1, "a": 2}, {"b": 1, "b": 2}]', ["2 objects have keys more than once, the first"]),
+        ("[12345678901234567.89, 0.1, 1e999]", ["1 number has more digits than a float keeps, "]),
+        ("[0.1, 1.10, 1e5, 0.30000000000000004, 123456789012345678901234567890, NaN]", []),
+    ],
+)
+@pytest.mark.parametrize("name", ["a.json", "a.jsonl"])
+def test_what_json_does_not_keep_is_said(put, name, text, notes):
+    source, _ = read(put(name, text.encode()))
+    assert len(source.notes) == len(notes)
+    assert all(note.startswith(said) for note, said in zip(source.notes, notes, strict=True))

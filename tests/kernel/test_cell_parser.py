@@ -172,6 +172,11 @@ def test_one_wrong_line_refuses_the_cell() -> None:
         ("%rlm temperature 0.5", Command("temperature", settings={"temperature": 0.5})),
         ("%rlm prompt small", Command("prompt", settings={"prompt": "small"})),
         ("%rlm out there", Command("out", settings={"out": Path("there")})),
+        (
+            "%rlm context docs --exclude '*.log' --exclude=a/,!b",
+            Command("context", "docs", settings={"exclude": ("*.log", "a/", "!b")}),
+        ),
+        ("%rlm exclude '*.log,a/'", Command("exclude", settings={"exclude": ("*.log", "a/")})),
         ("%rlm limits", Command("limits")),
         (
             "%rlm limits turns=5 cost=none max-cell-seconds=2 depth=default",
@@ -270,7 +275,7 @@ def _candidates(code: str) -> list[str] | None:
         ("%rlm prompt |", ["strong", "small", "default"]),
         ("# x\n\n%rlm cost\n%rlm replay o|", ["only", "off"]),
         ("%rlm limits turns=5 t|", ["tokens="]),
-        ("%rlm context x --|", ["--encoding"]),
+        ("%rlm context x --|", ["--encoding", "--exclude"]),
         ("%rlm trust x|", []),
         ("%%rlm --sub|\nwho?", ["--sub-model", "--sub-base-url"]),
         ("%%rlm --sub-model=m --sub|\nwho?", ["--sub-base-url"]),

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import time
 import traceback
 from collections.abc import Callable
 from email.utils import formatdate
 from typing import Any
 
 import pytest
-from callers import ASK, KEY, USED, Books, Says, client, completed, until, ways
+from callers import ASK, KEY, USED, Books, Says, client, completed, streamed, until, ways
 
 from rlm_kernel.errors import LimitReached, LMError, UsageError
 from rlm_kernel.events import Usage
@@ -65,12 +66,12 @@ async def test_what_may_pass_is_tried_again(ask: Callable[..., Any], fault: Any)
         (Status(400), "bad_request"),
         (Status(401), "auth"),
         (Status(403), "auth"),
-        (Status(404), "model"),
+        (Status(404), "address"),
         (Status(422), "bad_request"),
         (Status(400, {"error": {"message": "no", "code": "context_length_exceeded"}}), "window"),
         (Status(400, {"error": {"message": "model x does not exist"}}), "model"),
         (Status(400, {"error": {"message": "no", "code": "content_filter"}}), "refusal"),
-        (Status(429, {"error": {"message": "pay", "code": "insufficient_quota"}}), "rate_limit"),
+        (Status(429, {"error": {"message": "pay", "code": "insufficient_quota"}}), "money"),
         (Refusal(), "refusal"),
         (Refusal(filtered=True), "refusal"),
         (Say("", finish="length"), "empty"),
@@ -84,9 +85,11 @@ async def test_what_cannot_pass_is_tried_once(
     async with FakeEndpoint(Says(fault)) as fake, client(fake.base_url) as lm:
         with pytest.raises(LMError) as caught:
             await ask(lm, books)
-    assert (caught.value.cause, caught.value.attempts) == (cause, 1)
-    assert books.usage.requests == 1
-    assert sum(e.path.endswith("/chat/completions") for e in fake.log) == 1
+    # A first stream that is refused without a reason may have been so for asking for the usage.
+    tries = 2 if cause == "bad_request" and ask is streamed else 1
+    assert (caught.value.cause, caught.value.attempts) == (cause, tries)
+    assert books.usage.requests == tries
+    assert sum(e.path.endswith("/chat/completions") for e in fake.log) == tries
 
 
 @ways
@@ -122,7 +125,8 @@ async def test_no_reply_in_time_is_a_timeout(ask: Callable[..., Any]) -> None:
             await ask(lm, books)
         await until(lambda: all(e.hung_up for e in fake.log))
     assert (caught.value.cause, caught.value.attempts) == ("timeout", 2)
-    assert books.usage == Usage(requests=2, unpriced=2, estimated=True)
+    # What was sent is taken for read, and paid for, though nobody told so.
+    assert books.usage == Usage(requests=2, input_tokens=6, unpriced=2, estimated=True)
 
 
 @ways
@@ -174,7 +178,7 @@ async def test_retry_after_is_honoured(
         waits.append(seconds)
 
     if headers["Retry-After"] == "date":
-        headers = {"Retry-After": formatdate(4_000_000_000, usegmt=True)}
+        headers = {"Retry-After": formatdate(time.time() + 600, usegmt=True)}
     async with (
         FakeEndpoint(Says(Status(429, headers=headers), "fine")) as fake,
         client(fake.base_url) as lm,
@@ -217,7 +221,7 @@ async def test_a_limit_goes_through_and_is_never_tried_again() -> None:
 async def test_a_call_that_backs_off_holds_no_slot() -> None:
     def reply(request: dict[str, Any]) -> Any:
         first = request["messages"][0]["content"] == "first"
-        return Status(429, retry_after=3600) if first else "fine"
+        return Status(429, retry_after=600) if first else "fine"
 
     async with FakeEndpoint(reply) as fake, client(fake.base_url, in_flight=1) as lm:
         waiting = asyncio.create_task(

@@ -277,3 +277,118 @@ def test_widgets_messages_of_any_form_are_taken() -> None:
     messages = [("comm_msg", {"comm_id": i, "data": data}) for i, data in enumerate(odd * 100)]
     flood = [_entered(str(i), "m") for i in range(10_000)]
     assert _names(_collected(*messages, *flood, _shown("it")))[-1] == "it"
+
+
+# what an LM reads of it
+def _traced(ename: str, evalue: str, traceback: str) -> str:
+    content = {"ename": ename, "evalue": evalue, "traceback": traceback.splitlines()}
+    return text_of(_collected(("error", content)), 5000)
+
+
+FRAMES = """\
+---------------------------------------------------------------------------
+KeyError                                  Traceback (most recent call last)
+Cell In[9], line 7
+      5         return [one(x) for x in xs]
+----> 7 Work().all([{}])
+
+Cell In[9], line 5, in Work.all(self, xs)
+----> 5         return [one(x) for x in xs]
+
+Cell In[9], line 5, in Work.all.<locals>.<listcomp>(.0)
+----> 5 class Work:
+
+Cell In[8], line 2, in one(d)
+      1 def one(d):
+----> 2     return look(d, 'k')
+
+File ~/lib/python3.11/site-packages/find/core.py:10, in look(d, key)
+---> 10     return deeper(d, key)
+
+File ~/lib/python3.11/site-packages/find/core.py:20, in deeper(d, key)
+---> 20     return deepest(d, key)
+
+File ~/lib/python3.11/site-packages/find/core.py:30, in deepest(d, key)
+     29 # no luck
+---> 30     return d[key]
+
+KeyError: 'k'
+"""
+
+
+def test_of_a_traceback_the_first_frame_the_innermost_of_a_cell_and_the_last_two_are_kept() -> None:
+    assert _traced("KeyError", "'k'", FRAMES).splitlines() == [
+        "----> 7 Work().all([{}])",
+        "…",
+        "in one:",
+        "----> 2     return look(d, 'k')",
+        "…",
+        "find/core.py:20, in deeper:",
+        "---> 20     return deepest(d, key)",
+        "find/core.py:30, in deepest:",
+        "---> 30     return d[key]",
+        "KeyError: 'k'",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("words", "shown"),
+    [
+        ("The above exception was the direct cause of the following exception", "Caused by"),
+        ("During handling of the above exception, another exception occurred", "While handling"),
+    ],
+)
+def test_what_an_error_came_of_is_said_before_it(words: str, shown: str) -> None:
+    second = "ValueError     Traceback (most recent call last)\nCell In[1], line 4\n----> 4 f()\n"
+    text = _traced("ValueError", "bad", f"{FRAMES}\n{words}:\n\n{second}\nValueError: bad")
+    assert text == f"{shown} KeyError: 'k'\n----> 4 f()\nValueError: bad"
+
+
+def test_of_a_cause_that_says_the_same_nothing_is_said() -> None:
+    chain = f"{FRAMES}\nThe above exception was the direct cause of the following exception:\n\n"
+    assert "Caused by" not in _traced("KeyError", "'k'", chain + FRAMES)
+
+
+def test_functions_that_call_one_another_without_end_are_shown_once() -> None:
+    one = "Cell In[1], line 1, in odd(n)\n----> 1 def odd(n): even(n)\n"
+    other = "Cell In[1], line 2, in even(n)\n----> 2 def even(n): odd(n)\n"
+    text = _traced("RecursionError", "too deep", (one + other) * 500)
+    assert text.count("in odd:") == text.count("in even:") == 1
+
+
+def test_of_a_wrong_syntax_the_line_and_the_place_are_shown() -> None:
+    traceback = "  Cell In[6], line 3\n    x = (1,\n        ^\nSyntaxError: '(' was never closed"
+    text = _traced("SyntaxError", "'(' was never closed (2381225238.py, line 3)", traceback)
+    assert text == "    x = (1,\n        ^\nSyntaxError: '(' was never closed (line 3)"
+
+
+@given(st.text(max_size=300), st.lists(st.sampled_from([*FRAMES.splitlines(), "   ^"])))
+def test_a_traceback_of_any_form_ends_with_the_error(text: str, lines: list[str]) -> None:
+    assert _traced("E", "why", "\n".join([*lines, text])).endswith("E: why")
+
+
+@pytest.mark.parametrize(
+    ("data", "text"),
+    [
+        ({"text/plain": "<IPython.core.display.Markdown object>", "text/markdown": "*x*"}, "*x*"),
+        ({"text/plain": "<__main__.A at 0x7f80>", "text/markdown": "*x*"}, "*x*"),
+        ({"text/plain": "<IPython.core.display.Latex object>", "text/latex": "$x$"}, "$x$"),
+        (
+            {"text/plain": "<a.B object at 0x7f80>", "application/json": {"é": [None]}},
+            '{"é": [null]}',
+        ),
+        ({"text/plain": "<a.B object at 0x7f80>"}, "<a.B object at 0x7f80>"),
+        ({"text/plain": "   a\n0  1", "text/html": "<table></table>"}, "   a\n0  1"),
+        ({"text/plain": "<Figure size 9x9>", "image/png": "AAAA"}, "<Figure size 9x9> (image/png)"),
+        ({"image/png": "AAAA"}, "[image/png]"),
+        (
+            {
+                "text/plain": "<IPython.core.display.HTML object>",
+                "text/html": "<b>So:</b><table><tr><td>a&amp;b<td>2</td></tr></table><p>end",
+            },
+            "So:\na&b | 2\nend",
+        ),
+    ],
+)
+def test_a_display_is_shown_as_the_text_that_it_has(data: dict[str, Any], text: str) -> None:
+    assert text_of(_collected(("display_data", {"data": data, "metadata": {}})), 500) == text

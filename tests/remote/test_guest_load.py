@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rlm_kernel.inputs.contexts import folders
 from rlm_kernel.remote.guest.describe import describe
 from rlm_kernel.remote.guest.values import load as load_value
 
@@ -237,7 +238,9 @@ def folder(tmp_path):
 
 
 def opened(folder):
-    return load_value({"kind": "folder", "name": folder.name}, str(folder))
+    listing = folder.parent / "listing"
+    listing.write_bytes(folders.listing(folder).packed())
+    return load_value({"kind": "folder", "name": folder.name, "files": listing}, str(folder))
 
 
 def test_a_folder_reads_like_a_mapping(folder):

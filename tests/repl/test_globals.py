@@ -29,7 +29,7 @@ def _ids(entry: Global) -> str:
 
 @pytest.mark.parametrize("entry", [g for g in GLOBALS if g.told], ids=_ids)
 def test_the_strong_system_message_has_each_call_as_it_is_written(entry: Global) -> None:
-    assert f"`{entry.call}" in prompts.STRONG
+    assert f"`{entry.told_call}" in prompts.STRONG
 
 
 def test_the_readme_has_a_row_for_each_global_and_no_other() -> None:

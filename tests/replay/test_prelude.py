@@ -21,6 +21,7 @@ from rlm_kernel import Limits
 from rlm_kernel.environments.kernel_config import KernelConfig, KernelTemplate
 from rlm_kernel.errors import ContextError
 from rlm_kernel.events import (
+    Answer,
     CallEnded,
     CellRan,
     ContextSet,
@@ -248,7 +249,7 @@ TEXT = contexts.from_value("some text")
 async def test_a_question_about_a_humans_variable_replays_alone(life: Life) -> None:
     await life.by_hand("words = ['one', 'two']\nprint('made')")
     lm = script("print(context)\nFINAL_VAR(len(words) + len(context))")
-    assert (await life.ask("one", lm, "words")).answer == "4"
+    assert (await life.ask("one", lm, "words")).answer == Answer("4", "int", "4")
     assert "Variables that are there already: words." in told(lm, 1)
     assert "`context`: type list" in told(lm, 1)
     [began] = of(NodeStarted, life.events("one"))
@@ -392,5 +393,5 @@ async def test_a_kernel_found_dead_by_a_question_has_no_prelude(life: Life) -> N
 async def test_an_answer_from_an_earlier_variable_is_not_doubted(life: Life) -> None:
     await life.by_hand("seen = 'before'")
     lm = script("FINAL_VAR(seen)")
-    assert (await life.ask("one", lm, TEXT)).answer == "before"
+    assert (await life.ask("one", lm, TEXT)).answer == Answer.of_text("before")
     assert len(lm.asked) == 1

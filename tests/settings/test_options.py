@@ -26,9 +26,16 @@ def _right(option: Option) -> str:
         return option.choices[-1]
     if option.name in ("memory", "tmpfs"):
         return "3g"
-    return {int: "11", float: "1.5", tuple: "/tmp" if option.name == "mounts" else "ONE"}.get(
-        option.kind, "some"
-    )
+    one = "/tmp" if option.name == "mounts" else "ONE"
+    of_kind = {int: "11", float: "1.5", tuple: one, dict: '{"one": "some"}'}
+    return of_kind.get(option.kind, "some")
+
+
+def _plain(option: Option, text: str) -> Any:
+    """The same as a config file has it."""
+    if option.kind is tuple:
+        return [text]
+    return json.loads(text) if option.kind is dict else option.kind(text)
 
 
 def _value(option: Option, force: Any) -> Any:
@@ -43,7 +50,7 @@ def test_its_variable_its_argument_and_a_config_file_set_it(option: Option, tmp_
         _value(option, in_force(environ={option.variable: text})),
         _value(option, in_force({option.name: text}, environ={})),
     ]
-    plain = [text] if option.kind is tuple else option.kind(text)
+    plain = _plain(option, text)
     written = str(plain) if option.kind is Path else plain
     file = tmp_path / "jupyter_rlm_config.json"
     file.write_text(json.dumps({"RLM": {option.name: written}}))

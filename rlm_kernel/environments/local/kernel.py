@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import os
 import shutil
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -60,6 +60,9 @@ class LocalKernel:
         path = self.folder / name
         path.write_bytes(source)
         return str(path)
+
+    async def put_files(self, name: str, folder: Path, files: Sequence[str]) -> str:
+        return str(folder)
 
     async def copy(self, name: str, folder: Path) -> str:
         path = self.folder / name

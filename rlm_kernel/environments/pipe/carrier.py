@@ -19,7 +19,7 @@ from ...errors import ContextError, KernelDied, KernelStartError, UsageError
 from ...remote import relay
 from .host_end import HostEnd
 from .pipe import Order, Pipe
-from .transfer import Files, Transfer, Upload, files_of
+from .transfer import Files, Transfer, Upload
 
 CLOSE_S = 1.0
 
@@ -97,9 +97,9 @@ class Carrier:
         """
         return self._transfer(name, [("", source)], tree=False)
 
-    def put_tree(self, name: str, folder: Path) -> str:
-        """Copy the regular files of a folder, links left out; waits. Raises as ``put``."""
-        return self._transfer(name, files_of(folder), tree=True)
+    def put_tree(self, name: str, files: Files) -> str:
+        """Copy these files into a folder; waits. Return its path there. Raises as ``put``."""
+        return self._transfer(name, files, tree=True)
 
     def _transfer(self, name: str, files: Files, *, tree: bool) -> str:
         if not relay.plain(name):

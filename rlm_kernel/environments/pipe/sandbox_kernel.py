@@ -9,7 +9,7 @@ import asyncio
 import dataclasses
 import errno
 import os
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from ..launch import NO_HISTORY, UNREAD, launched
 from ..live_kernel import BrokerAddress
 from ..local.folders import private_folder
 from .sandboxed import SandboxProvisioner
+from .transfer import Files, files_of
 
 MAX_MESSAGE = 1 << 24
 """Bytes of one message from a sandbox; a note takes the place of a larger one."""
@@ -42,14 +43,16 @@ class SandboxKernel:
         self._tmpfs = sandbox.get("tmpfs")
 
     async def put(self, name: str, source: Path | bytes) -> str:
-        if isinstance(source, Path) and source.is_dir():
-            return await self.copy(name, source)
         return await self._carry(self._carrier.put, name, source)
 
-    async def copy(self, name: str, folder: Path) -> str:
-        return await self._carry(self._carrier.put_tree, name, folder)
+    async def put_files(self, name: str, folder: Path, files: Sequence[str]) -> str:
+        named: Files = [(file, folder / file) for file in files]
+        return await self._carry(self._carrier.put_tree, name, named)
 
-    async def _carry(self, put: Callable[..., str], name: str, source: Path | bytes) -> str:
+    async def copy(self, name: str, folder: Path) -> str:
+        return await self._carry(self._carrier.put_tree, name, files_of(folder))
+
+    async def _carry(self, put: Callable[..., str], name: str, source: Path | bytes | Files) -> str:
         try:
             return await asyncio.to_thread(put, name, source)
         except ContextError as error:

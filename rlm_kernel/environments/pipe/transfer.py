@@ -105,6 +105,9 @@ class Transfer:
                         raise ContextError(f"{path} became shorter while it was read")
                     left -= len(block)
                     yield block
+        except FileNotFoundError as error:
+            if not self.tree:  # of a folder it is one that has gone since it was listed
+                raise ContextError(f"{path} cannot be read: {error.strerror}") from error
         except OSError as error:
             raise ContextError(f"{path} cannot be read: {error.strerror or error}") from error
 

@@ -8,9 +8,11 @@ from __future__ import annotations
 import codecs
 import contextlib
 import hashlib
+import io
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TypeAlias
 
 from charset_normalizer import from_bytes
@@ -19,6 +21,13 @@ Chunks: TypeAlias = Callable[[], Iterator[bytes]]
 """Gives the same bytes afresh, in order, each time it is called."""
 
 HEAD_BYTES = 65_536
+_CHUNK_BYTES = 1 << 18
+_DECLARED = re.compile(
+    rb"""<meta[^>]{1,200}?charset=["']?([\w.:-]+)|<\?xml[^>]{1,200}?encoding=["']([\w.:-]+)"""
+    rb"""|\A(?:[^\n]*\n)?[^\n]*?#.*?coding[:=][ \t]*([\w.-]+)""",
+    re.IGNORECASE,
+)
+"""A text's own word for its encoding: HTML's, XML's and that of Python's sources."""
 _TEXT_CONTROLS = bytes(range(0x00, 0x08)) + bytes(range(0x0E, 0x1B)) + bytes(range(0x1C, 0x20))
 _MAGIC = (b"\x1f\x8b", b"PK\x03\x04", b"%PDF-", b"\x7fELF", b"SQLite format 3\0", b"\x89PNG",
           b"\xff\xd8\xff", b"GIF8", b"BZh", b"\xfd7zXZ", b"7z\xbc\xaf", b"\x28\xb5\x2f\xfd",
@@ -47,9 +56,35 @@ class Detected:
     notice: str | None = None
 
 
-def is_binary(head: bytes) -> bool:
-    """Return whether the first bytes of a file already say that it is no text."""
-    return b"\0" in head or head.startswith(_MAGIC_IN_ASCII) or _many_controls(head)
+def is_binary(head: bytes, *, marked: bool = True) -> bool:
+    """Return whether the first bytes of a file already say that it is no text. With ``marked`` a
+    byte order mark makes it one, and so a NUL among UTF-8; ``detect`` then has the last word."""
+    if not marked:
+        return b"\0" in head or head.startswith(_MAGIC_IN_ASCII) or _many_controls(head)
+    if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE, codecs.BOM_UTF32_BE)):
+        return False
+    if head.startswith(_MAGIC_IN_ASCII) or _many_controls(head):
+        return True
+    return (b"\0" in head or head.startswith(_MAGIC)) and _breaks_utf8(head)
+
+
+def _breaks_utf8(head: bytes) -> bool:
+    try:
+        codecs.utf_8_decode(head, "strict", False)
+    except UnicodeDecodeError:
+        return True
+    return False
+
+
+def chunks_of(path: Path | None, data: bytes | None = None) -> Chunks:
+    """Return what gives the bytes of a file, or those in ``data``, piece by piece."""
+
+    def read() -> Iterator[bytes]:
+        with io.BytesIO(data or b"") if path is None else path.open("rb") as file:
+            while chunk := file.read(_CHUNK_BYTES):
+                yield chunk
+
+    return read
 
 
 def detect(chunks: Chunks) -> Detected:
@@ -143,6 +178,10 @@ def _judge(scan: _Scan, chunks: Chunks) -> tuple[str | None, str, str | None]:
         return "utf-8", "strict", notice
     if scan.nul or scan.head.startswith(_MAGIC) or _many_controls(scan.head):
         return None, "strict", None
+    declared = _declared_encoding(scan.head, chunks)
+    if declared is not None:
+        told = f"The text is not UTF-8; it was read as {declared}, which it says it is."
+        return declared, "strict", told
     if scan.continuations <= scan.invalid:
         legacy = _legacy(scan.sample)
         if legacy is not None and _misfit(chunks, legacy) is None:
@@ -170,6 +209,24 @@ def _marked_encoding(head: bytes, chunks: Chunks) -> str | None:
     if head.startswith(codecs.BOM_UTF8):
         candidates.append("utf-8-sig")
     return next((name for name in candidates if _misfit(chunks, name) is None), None)
+
+
+def _declared_encoding(head: bytes, chunks: Chunks) -> str | None:
+    """Return the encoding that the text says it has, if that is an extension of ASCII and all the
+    bytes keep to it."""
+    found = _DECLARED.search(head[:4096])
+    if found is None:
+        return None
+    name = next(group for group in found.groups() if group).decode("ascii").lower()
+    if name in ("iso-8859-1", "latin-1", "latin1"):  # browsers take it for cp1252, which has more
+        name = "cp1252"
+    try:
+        name = codecs.lookup(name).name
+        is_ascii = b"<a>1".decode(name) == "<a>1"
+    except (LookupError, ValueError):
+        return None
+    fits = is_ascii and not name.startswith("utf") and _misfit(chunks, name) is None
+    return name if fits else None
 
 
 def _many_controls(head: bytes) -> bool:

@@ -4,31 +4,35 @@ from __future__ import annotations
 
 import codecs
 import difflib
-import io
-import json
 import os
+import re
 import stat
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from ...errors import ContextError
-from . import detect, folders
+from . import detect
+from .folders import listing
+from .json_text import JsonLook
 from .source import Kind, Source
 
 MAX_JSON_BYTES = 100_000_000
 """Larger ``.json`` files stay text: parsing one to see whether it can be takes ten times that."""
-_CHUNK_BYTES = 1 << 18
 _BY_SUFFIX: dict[str, Kind] = {
     ".json": "json", ".jsonl": "jsonl", ".ndjson": "jsonl", ".csv": "csv", ".tsv": "csv"
 }  # fmt: skip
 
 
-def from_path(path: str | Path, *, encoding: str | None = None) -> Source:
+def from_path(
+    path: str | Path, *, encoding: str | None = None, exclude: Sequence[str] = ()
+) -> Source:
     """Return the source for a file or a folder; ``"-"`` is standard input, read to its end.
 
-    ``encoding`` overrides what would be detected. Raises ``ContextError``.
+    ``encoding`` overrides what would be detected. ``exclude`` are patterns, in the language of
+    ``.gitignore``, of what a folder leaves out; ``!name`` takes in what it leaves out by default.
+    Raises ``ContextError``, and ``UsageError`` for a pattern that is none.
     """
     if str(path) == "-":
         if sys.stdin is None:
@@ -40,18 +44,32 @@ def from_path(path: str | Path, *, encoding: str | None = None) -> Source:
         found = Path(os.path.abspath(found))
         mode = found.stat().st_mode
         if stat.S_ISDIR(mode):
-            return _from_folder(found, encoding)
+            return _from_folder(found, encoding, exclude)
         if not stat.S_ISREG(mode):
             raise ContextError(
                 f"{path}: is a pipe, socket or device, no file; pipe it in and give - as the path"
             )
         return _from_bytes(found, None, encoding, name=found.name, suffix=found.suffix.lower())
     except FileNotFoundError as missing:
+        _refuse_url(str(path))
         raise ContextError(f"{path}: there is no such file or folder{_near(found)}") from missing
     except OSError as unreadable:
         raise ContextError(f"{path}: cannot be read: {unreadable.strerror}") from unreadable
     except ValueError as bad:  # a NUL character in the path
         raise ContextError(f"{str(path)!r} is no path: {bad}") from bad
+
+
+def _refuse_url(path: str) -> None:
+    """Raise ``ContextError`` for an address; a ``Path`` has one slash of it left."""
+    scheme = re.match(r"([A-Za-z][A-Za-z0-9+.-]+):/", path)
+    if scheme is None:
+        return
+    if scheme.group(1).lower() == "file":
+        raise ContextError(f"{path} is a URL: give the path alone, without file://")
+    raise ContextError(
+        f"{path} is a URL: nothing is downloaded; save it to a file first (curl -LO URL) and give "
+        "that, or pipe it in and give - as the path"
+    )
 
 
 def _near(path: Path) -> str:
@@ -66,23 +84,24 @@ def _near(path: Path) -> str:
     return f"; near it: {', '.join(close)}" if close else f" in {path.parent}"
 
 
-def _from_folder(folder: Path, encoding: str | None) -> Source:
+def _from_folder(folder: Path, encoding: str | None, exclude: Sequence[str]) -> Source:
     if encoding is not None:
         raise ContextError(f"{folder} is a folder: an encoding can be given for one file only")
-    files, notice = folders.list_files(folder)
-    if not files:
+    found = listing(folder, exclude)
+    notice = found.notice
+    if not found.files:
         notice = " ".join(filter(None, ("The folder has no text files.", notice)))
-    digest, size = folders.manifest(folder, files)
     return Source(
-        kind="folder", path=folder, data=None, sha256=digest, size=size,
-        errors="backslashreplace", notice=notice, name=folder.name,
+        kind="folder", path=folder, data=found.packed(), sha256=found.sha256, size=found.size,
+        errors="backslashreplace", notice=notice, notes=found.notes, name=folder.name,
+        exclude=tuple(exclude),
     )  # fmt: skip
 
 
 def _from_bytes(
     path: Path | None, data: bytes | None, encoding: str | None, *, name: str, suffix: str
 ) -> Source:
-    chunks = _chunks(path, data)
+    chunks = detect.chunks_of(path, data)
     try:
         found = detect.check_encoding(chunks, encoding) if encoding else detect.detect(chunks)
     except LookupError as unknown:
@@ -105,22 +124,18 @@ def _from_bytes(
     return _structured(source, _BY_SUFFIX.get(suffix, "text"), chunks)
 
 
-def _chunks(path: Path | None, data: bytes | None) -> detect.Chunks:
-    def read() -> Iterator[bytes]:
-        with io.BytesIO(data or b"") if path is None else path.open("rb") as file:
-            while chunk := file.read(_CHUNK_BYTES):
-                yield chunk
-
-    return read
-
-
 def _structured(source: Source, kind: Kind, chunks: detect.Chunks) -> Source:
     """Return the source as the kind that its suffix stands for, if the text is of that kind."""
     if kind == "json":
-        problem = _json_problem(source, chunks)
-        return _with_notice(source, problem) if problem else replace(source, kind=kind)
+        look = JsonLook()
+        problem = _json_problem(source, chunks, look)
+        if problem:
+            return _with_notice(source, problem)
+        return replace(source, kind=kind, notes=tuple(look.notes))
     if kind == "jsonl":
-        good, bad, first = _check_lines(source, chunks)
+        look = JsonLook()
+        good, bad, first = _check_lines(source, chunks, look)
+        source = replace(source, notes=tuple(look.notes))
         if not good:
             return _with_notice(source, "No line of it is JSON, so it stands as text.")
         if bad:
@@ -133,12 +148,12 @@ def _with_notice(source: Source, notice: str) -> Source:
     return replace(source, notice=f"{source.notice} {notice}" if source.notice else notice)
 
 
-def _json_problem(source: Source, chunks: detect.Chunks) -> str | None:
+def _json_problem(source: Source, chunks: detect.Chunks, look: JsonLook) -> str | None:
     """Return in words why the text is no JSON object or array; None if it is one."""
     if source.size > MAX_JSON_BYTES:
         return f"JSON over {MAX_JSON_BYTES // 1_000_000} MB is not parsed: it stands as text."
     try:
-        value = json.loads(b"".join(chunks()).decode(source.encoding, source.errors))
+        value = look.parse(b"".join(chunks()).decode(source.encoding, source.errors))
     except RecursionError:
         return "The JSON is nested too deeply to be parsed: it stands as text."
     except ValueError as bad:
@@ -148,7 +163,9 @@ def _json_problem(source: Source, chunks: detect.Chunks) -> str | None:
     return "The JSON is one bare value: it stands as text."
 
 
-def _check_lines(source: Source, chunks: detect.Chunks) -> tuple[int, int, list[int]]:
+def _check_lines(
+    source: Source, chunks: detect.Chunks, look: JsonLook
+) -> tuple[int, int, list[int]]:
     """Return how many lines are JSON, how many are not, and the numbers of five of those."""
     good, bad = 0, 0
     first: list[int] = []
@@ -157,7 +174,7 @@ def _check_lines(source: Source, chunks: detect.Chunks) -> tuple[int, int, list[
         if not line.strip():
             continue
         try:
-            json.loads(line)
+            look.parse(line)
             good += 1
         except (ValueError, RecursionError):
             bad += 1

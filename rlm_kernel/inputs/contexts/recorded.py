@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args
 
-from ...errors import ContextError, RecordError
+from ...errors import ContextError, RecordError, UsageError
 from . import folders
 from .source import Kind, Source, utf8
 
@@ -29,13 +29,13 @@ def find(spec: dict[str, Any], near: Path) -> tuple[Source | None, str]:
         reasons.append("the text in the record was changed")
     for path in _paths(spec, near):
         try:
-            digest = _hash_at(path, wanted.kind)
-        except (OSError, ContextError) as problem:
+            there = _at(path, wanted)
+        except (OSError, ContextError, UsageError) as problem:
             reasons.append(f"{path} cannot be read ({problem})")
             continue
-        if digest == wanted.sha256:
-            return replace(wanted, path=path), f"found at {path}"
-        if digest is not None:
+        if there is not None and there.sha256 == wanted.sha256:
+            return there, f"found at {path}"
+        if there is not None:
             reasons.append(f"{path} has other content than when it was recorded")
     return None, "; ".join(reasons) or f"{wanted.name} is neither in the record nor on this machine"
 
@@ -47,11 +47,15 @@ def _checked(spec: dict[str, Any]) -> Source:
     texts = [spec.get(key) for key in ("encoding", "errors", "name")]
     is_hash = isinstance(digest, str) and len(digest) == 64 and digest.isalnum()
     is_text = all(isinstance(text, str) for text in texts)
-    if kind not in get_args(Kind) or not is_hash or not isinstance(size, int) or not is_text:
+    reading: Any = spec.get("reading", 1)
+    exclude = spec.get("exclude", [])
+    is_list = isinstance(exclude, list) and all(isinstance(text, str) for text in exclude)
+    is_read = kind in get_args(Kind) and isinstance(reading, int) and is_list
+    if not is_read or not is_hash or not isinstance(size, int) or not is_text:
         raise RecordError(f"the record has a context that cannot be read: {repr(spec)[:200]}")
     return Source(
-        kind=kind, path=None, data=None, sha256=str(digest), size=size,
-        encoding=str(texts[0]), errors=str(texts[1]), name=str(texts[2]),
+        kind=kind, path=None, data=None, sha256=str(digest), size=size, reading=reading,
+        encoding=str(texts[0]), errors=str(texts[1]), name=str(texts[2]), exclude=tuple(exclude),
     )  # fmt: skip
 
 
@@ -62,8 +66,11 @@ def _paths(spec: dict[str, Any], near: Path) -> list[Path]:
     return list(dict.fromkeys(paths))
 
 
-def _hash_at(path: Path, kind: Kind) -> str | None:
-    """The hash of what is at a path, as ``Source.sha256``; None if there is no such thing."""
-    if kind == "folder" and path.is_dir():
-        return folders.manifest(path, folders.list_files(path)[0])[0]
-    return folders.hash_file(path) if kind != "folder" and path.is_file() else None
+def _at(path: Path, wanted: Source) -> Source | None:
+    """Return what is at a path, read as the wanted source was; None if there is no such thing."""
+    if wanted.kind == "folder" and path.is_dir():
+        found = folders.listing(path, wanted.exclude, reading=wanted.reading)
+        return replace(wanted, path=path, data=found.packed(), sha256=found.sha256)
+    if wanted.kind != "folder" and path.is_file():
+        return replace(wanted, path=path, sha256=folders.hash_file(path))
+    return None

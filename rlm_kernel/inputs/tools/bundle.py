@@ -19,7 +19,7 @@ from types import FunctionType, MethodType, ModuleType
 from typing import Any
 
 from ...errors import UsageError
-from ...remote.guest.globals import ASKING, NAMES
+from ...remote.guest.globals import ANSWERED, NAMES
 from ...remote.guest.tools import PACKAGE
 from .host import OnHost
 from .imports import from_import, importable, installed, package_of
@@ -125,7 +125,7 @@ class Bundle:
                 self._bind(module, name, module.namespace[name])
             except Unsendable as why:
                 raise Unsendable(f"uses {name!r}, which {why}") from None
-        elif name in ASKING:
+        elif name in ANSWERED:
             module.imports.add(from_import(PACKAGE, name, name))
         elif name in NAMES:
             raise Unsendable(f"uses {name!r}, which only cells have: make it an argument")

@@ -67,5 +67,6 @@ class Answers:
                 child=None,
                 started=now,
                 seconds=0.0,
+                about=slot.get("about", {}),
             )
             self._session.remember(event)

@@ -15,7 +15,7 @@ from pathlib import Path
 from ...environments.kernel_config import KernelTemplate, kernel_template
 from ...environments.registry import ENVIRONMENTS, check
 from ...errors import ReplayDiffers, UsageError
-from ...events import ROOT
+from ...events import ROOT, Answer
 from ...inputs import contexts
 from ...inputs.contexts import Source
 from ...record.filters import for_terminal
@@ -65,7 +65,7 @@ class NotebookReplay:
         if self._current is not None and source:
             self._current.note(source)
 
-    def answered(self, answer: str) -> None:
+    def answered(self, answer: Answer) -> None:
         """Take the answer that a cell of the notebook gave."""
         if self._current is not None:
             self._current.answer = answer
@@ -104,7 +104,10 @@ class NotebookReplay:
                 "context_path takes the place of what a question is about, and in this trajectory "
                 "none is asked: set it to None, and change the cell that makes the context"
             )
-        source = await asyncio.to_thread(contexts.from_path, cwd / Path(path).expanduser())
+        exclude = self._notebook.force().settings.exclude
+        source = await asyncio.to_thread(
+            contexts.from_path, cwd / Path(path).expanduser(), exclude=exclude
+        )
         told = f"another input: {path}. Calls of the cells are live and are paid for"
         return _Current(located, self._notebook.session, source), [told]
 
@@ -235,7 +238,7 @@ class NotebookReplay:
         if now.answer is None:
             raise ReplayDiffers(f"the cells gave no answer for this input; calls: {calls}")
         by_hand.answered(now.answer)
-        shown = answer_bundle(now.answer)
+        shown = answer_bundle(now.answer.text)
         return {mime: f"{text}\n\n{calls}" for mime, text in shown.items()}
 
 
@@ -252,7 +255,7 @@ class _Current:
         self.answers = Answers(self.replay, session)
         self.input = other
         """Another input for the cells; None where they run on the recorded one."""
-        self.answer: str | None = None
+        self.answer: Answer | None = None
         self.last = 0
         """The LM's cell that was run last, as the record numbers it."""
         self.mark = 0

@@ -14,8 +14,7 @@ def context(info: ContextInfo) -> str:
     known = [f"{literal(str(k))} {code(str(v))}" for k, v in shown.items()]
     if known:
         parts.append(" · ".join(known))
-    if info.notice:
-        parts.append(quote(info.notice))
+    parts += [quote(remark) for remark in info.remarks]
     text = info.head + ("\n[…]\n" + info.tail if info.tail else "")
     return "\n\n".join([*parts, fenced(shorten(text, 4000))])
 

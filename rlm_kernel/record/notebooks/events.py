@@ -18,12 +18,14 @@ from ...events import (
     Replied,
     RunStarted,
     Usage,
+    answer_fields,
     to_dict,
 )
 from .. import blobs
 from ..forms import event_of, known_part
 from ..packing import unpack
 from ..summary import RUNNING
+from .node import answer_in
 from .pages import About, Page
 
 _TURN = re.compile(r"###### Turn (\d{1,9})(?:\n\n|\Z)")
@@ -76,10 +78,10 @@ def _made(page: Page, about: About) -> Iterator[Event]:
         yield NodeEnded(
             node=about["node"],
             status=about["status"],
-            answer=about["answer"],
             confirmed=about["confirmed"],
             reason=about["reason"],
             time=0.0,
+            **answer_fields(answer_in(about)),
         )
 
 
@@ -125,10 +127,11 @@ def _ran(node: str, cell: dict[str, Any], row: dict[str, Any]) -> CellRan:
         status=row["status"],
         outputs=list(cell["outputs"]),
         notices=[],
-        answer=row["answer"],
         execution_count=cell.get("execution_count"),
         seconds=row["seconds"],
         time=0.0,
+        wanted=row.get("wanted"),
+        **answer_fields(answer_in(row)),
     )
 
 
@@ -157,4 +160,5 @@ def _call(node: str, row: dict[str, Any]) -> CallEnded:
         child=row["child"],
         started=0.0,
         seconds=0.0,
+        about=row.get("about", {}),
     )

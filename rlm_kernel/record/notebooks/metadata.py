@@ -1,6 +1,6 @@
 """``metadata.rlm`` of a notebook: what is needed to replay its node alone, and to add it up.
 
-Its form is ``schema/trajectory-2.1.json``. Nothing here looks at cell ids: tools renumber them.
+Its form is ``schema/trajectory-2.2.json``. Nothing here looks at cell ids: tools renumber them.
 """
 
 from __future__ import annotations
@@ -10,14 +10,24 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..equality import VERSION, digest, sha256
-from ...events import CallEnded, CellRan, ContextInfo, ContextSet, Event, KernelRestarted, RunStarted
+from ...events import (
+    CallEnded,
+    CellRan,
+    ContextInfo,
+    ContextSet,
+    Event,
+    KernelRestarted,
+    RunStarted,
+    answer_fields,
+    answer_of,
+)
 from ..files import JOURNAL
 from ..format_version import FormatVersion
 from ..markdown import shorten
 from ..packing import pack
 from ..summary import Node
 
-SCHEMA = FormatVersion(2, 1)
+SCHEMA = FormatVersion(2, 2)
 """The version of ``metadata.rlm`` that is written now; in those before 2.1 the major version is
 that of the rules of comparison too."""
 ROOT_PAGE = "trajectory.ipynb"
@@ -54,7 +64,7 @@ def describe(events: list[Event], node: Node, place: NotebookContext) -> dict[st
         **row(node),
         "question": node.question,
         "context": _context(node.context) if node.context else None,
-        "answer": node.answer,
+        **answer_fields(node.given),
         "cells": [cell_row(event) for event in events if isinstance(event, CellRan)],
         "calls": [_call_row(event) for event in events if isinstance(event, CallEnded)],
         "restarts": [
@@ -87,7 +97,8 @@ def _contexts(events: list[Event]) -> dict[str, Any]:
 def _context(info: ContextInfo) -> dict[str, Any]:
     """Return a context without what was for the LM's first look, which the journal has."""
     fields = dataclasses.asdict(info)
-    return {name: fields[name] for name in fields if name not in ("python", "modules")}
+    left_out = ("notes", "overview", "python", "modules")
+    return {name: fields[name] for name in fields if name not in left_out}
 
 
 def record(root: bool, seal: str | None) -> dict[str, str] | None:
@@ -126,7 +137,8 @@ def cell_row(event: CellRan) -> dict[str, Any]:
         "source": sha256(event.source),
         "outputs": digest(event.outputs, concurrent=event.concurrent),
         **({"concurrent": True} if event.concurrent else {}),
-        "answer": event.answer,
+        **answer_fields(answer_of(event)),
+        **({} if event.wanted is None else {"wanted": event.wanted}),
         "seconds": event.seconds,
         "inputs": event.inputs,
     }
@@ -137,4 +149,6 @@ def _call_row(event: CallEnded) -> dict[str, Any]:
         name: getattr(event, name)
         for name in ("cell", "call", "op", "key", "occurrence", "index", "count", "asked", "child")
     }
-    return made | ({"reply": event.reply} if event.error is None else {"error": event.error})
+    about = {"about": event.about} if event.about else {}
+    answered = {"reply": event.reply} if event.error is None else {"error": event.error}
+    return made | about | answered

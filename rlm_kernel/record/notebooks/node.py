@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
 from ...errors import RecordError
+from ...events import Answer
 from .. import blobs
 from ..equality import digest, digest_as_kept, sha256
-from ..nodes import RecordedCall, RecordedCell, RecordedContext, RecordedNode
+from ..nodes import RecordedCall, RecordedCell, RecordedContext, RecordedNode, slot
 from ..packing import unpack
 from .pages import About, Page
 
@@ -34,7 +36,7 @@ def node_of(page: Page, about: About) -> RecordedNode:
     are among its calls. Raises ``RecordError`` for cells that are not what they should be."""
     context = about["context"] and RecordedContext(about["context"]["spec"])
     node = RecordedNode(about["node"], about["parent"], context)
-    node.answer = about["answer"] if about["confirmed"] else None
+    node.answer = answer_in(about) if about["confirmed"] else None
     try:
         node.happened = list(_happened(page, about))
     except (KeyError, TypeError, AttributeError) as error:  # of the cells' outputs
@@ -91,7 +93,7 @@ def _cell_of(source: str, outputs: list[Any], row: dict[str, Any], rules: int) -
         source=source,
         author=row["author"],
         status=row["status"],
-        answer=row["answer"],
+        answer=answer_in(row),
         digest=row["outputs"],
         outputs=list(outputs) if own else None,
         inputs=row.get("inputs", []),
@@ -99,7 +101,17 @@ def _cell_of(source: str, outputs: list[Any], row: dict[str, Any], rules: int) -
         version=rules,
         shown=shown,
         seconds=row.get("seconds", 0.0),
+        wanted=None if row.get("wanted") is None else json.loads(row["wanted"]),
     )
+
+
+def answer_in(row: dict[str, Any]) -> Answer | None:
+    """Return the answer of a node or a cell; before 2.2 each is a text."""
+    if row["answer"] is None:
+        return None
+    if row.get("type") is None:
+        return Answer.of_text(row["answer"])
+    return Answer(row["answer"], row["type"], row["value"], row["file"])
 
 
 def _call_of(row: dict[str, Any]) -> RecordedCall:
@@ -110,7 +122,7 @@ def _call_of(row: dict[str, Any]) -> RecordedCall:
         index=row["index"],
         count=row["count"],
         op=row["op"],
-        slot={"error": row["error"]} if "error" in row else {"value": row["reply"]},
+        slot=slot(row.get("reply"), row.get("error"), row.get("about")),
         child=row["child"],
         span=None,
     )

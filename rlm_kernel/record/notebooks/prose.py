@@ -13,8 +13,12 @@ from ..outputs import ANSI
 from ..markdown import details, fenced, shorten
 
 THOUGHT_CHARS = 20_000
-_OPENING = r"(?:^|(?<=\n))[ \t]*(?:`{3,}|~{3,})[^\n]*\n\s*"
-_CLOSING = r"[ \t]*(?:\n\s*(?:`{3,}|~{3,})[ \t]*)?(?=\n|\Z)"
+_LIST = r"(?:(?:^|(?<=\n))[ \t]*(?:(?:[-*+]|\d{1,9}[.)])[ \t]+)?)?"
+_OPENING = _LIST + r"(?:(?:`{3,}|~{3,})[^\n`]*\n|<\w+>)\s*"
+_TOKENS = r"(?:\s*(?:<\|[\w-]{1,40}\|>|</?s>|<e(?:os|nd_\w{1,20})>|</\w{4,20}>))*"
+_FENCE = r"\s*(?:`{3,}|~{3,})(?!\w)[ \t\r]*"
+_CLOSING = rf"[ \t\r]*(?:{_TOKENS}(?:{_FENCE})?{_TOKENS}(?=\s|\Z)|{_FENCE})"
+_LINE = r"\r?\n[ \t]*"
 _GAP = re.compile(r"\n{3,}")
 
 
@@ -29,11 +33,19 @@ def without_blocks(reply: str, sources: list[str]) -> str:
         if rest.strip() == source:
             rest = ""
             break
-        block = re.search(_OPENING + re.escape(source) + _CLOSING, rest)
+        block = re.search(_OPENING + _as_written(source, rest) + _CLOSING, rest)
         if block:
             kept.append(rest[: block.start()])
             rest = rest[block.end() :]
     return _GAP.sub("\n\n", "".join([*kept, rest])).strip()
+
+
+def _as_written(source: str, reply: str) -> str:
+    """Return a pattern of the source, where it does not stand in the reply as it is one with any
+    indentation and any ends of its lines."""
+    if source in reply:
+        return re.escape(source)
+    return _LINE.join(map(re.escape, source.split("\n")))
 
 
 def thoughts(text: str) -> str:

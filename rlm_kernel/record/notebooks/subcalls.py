@@ -26,9 +26,10 @@ def sub_calls(calls: list[CallEnded], link: Callable[[str], str]) -> str:
 
 def _row(call: CallEnded, link: Callable[[str], str]) -> list[str]:
     asked = code(shorten(one_line(call.prompt[:2000]), 160))
+    if call.images:
+        asked += f" · {counted(len(call.images), 'image')}"
     if call.error is not None:
-        name, message = call.error.get("type"), str(call.error.get("message"))
-        answer = f"**failed** {code(shorten(f'{name}: {message}', 240))}"
+        answer = f"**failed** {code(shorten(call.failure, 240))}"
     else:
         answer = code(shorten(one_line(str(call.reply)[:2000]), 240))
     if call.thoughts:

@@ -13,11 +13,12 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from ...events import CellRan
-from ...remote.guest.globals import ASKING
+from ...remote.guest.globals import GLOBALS
 from ..outputs import text_of
 from .names import Statement, statements
 
 Why: TypeAlias = Literal["answer", "bound", "shown", "seen"]
+_INFORMING = frozenset(g.name for g in GLOBALS if g.answered_by in ("lm", "child", "human"))
 _NUMBER = re.compile(r"\d[\d.,]*\d|\d")
 MAX_HOPS = 20
 """Times that an LM may have read and written down a value on its way."""
@@ -70,7 +71,7 @@ class _Walk:
         self._answer = answer
         self._restarted_after = restarted_after
         self._sources = [statements(cell.source) for cell in cells]
-        self._asking = _asking(self._sources, ASKING | tools)
+        self._asking = _asking(self._sources, _INFORMING | tools)
         self._outputs: dict[int, str] = {}
         self._needed: set[str] = set()
         self._wanted: set[str] = set()  # texts that an LM may have read before it wrote them

@@ -4,7 +4,9 @@ import os
 import sys
 import threading
 
-from .errors import CallRefused, FailedReply, from_host
+from .errors import CallRefused
+from .images import CALL_BYTES, pictures
+from .replies import child_reply, of_batch, of_slot
 from .threads import current_cell
 from .values import dump
 from .wire import LONGEST_NAME
@@ -27,7 +29,53 @@ class Calls:
         self._max_prompt_chars = most.get("prompt_chars", sys.maxsize)
         self._max_batch = most.get("batch", sys.maxsize)
 
-    def check(self, prompt, where="prompt"):
+    # by their names in the cells
+    def llm_query(self, prompt, model=None, images=None):
+        return of_slot(self.ask(*self._of_llm(prompt, model, images)))
+
+    async def llm_query_aio(self, prompt, model=None, images=None):
+        return of_slot(await self.ask_aio(*self._of_llm(prompt, model, images)))
+
+    def llm_query_batched(self, prompts, model=None, images=None):
+        header, payload = self._of_llm_batch(prompts, model, images)
+        return of_batch(of_slot(self.ask(header, payload))) if header["prompts"] else []
+
+    async def llm_query_batched_aio(self, prompts, model=None, images=None):
+        header, payload = self._of_llm_batch(prompts, model, images)
+        return of_batch(of_slot(await self.ask_aio(header, payload))) if header["prompts"] else []
+
+    def rlm_query(self, prompt, context=None, model=None, max_turns=None):
+        check_type(prompt, "prompt")
+        request = self._for_children("rlm_query", [prompt], [context], model, max_turns)
+        return child_reply(self.ask(*request))
+
+    def rlm_query_batched(self, prompts, contexts=None, model=None, max_turns=None):
+        prompts = self._checked_batch(prompts, "rlm_query", check_type)
+        request = self._for_children("rlm_query_batched", prompts, contexts, model, max_turns)
+        return of_batch(of_slot(self.ask(*request)), child_reply) if prompts else []
+
+    def limits_left(self):
+        return of_slot(self.tool("limits_left", [], {}))
+
+    def ask_human(self, question):
+        check_type(question, "question")
+        return of_slot(self.tool("ask_human", [], {"question": question}))
+
+    def tool(self, name, args, kwargs):
+        """Return the slot of a call that the host itself answers, or the user's process."""
+        return self.ask(self._request("tool", name=name, args=args, kwargs=kwargs))
+
+    def _of_llm(self, prompt, model, images):
+        self._check(prompt)
+        header = self._request("llm_query", prompts=[prompt], model=model)
+        return _with_images(header, [pictures(images)])
+
+    def _of_llm_batch(self, prompts, model, images):
+        prompts = self._checked_batch(prompts, "llm_query", self._check)
+        header = self._request("llm_query_batched", prompts=prompts, model=model)
+        return _with_images(header, _of_each(prompts, images))
+
+    def _check(self, prompt, where="prompt"):
         """Raise ``TypeError`` or ``CallRefused`` for what a sub-LM does not take."""
         check_type(prompt, where)
         if len(prompt) > self._max_prompt_chars:
@@ -37,7 +85,7 @@ class Calls:
                 % (where, format(len(prompt), ","), format(self._max_prompt_chars, ","))
             )
 
-    def check_batch(self, prompts, name, check):
+    def _checked_batch(self, prompts, name, check):
         """Return the prompts of ``name_batched`` as a list, each of them checked."""
         if isinstance(prompts, (str, bytes)):
             raise TypeError(
@@ -55,7 +103,7 @@ class Calls:
             check(prompt, "prompt %d" % i)
         return prompts
 
-    def request(self, op, **fields):
+    def _request(self, op, **fields):
         """Return the header of a call that the running cell makes."""
         model = fields.get("model")
         if model is not None and (
@@ -71,8 +119,10 @@ class Calls:
         main = threading.current_thread() is threading.main_thread() and os.getpid() == self._pid
         return dict(op=op, cell=current_cell(), main=main, **fields)
 
-    def for_children(self, op, prompts, contexts, model):
+    def _for_children(self, op, prompts, contexts, model, max_turns):
         """Return header and payload of a call for children: their contexts, one after another."""
+        if max_turns is not None and (type(max_turns) is not int or max_turns < 1):
+            raise TypeError("%s: max_turns must be a whole number of at least 1" % op)
         if contexts is None:
             contexts = [None] * len(prompts)
         contexts = list(contexts)
@@ -81,33 +131,45 @@ class Calls:
         parts = [dump(p if c is None else c) for p, c in zip(prompts, contexts)]
         given = [c is not None for c in contexts]
         sizes = [{"kind": kind, "size": len(data)} for kind, data in parts]
-        header = self.request(op, prompts=prompts, model=model, contexts=sizes, given=given)
+        header = self._request(op, prompts=prompts, model=model, contexts=sizes, given=given)
+        if max_turns is not None:
+            header["max_turns"] = max_turns
         return header, b"".join(data for _, data in parts)
 
     def ask(self, header, payload=b""):
-        """Return the value that the host answers with. Raises the error that it sends."""
-        return _value(self._broker.ask(header, payload))
+        """Return the slot that the host answers with; that of a batch has its slots as value."""
+        return self._broker.ask(header, payload)
 
-    async def ask_aio(self, header):
+    async def ask_aio(self, header, payload=b""):
         """Do the same on the kernel's event loop."""
-        return _value(await self._broker.ask_aio(header))
+        return await self._broker.ask_aio(header, payload)
+
+
+def _of_each(prompts, images):
+    """Return the pictures of each prompt of a batch."""
+    given = [None] * len(prompts) if images is None else list(images)
+    if len(given) != len(prompts):
+        raise CallRefused(
+            "%d prompts but %d lists of images: give one for each prompt, None for one that has "
+            "none" % (len(prompts), len(given))
+        )
+    return [pictures(own, "images[%d]" % i) for i, own in enumerate(given)]
+
+
+def _with_images(header, images):
+    """Return header and payload of a call with pictures, one after another."""
+    if not any(images):
+        return header, b""
+    payload = b"".join(data for own in images for data in own)
+    if len(payload) > CALL_BYTES:
+        raise CallRefused(
+            "images of %s bytes; a call takes %s at most: make several calls"
+            % (format(len(payload), ","), format(CALL_BYTES, ","))
+        )
+    return dict(header, images=[[len(data) for data in own] for own in images]), payload
 
 
 def check_type(prompt, where):
     """Raise ``TypeError`` for a prompt that is no str."""
     if not isinstance(prompt, str):
         raise TypeError("%s must be a str, not %s" % (where, type(prompt).__name__))
-
-
-def replies(slots):
-    """Return the replies of a batch; a ``FailedReply`` where a prompt failed."""
-    return [
-        FailedReply(from_host(slot["error"])) if slot.get("error") else slot["value"]
-        for slot in slots
-    ]
-
-
-def _value(reply):
-    if reply.get("error"):
-        raise from_host(reply["error"])
-    return reply["value"]

@@ -9,7 +9,6 @@ import inspect
 import sys
 from typing import Any, Callable, NamedTuple, Optional
 
-from .calls import check_type, replies
 from .describe import guarded
 
 _guest: Any = None
@@ -22,67 +21,79 @@ def bind(guest):
     return {g.name: g.function for g in GLOBALS if g.function is not None}
 
 
-def llm_query(prompt, model=None):
-    """Ask a sub-LM and return its reply. It sees nothing but the prompt."""
-    calls = _guest.calls
-    calls.check(prompt)
-    return calls.ask(calls.request("llm_query", prompts=[prompt], model=model))
+def llm_query(prompt, model=None, images=None):
+    """Ask a sub-LM and return its reply. It sees nothing but the prompt, and the ``images``, a list
+    of bytes, paths, figures, arrays or PIL images, if it sees."""
+    return _guest.calls.llm_query(prompt, model, images)
 
 
-async def _llm_query_aio(prompt, model=None):
+async def _llm_query_aio(prompt, model=None, images=None):
     """``llm_query`` for asyncio code."""
-    calls = _guest.calls
-    calls.check(prompt)
-    return await calls.ask_aio(calls.request("llm_query", prompts=[prompt], model=model))
+    return await _guest.calls.llm_query_aio(prompt, model, images)
 
 
-def llm_query_batched(prompts, model=None):
-    """Ask a sub-LM many prompts at once; replies come in the same order.
+def llm_query_batched(prompts, model=None, images=None):
+    """Ask a sub-LM many prompts at once; replies come in the same order. ``images`` are a list for
+    each prompt.
 
     A prompt that failed has a ``FailedReply`` (a str beginning ``Error:``) in its slot.
     """
-    calls = _guest.calls
-    prompts = calls.check_batch(prompts, "llm_query", calls.check)
-    request = calls.request("llm_query_batched", prompts=prompts, model=model)
-    return replies(calls.ask(request)) if prompts else []
+    return _guest.calls.llm_query_batched(prompts, model, images)
 
 
-async def _llm_query_batched_aio(prompts, model=None):
+async def _llm_query_batched_aio(prompts, model=None, images=None):
     """``llm_query_batched`` for asyncio code."""
-    calls = _guest.calls
-    prompts = calls.check_batch(prompts, "llm_query", calls.check)
-    request = calls.request("llm_query_batched", prompts=prompts, model=model)
-    return replies(await calls.ask_aio(request)) if prompts else []
+    return await _guest.calls.llm_query_batched_aio(prompts, model, images)
 
 
-def rlm_query(prompt, context=None, model=None):
-    """Ask an LM that has a REPL of its own; ``context`` is its input."""
-    check_type(prompt, "prompt")
-    calls = _guest.calls
-    return calls.ask(*calls.for_children("rlm_query", [prompt], [context], model))
+def rlm_query(prompt, context=None, model=None, max_turns=None):
+    """Ask an LM that has a REPL of its own and return its answer, a ``ChildReply``, which is a str.
+    ``context`` is its input, ``max_turns`` the most turns that it has."""
+    return _guest.calls.rlm_query(prompt, context, model, max_turns)
 
 
-def rlm_query_batched(prompts, contexts=None, model=None):
+def rlm_query_batched(prompts, contexts=None, model=None, max_turns=None):
     """``rlm_query`` for many prompts, each with its own context, at the same time."""
-    calls = _guest.calls
-    prompts = calls.check_batch(prompts, "rlm_query", check_type)
-    request = calls.for_children("rlm_query_batched", prompts, contexts, model)
-    return replies(calls.ask(*request)) if prompts else []
+    return _guest.calls.rlm_query_batched(prompts, contexts, model, max_turns)
 
 
-def FINAL_VAR(value):
+def limits_left():
+    """Return what may still be used, a dict: turns of this node; calls, tokens, cost (US dollars)
+    and seconds of the whole run. None where there is no limit."""
+    return _guest.calls.limits_left()
+
+
+def ask_human(question):
+    """Ask the human, where there is one, and return the reply, a str. The run's time stands still
+    meanwhile. Raises ``CallRefused`` where nobody is there."""
+    if not _guest.guards_names:  # in a cell of the human's own
+        return _guest.input(question)
+    return _guest.calls.ask_human(question)
+
+
+def FINAL_VAR(value, evidence=None):
     """End the run with this value, or with the variable that a string literal names."""
+    _check_evidence(evidence)
     _guest.finish(value)
 
 
-def _named(name):
-    """``FINAL_VAR("name")``: end the run with the caller's variable of that name."""
+def _named(name, evidence=None):
+    """``FINAL_VAR("name")``: end the run with the caller's variable of that name, or with the word
+    itself where there is none and it does not look like the name of one."""
+    _check_evidence(evidence)
     frame = sys._getframe(1)
     for names in (frame.f_locals, frame.f_globals):
         if name in names:
-            return _guest.finish(names[name])
-    there = ", ".join(n for n, _ in _guest.variables()) or "none yet"
-    raise NameError("FINAL_VAR: there is no variable %r; there are: %s" % (name, there))
+            return _guest.finish(names[name], name)
+    _guest.finish_word(name)
+
+
+def _check_evidence(evidence):
+    """Refuse what the argument will never take; what it takes is not used yet."""
+    texts = isinstance(evidence, list) and all(isinstance(text, str) for text in evidence)
+    if evidence is not None and not texts:
+        kind = type(evidence).__name__
+        raise TypeError("FINAL_VAR: evidence is a list of str, quotes of the input, not %s" % kind)
 
 
 class _Listing(str):
@@ -113,12 +124,17 @@ def _size(value):
 llm_query.aio = _llm_query_aio  # type: ignore[attr-defined]
 llm_query_batched.aio = _llm_query_batched_aio  # type: ignore[attr-defined]
 FINAL_VAR.named = _named  # type: ignore[attr-defined]
+# Nobody is told of ``evidence`` before it is of use.
+FINAL_VAR.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
+    [inspect.Parameter("value", inspect.Parameter.POSITIONAL_OR_KEYWORD)]
+)
 
 
 class Global(NamedTuple):
     """A name of ours in the cells' namespace. ``function`` is None for a variable; ``answered_by``
-    says who answers its calls, which the host records under its name: an ``"lm"``, a ``"child"``,
-    or nobody; ``told`` is false for what the system message leaves out."""
+    says who answers its calls, which the host records: an ``"lm"`` or a ``"child"`` under its name,
+    the ``"human"`` or the ``"host"`` itself as those of a tool, or nobody; ``told`` is false for
+    what the system message leaves out."""
 
     name: str
     function: Optional[Callable[..., Any]] = None
@@ -130,6 +146,11 @@ class Global(NamedTuple):
         """Return it as a cell writes it: ``name(parameters)``, or a variable's name alone."""
         return self.name + (str(inspect.signature(self.function)) if self.function else "")
 
+    @property
+    def told_call(self) -> str:
+        """Return the same as the system message has it: names for ``model`` stand apart there."""
+        return self.call.replace(", model=None", "")
+
 
 GLOBALS = (
     Global("context"),
@@ -137,11 +158,15 @@ GLOBALS = (
     Global("llm_query_batched", llm_query_batched, answered_by="lm"),
     Global("rlm_query", rlm_query, answered_by="child"),
     Global("rlm_query_batched", rlm_query_batched, answered_by="child"),
+    Global("limits_left", limits_left, answered_by="host"),
+    Global("ask_human", ask_human, answered_by="human"),
     Global("FINAL_VAR", FINAL_VAR),
     Global("answer", told=False),
     Global("SHOW_VARS", SHOW_VARS),
 )
 NAMES = frozenset(g.name for g in GLOBALS)
-ASKING = frozenset(g.name for g in GLOBALS if g.answered_by is not None)
-"""Those whose calls an LM or a child answers."""
+ANSWERED = frozenset(g.name for g in GLOBALS if g.answered_by is not None)
+"""Those whose calls are answered outside of the kernel."""
+ASKING = frozenset(g.name for g in GLOBALS if g.answered_by in ("lm", "child"))
+"""Those of them that an LM or a child answers."""
 CHILD_STARTING = frozenset(g.name for g in GLOBALS if g.answered_by == "child")

@@ -2,25 +2,35 @@
 
 import contextlib
 import inspect
+import json
 import sys
 import threading
 
+from IPython.core.error import StdinNotImplementedError
+
 from . import globals as repl_globals
+from .answers import check, written
 from .broker_client import BrokerClient
 from .calls import Calls
 from .describe import describe, guarded
-from .errors import CallRefused, LimitReached, LMError
+from .doubts import bound_in_text, doubt, looks_like_name
+from .errors import AnswerRefused, CallRefused, LimitReached, LMError
 from .hardening import harden, hide_our_frames
 from .magics import register
+from .replies import of_slot
 from .rewriter import Rewriter
+from .schemas import schema_of
 from .seeds import Seeds
 from .threads import cell_now
 from .tools import define, findable
-from .values import load, plain, snapshot
+from .type_schemas import NoSchema
+from .values import load, opened, plain, snapshot
 from .wire import SNAPSHOT_BYTES
 from .writers import Writers
 
 NAMES_SHOWN = 60
+BOX = {"content": "", "ready": False}
+"""The variable ``answer`` as it is at first."""
 MODULES_OFTEN_WANTED = (
     "numpy", "pandas", "matplotlib", "scipy", "sklearn", "polars", "requests", "bs4", "yaml",
     "tiktoken", "networkx", "sympy",
@@ -44,6 +54,13 @@ class Guest:
         self._cell = None
         self._notices = []
         self._answer = None
+        self._doubt = None
+        self._word = None
+        self.bound = set()
+        """The names that cells of this question have bound, those that failed among them."""
+        self._refused = None
+        self._wanted = None
+        self.given = []  # the object of the last answer
         self._hidden = set(shell.user_ns)
         self._streams = sys.stdout, sys.stderr
         self._writers = Writers()
@@ -58,7 +75,7 @@ class Guest:
         errors = {error.__name__: error for error in (LMError, LimitReached, CallRefused)}
         self.names.update(define(config["modules"], {**errors, **self.names}))
         self._restore()
-        shell.user_ns["answer"] = {"content": "", "ready": False}
+        shell.user_ns["answer"] = dict(BOX)
         self._hidden.update(self.names, ("answer", "context"))
         harden(shell.kernel.session)
         hide_our_frames(shell)
@@ -69,15 +86,24 @@ class Guest:
 
     def set_context(self, spec, path):
         """Load ``context`` and tell the host what it became."""
-        self._given = load(spec, path)
+        self._given, notes = opened(spec, path)
         self._take(self._given)
-        self.broker.ask({"op": "context", "info": dict(describe(self._given), **surroundings())})
+        info = dict(describe(self._given), notes=notes, **surroundings())
+        self.broker.ask({"op": "context", "info": info})
 
     def find(self, name):
         """Tell the host whether there is such a variable, if not then what there is."""
         found = name in self.shell.user_ns
         told = {} if found else {"missing": name, "names": [n for n, _ in self.variables()]}
         self.broker.ask(dict(told, op="find"))
+
+    def form(self, text):
+        """Tell the host the schema of a type expression, or what is wrong with it."""
+        try:
+            told = {"schema": json.dumps(schema_of(text, self.shell.user_ns))}
+        except NoSchema as error:
+            told = {"wrong": str(error)}
+        self.broker.ask(dict(told, op="form"))
 
     def adopt(self, name):
         """Take a variable as ``context`` and tell the host what it is, with a copy of its value
@@ -97,16 +123,62 @@ class Guest:
         self._context = value
         self._has_context = True
         self.shell.user_ns["context"] = value
-        self.shell.user_ns["answer"] = {"content": "", "ready": False}
+        self.shell.user_ns["answer"] = dict(BOX)
 
     # what a cell can do with us
     def notice(self, text):
         if text not in self._notices:
             self._notices.append(text)
 
-    def finish(self, value):
-        to_string = getattr(value, "to_string", None)  # a DataFrame's str leaves rows out
-        self._answer = str(to_string() if callable(to_string) else value)
+    def input(self, question):
+        """Return the line that the human types for a cell of their own."""
+        try:
+            return self.shell.kernel.raw_input("%s " % question)
+        except StdinNotImplementedError:
+            raise CallRefused("ask_human: no human is there to type a line") from None
+
+    def finish_word(self, word):
+        """Take a word for the answer that names no variable. Raises ``NameError`` where it was
+        rather meant to; it is the best answer then that there is, if there is no other."""
+        there = [n for n, _ in self.variables()]
+        if not looks_like_name(word, [*there, *self.names], self.bound):
+            return self.finish(word)
+        self._word = word
+        raise NameError(
+            "FINAL_VAR: there is no variable %r; there are: %s. Give a variable as it is: "
+            'FINAL_VAR(name). If the answer is this word: FINAL_VAR(value="%s")'
+            % (word, ", ".join(there) or "none yet", word)
+        )
+
+    def finish(self, value, name=None):
+        """Take a value, as it is now, for the answer, or that of the variable ``name``. Raises
+        ``AnswerRefused`` for one that is not of the wanted form, which is kept as a draft."""
+        if (
+            value is self.shell.user_ns.get("answer")
+            and isinstance(value, dict)
+            and value.keys() == BOX.keys()
+        ):
+            value = value["content"]  # it is meant, and not the dict
+        self._doubt = doubt(value, name)
+        self._answer = self._written(value)
+        self._check(value)
+
+    def _written(self, value):
+        self.given[:] = [value]
+        return written(value, self._bundle)
+
+    def _check(self, value):
+        self._refused = None
+        try:
+            if self._wanted is not None:
+                check(value, self._wanted)
+        except AnswerRefused as refused:
+            self._refused = refused.wrong
+            raise
+
+    def _bundle(self, value):
+        """The MIME bundle that a notebook would show of a value."""
+        return self.shell.display_formatter.format(value)[0]
 
     # hooks
     def _before(self, info):
@@ -117,7 +189,8 @@ class Guest:
         self.guards_names = request.get("author") == "lm"
         self.calls.hold_to(request.get("most", {}))
         self._notices = []
-        self._answer = None
+        self._answer = self._doubt = self._word = self._refused = None
+        self._wanted = request.get("wanted")
         self._writers.begin()
         if self.guards_names:
             self._restore()
@@ -126,20 +199,27 @@ class Guest:
         error = getattr(result, "error_in_exec", None) or getattr(result, "error_before_exec", None)
         if result is None or error is not None:
             self._hint(error)
+        if result is not None and result.error_before_exec is not None:
+            self.bound.update(bound_in_text(result.info.raw_cell))
         if not self.guards_names and "context" in self.shell.user_ns:
             self._context = self.shell.user_ns["context"]  # a human's assignment stands
             self._has_context = True
         self._writers.end()
-        answer, draft = self._answers(error)
+        given, draft = self._answers(error)
+        told = given or draft
+        if told is not None and told.notice is not None:
+            self.notice(told.notice)
         # Not current_cell(): a cell that awaits ran in a task with variables of its own.
-        report = {"op": "ran", "cell": self._cell, "answer": answer, "draft": draft}
+        report = {"op": "ran", "cell": self._cell}
+        report.update(answer=given and given.told(), draft=draft and draft.told())
+        report.update(refused=self._refused, doubt=self._doubt, called=self._called)
         report.update(notices=self._notices, **self._report_variables())
         report.update(concurrent=self._writers.several)
         if self.guards_names:  # now: before the next cell the kernel tells them where to write
             sys.stdout, sys.stderr = self._streams
         self.guards_names = False
         with contextlib.suppress(ConnectionError):  # the host is gone: nobody to tell
-            self.broker.ask(report)
+            self.broker.ask(report, told.attached.data if told and told.attached else b"")
 
     def _report_variables(self):
         """The names of all variables, those with types and sizes, and the names of those that were
@@ -151,15 +231,33 @@ class Guest:
 
     def _answers(self, error):
         """The answer of a cell that ended well, and the best answer so far otherwise."""
+        box = self._box()
+        if self._answer is None and box["ready"]:
+            try:
+                self.finish(box["content"])
+            except AnswerRefused as refused:
+                self.notice("`answer` was not taken: %s." % refused)
+        self._called = self._answer is not None
+        if error is None and self._called and self._refused is None:
+            if box["ready"]:  # the next question of this session is not answered by it
+                self.shell.user_ns["answer"]["ready"] = False
+            return self._answer, None
+        return None, self._answer or self._best(box["content"])
+
+    def _best(self, content):
+        """The best answer of a cell that gave none."""
+        if content is None or (isinstance(content, str) and not content):
+            if self._word is None:
+                return None
+            content = self._word
+        with contextlib.suppress(AnswerRefused):  # it is noted, and the draft is marked
+            self._check(content)
+        return self._written(content)
+
+    def _box(self):
+        """The dict ``answer`` as it is now, both of its values there."""
         box = self.shell.user_ns.get("answer")
-        content = str(box.get("content", "")) if isinstance(box, dict) else ""
-        ready = bool(isinstance(box, dict) and box.get("ready"))
-        given = self._answer if self._answer is not None else (content if ready else None)
-        if error is None and given is not None:
-            if ready:
-                box["ready"] = False  # the next question of this session is not answered by it
-            return given, None
-        return None, given or content or None
+        return dict(BOX, **box) if isinstance(box, dict) and set(map(type, box)) <= {str} else BOX
 
     def _hint(self, error):
         if isinstance(error, NameError):
@@ -176,7 +274,7 @@ class Guest:
                 self.shell.user_ns[name] = value
         if self._has_context and self.shell.user_ns.get("context") is not self._context:
             self.shell.user_ns["context"] = self._context
-        self.shell.user_ns.setdefault("answer", {"content": "", "ready": False})
+        self.shell.user_ns.setdefault("answer", dict(BOX))
 
     # the globals
     def _functions(self, tools):
@@ -203,7 +301,7 @@ class Guest:
                 raise CallRefused(
                     "%s takes JSON values only (str, numbers, lists, dicts, None)" % name
                 )
-            return self.calls.ask(self.calls.request("tool", name=name, **kwargs_and_args))
+            return of_slot(self.calls.tool(name, **kwargs_and_args))
 
         tool.__name__ = name
         tool.__doc__ = "%s%s\n\n%s" % (name, signature, doc)

@@ -2,6 +2,14 @@
 
 import ast
 
+from .doubts import bound_in
+
+
+def _word(node):
+    """Return whether an argument is a literal that may be a name."""
+    value = getattr(node, "value", None)
+    return isinstance(node, ast.Constant) and isinstance(value, str) and value.isidentifier()
+
 
 def _uses(node, name):
     return any(isinstance(n, ast.Name) and n.id == name for n in ast.walk(node))
@@ -10,27 +18,34 @@ def _uses(node, name):
 class Rewriter(ast.NodeTransformer):
     """Judges ``FINAL_VAR`` by the call as written, and guards our names in an LM's cell.
 
-    ``FINAL_VAR("name")`` names a variable, any other argument is the value. A small LM likes to
-    write ``context = "..."`` with a placeholder, or a stand-in ``def llm_query(...)``; such
-    statements are dropped and noticed.
+    ``FINAL_VAR("name")`` names a variable, or is a word; any other argument is the value, as is
+    ``FINAL_VAR(value="name")``. A small LM likes to write ``context = "..."`` with a placeholder,
+    or a stand-in ``def llm_query(...)``; such statements are dropped and noticed.
     """
 
     def __init__(self, guest):
         self._guest = guest
         self._local = 0
 
+    def visit_Module(self, node):
+        self._guest.bound.update(bound_in(node))
+        return self.generic_visit(node)
+
     def visit_Call(self, node):
         self.generic_visit(node)
-        values = node.args + [k.value for k in node.keywords if k.arg]
-        if not isinstance(node.func, ast.Name) or node.func.id != "FINAL_VAR" or len(values) != 1:
+        if not isinstance(node.func, ast.Name) or node.func.id != "FINAL_VAR":
+            return node
+        evidence = [k for k in node.keywords if k.arg == "evidence"]
+        given = [k for k in node.keywords if k.arg and k.arg != "evidence"]
+        values = node.args + [k.value for k in given]
+        if len(values) != 1:
             return node
         function: ast.expr = node.func
-        value = getattr(values[0], "value", None)
-        if isinstance(values[0], ast.Constant) and isinstance(value, str) and value.isidentifier():
+        if _word(values[0]) and not any(k.arg == "value" for k in given):
             function = ast.Attribute(value=node.func, attr="named", ctx=ast.Load())
-        # By position: models write value=, var_name= and whatever else they remember.
-        positional = ast.copy_location(ast.Call(func=function, args=values, keywords=[]), node)
-        return ast.fix_missing_locations(positional)
+        # By position: models write var_name= and whatever else they remember.
+        call = ast.Call(func=function, args=values, keywords=evidence)
+        return ast.fix_missing_locations(ast.copy_location(call, node))
 
     def visit_FunctionDef(self, node):
         if not self._local and self._guest.guards_names and node.name in self._guest.names:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import difflib
 import io
 import json
@@ -13,39 +12,45 @@ import pickle
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from .errors import CallRefused
-
-_LOOK_CHARS = 65_536
-_TEXT_CONTROLS = bytes(range(0x00, 0x08)) + bytes(range(0x0E, 0x1B)) + bytes(range(0x1C, 0x20))
+from .errors import CallRefused, FailedReply
+from .replies import ChildReply
+from .tables import read_as_before, read_table
 
 
 def load(spec: dict[str, Any], path: str) -> Any:
-    """The object that ``context`` is bound to. ``path`` is where the bytes are in this machine;
-    with ``remove`` in the spec the file goes once it is read.
+    """Return the object that ``context`` is bound to, as ``opened`` does, without the notes."""
+    return opened(spec, path)[0]
+
+
+def opened(spec: dict[str, Any], path: str) -> tuple[Any, list[str]]:
+    """Return the object that a spec stands for, and notes on how it was read. ``path`` is where the
+    bytes are in this machine; with ``remove`` in the spec the file goes once it is read.
 
     Text that turns out not to be the JSON or CSV it was taken for is given as ``str``.
     """
-    value = _loaded(spec, path)
+    value = _opened(spec, path)
     if spec.get("remove"):
         os.unlink(path)
     return value
 
 
-def _loaded(spec: dict[str, Any], path: str) -> Any:
+def _opened(spec: dict[str, Any], path: str) -> tuple[Any, list[str]]:
     kind = spec["kind"]
     if kind == "folder":
-        return Folder(path, spec["name"])
-    if kind == "csv":
-        return _load_csv(path, spec["encoding"], spec["errors"])
+        with open(spec["files"], encoding="utf-8") as listing:
+            return Folder(path, spec["name"], json.load(listing)), []
     with open(path, "rb") as file:
         if kind == "pickle":
-            return pickle.load(file)
+            return pickle.load(file), []
         if kind == "bytes":
-            return file.read()
+            return file.read(), []
         text = _decoded(file, spec["encoding"], spec["errors"])
+    if kind == "csv":
+        return (read_as_before(text), []) if spec.get("reading") == 1 else read_table(text)
     if kind == "jsonl":
-        return [_json_or_text(line.rstrip("\r")) for line in text.split("\n") if line.strip()]
-    return _json_or_text(text) if kind == "json" else text
+        lines = (line.rstrip("\r") for line in text.split("\n") if line.strip())
+        return [_json_or_text(line) for line in lines], []
+    return (_json_or_text(text) if kind == "json" else text), []
 
 
 def _decoded(file: Any, encoding: str, errors: str) -> str:
@@ -59,61 +64,44 @@ def _decoded(file: Any, encoding: str, errors: str) -> str:
 class Folder(Mapping):
     """The text files of a folder: relative posix path -> text, read when it is asked for.
 
-    Hidden and binary files and links that leave the folder are not in it. Bytes that are not
-    UTF-8 stand as ``\\xNN``. The list of files is taken once, when the folder is opened.
+    ``files`` are the path, the encoding, the handler of its errors and the characters of each, as
+    they were when the context was given: the host has judged what is text. Bytes that fit no
+    encoding stand as ``\\xNN``.
     """
 
-    def __init__(self, path: str, name: str) -> None:
+    def __init__(self, path: str, name: str, files: list[list[Any]]) -> None:
         self._root = os.path.realpath(path)
         self._name = name
-        self._names = dict.fromkeys(sorted(_text_files(self._root)))
+        self._files = {file: (encoding, size) for file, encoding, _, size in files}
 
     def __getitem__(self, key: str) -> str:
-        path = os.path.join(self._root, key) if key in self._names else None
+        path = os.path.join(self._root, key) if key in self._files else None
         if path is None or not _inside(path, self._root):
-            near = difflib.get_close_matches(str(key), list(self._names)[:10_000], n=3, cutoff=0.4)
+            near = difflib.get_close_matches(str(key), list(self._files)[:10_000], n=3, cutoff=0.4)
             raise KeyError(f"{key!r} is not a file of this folder; near it: {near}")
         with open(path, "rb") as file:
-            return file.read().decode("utf-8-sig", "backslashreplace")
+            return file.read().decode(self._files[key][0], "backslashreplace")
+
+    def sizes(self) -> dict[str, int]:
+        """Return the characters of each file."""
+        return {name: size for name, (_, size) in self._files.items()}
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._names)
+        return iter(self._files)
 
     def __len__(self) -> int:
-        return len(self._names)
+        return len(self._files)
 
     def __contains__(self, key: object) -> bool:
-        return isinstance(key, str) and key in self._names
+        return isinstance(key, str) and key in self._files
 
     def __repr__(self) -> str:
-        first = ", ".join(list(self._names)[:5]) + (", …" if len(self) > 5 else "")
+        first = ", ".join(list(self._files)[:5]) + (", …" if len(self) > 5 else "")
         return f"<Folder {self._name!r} of {len(self)} files: {first}>"
-
-
-def _text_files(root: str) -> Iterator[str]:
-    for here, folders, names in os.walk(root):
-        folders[:] = [d for d in folders if not d.startswith(".")]
-        for name in names:
-            path = os.path.join(here, name)
-            if not name.startswith(".") and _inside(path, root) and _is_text(path):
-                yield os.path.relpath(path, root).replace(os.sep, "/")
 
 
 def _inside(path: str, root: str) -> bool:
     return os.path.commonpath([os.path.realpath(path), root]) == root
-
-
-def _is_text(path: str) -> bool:
-    if not os.path.isfile(path):
-        return False
-    try:
-        with open(path, "rb") as file:
-            head = file.read(_LOOK_CHARS)
-    except OSError:
-        return False
-    magic = (b"PK\x03\x04", b"%PDF-", b"\x7fELF", b"SQLite format 3\0")
-    controls = len(head) - len(head.translate(None, _TEXT_CONTROLS))
-    return not (b"\0" in head or head.startswith(magic) or controls * 10 > len(head))
 
 
 def _json_or_text(text: str) -> Any:
@@ -123,37 +111,11 @@ def _json_or_text(text: str) -> Any:
         return text
 
 
-def _load_csv(path: str, encoding: str, errors: str) -> Any:
-    """A DataFrame if there is pandas and the rows fit the header, else a list of dicts."""
-    with open(path, encoding=encoding, errors=errors, newline="") as file:
-        delimiter = _delimiter(file.readline(_LOOK_CHARS))
-        file.seek(0)
-        text = file.read()
-    try:
-        rows = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
-        header, first = next(rows, []), next(rows, [])
-        if len(first) <= len(header):  # pandas would take the first of too many for an index
-            import pandas  # type: ignore[import-untyped,import-not-found,unused-ignore]
-
-            return pandas.read_csv(io.StringIO(text, newline=""), sep=delimiter, low_memory=False)
-    except (ImportError, ValueError, csv.Error):
-        pass  # no pandas, or it refuses the rows: the csv module may take them
-    try:
-        dicts = csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter, restkey="rest")
-        return list(dicts)
-    except csv.Error:
-        return text
-
-
-def _delimiter(header: str) -> str:
-    """The character that splits a header into most fields; a comma when none does."""
-    return max(",\t;|", key=lambda mark: len(next(csv.reader([header], delimiter=mark), [])))
-
-
 def plain(value: Any) -> bool:
-    """Return whether ``json.loads(json.dumps(value))`` gives an equal value of the same types."""
+    """Return whether ``json.loads(json.dumps(value))`` gives an equal value of the same types; of a
+    reply a str."""
     kind = type(value)
-    if kind in (str, int, bool, type(None)):
+    if kind in (str, ChildReply, FailedReply, int, bool, type(None)):
         return True
     if kind is float:
         return math.isfinite(value)
@@ -166,7 +128,7 @@ def plain(value: Any) -> bool:
 
 def dump(value):
     """``(kind, bytes)`` of a value, for ``load``. Raises ``CallRefused`` if it cannot be sent."""
-    if type(value) is str:
+    if type(value) in (str, ChildReply, FailedReply):
         return "text", value.encode("utf-8", "surrogatepass")
     if isinstance(value, (bytes, bytearray)):
         return "bytes", bytes(value)

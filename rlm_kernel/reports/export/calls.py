@@ -69,7 +69,7 @@ def _row(call: CallEnded, start: float) -> dict[str, Any]:
 
 def _reply(call: CallEnded) -> str:
     if call.error is not None:
-        return f"{call.error.get('type')}: {call.error.get('message')}"
+        return call.failure
     if isinstance(call.reply, str):
         return call.reply
     return json.dumps(call.reply, ensure_ascii=False)

@@ -61,9 +61,9 @@ def _context(info: ContextInfo) -> Html:
     facts = dict.fromkeys(filter(None, [shorten(one_line(name), 80), *sizes]))
     line = " · ".join(["Context", *facts])
     text = info.head + ("\n[…]\n" + info.tail if info.tail else "")
-    notice = h("p", info.notice, class_="note") if info.notice else None
+    notices = [h("p", remark, class_="note") for remark in info.remarks]
     opened = texts.folded(text) if text else None
-    return h("details", h("summary", line), notice, opened, class_="context")
+    return h("details", h("summary", line), *notices, opened, class_="context")
 
 
 def _ending(node: Node) -> Html:

@@ -1,0 +1,123 @@
+"""Judges what a cell gave to ``FINAL_VAR``: words that look like names, values that are none."""
+
+import ast
+import inspect
+import re
+import types
+from collections.abc import Iterator
+from functools import partial
+
+from .errors import FailedReply
+
+USUAL = frozenset(
+    {
+        "ans", "answer", "answers", "final", "out", "output", "outputs", "reply", "res", "response",
+        "result", "results", "ret", "solution", "summary", "value", "var", "variable",
+    }
+)  # fmt: skip
+"""Words that are names of variables far more often than answers."""
+SHORTEST = 3
+"""Shorter words are one edit from too many others to be taken for a slip."""
+_BINDS = re.compile(r"\b(\w+)\s*=(?!=)|\b(?:def|class|as|for)\s+(\w+)")
+
+
+def looks_like_name(word, names, bound):
+    """Return whether a word that names no variable was rather meant for one: by its look, for being
+    one edit from one of ``names``, or in ``bound``, those that cells would have made."""
+    if "_" in word or any(c.isdigit() for c in word) or word.lower() in USUAL or word in bound:
+        return True
+    return any(_one_edit(word, name) for name in names)
+
+
+def _one_edit(word, name):
+    """Return whether one letter put in, left out, changed or swapped with the next makes a word a
+    name."""
+    short, long = sorted((word, name), key=len)
+    if len(short) < SHORTEST or len(long) - len(short) > 1:
+        return False
+    same = next((i for i, c in enumerate(short) if c != long[i]), len(short))
+    if len(long) > len(short):
+        return short[same:] == long[same + 1 :]
+    swapped = short[:same] + short[same : same + 2][::-1] + short[same + 2 :]
+    return short[same + 1 :] == long[same + 1 :] or swapped == long
+
+
+def bound_in(tree):
+    """Return all names that a cell's syntax tree binds, in whatever scope."""
+    names: set[str | None] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load):
+            names.add(node.id)
+        elif isinstance(node, ast.arg):
+            names.add(node.arg)
+        elif isinstance(node, ast.alias):
+            names.add(node.asname or node.name.partition(".")[0])
+        else:  # functions, classes, caught errors, captures
+            names.add(getattr(node, "name", None))
+    return names - {None}
+
+
+def bound_in_text(source):
+    """Return names that a cell seems to bind whose syntax is wrong."""
+    return {name for found in _BINDS.findall(source) for name in found if name}
+
+
+def doubt(value, name=None):
+    """Return the words with which the LM is asked about a value that is no answer, given by the
+    variable ``name`` or as it is; None for any other."""
+    found = _nothing(value)
+    if found is None:
+        return None
+    kind, way = found
+    if name is not None:
+        kind = "the variable `%s`, which is %s" % (name, kind)
+        way += ', or give the word: FINAL_VAR(value="%s")' % name
+    return "FINAL_VAR was given %s. That is no answer: %s." % (kind, way)
+
+
+def _nothing(value):
+    """Return what a value is that is no answer, and what to do about it; None for any other."""
+    if value is None:
+        return "None", "print the value first; `print(...)` and `list.sort()` return None"
+    if value is Ellipsis or value is NotImplemented:
+        return "`%r`" % (value,), "give the value itself"
+    if isinstance(value, FailedReply):
+        return "the error of a sub-call that failed", "ask again, or answer without it"
+    if isinstance(value, (str, bytes)):
+        return None if value.strip() else ("an empty text", "give the answer in words")
+    if isinstance(value, BaseException):
+        return "an error (%s)" % type(value).__name__, "give the answer in words"
+    return _failures(value) or _code(value) or _pending(value)
+
+
+def _failures(value):
+    items = value.values() if isinstance(value, dict) else value
+    if not isinstance(value, (list, tuple, set, frozenset, dict)) or not items:
+        return None
+    if not all(isinstance(item, FailedReply) for item in items):
+        return None
+    return "nothing but errors of sub-calls that failed", "ask again, or answer without them"
+
+
+def _code(value):
+    if isinstance(value, types.ModuleType):
+        return "a module", "give a value"
+    if isinstance(value, type):
+        return "a class", "give a value"
+    if isinstance(value, types.MethodType):
+        return "a method", "call it"
+    return (
+        ("a function", "call it")
+        if inspect.isroutine(value) or isinstance(value, partial)
+        else None
+    )
+
+
+def _pending(value):
+    if inspect.isawaitable(value):
+        return "a coroutine that was not awaited", "await it"
+    if inspect.isasyncgen(value):
+        return "an async generator", "collect its items in a list"
+    if isinstance(value, Iterator):
+        return "an iterator (%s)" % type(value).__name__, "`list(...)` makes its items a list"
+    return None

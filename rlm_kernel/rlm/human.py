@@ -1,0 +1,94 @@
+"""The human of a run, whom its cells may ask."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+
+from ..errors import CallRefused
+from ..settings.limits import Ledger
+
+MOST_QUESTIONS = 20
+"""How often a run may ask, all nodes together."""
+QUESTION_CHARS = 2000
+REPLY_CHARS = 100_000
+NO_REPLY = "ask_human: the human gave no reply: decide as you think best"
+NOBODY = (
+    "no human is there to be asked: only a notebook whose front end takes input, and a command on "
+    "a terminal, have one. Decide as you think best, and say in the answer what you assumed"
+)
+
+AskHuman = Callable[[str], Awaitable[str]]
+"""Shows a question to the human and returns the reply. Raises ``CallRefused`` where none comes.
+Cancelling it takes the question back."""
+
+
+class Human:
+    """Whoever sits before a run, asked one question at a time; ``ask`` None is nobody.
+
+    The run's time stands still while its question is there: what a human thinks is no spending.
+    """
+
+    def __init__(self, ask: AskHuman | None, ledger: Ledger) -> None:
+        self._ask = ask
+        self._ledger = ledger
+        self._asked = 0
+        self._turn = asyncio.Lock()
+        self._stands = False
+        self._clocks: dict[asyncio.Timeout, float | None] = {}
+        """Those that are wound up, with what is left on them while they are stopped."""
+
+    async def reply(self, question: object) -> str:
+        """Return the human's reply to a question of a cell. Raises ``CallRefused``."""
+        if self._ask is None:
+            raise CallRefused(f"ask_human: {NOBODY}")
+        if not isinstance(question, str) or not question.strip():
+            raise CallRefused("ask_human takes one question, a str")
+        if len(question) > QUESTION_CHARS:
+            raise CallRefused(
+                f"ask_human: a question of {len(question):,} characters; {QUESTION_CHARS:,} is the "
+                "most: ask what only the human can decide"
+            )
+        async with self._turn:
+            if self._asked >= MOST_QUESTIONS:
+                raise CallRefused(
+                    f"ask_human: the human was asked {MOST_QUESTIONS} times in this run, and is "
+                    "not asked again: decide as you think best"
+                )
+            self._asked += 1
+            with self._standing_still():
+                return (await self._ask(question))[:REPLY_CHARS]
+
+    @contextmanager
+    def may_hold(self, clock: asyncio.Timeout) -> Iterator[None]:
+        """Let a clock of the run that is wound up in the body stand still while a question is
+        there."""
+        self._clocks[clock] = None
+        if self._stands:
+            self._hold(clock)
+        try:
+            yield
+        finally:
+            del self._clocks[clock]
+
+    @contextmanager
+    def _standing_still(self) -> Iterator[None]:
+        with self._ledger.standing_still():
+            self._stands = True
+            for clock in self._clocks:
+                self._hold(clock)
+            try:
+                yield
+            finally:
+                self._stands = False
+                for clock, left in self._clocks.items():
+                    if left is not None:
+                        clock.reschedule(asyncio.get_running_loop().time() + left)
+
+    def _hold(self, clock: asyncio.Timeout) -> None:
+        """Stop a clock, and note what was left on it; None where that is nothing, or no end."""
+        when = None if clock.expired() else clock.when()
+        self._clocks[clock] = when and when - asyncio.get_running_loop().time()
+        if when is not None:
+            clock.reschedule(None)
