@@ -13,7 +13,7 @@ import pydantic
 
 from ..errors import RecordError, UsageError
 from ..events import Answer
-from ..remote.guest.schemas import WORDS, fault, schema_of
+from ..remote.guest.schemas import WORDS, checked, schema_of
 from ..remote.guest.type_expressions import UnknownName
 from ..remote.guest.type_schemas import NoSchema
 from .typed_dicts import with_known_typed_dicts
@@ -40,18 +40,22 @@ class Form:
         """Return why an answer is not of this form, None where it is."""
         if answer.value is None:
             return "it has no value"
-        wrong = fault(self.schema, answer.json) or self._wrong(answer.json)
+        wrong = self._wrong(answer.json)
         if wrong is None and self.adapter is not None:
             return _unlike(self.adapter, answer.value)
         return wrong
 
     def _wrong(self, value: Any) -> str | None:
-        """Return what is wrong by parts of JSON Schema that the kernel's check does not know."""
+        # Not by the kernel's engine: that makes code of a schema, which may be a stranger's.
         import jsonschema  # type: ignore[import-untyped]
 
         check = jsonschema.Draft202012Validator(self.schema)
-        error = next(check.iter_errors(value), None)
-        return None if error is None else f"at {error.json_path}: {error.message[:300]}"
+        try:
+            error = next(check.iter_errors(value), None)
+        except RecursionError:
+            return "it is nested too deeply to be checked"
+        where = "" if error is None else error.json_path.lstrip("$.")
+        return None if error is None else f"{where and f'at {where}: '}{error.message[:300]}"
 
     def value_of(self, answer: Answer | None) -> Any:
         """Return what the caller is given for an answer that fits; None for any other."""
@@ -125,25 +129,30 @@ def form_in(settings: Mapping[str, Any]) -> Form | None:
     if told is None:
         return None
     try:
-        return Form(schema_of(told["schema"]), str(told["said"]))
-    except NoSchema as error:
+        return Form(_valid(told["schema"]), str(told["said"]))
+    except UsageError as error:
         raise RecordError(f"the wanted form of the answer in the record is none: {error}") from None
 
 
 def _of_schema(
     schema: dict[str, Any], said: str | None, adapter: pydantic.TypeAdapter[Any] | None = None
 ) -> Form:
-    import jsonschema
-
-    try:
-        schema_of(schema)
-        jsonschema.Draft202012Validator.check_schema(schema)
-    except (NoSchema, jsonschema.SchemaError) as error:
-        message = getattr(error, "message", str(error))
-        raise UsageError(f"answer={_shown(schema)}: {message[:300]}") from None
+    _valid(schema)
     written = json.dumps(schema, ensure_ascii=False)
     cut = written if len(written) <= SAID_CHARS else f"{written[:SAID_CHARS]}…"
     return Form(schema, said or f"JSON Schema {cut}", adapter)
+
+
+def _valid(schema: dict[str, Any]) -> dict[str, Any]:
+    """Return a schema that is one. Raises ``UsageError``."""
+    import jsonschema
+
+    try:
+        jsonschema.Draft202012Validator.check_schema(checked(schema))
+    except (NoSchema, jsonschema.SchemaError, RecursionError) as error:
+        message = f"this is no JSON Schema: {getattr(error, 'message', error)}"
+        raise UsageError(f"answer={_shown(schema)}: {message[:400]}") from None
+    return schema
 
 
 def _json(text: str, where: str) -> dict[str, Any]:

@@ -190,15 +190,15 @@ class _Module(_Open):
     needs: dict[str, Any]
 
 
+class _Form(_Open):
+    schema_: dict[str, Any] = Field(alias="schema")
+    said: str
+
+
 class _Exchange(_Open):
     question: str
     answer: str
     name: str = ""
-
-
-class _Form(_Open):
-    schema_: dict[str, Any] = Field(alias="schema")
-    said: str
 
 
 class _Settings(_Open):
@@ -220,8 +220,8 @@ class _Settings(_Open):
     data: dict[str, _Spec] = {}
     origin: dict[str, Any] | None = None
     asked: dict[str, Any] | None = None
-    conversation: list[_Exchange] = []
     answer: _Form | None = None
+    conversation: list[_Exchange] = []
 
 
 _Output = Annotated[

@@ -23,7 +23,7 @@ from ..errors import ContextError, KernelDied, KernelStartError, UsageError
 from ..events import Answer, ContextInfo
 from ..inputs.contexts import Source
 from ..remote import guest
-from ..remote.guest.schemas import schema_of
+from ..remote.guest.schemas import checked
 from ..remote.guest.type_schemas import NoSchema
 from ..remote.guest.wire import SNAPSHOT_BYTES
 from . import broker
@@ -175,8 +175,8 @@ class GuestClient:
         ``UsageError``."""
         report = (await self._ask(f"form({text!r})")).header
         try:
-            return schema_of(json.loads(as_text(report.get("schema")) or ""))
-        except (NoSchema, ValueError, RecursionError) as error:
+            return checked(json.loads(as_text(report.get("schema")) or ""))
+        except (NoSchema, ValueError, AttributeError, RecursionError) as error:
             wrong = as_text(report.get("wrong"), MAX_NOTICE) or str(error)
             raise UsageError(f"{text!r} is no form of an answer: {wrong}") from None
 

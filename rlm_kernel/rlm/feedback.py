@@ -42,6 +42,7 @@ class Feedback:
             tools=run.tools.functions,
             data=list(run.tools.data),
             models=run.model_names if run.style.name == "strong" else [],
+            sees=run.vision,
         )
         there, means = prompts.names_there(repl.names), ""
         if self._told:
@@ -98,6 +99,10 @@ class Feedback:
         useful = bool(turn.rans) and turn.rans[-1].status == "ok" and any(map(str.strip, texts))
         if useful and style.remind and not closing:
             closing = [self._advice()]
+        parts: list[dict[str, Any]] = []
+        if self._run.vision:
+            parts, left_out = vision.of_outputs(out for ran in turn.rans for out in ran.outputs)
+            notices += left_out
         if self._told:
             took = [self._took(cell, ran) for cell, ran in turn.numbered]
             notices += self._made(turn)
@@ -107,12 +112,8 @@ class Feedback:
                 closing.append(facts.allowance(limits, now, self._depth))
             else:
                 closing.append(facts.nearly_used(limits, now, left, over))
-        parts: list[dict[str, Any]] = []
-        if self._run.vision:
-            parts, more = vision.of_outputs(output for ran in turn.rans for output in ran.outputs)
-            notices += more
-        content = seen(prompts.output(texts, notices, closing, took), parts)
-        told = {"role": "user", "content": content}
+        text = prompts.output(texts, notices, closing, took)
+        told = {"role": "user", "content": seen(text, parts)}
         return [told] if over is None else [prompts.with_words(told, self.last(over))]
 
     def _texts(self, turn: Turn) -> list[str]:

@@ -14,6 +14,7 @@ from typing import Any
 from ..errors import LimitReached
 from ..events import ContextInfo
 from ..record.numbers import counted
+from .first_look import look, short_look
 
 MAX_NAMES = 30
 """The most variables that an LM is told of, the newest."""
@@ -98,6 +99,8 @@ print(replies[:5], count)
 FINAL_VAR(count)
 ```"""
 
+FIGURES = "Figures are for the human only."
+FIGURES_SEEN = "Figures and images are shown to you."
 MODELS = "- Each query takes `model`: {sub!r} is the sub-LM, {root!r} you."
 NO_CODE = (
     "Your reply held no Python block, so nothing ran. Write the next step as a block that begins "
@@ -142,7 +145,6 @@ NO_QUESTION = (
     "and cannot know what you want. Write the block again and put the question into every prompt: "
     '`p + "\\nIs this ... or ...? Reply with one word."`.'
 )
-NO_INPUT = "`context` is the question itself: there is no other input."
 FIRST_BLOCK = "Write the first block."
 FIRST_PIECES = (
     "First block: split `context` into pieces and keep in a list those that have the name (or the "
@@ -246,9 +248,11 @@ def system(
     tools: list[dict[str, str]],
     data: list[str],
     models: Sequence[str] = (),
+    sees: bool = False,
 ) -> str:
     """Return the system message: the contract, the user's own tools, and the ``models`` that may be
-    asked for by name, the sub-LM first, where there is a choice."""
+    asked for by name, the sub-LM first, where there is a choice. ``sees`` says that the LM is shown
+    pictures."""
     lines = [f"- `{t['name']}{t['signature']}`: {t['doc']}".rstrip(": ") for t in tools]
     lines += [f"- `{name}`: a variable that the user handed in." for name in data]
     if len(models) > 1:
@@ -256,34 +260,17 @@ def system(
     text = style.system[kind].format(
         prompt_chars=prompt_chars,
         output_chars=output_chars,
+        figures=FIGURES_SEEN if sees else FIGURES,
         tools="\n".join(lines),
     )
     return text.strip()
 
 
-def describe(info: ContextInfo, style: Style) -> str:
+def describe(info: ContextInfo, style: Style, question: str) -> str:
     """Describe the context: type, size and a short look, never enough to paste back as data."""
-    facts = [f"type {info.type}"]
-    if info.length is not None:
-        unit = "characters" if info.type == "str" else "items"
-        facts.append(f"{info.length:,} {'bytes' if info.type == 'bytes' else unit}")
-    if info.lines is not None:
-        facts.append(f"{info.lines:,} lines")
-    if info.format:
-        facts.append(f"looks like {info.format}")
-    text = f"`context`: {', '.join(facts)}."
-    if info.type == "Folder" and style.name == "strong":
-        text += " It maps paths to texts, which are read on access."
-    if info.notice:
-        text += f" Note: {info.notice}"
-    head = info.head[: style.preview_chars]
-    tail = info.tail[-(style.preview_chars // 2) :]
-    if head:
-        text += f"\nIt begins:\n{head}"
-        text += "\n…" if len(head) < (info.length or 0) and info.type == "str" else ""
-    if tail and style.name == "strong":
-        text += f"\nIt ends:\n{tail}"
-    return text
+    if style.name == "small":
+        return short_look(info, style.preview_chars)
+    return look(info, question)
 
 
 def first(
@@ -297,9 +284,13 @@ def first(
 ) -> str:
     """Return the first user message: the input's description, what is ``there`` of earlier
     questions, the ``means`` that the LM has, then the question."""
-    own = style.name == "strong" and info.type == "str" and info.length == len(question)
-    input_ = NO_INPUT if own and question.startswith(info.head) else describe(info, style)
-    parts = [input_, there, means, f"Question: {question}", style.look[kind]]
+    parts = [
+        describe(info, style, question),
+        there,
+        means,
+        f"Question: {question}",
+        style.look[kind],
+    ]
     return "\n\n".join(filter(None, parts))
 
 

@@ -211,8 +211,8 @@ class Session:
                 prelude=past,
                 opening=None if before is None else before.opening,
                 numbers=self.prelude.numbers if self._persistent else Numbers(),
-                conversation=begun.conversation,
                 form=form,
+                conversation=begun.conversation,
             )
             await begun.solve(task, repl)
         finally:
@@ -311,8 +311,8 @@ class Session:
                 onward.source,
                 variable=onward.variable,
                 prelude=onward.prelude,
-                conversation=begun.conversation,
                 form=onward.form,
+                conversation=begun.conversation,
             )
             await begun.solve(task)
         finally:

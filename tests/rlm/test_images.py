@@ -251,6 +251,7 @@ def test_an_author_that_sees_gets_the_pixels_that_its_cell_drew(tmp_path: Path) 
     result = ask(lm, tmp_path / "run", vision="on")
     assert result.response == "2 x 1: 00ff00000000ff"
     assert "(image/png)" in lm.asked[1][-1]["content"][0]["text"]
+    assert prompts.FIGURES_SEEN in lm.asked[0][0]["content"]
     check_whole(result)
     loaded = [e for e in events(result) if isinstance(e, Prompted)][-1]
     assert images_of(loaded.messages[-1]) == saw[-1]
@@ -306,9 +307,14 @@ def test_a_history_with_pictures_is_counted_by_their_number_and_compacted_to_its
     reply = {"role": "assistant", "content": "a cell"}
     messages = [prompts.message("system", "s"), prompts.message("user", "q")] + [reply, told] * 4
     assert history.tokens(messages) < 6_000
-    shorter = history.compacted(messages, [])
-    assert len(str(shorter[1])) < 2_000
-    assert "a figure" in str(shorter[1])
-    assert images_of(shorter[-1])
+    for shorter in (
+        history.shortened(messages, []),
+        history.compacted(messages, [], 8_000, most=2),
+    ):
+        assert len(str(shorter[1])) < 2_000
+        assert "a figure" in str(shorter[1])
+        assert images_of(shorter[-1])
+    [*_, cut] = history.compacted(messages, [], 1_000, most=2)
+    assert "a figure" in text_of(cut)
     last = prompts.with_words(told, "Go on.")
     assert text_of(last) == "Output:\na figure\n\nGo on."

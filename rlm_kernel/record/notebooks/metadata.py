@@ -97,8 +97,8 @@ def _contexts(events: list[Event]) -> dict[str, Any]:
 def _context(info: ContextInfo) -> dict[str, Any]:
     """Return a context without what was for the LM's first look, which the journal has."""
     fields = dataclasses.asdict(info)
-    left_out = ("notes", "overview", "python", "modules")
-    return {name: fields[name] for name in fields if name not in left_out}
+    shown = ("notes", "overview", "python", "modules")
+    return {name: fields[name] for name in fields if name not in shown}
 
 
 def record(root: bool, seal: str | None) -> dict[str, str] | None:

@@ -9,7 +9,7 @@ import inspect
 import sys
 from typing import Any, Callable, NamedTuple, Optional
 
-from .describe import guarded
+from .pieces import guarded
 
 _guest: Any = None
 

@@ -9,14 +9,15 @@ import threading
 from IPython.core.error import StdinNotImplementedError
 
 from . import globals as repl_globals
-from .answers import check, written
+from .answers import PICTURES, check, written
 from .broker_client import BrokerClient
 from .calls import Calls
-from .describe import describe, guarded
+from .describe import describe
 from .doubts import bound_in_text, doubt, looks_like_name
 from .errors import AnswerRefused, CallRefused, LimitReached, LMError
 from .hardening import harden, hide_our_frames
 from .magics import register
+from .pieces import guarded
 from .replies import of_slot
 from .rewriter import Rewriter
 from .schemas import schema_of
@@ -177,8 +178,10 @@ class Guest:
             raise
 
     def _bundle(self, value):
-        """The MIME bundle that a notebook would show of a value."""
-        return self.shell.display_formatter.format(value)[0]
+        """The pictures that a notebook would show of a value. Not all that it would show: an
+        object that displays itself would do so now."""
+        formatters = self.shell.display_formatter.formatters
+        return {mime: formatters[mime](value) for mime, _ in PICTURES if mime in formatters}
 
     # hooks
     def _before(self, info):
@@ -218,8 +221,20 @@ class Guest:
         if self.guards_names:  # now: before the next cell the kernel tells them where to write
             sys.stdout, sys.stderr = self._streams
         self.guards_names = False
-        with contextlib.suppress(ConnectionError):  # the host is gone: nobody to tell
-            self.broker.ask(report, told.attached.data if told and told.attached else b"")
+        self._report(report, told.attached.data if told and told.attached else b"")
+
+    def _report(self, report, attached):
+        """Tell the host how the cell ended; without its answer where it does not take that."""
+        try:
+            if not self.broker.ask(report, attached).get("error"):
+                return
+        except CallRefused:
+            pass  # as if the host had refused it
+        except ConnectionError:  # the host is gone, or ends what is far too large
+            return
+        self._notices.append("The answer is too large to be taken: give less of it.")
+        with contextlib.suppress(ConnectionError):
+            self.broker.ask(dict(report, answer=None, draft=None))
 
     def _report_variables(self):
         """The names of all variables, those with types and sizes, and the names of those that were

@@ -34,7 +34,7 @@ from typing import Any
 
 from . import answer_tables
 
-MOST_CHARS = 16 << 20
+MOST_CHARS = 8 << 20
 """Of a value's JSON, about."""
 MOST_DEPTH = 100
 LONGEST_INT = 10**4300
