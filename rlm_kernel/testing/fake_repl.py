@@ -22,6 +22,7 @@ from ..record.outputs import Collector
 from ..remote.guest.answers import written
 from ..remote.guest.calls import Calls as GuestCalls
 from ..remote.guest.describe import describe
+from ..remote.guest.doubts import doubt
 from ..remote.guest.globals import GLOBALS
 from ..remote.guest.values import opened
 from ..repl.broker import Request
@@ -59,6 +60,9 @@ class FakeRepl:
         self._names: list[str] = []
         self._own: set[str] = set()
         self._answer: Answer | None = None
+        self._named: str | None = None
+        self._word: str | None = None
+        self._doubt: str | None = None
         self._failure: BaseException | None = None
         self._caller = GuestCalls(self)  # type: ignore[no-untyped-call]
         self._serving: set[asyncio.Future[Slot]] = set()
@@ -126,6 +130,7 @@ class FakeRepl:
         kept, loop = collector or self.collector(), asyncio.get_running_loop()
         show = partial(self._show, kept, on_output)
         self._cell, self._answer = cell, None
+        self._named = self._word = self._doubt = None
         self._bind(loop, lambda *shown: loop.call_soon_threadsafe(show, *shown))
         started = time.monotonic()
         error = await self._awaited(asyncio.ensure_future(in_daemon_thread(self._executed, source)))
@@ -174,6 +179,10 @@ class FakeRepl:
             execution_count=len(self.ran),
             seconds=seconds,
             names=self.names,
+            called=self._answer is not None,
+            named=self._named,
+            word=self._word,
+            doubt=self._doubt,
         )
 
     # in the cell's thread
@@ -216,19 +225,25 @@ class FakeRepl:
         made = name not in self._own and not name.startswith("_")
         return made and not inspect.ismodule(self._globals[name])
 
-    def _final(self, value: object) -> None:
-        named = isinstance(value, str) and value.isidentifier() and value in self._globals
-        self._answer = _answer(self._globals[str(value)] if named else value)
+    def _final(self, value: object, evidence: object = None) -> None:
+        name = value if isinstance(value, str) and value.isidentifier() else None
+        self._named, self._word = (name, None) if name in self._globals else (None, name)
+        given = self._globals[self._named] if self._named is not None else value
+        self._doubt = doubt(given, self._named)  # type: ignore[no-untyped-call]
+        self._answer = _answer(given)
 
     def _answers(self, error: Exception | None) -> tuple[Answer | None, Answer | None]:
         """The answer of a cell that ended well, and the best one so far of another."""
         box = self._globals["answer"]
-        given = self._answer
-        if given is None and (box["ready"] or box["content"] != ""):
-            given = _answer(box["content"])
-        if error is None and (self._answer is not None or box["ready"]):
-            return given, None
-        return None, given
+        if self._answer is None and box["ready"]:
+            self._doubt = doubt(box["content"])  # type: ignore[no-untyped-call]
+            self._answer = _answer(box["content"])
+        if self._answer is None:
+            return None, _answer(box["content"]) if box["content"] != "" else None
+        if error is not None:
+            return None, self._answer
+        box["ready"] = False
+        return self._answer, None
 
     # calls
     def ask(self, header: dict[str, Any], payload: bytes = b"") -> Slot:

@@ -4,6 +4,7 @@ import contextlib
 import inspect
 import sys
 import threading
+from typing import Any
 
 from IPython.core.error import StdinNotImplementedError
 
@@ -46,6 +47,7 @@ class Guest:
         self._notices = []
         self._answer = None
         self._doubt = None
+        self._named: dict[str, Any] = {}
         self._word = None
         self.bound = set()
         """The names that cells of this question have bound, those that failed among them."""
@@ -116,7 +118,9 @@ class Guest:
         rather meant to; it is the best answer then that there is, if there is no other."""
         there = [n for n, _ in self.variables()]
         if not looks_like_name(word, [*there, *self.names], self.bound):
-            return self.finish(word)
+            self.finish(word)
+            self._named = {"word": word}
+            return
         self._word = word
         raise NameError(
             "FINAL_VAR: there is no variable %r; there are: %s. Give a variable as it is: "
@@ -133,6 +137,7 @@ class Guest:
         ):
             value = value["content"]  # it is meant, and not the dict
         self._doubt = doubt(value, name)
+        self._named = {"named": name}
         self._answer = written(value, self._bundle)
 
     def _bundle(self, value):
@@ -149,6 +154,7 @@ class Guest:
         self.calls.hold_to(request.get("most", {}))
         self._notices = []
         self._answer = self._doubt = self._word = None
+        self._named = {}
         self._writers.begin()
         if self.guards_names:
             self._restore()
@@ -171,7 +177,8 @@ class Guest:
         report = {"op": "ran", "cell": self._cell}
         report.update(answer=given and given.told(), draft=draft and draft.told())
         report.update(notices=self._notices, names=[n for n, _ in self.variables()])
-        report.update(concurrent=self._writers.several, doubt=self._doubt, called=self._called)
+        report.update(concurrent=self._writers.several)
+        report.update(doubt=self._doubt, called=self._called, **self._named)
         if self.guards_names:  # now: before the next cell the kernel tells them where to write
             sys.stdout, sys.stderr = self._streams
         self.guards_names = False
