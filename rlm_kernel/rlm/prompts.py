@@ -134,6 +134,28 @@ CHECK_UNREAD = (
     "You gave the answer {answer!r}, but no cell has looked at `context`. Find the answer in "
     "`context` with code, then call FINAL_VAR again."
 )
+CHECK_TOO_SOON = (
+    "You gave the answer {answer!r} in the same reply as the cells whose output is above, so you "
+    "wrote it before you had seen that. Read the output; then call FINAL_VAR again."
+)
+NO_ANSWER = "{why} Call FINAL_VAR with the answer; the same call again gives it as it is."
+NOT_THERE = (
+    'FINAL_VAR("{word}") gives the word itself: there is no variable of this name. A cell of yours '
+    "that would have made one was not run, or its kernel has ended. Make it again and give it, or, "
+    "if you mean the word, make the same call again."
+)
+WHICH = (
+    'FINAL_VAR("{name}") gives the variable `{name}`, {why}: {answer!r}. If you mean that, make '
+    'the same call again; if you mean the word: FINAL_VAR(value="{name}").'
+)
+UNFINISHED = (
+    "FINAL_VAR was called, but its cell failed afterwards: the answer {answer!r} is kept, and not "
+    "taken. Call FINAL_VAR again, in a cell that ends well."
+)
+RAN_AGAIN = (
+    "This is the cell you wrote before, unchanged; it was run again. If that gave nothing new, do "
+    "something else, or finish with FINAL_VAR."
+)
 FINISH = "If this answers the question, call FINAL_VAR with the variable that holds the answer."
 ASK_EACH = (
     "Next: if the answer depends on what these pieces mean (good or bad, for or against, about "
