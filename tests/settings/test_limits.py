@@ -17,6 +17,7 @@ from rlm_kernel.record.recording import Recording
 from rlm_kernel.replay.replay import replay
 from rlm_kernel.reports import show
 from rlm_kernel.session.event_loop import engine
+from rlm_kernel.settings.limit_options import limit_raised
 from rlm_kernel.settings.limits import Budget, Ledger
 from rlm_kernel.testing import ScriptedLM
 
@@ -366,3 +367,20 @@ def test_the_time_of_a_budget_is_over_for_every_ledger() -> None:
     with pytest.raises(LimitReached, match="total_seconds"):
         ledger.count_calls(1)
     assert Ledger(Limits(seconds=None)).seconds_left is None
+
+
+@pytest.mark.parametrize(
+    ("limit", "allowed", "option"),
+    [
+        ("turns", 20, "--max-turns 40"),
+        ("tokens", 5_000_000, "--max-tokens 10000000"),
+        ("cost", 0.05, "--max-cost 0.1"),
+        ("seconds", 3600.0, "--max-seconds 7200"),
+        ("total_cost", 1.0, ""),
+    ],
+)
+def test_the_way_on_names_the_option_with_twice_the_limit(
+    limit: str, allowed: float, option: str
+) -> None:
+    error = LimitReached(limit, spent=allowed, allowed=allowed, wanted=3, kept=allowed / 4)
+    assert limit_raised(str(error)) == option
