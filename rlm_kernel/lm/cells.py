@@ -44,6 +44,13 @@ def sources(reply: str, *, cut_short: bool = False) -> list[str]:
     return cells
 
 
+def answer_in_words(reply: str) -> str:
+    """Return what a reply without cells says; of the form ``FINAL(...)`` what is in it."""
+    words = fences.untokened(reply).strip()
+    final = re.fullmatch(r"FINAL\((.*)\)", words, re.DOTALL)
+    return final[1].strip() if final else words
+
+
 def prose(reply: str) -> str:
     """Return the reply without its blocks, of whatever language."""
     parts, position = [], 0

@@ -349,6 +349,8 @@ class Repl:
             inputs=cell.typed,
             concurrent=bool(cell.report.get("concurrent")),
             called=bool(cell.report.get("called")),
+            named=as_text(cell.report.get("named"), MAX_NOTICE),
+            word=as_text(cell.report.get("word"), MAX_NOTICE),
             doubt=as_text(cell.report.get("doubt"), MAX_NOTICE),
             wanted=cell.wanted,
             attached=as_attached(

@@ -108,7 +108,8 @@ class RunningCell:
 class Ran:
     """The end of a cell. ``draft`` is an answer it named without ending well or being ready, or one
     that was ``refused``, for this reason; ``called`` says that it gave one, and then perhaps
-    failed; ``doubt`` why that may be none; ``variables`` are all ``names`` with their types and
+    failed; ``named`` the variable and ``word`` the text that a literal in the call stood for,
+    ``doubt`` why the answer may be none; ``variables`` are all ``names`` with their types and
     sizes, ``made`` those that it made or changed; ``lost`` the names that went with a kernel that
     died or was replaced; ``reply`` is the kernel's own, None if there is none; ``inputs`` and
     ``concurrent`` are as in ``CellRan``; ``attached`` is the file of its answer or draft,
@@ -131,6 +132,8 @@ class Ran:
     inputs: list[str | None] = field(default_factory=list)
     concurrent: bool = False
     called: bool = False
+    named: str | None = None
+    word: str | None = None
     doubt: str | None = None
     attached: Attached | None = None
     wanted: dict[str, Any] | None = None

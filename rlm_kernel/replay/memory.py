@@ -36,7 +36,7 @@ from ..events import (
 )
 from ..record.outputs import text_of
 from ..repl.occurrences import CallId
-from ..repl.running_cell import Ran
+from ..repl.running_cell import Author, Ran
 from ..rlm.cell_runner import CellRunner
 from ..rlm.memory import Intervention, Numbers, Recalled
 from .prelude import placed, placed_images
@@ -67,6 +67,9 @@ class NodeMemory:
     cells: dict[int, CellRan] = field(default_factory=dict)
     calls: dict[CallId, dict[int, CallEnded]] = field(default_factory=dict)
     """The prompts that were answered, by their index in the call."""
+    answered: bool = False
+    whole: list[int] = field(default_factory=list)
+    """The turns that came to their end; where it was ``answered``, the last one gave the answer."""
     fork: ForkPoint | None = None
     """None where the record is gone through to its end."""
 
@@ -126,6 +129,17 @@ class NodeMemory:
     def intervention(self, turn: int) -> Intervention | None:
         return self.fork.intervention if self.fork is not None and self.fork.turn == turn else None
 
+    def sources(self, turn: int) -> Sequence[tuple[str, Author]] | None:
+        if turn not in self.whole:
+            return None
+        return [(cell.source, cell.author) for cell in self.own_cells if cell.turn == turn]
+
+    def taken(self, turn: int) -> bool | None:
+        if self.answered and turn == self.whole[-1]:
+            return True
+        # On another input an answer of an earlier turn may be the right one.
+        return False if turn in self.whole and self._asks else None
+
     def check(self, cell: int, ran: Ran) -> None:
         before = self.cells.get(cell)
         if self._asks or before is None or before.status != "ok" or ran.status == "ok":
@@ -178,9 +192,20 @@ def remembered(folder: Path, events: Iterable[Event]) -> RunMemory:
         answered = (call for slots in past.calls.values() for call in slots.values())
         earlier.given.update(call.child for call in answered if call.child is not None)
         stopped = [cell.turn for cell in past.own_cells if cell.status == "interrupted"]
+        _note_ends(past, before=min(stopped, default=None))
         if stopped:
             _forget(past, after=min(stopped))
     return earlier
+
+
+def _note_ends(past: NodeMemory, before: int | None) -> None:
+    """Note which turns came to their end, those before this one where it is given."""
+    told = {*past.prompts, *past.replies}
+    ended = sorted(turn for turn in past.replies if turn + 1 in told)
+    if past.answered and past.replies:
+        ended.append(max(past.replies))
+    past.answered = past.answered and bool(ended)
+    past.whole = [turn for turn in ended if turn and (before is None or turn < before)]
 
 
 def _placed(event: Event, folder: Path) -> Event:
@@ -211,6 +236,8 @@ def _take(past: NodeMemory, event: Event) -> None:
     match event:
         case NodeStarted():
             past.started = event
+        case NodeEnded():
+            past.answered = event.status == "answered"
         case CellRan():
             past.cells[event.cell] = event
         case CallEnded():
@@ -220,8 +247,8 @@ def _take(past: NodeMemory, event: Event) -> None:
         case Replied():
             _take_reply(past, event)
         case (
-            RunStarted() | RunEnded() | NodeEnded() | ContextSet() | ReplyDelta() | CellStarted()
-            | OutputMade() | CallStarted() | KernelRestarted()
+            RunStarted() | RunEnded() | ContextSet() | ReplyDelta() | CellStarted() | OutputMade()
+            | CallStarted() | KernelRestarted()
         ):  # fmt: skip
             return
         case _:
@@ -262,6 +289,8 @@ def _forget(past: NodeMemory, after: int) -> None:
     """Forget what was said after a turn."""
     past.replies = {turn: reply for turn, reply in past.replies.items() if turn <= after}
     past.prompts = {turn: said for turn, said in past.prompts.items() if turn <= after}
+    past.answered = past.answered and past.whole[-1:] <= [after]
+    past.whole = [turn for turn in past.whole if turn <= after]
 
 
 def fork_at(

@@ -9,9 +9,11 @@ from __future__ import annotations
 import itertools
 import time
 from dataclasses import replace
+from hashlib import sha256
 
 from ..errors import LimitReached
 from ..events import Answer, ContextInfo, NodeStarted
+from ..lm import cells
 from ..lm.client import Reply
 from ..lm.model import Message
 from ..record.equality import node_seed
@@ -50,6 +52,8 @@ class Node:
         """Its answer, once it has one; the kernel may be ending still."""
         self.misfit = ""
         """Why the last answer is not of the wanted form, as the end of a sentence."""
+        self._kept = False
+        """Whether the draft is what ``answer`` holds."""
         self._memory = memory
         most = run.limits.turns
         self._most = min(most, task.max_turns or most) + memory.repeated_turns
@@ -69,12 +73,13 @@ class Node:
             reply, over = await self._reply(number, news, repl.variables, over)
             self.run.turns_of[self.task.node] += 1
             self.calls.turns_left = 0 if over is not None else self._most - number
-            turn = turn_of(reply, self._repetition, self._memory.intervention(number))
+            turn = self._turn(number, reply, news)
             await self._run_cells(repl, number, turn, over)
-            self.answer = self._accepted(turn, over)
+            self.answer = self._accepted(number, turn, over)
             if self.answer is not None:
                 return self.answer
             if over is not None:
+                self._take_words(reply, turn)
                 raise over
             if turn.repeated:
                 self._dialogue.vary()
@@ -83,6 +88,25 @@ class Node:
                 raise over
             news = self._feedback.after(turn, self._most - number, over)
         raise AssertionError("a node without an end")
+
+    def _turn(self, number: int, reply: Reply, news: list[Message]) -> Turn:
+        """Return the turn that a reply begins, after the LM was told the ``news``."""
+        turn = turn_of(
+            reply,
+            self._repetition,
+            self._memory.intervention(number),
+            again=not self.run.style.remind,
+            recorded=self._memory.sources(number),
+        )
+        self._check.begin(news, cells.sources(reply.text))
+        return turn
+
+    def _take_words(self, reply: Reply, turn: Turn) -> None:
+        """Take what the LM said in its last turn for its best answer, where it wrote no cell, and
+        never one that is kept in ``answer``."""
+        words = cells.answer_in_words(reply.text)
+        if words and not turn.cells and not self._kept:
+            self._keep(Answer.of_text(words))
 
     def _over(self, number: int) -> LimitReached | None:
         """Return the limit for which a turn is the node's last; None where there may be more."""
@@ -120,7 +144,7 @@ class Node:
         repl.held = self.held()
         ran = await execute(repl, written, self.run.emit, lambda ran: self._noticed(cell, ran))
         self.rent.pay(*repl.unpaid())
-        self._check.take(source, shown=bool(ran.outputs))
+        self._check.take(source, ran, asked=bool(self.calls.made[cell]))
         stopped = ran.status not in ("ok", "error")
         self._repetition.take(source, may_change=stopped or bool(self.calls.failed[cell]))
         self._memory.check(cell, ran)
@@ -135,26 +159,28 @@ class Node:
     def _noticed(self, cell: int, ran: Ran) -> Ran:
         """The end of a cell, before it is recorded, which may fail."""
         ran = self.run.keep_file(self.task.node, cell, ran)
-        self._keep(ran.answer or ran.draft, ran.refused)
+        if ran.doubt is None or self.draft is None:
+            self._keep(ran.answer or ran.draft, ran.refused)
+        if ran.status == "ok":
+            self._kept = ran.draft is not None
         return self._feedback.noticed(cell, ran)
 
-    def _accepted(self, turn: Turn, over: LimitReached | None) -> Answer | None:
+    def _accepted(self, number: int, turn: Turn, over: LimitReached | None) -> Answer | None:
         """Return the turn's answer, if it has one that is not doubted while there is time to.
 
         One that was given without what a limit refused in the same cell waits for the last turn.
         """
-        if turn.answer is not None and self._misfits(turn, turn.answer):
+        if turn.answer is None or self._misfits(turn, turn.answer):
             return None
         closed = self.run.ledger.closed(self.task.depth)
-        if turn.answer is None or over is not None:
-            return turn.answer
-        if closed is not None:
-            waits = self._last_cell in self.calls.incomplete and not closed.shared
-            return None if waits else turn.answer
-        turn.doubt = self._check.doubt(turn.answer.text)
+        turn.doubt = self._check.doubt(turn.rans[-1], last=(over or closed) is not None)
+        taken = self._memory.taken(number)
+        if taken is not None:
+            turn.doubt = None if taken else turn.doubt or ""
         if turn.doubt is None:
-            return turn.answer
-        self._keep(turn.answer)
+            waits = self._last_cell in self.calls.incomplete
+            shared = closed is None or closed.shared
+            return None if waits and over is None and not shared else turn.answer
         self._repetition.allow()  # the same cell again confirms it
         return None
 
@@ -193,6 +219,8 @@ class Node:
             await carry(task.prelude, run.folder, run.emit)
         await repl.seed(node_seed(run.seed, task.node))
         self._check.there(repl.names)
+        if not run.style.remind and (info.length == 0 or _is_question(task) or repl.names):
+            self._check.take_for_granted()
         self.begun = True
         news = await self._opened(info, repl)
         human = self._memory.intervention(0)
@@ -223,3 +251,9 @@ class Node:
         self._feedback.kind = sorting.kind_of(opening.kind, self.run.style)
         self._check.take_for_granted()
         return list(opening.messages)
+
+
+def _is_question(task: Task) -> bool:
+    """Return whether the context is the question itself: a child's that was given none."""
+    question = task.question.encode("utf-8", "surrogatepass")
+    return task.source is not None and task.source.sha256 == sha256(question).hexdigest()

@@ -13,7 +13,7 @@ from typing import Protocol
 
 from ..events import CallEnded, Event, Prompted, Replied
 from ..repl.occurrences import CallId
-from ..repl.running_cell import Ran
+from ..repl.running_cell import Author, Ran
 from .cell_runner import CellRunner
 
 
@@ -75,6 +75,12 @@ class Memory(Protocol):
     def intervention(self, turn: int) -> Intervention | None:
         """Return what a human has put in place of the rest of this turn; 0 is before the first."""
 
+    def sources(self, turn: int) -> Sequence[tuple[str, Author]] | None:
+        """Return what ran in a turn, with its authors; None where it did not come to its end."""
+
+    def taken(self, turn: int) -> bool | None:
+        """Return whether the answer of a turn was the node's; None where that is not known."""
+
     def check(self, cell: int, ran: Ran) -> None:
         """Raise ``RecordError`` for a cell that failed now, not then, where no LM would see it."""
 
@@ -107,6 +113,12 @@ class NoMemory:
         return None
 
     def intervention(self, turn: int) -> Intervention | None:
+        return None
+
+    def sources(self, turn: int) -> Sequence[tuple[str, Author]] | None:
+        return None
+
+    def taken(self, turn: int) -> bool | None:
         return None
 
     def check(self, cell: int, ran: Ran) -> None:

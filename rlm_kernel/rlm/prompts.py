@@ -34,11 +34,12 @@ the middle. {figures} Top-level `await` works, `input` does not.
 
 What there is in the kernel:
 - `context`: the input. Look at it before you plan: its type, its size, a few pieces of it.
-- `llm_query(prompt, images=None) -> str`: asks a sub-LM. It sees the prompt only, so put the \
-text it needs into it. It takes about {prompt_chars:,} characters.
-- `llm_query_batched(prompts, images=None) -> list[str]`: many prompts at once, in order. Much \
-faster than a loop. Put many short pieces into one prompt: calls are limited. A failed prompt has \
-a str that begins with `Error:` in its place.
+- `llm_query(prompt, schema=None, images=None) -> str`: asks a sub-LM. It sees the prompt only, so \
+put the text it needs into it. It takes about {prompt_chars:,} characters. With a `schema` (a type \
+or JSON Schema) it returns a checked value.
+- `llm_query_batched(prompts, schema=None, images=None) -> list[str]`: many prompts at once, in \
+order. Much faster than a loop. Put many short pieces into one prompt: calls are limited. A failed \
+prompt has a str that begins with `Error:` in its place.
 - `rlm_query(prompt, context=None, max_turns=None)` and `rlm_query_batched(prompts, contexts=None, \
 max_turns=None)`: ask an LM that has a notebook of its own over its `context`; for sub-problems \
 that need several steps. Each is as dear as you are. A reply is the value that it gave, with \
@@ -132,6 +133,28 @@ CHECK_UNSEEN = (
 CHECK_UNREAD = (
     "You gave the answer {answer!r}, but no cell has looked at `context`. Find the answer in "
     "`context` with code, then call FINAL_VAR again."
+)
+CHECK_TOO_SOON = (
+    "You gave the answer {answer!r} in the same reply as the cells whose output is above, so you "
+    "wrote it before you had seen that. Read the output; then call FINAL_VAR again."
+)
+NO_ANSWER = "{why} Call FINAL_VAR with the answer; the same call again gives it as it is."
+NOT_THERE = (
+    'FINAL_VAR("{word}") gives the word itself: there is no variable of this name. A cell of yours '
+    "that would have made one was not run, or its kernel has ended. Make it again and give it, or, "
+    "if you mean the word, make the same call again."
+)
+WHICH = (
+    'FINAL_VAR("{name}") gives the variable `{name}`, {why}: {answer!r}. If you mean that, make '
+    'the same call again; if you mean the word: FINAL_VAR(value="{name}").'
+)
+UNFINISHED = (
+    "FINAL_VAR was called, but its cell failed afterwards: the answer {answer!r} is kept, and not "
+    "taken. Call FINAL_VAR again, in a cell that ends well."
+)
+RAN_AGAIN = (
+    "This is the cell you wrote before, unchanged; it was run again. If that gave nothing new, do "
+    "something else, or finish with FINAL_VAR."
 )
 FINISH = "If this answers the question, call FINAL_VAR with the variable that holds the answer."
 ASK_EACH = (

@@ -36,7 +36,8 @@ class Repetition:
 class Turn:
     """``cells`` are what is to run, with their authors; ``notes`` what the LM is told of its reply;
     ``rans`` how cells have ended so far, and ``numbers`` theirs. ``repeated`` says that its cell is
-    not run again, and ``doubt`` why the answer of a cell is not taken yet."""
+    not run again, and ``doubt`` why the answer of a cell is not taken yet; ``unrun`` counts blocks
+    that are not in ``cells``, since they were not run in the record."""
 
     cells: list[tuple[str, Author]]
     notes: list[str]
@@ -45,6 +46,7 @@ class Turn:
     rans: list[Ran] = field(default_factory=list)
     numbers: list[int] = field(default_factory=list)
     doubt: str | None = None
+    unrun: int = 0
 
     @property
     def numbered(self) -> list[tuple[int, Ran]]:
@@ -71,7 +73,7 @@ class Turn:
         """Return what the LM is told behind the outputs."""
         if self.doubt is not None:
             return [self.doubt]
-        left = len(self.cells) - len(self.rans)
+        left = len(self.cells) - len(self.rans) + self.unrun
         unrun = [prompts.NOT_RUN.format(count=left)] if left and self._given is None else []
         return [*self.notes, *unrun, *self._human_words()]
 
@@ -86,18 +88,31 @@ class Turn:
         return words
 
 
-def turn_of(reply: Reply, repetition: Repetition, human: Intervention | None) -> Turn:
-    """Return the turn that a reply begins, with the cells of it that are to run."""
+def turn_of(
+    reply: Reply,
+    repetition: Repetition,
+    human: Intervention | None,
+    *,
+    again: bool,
+    recorded: Sequence[tuple[str, Author]] | None,
+) -> Turn:
+    """Return the turn that a reply begins, with the cells of it that are to run: those that were
+    ``recorded``, where it is remembered. The cell of the turn before runs ``again`` or not."""
     sources = cells.sources(reply.text, cut_short=reply.cut_short)
     notes = _notes(reply, len(sources))
-    sources = sources[: cells.MAX_CELLS]
+    written: list[tuple[str, Author]] = [(source, "lm") for source in sources[: cells.MAX_CELLS]]
+    unrun = 0
+    if recorded is not None:
+        unrun = max(len(written) - len(recorded), 0)
+        written = list(recorded)
     if human is not None and human.kept is not None:
-        return Turn(_changed(sources[: human.kept], human.edit), notes, human)
+        return Turn(_changed(written[: human.kept], human.edit), notes, human)
     if repetition.of(sources):
-        return Turn([], [*notes, prompts.REPEATED], human, repeated=True)
+        notes.append(prompts.RAN_AGAIN if again else prompts.REPEATED)
+        return Turn(written if again else [], notes, human, repeated=True)
     if not sources and not notes:
         notes = [prompts.THOUGHTS_ALONE if reply.only_thought else prompts.NO_CODE]
-    return Turn([(source, "lm") for source in sources], notes, human)
+    return Turn(written, notes, human, unrun=unrun)
 
 
 def _notes(reply: Reply, count: int) -> list[str]:
@@ -110,6 +125,5 @@ def _notes(reply: Reply, count: int) -> list[str]:
     return notes
 
 
-def _changed(kept: list[str], edit: str | None) -> list[tuple[str, Author]]:
-    written: list[tuple[str, Author]] = [(source, "lm") for source in kept]
-    return written if edit is None else [*written, (edit, "human")]
+def _changed(kept: list[tuple[str, Author]], edit: str | None) -> list[tuple[str, Author]]:
+    return kept if edit is None else [*kept, (edit, "human")]

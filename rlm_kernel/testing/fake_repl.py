@@ -23,6 +23,7 @@ from ..remote.guest.answers import check as check_form
 from ..remote.guest.answers import written
 from ..remote.guest.calls import Calls as GuestCalls
 from ..remote.guest.describe import describe
+from ..remote.guest.doubts import doubt
 from ..remote.guest.errors import AnswerRefused
 from ..remote.guest.globals import GLOBALS, variable_line
 from ..remote.guest.values import opened
@@ -62,6 +63,9 @@ class FakeRepl:
         self._own: set[str] = set()
         self._answer: Answer | None = None
         self._refused: str | None = None
+        self._named: str | None = None
+        self._word: str | None = None
+        self._doubt: str | None = None
         self._failure: BaseException | None = None
         self._caller = GuestCalls(self)  # type: ignore[no-untyped-call]
         self._serving: set[asyncio.Future[Slot]] = set()
@@ -134,6 +138,7 @@ class FakeRepl:
         kept, loop = collector or self.collector(), asyncio.get_running_loop()
         show = partial(self._show, kept, on_output)
         self._cell, self._answer, self._refused = cell, None, None
+        self._named = self._word = self._doubt = None
         self._bind(loop, lambda *shown: loop.call_soon_threadsafe(show, *shown))
         started = time.monotonic()
         error = await self._awaited(asyncio.ensure_future(in_daemon_thread(self._executed, source)))
@@ -188,6 +193,10 @@ class FakeRepl:
             names=self.names,
             variables=self.variables,
             made=made,
+            called=self._answer is not None,
+            named=self._named,
+            word=self._word,
+            doubt=self._doubt,
         )
 
     def _seen(self, name: str) -> tuple[int, str]:
@@ -233,13 +242,18 @@ class FakeRepl:
         made = name not in self._own and not name.startswith("_")
         return made and not inspect.ismodule(self._globals[name])
 
-    def _final(self, value: object) -> None:
-        named = isinstance(value, str) and value.isidentifier() and value in self._globals
-        given = self._globals[str(value)] if named else value
-        self._answer, self._refused = _answer(given), None
+    def _final(self, value: object, evidence: object = None) -> None:
+        name = value if isinstance(value, str) and value.isidentifier() else None
+        self._named, self._word = (name, None) if name in self._globals else (None, name)
+        given = self._globals[self._named] if self._named is not None else value
+        self._doubt = doubt(given, self._named)  # type: ignore[no-untyped-call]
+        self._give(given)
+
+    def _give(self, value: object) -> None:
+        self._answer, self._refused = _answer(value), None
         try:
             if self.held.wanted is not None:
-                check_form(given, self.held.wanted)
+                check_form(value, self.held.wanted)
         except AnswerRefused as refused:
             self._refused = refused.wrong
             raise
@@ -247,14 +261,24 @@ class FakeRepl:
     def _answers(self, error: Exception | None) -> tuple[Answer | None, Answer | None]:
         """The answer of a cell that ended well, and the best one so far of another."""
         box = self._globals["answer"]
-        given = self._answer
-        if given is None and (box["ready"] or box["content"] != ""):
+        if self._answer is None and box["ready"]:
+            self._doubt = doubt(box["content"])  # type: ignore[no-untyped-call]
             with suppress(AnswerRefused):
-                self._final(box["content"])
-            given, self._answer = self._answer, None
-        if error is None and not self._refused and (self._answer is not None or box["ready"]):
-            return given, None
-        return None, given
+                self._give(box["content"])
+        if self._answer is None:
+            return None, self._draft(box["content"])
+        if error is not None or self._refused is not None:
+            return None, self._answer
+        box["ready"] = False
+        return self._answer, None
+
+    def _draft(self, content: object) -> Answer | None:
+        if content == "":
+            return None
+        with suppress(AnswerRefused):
+            self._give(content)
+        draft, self._answer = self._answer, None
+        return draft
 
     # calls
     def ask(self, header: dict[str, Any], payload: bytes = b"") -> Slot:

@@ -50,11 +50,20 @@ def test_a_reply_without_code_is_reminded_once_for_each(tmp_path: Path) -> None:
     assert len(cells(result)) == 1
 
 
-def test_a_repeated_cell_is_not_run_again(tmp_path: Path) -> None:
-    lm = script(LOOK, LOOK, "FINAL_VAR('a b')")
+def test_a_repeated_cell_is_run_again_and_the_lm_is_told(tmp_path: Path) -> None:
+    step = "steps = [*globals().get('steps', []), context]\nprint(len(steps))"
+    lm = script(step, step, "FINAL_VAR('a b')")
     result = ask_here(lm, _folder(tmp_path))
+    assert [c.source for c in cells(result)] == [step, step, "FINAL_VAR('a b')"]
+    assert "Output:\n2" in told(lm, 3)
+    assert "unchanged; it was run again" in told(lm, 3)
+
+
+def test_a_small_models_repeated_cell_is_not_run_again(tmp_path: Path) -> None:
+    lm = ScriptedLM([SORTED, block(LOOK), block(LOOK), block("FINAL_VAR('a b')")])
+    result = ask_here(lm, _folder(tmp_path), prompt="small")
     assert [c.source for c in cells(result)] == [LOOK, "FINAL_VAR('a b')"]
-    assert "unchanged" in told(lm, 3)
+    assert "it was not run again" in told(lm, 4)
 
 
 def test_a_repeated_cell_whose_calls_had_failed_is_run_again(tmp_path: Path) -> None:

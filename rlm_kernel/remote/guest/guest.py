@@ -5,6 +5,7 @@ import inspect
 import json
 import sys
 import threading
+from typing import Any
 
 from IPython.core.error import StdinNotImplementedError
 
@@ -56,6 +57,7 @@ class Guest:
         self._notices = []
         self._answer = None
         self._doubt = None
+        self._named: dict[str, Any] = {}
         self._word = None
         self.bound = set()
         """The names that cells of this question have bound, those that failed among them."""
@@ -143,7 +145,9 @@ class Guest:
         rather meant to; it is the best answer then that there is, if there is no other."""
         there = [n for n, _ in self.variables()]
         if not looks_like_name(word, [*there, *self.names], self.bound):
-            return self.finish(word)
+            self.finish(word)
+            self._named = {"word": word}
+            return
         self._word = word
         raise NameError(
             "FINAL_VAR: there is no variable %r; there are: %s. Give a variable as it is: "
@@ -161,6 +165,7 @@ class Guest:
         ):
             value = value["content"]  # it is meant, and not the dict
         self._doubt = doubt(value, name)
+        self._named = {"named": name}
         self._answer = self._written(value)
         self._check(value)
 
@@ -194,6 +199,7 @@ class Guest:
         self._notices = []
         self._answer = self._doubt = self._word = self._refused = None
         self._wanted = request.get("wanted")
+        self._named = {}
         self._writers.begin()
         if self.guards_names:
             self._restore()
@@ -215,7 +221,7 @@ class Guest:
         # Not current_cell(): a cell that awaits ran in a task with variables of its own.
         report = {"op": "ran", "cell": self._cell}
         report.update(answer=given and given.told(), draft=draft and draft.told())
-        report.update(refused=self._refused, doubt=self._doubt, called=self._called)
+        report.update(refused=self._refused, doubt=self._doubt, called=self._called, **self._named)
         report.update(notices=self._notices, **self._report_variables())
         report.update(concurrent=self._writers.several)
         if self.guards_names:  # now: before the next cell the kernel tells them where to write
