@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from pathlib import Path
 from typing import Any
 
 from ..endings import to_the_end
 from ..environments.kernel_config import kernel_template
 from ..environments.registry import check
-from ..errors import UsageError
 from ..events import ROOT, Event, Usage
 from ..inputs.contexts import Source
 from ..inputs.forms import Form, form_in
@@ -30,7 +29,7 @@ from ..rlm.cell_runner import OpenRunner
 from ..rlm.human import AskHuman
 from ..rlm.memory import NoMemory, Numbers
 from ..rlm.prompts import STYLES
-from ..rlm.run import CALLED_BY, Run
+from ..rlm.run import Run
 from ..rlm.task import Task
 from ..settings.limits import Budget
 from ..settings.resolved import Resolved
@@ -40,6 +39,7 @@ from .handover import Before
 from .human_calls import HumanCalls
 from .kept_kernel import KeptKernel
 from .lending import Lender
+from .one_at_a_time import OneAtATime
 from .recorded_run import RecordedRun
 from .result import Result, told
 from .run_folders import begin_record
@@ -93,8 +93,7 @@ class Session:
         self._persistent = persistent
         self._cwd = cwd
         self._open_runner = open_runner
-        self._now: Run | None = None
-        self._asking = asyncio.Lock()
+        self._alone = OneAtATime(kept=persistent)
 
     async def close(self) -> None:
         """End the persistent kernel, and close the LMs that were opened here."""
@@ -155,24 +154,9 @@ class Session:
         force, text = force or self.force, question or QUESTION
         with boundary():
             await check(kernel_template(force).config(Path()))
-            async with self._lms.using(force) as models, self._turn():
+            async with self._lms.using(force) as models, self._alone.turn():
                 begun = self._begin(models, force, await self._recorder(force), readers)
                 return await self._run(begun, force, about, text, asked, before, form)
-
-    @asynccontextmanager
-    async def _turn(self) -> AsyncIterator[None]:
-        """With a persistent kernel a question is alone in it. Raises ``UsageError`` for one that
-        would wait for itself."""
-        if not self._persistent:
-            yield
-            return
-        if self._asking.locked() and self._now in CALLED_BY.get():
-            raise UsageError(
-                "this question is asked by a tool of the one that is being answered in the same "
-                "kernel, and would wait for it for ever: ask it of another RLM(...)"
-            )
-        async with self._asking:
-            yield
 
     async def _recorder(self, force: Resolved | None = None) -> Recorder:
         return await begin_record(force.settings.out if force else None, self._cwd)
@@ -187,17 +171,12 @@ class Session:
         before: Before | None,
         form: Form | None,
     ) -> Result:
-        self._now = begun.run
+        self._alone.now = begun.run
         past: Sequence[Event] = ()
         try:
             origin = None if before is None else before.origin
             await begun.announce(
-                force,
-                question,
-                trust_html=self.trust_html,
-                asked=asked,
-                origin=origin,
-                form=form,
+                force, question, trust_html=self.trust_html, asked=asked, origin=origin, form=form
             )
             repl = await self._kernel.for_question(begun.run) if self._persistent else None
             past = self.prelude.events
@@ -244,7 +223,7 @@ class Session:
             for reader in readers:
                 reader(event)
 
-        async with self._asking:
+        async with self._alone.asking:
             past, repl = self.prelude.events, await self.repl()
             self.trajectory = folder / page(ROOT, root=True)
             try:

@@ -167,7 +167,7 @@ def test_after_a_limit_the_lm_is_told_that_it_was_one_and_what_it_may_use_now(
     assert "Your run was ended here by a limit (limit reached: turns: spent 1, allowed 1)" in told
     assert "The human stopped you here" not in told
     assert "You have 2 turns, 2,000 sub-calls" in told
-    assert front.run("oslo").result == "'9'", "bound to the name of the question"
+    assert front.run("oslo").result == "9", "bound to the name of the question"
 
 
 @pytest.mark.parametrize("wrong", ["--context x", "oslo", "--max-turns no"])
@@ -185,4 +185,4 @@ def test_a_follow_up_is_told_the_question_before_it_and_where_its_answer_is(
     front.run("%%rlm\nAnd what is it?")
     first = _turns(lm)[-1][1]["content"]
     assert "- How long is it? -> 9 (in `size`)" in first
-    assert "Variables that are there already: size: str of length 1." in first
+    assert "Variables that are there already: size: int." in first

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from asking import ask, ask_here, ask_within, block, calls, cells, check_whole, events, script, told
 
-from rlm_kernel import Limits, Result, UsageError
+from rlm_kernel import RLM, Limits, Result, UsageError
 from rlm_kernel.errors import LimitReached
 from rlm_kernel.events import RunEnded, Usage
 from rlm_kernel.record import trajectory
@@ -17,6 +17,7 @@ from rlm_kernel.record.recording import Recording
 from rlm_kernel.replay.replay import replay
 from rlm_kernel.reports import show
 from rlm_kernel.session.event_loop import engine
+from rlm_kernel.settings.limit_options import limit_raised
 from rlm_kernel.settings.limits import Budget, Ledger
 from rlm_kernel.testing import ScriptedLM
 
@@ -366,3 +367,37 @@ def test_the_time_of_a_budget_is_over_for_every_ledger() -> None:
     with pytest.raises(LimitReached, match="total_seconds"):
         ledger.count_calls(1)
     assert Ledger(Limits(seconds=None)).seconds_left is None
+
+
+@pytest.mark.parametrize(
+    ("limit", "allowed", "option"),
+    [
+        ("turns", 20, "--max-turns 40"),
+        ("tokens", 5_000_000, "--max-tokens 10000000"),
+        ("cost", 0.05, "--max-cost 0.1"),
+        ("seconds", 3600.0, "--max-seconds 7200"),
+        ("total_cost", 1.0, ""),
+    ],
+)
+def test_the_way_on_names_the_option_with_twice_the_limit(
+    limit: str, allowed: float, option: str
+) -> None:
+    error = LimitReached(limit, spent=allowed, allowed=allowed, wanted=3, kept=allowed / 4)
+    assert limit_raised(str(error)) == option
+
+
+def test_a_fork_of_a_run_that_died_of_a_limit_does_not_die_of_it_again_at_once(
+    tmp_path: Path,
+) -> None:
+    asking = "r = [len(context)]\nr += llm_query_batched(['x'] * 9)"
+    dead = ask_here(
+        Priced([block(asking), block("1 + 1")]), tmp_path / "run", limits=Limits(cost=0.05)
+    )
+    assert (dead.status, dead.response) == ("limit", None)
+    lm = Priced([block("FINAL_VAR(r[0] + 1)")])
+    with RLM(model=lm, out=tmp_path / "fork", max_cost=0.05) as rlm:
+        fork = rlm.fork(dead.trajectory, note="finish")
+    assert (fork.status, fork.response) == ("answered", "10")
+    assert "You have 20 turns, 2,000 sub-calls" in told(lm, 1)
+    assert "The human says: finish" in told(lm, 1)
+    assert lm.prompts == [], "what the LM was told of is not asked again"
