@@ -7,6 +7,7 @@ A record may come from anyone. The forms that are checked are made from the data
 from __future__ import annotations
 
 import dataclasses
+import json
 import re
 import reprlib
 import types
@@ -15,11 +16,11 @@ from operator import or_
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     ConfigDict,
     Discriminator,
     Field,
-    Json,
     Tag,
     ValidationError,
     create_model,
@@ -214,10 +215,23 @@ _Output = Annotated[
     Discriminator(_tag),
 ]
 _Time = Annotated[float, Field(ge=0, le=LATEST)]
+
+
+def _json(text: str) -> str:
+    json.loads(text)
+    return text
+
+
+def _a_form(text: str) -> str:
+    _Form.model_validate(json.loads(text))
+    return text
+
+
+_JSON = Annotated[str, AfterValidator(_json)]
 _File = Annotated[str, Field(pattern=r"^answer-[0-9.]{1,1000}-[0-9]{1,15}\.[a-z]{1,4}$")]
 _DICTS: dict[str, Any] = {
-    "value": Json | None,
-    "wanted": Json[_Form] | None,
+    "value": _JSON | None,
+    "wanted": Annotated[str, AfterValidator(_a_form)] | None,
     "file": _File | None,
     "settings": _Settings,
     "spec": _Spec,
