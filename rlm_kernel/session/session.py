@@ -13,7 +13,7 @@ from ..endings import to_the_end
 from ..environments.kernel_config import kernel_template
 from ..environments.registry import check
 from ..errors import UsageError
-from ..events import ROOT, Event, Usage
+from ..events import ROOT, Event
 from ..inputs.contexts import Source
 from ..inputs.forms import Form, form_in
 from ..inputs.tools import Tools
@@ -39,7 +39,7 @@ from .human_calls import HumanCalls
 from .kept_kernel import KeptKernel
 from .lending import Lender
 from .recorded_run import RecordedRun
-from .result import Result, told
+from .result import Result, recalled
 from .run_folders import begin_record
 
 __all__ = ["Reader", "Result", "Session"]
@@ -190,14 +190,8 @@ class Session:
         past: Sequence[Event] = ()
         try:
             origin = None if before is None else before.origin
-            await begun.announce(
-                force,
-                question,
-                trust_html=self.trust_html,
-                asked=asked,
-                origin=origin,
-                form=form,
-            )
+            told: dict[str, Any] = {"asked": asked, "origin": origin, "form": form}
+            await begun.announce(force, question, trust_html=self.trust_html, **told)
             repl = await self._kernel.for_question(begun.run) if self._persistent else None
             past = self.prelude.events
             if repl is not None:
@@ -252,15 +246,7 @@ class Session:
                 await to_the_end(self._kernel.hand_back(past))
         started = recording.started
         form = None if started is None else form_in(started.settings)
-        return Result(
-            **told(answer, form, folder),
-            status="answered",
-            confirmed=True,
-            reason=None,
-            usage=Usage(),
-            trajectory=self.trajectory,
-            question=question,
-        )
+        return recalled(answer, form, self.trajectory, question)
 
     # what goes on
     async def go_on(

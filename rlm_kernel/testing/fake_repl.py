@@ -218,7 +218,7 @@ class FakeRepl:
     def _final(self, value: object) -> None:
         named = isinstance(value, str) and value.isidentifier() and value in self._globals
         given = self._globals[str(value)] if named else value
-        self._answer, self._refused = _answer(given), None
+        self._answer, self._refused = as_answer(written(given).told()), None
         try:
             if self.held.wanted is not None:
                 check(given, self.held.wanted)
@@ -311,12 +311,6 @@ class _Stream:
 
     def flush(self) -> None:
         """Nothing is held back."""
-
-
-def _answer(value: object) -> Answer:
-    told = as_answer(written(value).told())
-    assert told is not None
-    return told
 
 
 def _raise(slot: Slot) -> NoReturn:
