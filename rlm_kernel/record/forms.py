@@ -21,7 +21,6 @@ from pydantic import (
     ConfigDict,
     Discriminator,
     Field,
-    Json,
     Tag,
     ValidationError,
     create_model,
@@ -243,11 +242,19 @@ _Output = Annotated[
     Discriminator(_tag),
 ]
 _Time = Annotated[float, Field(ge=0, le=LATEST)]
+
+
+def _form_text(text: str) -> str:
+    """Return a text that is a form as JSON. Raises ``ValueError`` for any other."""
+    _Form.model_validate(json.loads(_json(text)))
+    return text
+
+
 _Json = Annotated[str, AfterValidator(_json)]  # pydantic's own takes no lone surrogate
 _File = Annotated[str, Field(pattern=r"^answer-[0-9.]{1,1000}-[0-9]{1,15}\.[a-z]{1,4}$")]
 _DICTS: dict[str, Any] = {
     "value": _Json | None,
-    "wanted": Json[_Form] | None,
+    "wanted": Annotated[str, AfterValidator(_form_text)] | None,
     "file": _File | None,
     "settings": _Settings,
     "spec": _Spec,

@@ -178,6 +178,7 @@ class Guest:
         try:
             if self._wanted is not None:
                 check(value, self._wanted)
+                self._doubt = None  # it is what was asked for
         except AnswerRefused as refused:
             self._refused = refused.wrong
             raise
