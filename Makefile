@@ -9,7 +9,7 @@ ENV ?=
 # RLM_SETUP=1 lets `make test` install what is no Python package: Chromium and a Docker engine.
 RLM_SETUP ?=
 
-.PHONY: demo test bench chaos fuzz lint clean
+.PHONY: demo test bench chaos fuzz typed-answers lint clean
 
 $(STAMP): pyproject.toml .constraints.txt $(wildcard kernelspec/*)
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -37,6 +37,10 @@ chaos: $(STAMP)
 # 200 odd messages and 200 odd requests to live kernels; `make fuzz ENV=docker SEED=2` sends others.
 fuzz: $(STAMP)
 	$(BIN)/python -m tests.faults --messages 200 $(or $(ENV),local) $(or $(SEED),1)
+
+# COUNT scripted runs whose answers must be of a form, wrong ones among them.
+typed-answers: $(STAMP)
+	TYPED_ANSWERS=$(or $(COUNT),1000) $(BIN)/python -m pytest -q -n 0 --timeout 300 tests/rlm/test_typed_answers.py -k no_wrong_type
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

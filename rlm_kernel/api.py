@@ -12,6 +12,7 @@ from .errors import UsageError
 from .events import Event
 from .inputs import contexts
 from .inputs.contexts import Source
+from .inputs.forms import form_of
 from .inputs.tools import Tools
 from .lm.model import LM
 from .lm.models import is_lm
@@ -69,18 +70,22 @@ class RLM:
         """Return the limits of each run."""
         return self._force.limits
 
-    def completion(self, prompt: object, root_prompt: str | None = None) -> Result:
+    def completion(
+        self, prompt: object, root_prompt: str | None = None, *, answer: object = None
+    ) -> Result:
         """Answer ``root_prompt`` about ``prompt``, which becomes ``context``.
 
         Without ``root_prompt`` the question is taken to stand in ``prompt`` itself. A ``Path`` is
-        read as ``rlm run --context`` reads it. Blocks; works in any thread and inside a running
+        read as ``rlm run --context`` reads it. ``answer`` is the form that the answer must have,
+        and that the result's ``value`` has then: a Python type, a dataclass, a pydantic model, a
+        JSON Schema. Blocks; works in any thread and inside a running
         event loop. An interrupt ends the run, keeps its trajectory and is raised again.
 
         Raises ``UsageError`` and its children, and ``LMError`` where the endpoint had to be asked
         for its models and gave none. What goes wrong later is in the result, whatever the run
         raised; ``RecordError`` and ``RunFailed`` say that there can be none.
         """
-        return engine().run(self._ask(prompt, root_prompt, ()))
+        return engine().run(self._ask(prompt, root_prompt, (), answer))
 
     def resume(self, run_dir: str | Path) -> Result:
         """Go on with a run that was killed, in its own folder; see ``continuation.resume``. What
@@ -113,11 +118,15 @@ class RLM:
         self._session = self._session or Session(self._force, self._tools, **self._options)
         return await self._session.go_on(run, force=force)
 
-    async def acompletion(self, prompt: object, root_prompt: str | None = None) -> Result:
+    async def acompletion(
+        self, prompt: object, root_prompt: str | None = None, *, answer: object = None
+    ) -> Result:
         """Answer as ``completion`` does, for asyncio code; cancelling it ends the run."""
-        return await engine().await_(self._ask(prompt, root_prompt, ()))
+        return await engine().await_(self._ask(prompt, root_prompt, (), answer))
 
-    async def astream(self, prompt: object, root_prompt: str | None = None) -> AsyncIterator[Event]:
+    async def astream(
+        self, prompt: object, root_prompt: str | None = None, *, answer: object = None
+    ) -> AsyncIterator[Event]:
         """Yield the run's events as they happen, ``RunEnded`` last. Leaving the loop ends it."""
         loop = asyncio.get_running_loop()
         queue: asyncio.Queue[Event | None] = asyncio.Queue()
@@ -126,7 +135,7 @@ class RLM:
             loop.call_soon_threadsafe(queue.put_nowait, event)
 
         running = asyncio.ensure_future(
-            engine().await_(self._ask(prompt, root_prompt, [hand_over]))
+            engine().await_(self._ask(prompt, root_prompt, [hand_over], answer))
         )
         running.add_done_callback(lambda _: queue.put_nowait(None))
         try:
@@ -138,10 +147,13 @@ class RLM:
             with suppress(asyncio.CancelledError):
                 await running
 
-    async def _ask(self, prompt: object, question: str | None, readers: Sequence[Reader]) -> Result:
+    async def _ask(
+        self, prompt: object, question: str | None, readers: Sequence[Reader], answer: object
+    ) -> Result:
+        form = None if answer is None else form_of(answer)
         source = await asyncio.to_thread(self._source, prompt)
         self._session = self._session or Session(self._force, self._tools, **self._options)
-        return await self._session.ask(source, question, readers)
+        return await self._session.ask(source, question, readers, form=form)
 
     def _source(self, prompt: object) -> Source:
         """Return what becomes ``context``. Blocks."""

@@ -63,7 +63,8 @@ class LMError(RLMError):
 
     ``cause`` is a ``Cause``; ``attempts`` counts the HTTP requests made for it (0 when none
     was sent); ``status`` is the last HTTP status, if any. ``told`` is its text for the LM whose
-    cell asked: no address, and nothing that only the human can mend.
+    cell asked: no address, and nothing that only the human can mend. ``may_pass`` False says that
+    this one does not pass soon, whatever its cause.
     """
 
     PASSING: tuple[Cause, ...] = ("unreachable", "timeout", "rate_limit", "server", "cut", "proxy")
@@ -76,11 +77,12 @@ class LMError(RLMError):
         attempts: int = 0,
         status: int | None = None,
         told: str = "",
+        may_pass: bool = True,
     ) -> None:
         super().__init__(message)
         self.told = told or message
         self.cause = cause
-        self.may_pass = cause in self.PASSING
+        self.may_pass = may_pass and cause in self.PASSING
         self.attempts = attempts
         self.status = status
 

@@ -107,7 +107,9 @@ class ContextInfo:
     a copy of its value, or of the kind ``"variable"`` with no sha256 where none could be made.
 
     ``overview`` is a longer look than ``format`` and the ends, where the kernel has one, and
-    ``notes`` say more than ``notice``; both are in the journal alone.
+    ``notes`` say more than ``notice``; both are in the journal alone. ``python`` is the version
+    in the kernel, ``modules`` are those of the packages often wanted that are there; None and empty
+    where nobody said.
     """
 
     type: str
@@ -120,6 +122,8 @@ class ContextInfo:
     notice: str | None = None
     notes: list[str] = field(default_factory=list)
     overview: str = ""
+    python: str | None = None
+    modules: list[str] = field(default_factory=list)
 
     @property
     def remarks(self) -> list[str]:
@@ -235,7 +239,8 @@ class CellRan:
     ``Answer``, None in records before 2.1. ``notices`` is what the kernel's guard has to say to
     the LM. Turn 0 is the prelude: what was run in the kernel before the question, by whomever.
     ``inputs`` are the lines that the human typed for it; None stands for one that was not shown.
-    ``concurrent`` says that threads or tasks wrote its outputs together, in an order of chance."""
+    ``concurrent`` says that threads or tasks wrote its outputs together, in an order of chance.
+    ``wanted`` is the form, as JSON text, that its answer had to have."""
 
     kind: ClassVar[str] = "cell_ran"
     node: NodeId
@@ -255,6 +260,7 @@ class CellRan:
     value: str | None = None
     type: str | None = None
     file: str | None = None
+    wanted: str | None = None
 
 
 @dataclass(frozen=True)
@@ -279,7 +285,8 @@ class CallEnded:
     is set; ``error`` has ``type`` and ``message``, and where a human is told more, that as its
     ``detail``. ``usage`` is this call's own: a child's usage is in the child's records. ``finish``
     and ``thoughts`` are those of a sub-LM's reply, as in ``Replied``; ``about`` is what the cell
-    was told of a child beside its answer.
+    was told of a child beside its answer. ``images`` are those of the prompt: MIME type, size and
+    ``sha256``, by which they stand in ``blobs``.
     """
 
     kind: ClassVar[str] = "call_ended"
@@ -303,6 +310,7 @@ class CallEnded:
     finish: str | None = None
     thoughts: str = ""
     about: dict[str, Any] = field(default_factory=dict)
+    images: list[dict[str, Any]] = field(default_factory=list)
 
     @property
     def failure(self) -> str:

@@ -33,11 +33,11 @@ def test_a_thread():
 
 
 def test_a_process():
-    subprocess.run(["/bin/sleep", "60"])
+    subprocess.run(["/bin/sleep", "600"])
 
 
 def test_a_loop():
-    asyncio.run(asyncio.sleep(60))
+    asyncio.run(asyncio.sleep(600))
 
 
 def test_a_future():
@@ -69,7 +69,7 @@ def _run(folder: Path, source: str, *, beside: float = 0.0) -> tuple[int, str]:
             env={"PYTHONPATH": str(HERE), "PATH": ""},
             stdout=said,
             stderr=subprocess.STDOUT,
-            timeout=30,
+            timeout=200,
             check=False,
         )
         said.seek(0)
@@ -85,7 +85,7 @@ def test_tests_that_hang_fail_alone_and_show_all_threads(tmp_path: Path) -> None
 
 @pytest.mark.parametrize("death", ["os._exit(1)", "os.kill(os.getpid(), 9)"])
 def test_a_worker_that_dies_ends_the_run(tmp_path: Path, death: str) -> None:
-    code, said = _run(tmp_path, f"import os\ndef test_dies():\n    {death}\n", beside=60)
+    code, said = _run(tmp_path, f"import os\ndef test_dies():\n    {death}\n", beside=600)
     assert code != 0, said
     assert "test_it.py::test_dies" in said
 

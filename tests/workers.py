@@ -23,6 +23,7 @@ class Workers:
 
     def __init__(self) -> None:
         self._finished: set[str] = set()
+        self._ending = threading.Lock()  # held for good: a second interrupt would end the report
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodeready(self, node: Any) -> None:
@@ -37,6 +38,6 @@ class Workers:
     def _watch(self, worker: str, process: Any) -> None:
         status = process.wait()
         time.sleep(REPORT_S)
-        if worker not in self._finished:
+        if worker not in self._finished and self._ending.acquire(blocking=False):
             print(f"\nworker {worker} died ({status}): the run ends", file=sys.stderr, flush=True)
             _thread.interrupt_main()

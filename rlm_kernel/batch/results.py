@@ -20,7 +20,8 @@ _TOTAL = "limit reached: total_"
 class TaskResult:
     """The end of a task, or that it was ``skipped``. None where a thing is not known.
 
-    ``answer`` is the best so far where it is not ``confirmed``. ``correct`` is what the score gave,
+    ``answer`` is the best so far where it is not ``confirmed``, ``value`` the same as JSON data and
+    ``type`` the name of its Python type. ``correct`` is what the score gave,
     None where nothing was expected. ``cost`` is in US dollars, None where the price of a request is
     not known; ``seconds`` are those of the run, ``began`` and ``ended`` Unix seconds. ``attempts``
     counts how often the run was begun, or resumed after it had ended. ``trajectory`` is
@@ -31,6 +32,8 @@ class TaskResult:
     question: str
     status: str
     answer: str | None = None
+    value: Any = None
+    type: str | None = None
     confirmed: bool = False
     expected: Any = None
     correct: bool | float | None = None
@@ -97,7 +100,7 @@ def _checked(fields: Any) -> TaskResult:
     for name in ("id", "question", "status"):
         if not isinstance(getattr(result, name), str):
             raise ValueError(f"{name} is not a text")
-    for name in ("answer", "reason", "trajectory"):
+    for name in ("answer", "type", "reason", "trajectory"):
         if not isinstance(getattr(result, name), str | None):
             raise ValueError(f"{name} is not a text")
     numbers = ("correct", "cost", "tokens", "calls", "turns", "seconds", "began", "ended")

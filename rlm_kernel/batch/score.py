@@ -9,6 +9,10 @@ from typing import Any
 
 _NUMBER = re.compile(r"[+-]?(\d{1,3}(,\d{3})+(\.\d*)?|\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,4})?")
 
+_MINUS = "\N{MINUS SIGN}"
+_CURRENCY = re.compile(r"[$€£¥₹]\s?(?=[+-]?\.?\d)|(?<=\d)\s?[$€£¥₹]")
+"""A currency before or behind a number."""
+
 
 def correct(answer: str | None, expected: Any) -> bool | None:
     """Compare an answer with what was expected; None where nothing is. Of a list any one will do;
@@ -23,12 +27,14 @@ def correct(answer: str | None, expected: Any) -> bool | None:
 
 def normalised(value: object) -> str | Decimal:
     """Return a text without case, punctuation around it, and white space but for one space between
-    words; what then is a number (``1,000`` and ``1e3`` too) as a number."""
+    words; what then is a number (``1,000``, ``1e3`` and ``$1,000`` too) as a number. A per cent
+    sign stays: 50% is not 50."""
     whole = " ".join(unicodedata.normalize("NFC", str(value)).casefold().split())
-    text = _without_punctuation(whole)
-    if _NUMBER.fullmatch(text):
-        return Decimal(text.replace(",", ""))
-    return text or whole
+    whole = whole.replace(_MINUS, "-")
+    amount = _without_punctuation(_CURRENCY.sub("", whole))
+    if _NUMBER.fullmatch(amount):
+        return Decimal(amount.replace(",", ""))
+    return _without_punctuation(whole) or whole
 
 
 def _without_punctuation(text: str) -> str:

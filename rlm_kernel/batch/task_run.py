@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Final, Protocol, TypeVar
 
 from ..errors import ContextError, RecordError, RLMError, UsageError
-from ..events import Event, RunEnded, Status, Usage
+from ..events import Event, RunEnded, Status, Usage, answer_of
 from ..record import journal
 from ..record.files import JOURNAL
 from ..record.notebooks.metadata import ROOT_PAGE
@@ -93,7 +93,9 @@ class TaskRun:
             result = await self._session.go_on(run, [self], force=force)
         else:
             source = await self._load(self.task.source, force.settings.exclude)
-            result = await self._session.ask(source, self.task.question, [self], force=force)
+            result = await self._session.ask(
+                source, self.task.question, [self], force=force, form=self.task.form
+            )
         if result.unrecorded is not None:
             why = [result.reason] if result.reason else []
             raise RecordError("; ".join([*why, result.unrecorded]))
@@ -140,11 +142,14 @@ class TaskRun:
 
 
 def _bare_result(task: Task, ended: RunEnded, began: float) -> TaskResult:
+    given = answer_of(ended)
     return TaskResult(
         id=task.id,
         question=task.question,
         status=ended.status,
         answer=ended.answer,
+        value=given and given.json,
+        type=given.type if given else None,
         confirmed=ended.confirmed,
         expected=task.expected,
         reason=ended.reason,

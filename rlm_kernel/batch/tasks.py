@@ -13,9 +13,10 @@ from typing import Any
 from ..errors import UsageError
 from ..inputs import contexts
 from ..inputs.contexts import Source
+from ..inputs.forms import Form, form_of
 from ..settings.resolved import LIMIT_NAMES, checked, did_you_mean
 
-FIELDS = ("question", "context", "context_path", "expected", "id")
+FIELDS = ("question", "context", "context_path", "expected", "id", "answer_form")
 LIMITS = tuple(name for name in LIMIT_NAMES if name not in ("max_in_flight", "max_kernels"))
 """Limits that a task may have of its own; the others are of what all tasks share."""
 MAX_SAID = 50
@@ -35,6 +36,7 @@ class Task:
     context_path: Path | None = None
     expected: Any = None
     limits: Mapping[str, Any] = field(default_factory=dict)
+    form: Form | None = None
     fields: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
     @property
@@ -159,6 +161,7 @@ def _task(fields: Any, number: int, base: Path, names: set[str]) -> Task:
         context_path=_context_path(fields, base),
         expected=_expected(fields.get("expected")),
         limits=_limits(fields),
+        form=_form(fields.get("answer_form")),
         fields=fields,
     )
 
@@ -194,6 +197,15 @@ def _expected(expected: Any) -> Any:
     if expected is not None and not right:
         raise _Wrong(f"expected={_shown(expected)}: give a text, a number or a list of them")
     return expected
+
+
+def _form(given: Any) -> Form | None:
+    if given is not None and not isinstance(given, str | dict):
+        raise _Wrong(f"answer_form={_shown(given)}: give a word, a type or a JSON Schema")
+    try:
+        return None if given is None else form_of(given)
+    except UsageError as error:
+        raise _Wrong(f"answer_form: {error}") from None
 
 
 def _limits(fields: dict[str, Any]) -> dict[str, Any]:

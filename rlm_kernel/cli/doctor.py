@@ -17,6 +17,7 @@ from ..environments.environment import Environment
 from ..environments.kernel_config import kernel_template
 from ..environments.registry import ENVIRONMENTS, open_live
 from ..errors import RLMError
+from ..lm.client import Reply
 from ..lm.model import Model
 from ..lm.models import Models, open_models
 from ..reports.terminal import standard_output
@@ -28,6 +29,8 @@ from ..settings.option import Group
 from ..settings.resolved import OPTIONS, Resolved, unknown_variables
 from .settle import settle
 from .statuses import ANSWERED, FAILED
+
+_QUESTION = prompts.message("user", "Reply with the word: ready")
 
 
 def work(options: argparse.Namespace) -> int:
@@ -72,22 +75,42 @@ async def _strays(environment: Environment, sandbox: Mapping[str, Any]) -> str:
 
 async def _try_both(console: Console, models: Models) -> bool:
     async def author() -> str:
-        return await _ask(models.root)
+        return await _answered(_ask_author, models.root)
 
     async def sub() -> str:
-        return await _ask(models.sub)
+        return await _answered(_ask_sub, models.sub)
 
     good = await _tried(console, f"author {models.root.name}", author)
     return await _tried(console, f"sub-LM {models.sub.name}", sub) and good
 
 
-async def _ask(model: Model) -> str:
-    messages = [prompts.message("user", "Reply with the word: ready")]
+async def _answered(ask: Callable[[Model, CallMeter], Awaitable[Reply]], model: Model) -> str:
     meter = CallMeter(Ledger(Limits(calls=1, cost=0.1)))
-    reply = await model.client.complete(model.name, messages, meter, sampling=model.sampling)
+    reply = (await ask(model, meter)).spoken()
     usage = meter.usage
     cost = "price unknown" if usage.unpriced else f"${usage.cost:.6f}"
-    return f"answers {reply.text.strip()[:40]!r} ({usage.tokens} tokens, {cost})"
+    # An endpoint that refuses the usual way is asked otherwise in runs, too.
+    otherwise = f"; asked with {', '.join(reply.adjustments)}" if reply.adjustments else ""
+    return f"answers {reply.text.strip()[:40]!r} ({usage.tokens} tokens, {cost}){otherwise}"
+
+
+async def _ask_author(model: Model, meter: CallMeter) -> Reply:
+    """Ask as the turns of a run are asked: a stream, with a system message."""
+    system = prompts.message("system", "You are asked whether you can be reached.")
+    return await model.client.stream(
+        model.name,
+        [system, _QUESTION],
+        meter,
+        sampling=model.sampling,
+        on_delta=lambda text: None,
+        on_restart=lambda: None,
+        cut=None,
+    )
+
+
+async def _ask_sub(model: Model, meter: CallMeter) -> Reply:
+    """Ask as the sub-calls of a run are asked: in one piece, with one message."""
+    return await model.client.complete(model.name, [_QUESTION], meter, sampling=model.sampling)
 
 
 async def _tried(console: Console, what: str, attempt: Callable[[], Awaitable[str]]) -> bool:

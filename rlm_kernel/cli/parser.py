@@ -51,6 +51,11 @@ def _run(commands: Any) -> None:
     )
     run.add_argument("--encoding", help="of a text context; found out by default")
     add_settings(run, Group.INPUT)
+    run.add_argument(
+        "--answer", metavar="FORM",
+        help="what the answer must be: text, number, integer, boolean, list, object, table, json, "
+        "a type such as list[str], or a JSON Schema, inline or in a file",
+    )  # fmt: skip
     add_answer_options(run)
 
 
@@ -72,12 +77,13 @@ def _batch(commands: Any) -> None:
         help="answer many questions, each by a run of its own",
         description="Answer the questions of TASKS, a JSON object a line: question; context (text "
         "or a JSON value) or context_path (relative to TASKS); where known the expected answer (a "
-        "text, a number, or a list of those that count); an id; max_cost and the like for one "
-        "task; any others are copied to the results. The same command again goes on: what has "
-        "ended is not run again, and what a run that was stopped had been answered is not asked "
-        "again. An answer is right if it equals what is expected but for case, white space and "
-        "punctuation around it; numbers are compared as numbers. Exit status: 0 all answered, 1 "
-        "some not, 2 wrong usage, 3 a total limit was reached, 130 interrupted.",
+        "text, a number, or a list of those that count); an id; answer_form, as --answer of `rlm "
+        "run`; max_cost and the like for one task; any others are copied to the results. The same "
+        "command again goes on: what has ended is not run again, and what a run that was stopped "
+        "had been answered is not asked again. An answer is right if it equals what is expected "
+        "but for case, white space and punctuation around it; numbers are compared as numbers. "
+        "Exit status: 0 all answered, 1 some not, 2 wrong usage, 3 a total limit was reached, 130 "
+        "interrupted.",
     )
     batch.set_defaults(work="batch.work")
     batch.add_argument("tasks", metavar="TASKS", type=Path, help="a file of JSON lines")

@@ -6,15 +6,19 @@ import argparse
 import asyncio
 import dataclasses
 import json
+import shlex
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from ..errors import UsageError
 from ..inputs.contexts import Source
+from ..inputs.forms import Form, form_of_option
 from ..inputs.tools import Tools
+from ..remote.guest.type_expressions import UnknownName
 from ..reports.terminal import standard_error
 from ..session.event_loop import engine
 from ..session.session import Result, Session
-from ..settings.limits import LIMITS
+from ..settings.limit_options import limit_raised
 from ..settings.resolved import Resolved
 from .asking import human_at
 from .screen import Screen
@@ -29,16 +33,30 @@ def work(options: argparse.Namespace) -> int:
     """Do it; return the exit status."""
     force = settle(options)
     source = context_of(options, force)
-    result = ask(force, source, options.question, options.quiet)
+    form = None if options.answer is None else _form(options.answer)
+    result = ask(force, source, options.question, options.quiet, form)
     return tell(result, options.json)
+
+
+def _form(text: str) -> Form:
+    try:
+        return form_of_option(text)
+    except UnknownName as error:
+        raise UsageError(f"--answer={text!r}: {error}, and no such file") from None
 
 
 Work = Callable[[Session, Screen], Awaitable[Result]]
 
 
-def ask(force: Resolved, source: Source, question: str, quiet: bool) -> Result:
+def ask(
+    force: Resolved, source: Source, question: str, quiet: bool, form: Form | None = None
+) -> Result:
     """Ask a question with progress on standard error."""
-    return carry_out(force, quiet, lambda session, screen: session.ask(source, question, [screen]))
+
+    def asked(session: Session, screen: Screen) -> Awaitable[Result]:
+        return session.ask(source, question, [screen], form=form)
+
+    return carry_out(force, quiet, asked)
 
 
 def carry_out(force: Resolved, quiet: bool, asked: Work) -> Result:
@@ -80,6 +98,10 @@ def report(result: Result, as_json: bool) -> None:
     shown = json.dumps(_as_json(result)) if as_json else result.response
     if shown is not None:
         write_answer(shown, str(result.trajectory))
+    if result.file is not None and not as_json:
+        standard_error(markup=False, highlight=False, soft_wrap=True).print(
+            f"rlm: with the answer: {result.file}", style="dim"
+        )
     if not result.confirmed:
         best = "no answer" if result.response is None else "the answer above is unconfirmed"
         standard_error(markup=False, highlight=False, soft_wrap=True).print(
@@ -92,16 +114,20 @@ def report(result: Result, as_json: bool) -> None:
 
 
 def _remedy(result: Result) -> str:
-    """Return the end of a sentence that says which option raises the limit that was reached."""
-    if result.status != "limit":
+    """Return the end of a sentence that says how to go on after the limit that was reached."""
+    option = limit_raised(str(result.reason)) if result.status == "limit" else ""
+    if not option:
         return ""
-    reached = [o for o in LIMITS.values() if f"limit reached: {o.field}:" in str(result.reason)]
-    return "".join(f"; --{option.flag} raises it" for option in reached)
+    fork = f"rlm fork {shlex.quote(str(result.trajectory.parent))} {option}"
+    return f"; {fork} goes on from there, with your word to the model as --note TEXT"
 
 
 def _as_json(result: Result) -> dict[str, Any]:
+    plain = dataclasses.asdict(dataclasses.replace(result, answer=None))
+    del plain["answer"]
     return {
-        **dataclasses.asdict(result),
+        **plain,
         "cost": result.cost,
         "trajectory": str(result.trajectory),
+        "file": None if result.file is None else str(result.file),
     }

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import Any
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -58,7 +59,9 @@ class Screen:
         self._console = console
         self._started = time.monotonic()
         self._usage = Usage()
-        self._cost_limit: float | None = None
+        self._settings: Mapping[str, Any] = {}
+        self._unheld = False
+        """Whether it was said that the limit on cost cannot hold."""
         self._turn = 0
         self._calls = 0
         self._asked = 0
@@ -105,8 +108,9 @@ class Screen:
         """Take one event; anything it says stands above the live lines."""
         match event:
             case RunStarted():
-                self._cost_limit = (event.settings.get("limits") or {}).get("cost")
+                self._settings = event.settings
                 self._say(Text(f"rlm · {event.settings['model']} · {event.question}", "bold"))
+                self._add(Usage())
             case NodeStarted():
                 self._nodes += 1
                 if event.depth:
@@ -146,9 +150,9 @@ class Screen:
 
     def _add(self, usage: Usage) -> None:
         """Count it, and say once where a limit on cost is not one any more."""
-        held_before = not unheld(self._usage, self._cost_limit)
         self._usage += usage
-        if held_before and (said := unheld(self._usage, self._cost_limit)):
+        if not self._unheld and (said := unheld(self._usage, self._settings)):
+            self._unheld = True
             self._say(Text(f"  note: {said}", "yellow"))
 
     def _ran(self, event: CellRan) -> None:

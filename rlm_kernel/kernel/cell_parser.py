@@ -9,25 +9,28 @@ from __future__ import annotations
 import keyword
 import re
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
 from ..errors import UsageError
+from ..inputs.forms import form_of_text
 from ..remote.guest.globals import NAMES
-from ..settings.resolved import checked
+from ..remote.guest.type_expressions import UnknownName
 from .grammar import (
     ANSWER,
     OPTIONS,
     REPLAY,
-    SETTING_OPTIONS,
     VERBS,
     Command,
     check_one_of,
     command,
     read_options,
+    settings_of,
     shell_words,
 )
 
+_ANNOTATION = re.compile(r"\s*(?P<name>[^\W\d]\w*)\s*:(?P<form>.+?)(?P<rest>\s--?[A-Za-z].*)?$")
 _STATEMENTS = {*keyword.kwlist, "print", "exec", "match", "case", "type"} - {"is"}
 _CODE = re.compile(r"[=\[\]{}_<>|&\\@#$%^*+/~`]|\w\(|\w\.\w|:\s*$")
 
@@ -42,6 +45,8 @@ class Question:
     context: str | None = None
     encoding: str | None = None
     replay: str | None = None
+    form: str | None = None
+    """The form of its answer, as written."""
     commands: tuple[Command, ...] = ()
     """``%rlm`` lines above the question, to be done before it."""
     goes_on: bool = False
@@ -80,7 +85,8 @@ def split(code: str, *, ask: bool = False) -> Cell:
         return _question(first, "\n".join(lines[top + 1 :]).strip(), commands)
     if any(c.verb == "continue" for c in commands):
         others = tuple(c for c in commands if c.verb != "continue")
-        return Question(ANSWER, body(code).strip(), commands=others, goes_on=True)
+        settings = {n: v for c in commands if c.verb == "continue" for n, v in c.settings.items()}
+        return Question(ANSWER, body(code).strip(), settings, commands=others, goes_on=True)
     modes = [c.value == "ask" for c in commands if c.verb == "mode" and c.value is not None]
     if [ask, *modes][-1]:
         last = max((n for n in range(top) if _is_command(lines[n])), default=-1)
@@ -116,7 +122,11 @@ def _first_line(line: str) -> str | None:
 
 def _question(line: str, text: str, commands: tuple[Command, ...]) -> Question:
     only = "the %%rlm line has a name and options only; write the question below it"
+    line, form = _annotated(line)
     plain, given = read_options(shell_words(line, only), OPTIONS)
+    if form is not None and "answer" in given:
+        raise UsageError(f"the answer's form is given twice: {form} and {given['answer']}")
+    form = given.get("answer") if form is None else form
     if len(plain) > 1:
         raise UsageError(f"{plain[1]!r} is one word too many: {only}")
     name = plain[0] if plain else ANSWER
@@ -126,16 +136,40 @@ def _question(line: str, text: str, commands: tuple[Command, ...]) -> Question:
         raise UsageError(f"the LM's cells have a {name!r} of their own: choose another name")
     if not text:
         raise UsageError("write the question below the %%rlm line")
-    settings = {
-        setting: checked(setting, given[option], f"--{option}")
-        for option, setting in SETTING_OPTIONS.items()
-        if option in given
-    }
+    settings = settings_of(given)
     replay = given.get("replay")
     if replay is not None:
         check_one_of(replay, REPLAY, f"--replay={replay!r}")
     context, encoding = given.get("context"), given.get("encoding")
-    return Question(name, text, settings, context, encoding, replay, commands)
+    return Question(
+        name=name,
+        text=text,
+        settings=settings,
+        context=context,
+        encoding=encoding,
+        replay=replay,
+        form=_checked_form(form),
+        commands=commands,
+    )
+
+
+def _annotated(line: str) -> tuple[str, str | None]:
+    """Return a ``%%rlm`` line without the annotation of its name, and that: a type's quotes and
+    spaces are not those of a shell."""
+    found = _ANNOTATION.match(line)
+    if found is None:
+        return line, None
+    return f"{found['name']} {found['rest'] or ''}", found["form"].strip()
+
+
+def _checked_form(form: str | None) -> str | None:
+    """Return the form as it is written, if it may be one: what names it uses is known in the kernel
+    alone, and if it is a file is looked for later. Raises ``UsageError``."""
+    if form is None or form.endswith(".json"):
+        return form
+    with suppress(UnknownName):
+        form_of_text(form, "the answer's form")
+    return form
 
 
 def complete(code: str, cursor_pos: int) -> Completion | None:

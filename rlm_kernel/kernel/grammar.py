@@ -229,6 +229,23 @@ def _cell_option(option: Option) -> CellOption:
     return CellOption(option.placeholder, option.help, option.choices, several)
 
 
+def _continue(verb: str, words: list[str]) -> Command:
+    plain, given = read_options(words, OPTIONS)
+    other = [f"--{name}" for name in given if name not in SETTING_OPTIONS]
+    if plain or other:
+        raise UsageError(f"{(plain + other)[0]!r} cannot stand here: write a word to the LM below")
+    return Command(verb, settings=settings_of(given))
+
+
+def settings_of(given: Mapping[str, str]) -> dict[str, Any]:
+    """Return the settings among a cell's options by their names, checked."""
+    return {
+        setting: checked(setting, given[option], f"--{option}")
+        for option, setting in SETTING_OPTIONS.items()
+        if option in given
+    }
+
+
 def _setting_verb(option: Option) -> Verb:
     arguments = f"[{option.placeholder}|{DEFAULT}]"
     return Verb(arguments, option.help, _setting, (*option.choices, DEFAULT))
@@ -249,6 +266,7 @@ SETTING_VERBS = {
 OPTIONS = {
     "context": CellOption("PATH|VARIABLE", "what this question is about"),
     "encoding": CellOption("E", "of a text context; found out by default"),
+    "answer": CellOption("FORM", "what the answer must be: number, list[str], a JSON Schema, ..."),
     "replay": CellOption("|".join(REPLAY), "whether a recorded run may answer", REPLAY),
     **{option: _cell_option(SETTINGS[name]) for option, name in SETTING_OPTIONS.items()},
 }
@@ -275,9 +293,9 @@ VERBS = {
         (*(f"{field}=" for field in LIMIT_NAMES.values()), DEFAULT),
     ),
     "continue": Verb(
-        "",
+        "[OPTIONS]",
         "let the LM go on from here, in the same kernel; your word to it may stand below",
-        _alone,
+        _continue,
     ),
     "runs": Verb("", "list the runs", _alone),
     "open": Verb("[RUN]", "link to a run's trajectory, by default the last one's", _run),
@@ -304,7 +322,7 @@ def help_text() -> str:
     return "\n".join(
         [
             "A cell that asks; the answer is its result and is bound to NAME:",
-            f"  %%rlm [NAME] [OPTIONS]    (NAME is {ANSWER} by default)",
+            f"  %%rlm [NAME[: TYPE]] [OPTIONS]    (NAME is {ANSWER} by default)",
             "  the question, on as many lines as you like",
             "",
             "Options, for this question only:",

@@ -11,10 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import ContextError, NoLM, UsageError
-from ..events import ROOT, CellRan, ContextInfo, ContextSet, answer_fields
+from ..events import ROOT, Answer, CellRan, ContextInfo, ContextSet, answer_fields
 from ..inputs import contexts
 from ..inputs.contexts import Source
+from ..inputs.forms import Form, form_of_option
 from ..inputs.tools import Tools
+from ..record.equality import canonical
+from ..remote.guest.type_expressions import UnknownName
 from ..repl.repl import Repl
 from ..repl.running_cell import Author, Ran
 from ..rlm.run import small_text
@@ -23,7 +26,7 @@ from ..session.session import Reader, Result, Session
 from ..settings import config
 from ..settings.resolved import Layer, Resolved, Wrote, in_force
 from .cell_parser import Question
-from .grammar import Command
+from .grammar import ANSWER, Command
 
 URLS = ("base_url", "sub_base_url")
 NOT_ASKED = ("base_url", "sub_base_url", "out", "kernel", "environment", "pass_env", "exclude")
@@ -61,6 +64,8 @@ class NotebookSession:
         self.context: ContextInfo | None = None
         """What ``%rlm context`` gave last."""
         self.results: list[Result] = []
+        self.name = ANSWER
+        """The variable that the answer to the last question is for."""
         self._left: StoppedAt | None = None
         self.session = Session(self.force(), Tools(), persistent=True, cwd=cwd)
 
@@ -123,6 +128,7 @@ class NotebookSession:
                 seconds=ran.seconds,
                 time=time.time(),
                 inputs=ran.inputs,
+                wanted=None if ran.wanted is None else canonical(ran.wanted),
                 **answer_fields(ran.answer),
             )
         )
@@ -194,15 +200,17 @@ class NotebookSession:
     # questions
     async def ask(self, question: Question, repl: Repl, readers: Sequence[Reader]) -> Result:
         """Ask the LM, or a recorded run where replay is on."""
+        self.name = question.name
         about = await self._about(repl, question.context, question.encoding, question.settings)
         if isinstance(about, str):
             await self._found(repl, about)
-        force = self.force(question.settings)
+        force, form = self.force(question.settings), await self._form(repl, question.form)
         asked = {
             name: value
             for name, value in {**self.set, **question.settings}.items()
             if name not in NOT_ASKED
         }
+        asked |= {} if form is None else {"answer": form.recorded}
         mode = question.replay or self.replay
         out = question.settings.get("out")
         found = await self._recorded(
@@ -219,7 +227,7 @@ class NotebookSession:
                 )
             else:
                 result = await self.session.ask(
-                    about, question.text, readers, force=force, asked=asked
+                    about, question.text, readers, force=force, asked=asked, form=form
                 )
         except NoLM as error:
             raise NoLM(f"{error}{found.sentence}") from error
@@ -240,9 +248,11 @@ class NotebookSession:
             self._left = StoppedAt(self.run_folder, None, mark)
 
     async def go_on(
-        self, note: str, left: StoppedAt | None, repl: Repl, readers: Sequence[Reader]
+        self, question: Question, left: StoppedAt | None, repl: Repl, readers: Sequence[Reader]
     ) -> Result:
-        """Let the LM go on from where it left off: in a replay, or else with the last question."""
+        """Let the LM go on from where it left off: in a replay, or else with the last question. The
+        text is a word to it."""
+        force = self.force(question.settings)
         left = left or self._left
         if left is None:
             raise UsageError(
@@ -254,7 +264,7 @@ class NotebookSession:
         lost = len(events) < left.mark
         since = events if lost else events[left.mark :]
         cells = [e for e in since if isinstance(e, CellRan) and e.author == "human"]
-        opening = handover.opened(began, cells, note, lost=lost)
+        opening = handover.opened(began, cells, question.text, force.limits, lost=lost)
         await self._found(repl, "context")
         before = replace(began, opening=opening)
         wanted = answer_cache.AskedBefore(
@@ -268,7 +278,12 @@ class NotebookSession:
                 )
             else:
                 result = await self.session.ask(
-                    "context", began.question, readers, force=self.force(), before=before
+                    "context",
+                    began.question,
+                    readers,
+                    force=force,
+                    before=before,
+                    form=before.form,
                 )
         finally:
             self._leave()
@@ -297,7 +312,16 @@ class NotebookSession:
             raise UsageError(found.sentence.strip())
         return found
 
-    async def bind(self, repl: Repl, name: str, answer: str) -> None:
+    async def _form(self, repl: Repl, text: str | None) -> Form | None:
+        """Return the form that a question asks for; the kernel knows its own classes."""
+        if text is None:
+            return None
+        try:
+            return await asyncio.to_thread(form_of_option, text)
+        except UnknownName:
+            return Form(await repl.form(text), text)
+
+    async def bind(self, repl: Repl, name: str, answer: Answer) -> None:
         """Bind the answer in the kernel, and let later questions know."""
         source = await repl.assign(name, answer)
         bound = Ran(
@@ -310,6 +334,7 @@ class NotebookSession:
             seconds=0.0,
         )
         self.remember(next(self.session.prelude.numbers.cells), source, bound)
+        self.session.conversation.bound(name)
         self._leave()
 
 

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from ..errors import KernelDied, RLMError
+from ..events import Answer
 from ..repl.repl import Repl
 from ..session.session import Reader, Result
+from ..settings.limit_options import limit_raised
 from .cell_parser import Question
 from .display.activity import Activity
 from .display.card import answer_bundle
@@ -20,6 +25,18 @@ from .inner_kernel import InnerKernel, ended
 from .notebook_session import NotebookSession
 from .replaying.session import NotebookReplay
 from .requests import NOBODYS
+
+PLAIN = ("str", "int", "float", "bool", "NoneType", "list", "dict", "tuple", "set")
+"""Types whose values a notebook shows as text."""
+PICTURES = {".png": "image/png", ".jpg": "image/jpeg"}
+
+
+@dataclass(frozen=True)
+class _Bound:
+    """An answer in the kernel: how it is ``shown`` there, but for its text; or why it is not."""
+
+    shown: dict[str, Any]
+    error: str = ""
 
 
 class Questions:
@@ -53,12 +70,17 @@ class Questions:
             execution.tell(repl.changed, "stderr")
         if result.unrecorded is not None:
             execution.tell(f"The run is not recorded: {result.unrecorded}", "stderr")
-        if not result.confirmed or result.response is None:
+        if not result.confirmed or result.response is None or result.answer is None:
             return _unanswered(execution, result)
-        content: dict[str, Any] = {"data": answer_bundle(result.response), "metadata": {}}
+        bound = await self._bind(self._notebook.name, result.answer)
+        file = "" if result.file is None else self._notebook.link(result.file)
+        shown = answer_bundle(result.response, file)
+        content = {"data": {**shown, **bound.shown, **_picture(result.file)}, "metadata": {}}
         number = counted.execution_count
         execution.send("execute_result", {**content, "execution_count": number})
-        await self._bind(execution, question.name, result.response)
+        if bound.error:
+            execution.tell(f"The answer is not in {self._notebook.name}: {bound.error}", "stderr")
+        self._inner.tell_news(execution)
         return execution.done()
 
     async def _asked(self, execution: Execution, question: Question, repl: Repl) -> Result:
@@ -68,7 +90,7 @@ class Questions:
             with self._shown(execution) as readers:
                 if question.goes_on:
                     stopped_at = await self._replay.leave(repl)
-                    return await self._notebook.go_on(question.text, stopped_at, repl, readers)
+                    return await self._notebook.go_on(question, stopped_at, repl, readers)
                 return await self._notebook.ask(question, repl, readers)
         finally:
             session.ask_human = None
@@ -83,17 +105,33 @@ class Questions:
         finally:
             display.close()
 
-    async def _bind(self, execution: Execution, name: str, answer: str) -> None:
-        """Bind the answer, in another kernel where this one refuses it. It is shown already: what
-        goes wrong is told beside it."""
+    async def _bind(self, name: str, answer: Answer) -> _Bound:
+        """Bind the answer, in another kernel where this one refuses it, and return how the kernel
+        shows it. What goes wrong is told beside the answer."""
         try:
             try:
-                await self._notebook.bind(await self._inner.repl(), name, answer)
+                return await self._bound(name, answer)
             except KernelDied:
-                await self._notebook.bind(await self._inner.repl(), name, answer)
+                return await self._bound(name, answer)
         except RLMError as error:
-            execution.tell(f"The answer is not in {name}: {error}", "stderr")
-        self._inner.tell_news(execution)
+            return _Bound({}, str(error))
+
+    async def _bound(self, name: str, answer: Answer) -> _Bound:
+        repl = await self._inner.repl()
+        await self._notebook.bind(repl, name, answer)
+        if answer.type in PLAIN:
+            return _Bound({})
+        shown = await repl.display(name)
+        rich = {mime: data for mime, data in shown.items() if mime != "text/plain"}
+        return _Bound(rich)
+
+
+def _picture(file: Path | None) -> dict[str, str]:
+    """Return the picture that belongs to an answer, if there is one. Blocks, for one file."""
+    mime = "" if file is None else PICTURES.get(file.suffix, "")
+    if file is None or not mime or not file.is_file():
+        return {}
+    return {mime: base64.b64encode(file.read_bytes()).decode()}
 
 
 def _unanswered(execution: Execution, result: Result) -> ExecuteReply:
@@ -101,5 +139,11 @@ def _unanswered(execution: Execution, result: Result) -> ExecuteReply:
     if result.response is not None:
         best = f"\nThe best answer so far, unconfirmed: {result.response}"
     limited = result.status == "limit"
-    name, how = ("LimitReached", "; raise it with %rlm limits") if limited else ("NoAnswer", "")
+    name, how = ("LimitReached", _way_on(str(result.reason))) if limited else ("NoAnswer", "")
     return execution.failed(name, f"{result.reason}{how}{best}")
+
+
+def _way_on(reason: str) -> str:
+    """Return the end of a sentence that says how to go on after the limit that was reached."""
+    option = f" {raised}" if (raised := limit_raised(reason)) else ""
+    return f"; `%rlm continue{option}` goes on, and %rlm limits raises it for all questions"

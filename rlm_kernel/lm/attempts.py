@@ -107,7 +107,8 @@ class Reply:
 @dataclass
 class Attempt:
     """One HTTP request and what came of it. ``charged`` is false where no work was done for it;
-    without ``reported`` the usage of one that was charged can only be estimated. ``chosen`` is true
+    without ``reported`` the usage of one that was charged can only be estimated. ``unanswered``
+    turns false for one that failed otherwise than by our waiting no longer. ``chosen`` is true
     once there was a choice, ``called`` once it was to call a tool; ``heard`` is the first that was
     passed over. ``held`` are the reservations for it, ``room`` the output tokens that they are
     for."""
@@ -122,6 +123,7 @@ class Attempt:
     called: bool = False
     heard: str = ""
     charged: bool = True
+    unanswered: bool = True
     held: ExitStack = field(default_factory=ExitStack)
     room: int = 0
 
@@ -255,7 +257,9 @@ class Attempts:
         """Return the tokens as reported. What is not, or is 0 where something was sent, is
         estimated."""
         if told is None and not attempt.written:
-            return Usage(requests=1, estimated=True)
+            # Somebody works at what nobody waits for any more.
+            sent = self._input_tokens if attempt.unanswered else 0
+            return Usage(requests=1, input_tokens=sent, estimated=True)
         read = told.input_tokens if told else None
         written = told.output_tokens if told else None
         estimated = attempt.charged and not (read and (written or not attempt.written))

@@ -9,7 +9,27 @@ from typing import Any, Protocol
 from .attempts import Meter, Reply, Sampling
 
 Message = dict[str, Any]
-"""``role`` and ``content``."""
+"""``role`` and ``content``, which is a text, or a list of its parts where it has pictures."""
+
+
+def image_part(mime: str, base64: str) -> dict[str, Any]:
+    """Return the part of a message's content that is a picture."""
+    return {"type": "image_url", "image_url": {"url": f"data:{mime};base64,{base64}"}}
+
+
+def seen(text: str, images: list[dict[str, Any]]) -> str | list[dict[str, Any]]:
+    """Return the content of a message: a text, and the parts that are pictures, if there are."""
+    return [{"type": "text", "text": text}, *images] if images else text
+
+
+def text_of(message: Message) -> str:
+    """Return the text of a message, without its pictures."""
+    content = message["content"]
+    return content if isinstance(content, str) else "\n\n".join(_texts(content))
+
+
+def _texts(parts: list[dict[str, Any]]) -> list[str]:
+    return [part["text"] for part in parts if part["type"] == "text"]
 
 
 class LM(Protocol):
@@ -35,11 +55,12 @@ class LM(Protocol):
 
 @dataclass(frozen=True)
 class Model:
-    """An LM in a role: where it is, its name there, how it is sampled, its window in tokens, and
-    how many prompts one batch may bring it."""
+    """An LM in a role: where it is, its name there, how it is sampled, its window in tokens, how
+    many prompts one batch may bring it, and whether it is known what a request costs."""
 
     client: LM
     name: str
     sampling: Sampling
     window: int
     max_batch: int = 10_000
+    priced: bool = True

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any, TypeGuard
 
 from ..errors import NoLM, UsageError
+from ..events import Usage
 from ..settings.limits import Limits
 from ..settings.option import Group
 from ..settings.resolved import OPTIONS, Settings
@@ -21,6 +22,7 @@ from .model import LM, Message, Model
 DEFAULT_MODEL = "gpt-5"
 DEFAULT_SUB_MODEL = "gpt-5-mini"
 DEFAULT_WINDOW = 128_000
+A_TOKEN = Usage(input_tokens=1, output_tokens=1)
 EMBEDDED = (AUTHOR.name, SUB.name)
 EMBEDDED_IN_FLIGHT = 8
 WARM_CHARS = 8_000
@@ -117,12 +119,15 @@ async def _endpoint(settings: Settings, limits: Limits, stack: AsyncExitStack) -
             name=name,
             sampling=_of_author(settings),
             window=_window(settings, name, settings.base_url),
+            priced=prices.price(name, settings.base_url, A_TOKEN) is not None,
         ),
         Model(
             client=sub,
             name=sub_name,
             sampling=_of_sub(settings),
             window=_window(settings, sub_name, settings.base_url),
+            priced=prices.price(sub_name, settings.sub_base_url or settings.base_url, A_TOKEN)
+            is not None,
         ),
         settings.prompt or "strong",
     )

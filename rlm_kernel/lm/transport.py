@@ -240,6 +240,7 @@ async def watched(this: Attempt, timeout_s: float) -> AsyncIterator[Deadline]:
         failure = _broken(e)
         unsent = failure.cause in ("unreachable", "proxy", "certificate")
         this.charged = (failure.charged or this.written > 0) and not unsent
+        this.unanswered = failure.cause == "timeout"
         this.reported = failure.reported or this.reported
         raise failure from None
 

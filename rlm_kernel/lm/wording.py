@@ -49,6 +49,7 @@ def lm_error(
         cause="address" if kind in ("address", "nowhere") else failure.cause,
         attempts=attempts,
         status=failure.status,
+        may_pass=kind != "later",
         told=f"{told.format(**known)}{quoted}.{has} {hint.format(**known)}".rstrip(),
     )
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ..events import ContextSet, Event, NodeStarted
+from ..events import CallEnded, ContextSet, Event, NodeStarted
 from . import files
 from .equality import sha256
 
@@ -30,7 +30,9 @@ def text(blobs: Path, name: Any, chars: Any) -> str:
 
 
 def in_folder(event: Event, folder: Path) -> Event:
-    """Return the event with its context, if it has one, in the blobs of ``folder``. Blocks."""
+    """Return the event with its context, or its images, in the blobs of ``folder``. Blocks."""
+    if isinstance(event, CallEnded) and event.images:
+        return replace(event, images=[owned(spec, folder) for spec in event.images])
     if not isinstance(event, ContextSet | NodeStarted) or event.context is None:
         return event
     spec = owned(event.context.spec, folder)

@@ -45,6 +45,11 @@ def call_key(op: str, args: Any) -> str:
     return hashlib.sha256(canonical([op, args]).encode("ascii")).hexdigest()[:24]
 
 
+def without_addresses(text: str) -> str:
+    """Return a text in which places in memory, which are chance, are all one."""
+    return re.sub(r" at 0x[0-9a-f]+", " at 0x…", text)
+
+
 def digest(outputs: list[Output], *, version: int = VERSION.major, concurrent: bool = False) -> str:
     """Return the SHA-256 of a cell's outputs, after every one of ``RULES`` that this major
     ``version`` has was applied in its order. ``concurrent`` says that threads or tasks wrote them

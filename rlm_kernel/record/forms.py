@@ -14,7 +14,16 @@ from functools import cache, reduce
 from operator import or_
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError, create_model
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Json,
+    Tag,
+    ValidationError,
+    create_model,
+)
 
 from .. import events as words
 from ..errors import RecordError
@@ -150,9 +159,19 @@ class _Failure(_Open):
     cause: str | None = None
 
 
+class _ImageUrl(_Open):
+    url: str
+
+
+class _Part(_Open):
+    type: Literal["text", "image_url"]
+    text: str = ""
+    image_url: _ImageUrl | None = None
+
+
 class _Message(_Open):
     role: str
-    content: str
+    content: str | list[_Part]
 
 
 class _Spec(_Open):
@@ -171,6 +190,17 @@ class _Module(_Open):
     needs: dict[str, Any]
 
 
+class _Form(_Open):
+    schema_: dict[str, Any] = Field(alias="schema")
+    said: str
+
+
+class _Exchange(_Open):
+    question: str
+    answer: str
+    name: str = ""
+
+
 class _Settings(_Open):
     model: str | None = None
     sub_model: str | None = None
@@ -186,9 +216,12 @@ class _Settings(_Open):
     tools: list[str] = []
     tool_modules: list[_Module] = []
     limits: dict[str, Count | Amount | None] = {}
+    unpriced: list[str] = []
     data: dict[str, _Spec] = {}
     origin: dict[str, Any] | None = None
     asked: dict[str, Any] | None = None
+    answer: _Form | None = None
+    conversation: list[_Exchange] = []
 
 
 _Output = Annotated[
@@ -199,7 +232,11 @@ _Output = Annotated[
     Discriminator(_tag),
 ]
 _Time = Annotated[float, Field(ge=0, le=LATEST)]
+_File = Annotated[str, Field(pattern=r"^answer-[0-9.]{1,1000}-[0-9]{1,15}\.[a-z]{1,4}$")]
 _DICTS: dict[str, Any] = {
+    "value": Json | None,
+    "wanted": Json[_Form] | None,
+    "file": _File | None,
     "settings": _Settings,
     "spec": _Spec,
     "messages": list[_Message],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, assert_never
@@ -27,7 +28,7 @@ from ..events import (
     RunStarted,
     answer_of,
 )
-from .equality import VERSION, digest
+from .equality import VERSION, digest, without_addresses
 
 
 @dataclass(frozen=True)
@@ -49,16 +50,20 @@ class RecordedCell:
     concurrent: bool = False
     version: int = VERSION.major
     shown: str | None = None
+    wanted: dict[str, Any] | None = None
+    """The form that its answer had to have."""
     seconds: float = 0.0
     """How long it ran; 0 where that was not kept."""
 
     def gave(self, answer: Answer | None) -> bool:
-        """Return whether this is its answer. In records before 2.1 each is a text."""
+        """Return whether this is its answer, but for places in memory. In records before 2.1 each
+        is a text."""
         then = self.answer
         if answer is None or then is None:
             return answer is then
-        rest = (then.type, then.value) in (("str", then.value), (answer.type, answer.value))
-        return answer.text == then.text and rest
+        alike = without_addresses(answer.text) == without_addresses(then.text)
+        values = [without_addresses(one.value or "") for one in (answer, then)]
+        return alike and (then.type == "str" or (answer.type == then.type and len({*values}) == 1))
 
     def put_out(self, outputs: list[Output], *, concurrent: bool = False) -> bool:
         """Return whether these are its outputs, but for what may differ (``equality.RULES``)."""
@@ -166,6 +171,7 @@ def cell_of(event: CellRan) -> RecordedCell:
         inputs=event.inputs,
         concurrent=event.concurrent,
         seconds=event.seconds,
+        wanted=None if event.wanted is None else json.loads(event.wanted),
     )
 
 

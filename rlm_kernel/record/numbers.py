@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from ..events import Usage
 
 
@@ -27,10 +30,15 @@ def price(usage: Usage) -> str:
     return f"{money(usage.cost)} ({counted(usage.unpriced, 'request')} unpriced)"
 
 
-def unheld(usage: Usage, limit: float | None) -> str:
-    """Return what is to be said of a limit on cost that cannot hold; empty while it can, or where
-    there is none."""
-    if limit is None or not usage.unpriced:
+def unheld(usage: Usage, settings: Mapping[str, Any]) -> str:
+    """Return what is to be said of a limit on cost that cannot hold, by what was used under these
+    settings of a run; empty while it can, or where there is none.
+
+    Before the first request that is so of models whose price is not known; their endpoints may
+    tell it later.
+    """
+    unknown = usage.unpriced or (not usage.requests and settings.get("unpriced"))
+    if (settings.get("limits") or {}).get("cost") is None or not unknown:
         return ""
     return "the price is not known, so the limit on cost cannot hold"
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from ..events import CellRan, CellStarted, Event, KernelRestarted, Output, OutputMade, answer_fields
+from ..record.equality import canonical
 from ..record.outputs import Collector
 from .running_cell import Author, Ran
 
@@ -68,6 +69,7 @@ class Written:
             time=time.time(),
             inputs=ran.inputs,
             concurrent=ran.concurrent,
+            wanted=None if ran.wanted is None else canonical(ran.wanted),
             **answer_fields(ran.answer),
         )
 

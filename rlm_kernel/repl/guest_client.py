@@ -20,14 +20,17 @@ from ..environments.live_kernel import BrokerAddress, LiveKernel
 from ..environments.messages import Message
 from ..environments.registry import open_live
 from ..errors import ContextError, KernelDied, KernelStartError, UsageError
-from ..events import ContextInfo
+from ..events import Answer, ContextInfo
 from ..inputs.contexts import Source
 from ..remote import guest
+from ..remote.guest.schemas import checked
+from ..remote.guest.type_schemas import NoSchema
 from ..remote.guest.wire import SNAPSHOT_BYTES
 from . import broker
 from .protocol import MAX_NOTICE, as_text, as_texts
 
-SEED = "__import__('rlm_guest').seed"
+GUEST = "__import__('rlm_guest')"
+SEED = f"{GUEST}.seed"
 CHECKER = Path(str(find_spec("fastjsonschema").origin)).parent  # type: ignore[union-attr]
 HOOKS = Path(guest.__file__).with_name("hooks.py").read_text("utf-8")
 LOAD_SECONDS = 600.0
@@ -145,11 +148,37 @@ class GuestClient:
         names = value.strip("'\"").split("|")
         return as_texts(names[1:-1]) if names[0] == nonce else None
 
-    async def assign(self, name: str, value: str) -> str:
-        """Bind a variable, and return the source that does it."""
-        source = f"{name} = {value!r}"
+    async def assign(self, name: str, answer: Answer) -> str:
+        """Bind a variable to the object that was given as the answer, or in another kernel than the
+        one it was given in to its value; return the source that does it."""
+        value = repr(answer.json)
+        if answer.type != "str":
+            told = await self._execute(
+                "", "the answer", SMALL_SECONDS, expression=f"{GUEST}.is_given()"
+            )
+            value = f"{GUEST}.given()" if _value(told)[0] == "True" else value
+        source = f"{name} = {value}"
         await self._run(source, f"the variable {name}", seconds=SMALL_SECONDS)
         return source
+
+    async def display(self, name: str) -> dict[str, Any]:
+        """Return the MIME bundle that the kernel shows of a variable, unfiltered; empty where it
+        has none."""
+        done = await self._execute("", f"the variable {name}", SMALL_SECONDS, expression=name)
+        told = done.reply["content"].get("user_expressions")
+        told = told.get("rlm") if isinstance(told, dict) else None
+        data = told.get("data") if isinstance(told, dict) else None
+        return data if isinstance(data, dict) else {}
+
+    async def form(self, text: str) -> dict[str, Any]:
+        """Return the JSON Schema of a type expression that may name classes of the kernel. Raises
+        ``UsageError``."""
+        report = (await self._ask(f"form({text!r})")).header
+        try:
+            return checked(json.loads(as_text(report.get("schema")) or ""))
+        except (NoSchema, ValueError, AttributeError, RecursionError) as error:
+            wrong = as_text(report.get("wrong"), MAX_NOTICE) or str(error)
+            raise UsageError(f"{text!r} is no form of an answer: {wrong}") from None
 
     async def _put(self, source: Source, name: str) -> tuple[dict[str, Any], str]:
         """Make the source's bytes readable for the kernel; return how it must read them, and their
@@ -299,4 +328,6 @@ def _info(told: object, spec: dict[str, Any], source: Source | None) -> ContextI
         notice=None if source is None else source.notice,
         notes=notes + as_texts(info.get("notes"))[:9],
         overview=as_text(info.get("overview"), 4000) or "",
+        python=as_text(info.get("python"), 20),
+        modules=as_texts(info.get("modules")),
     )

@@ -8,7 +8,8 @@ from dataclasses import replace
 from typing import Any
 
 from ..errors import CallRefused, LimitReached
-from ..remote.guest.globals import CHILD_STARTING
+from ..remote.guest.globals import ASKING, CHILD_STARTING
+from ..remote.guest.images import CALL_BYTES
 from ..remote.guest.wire import MAX_PAYLOAD, SNAPSHOT_BYTES
 from . import broker
 from .guest_client import GuestClient
@@ -33,10 +34,12 @@ class GuestRequests:
         self._serving: set[asyncio.Task[Slot]] = set()
 
     def takes(self, header: dict[str, Any]) -> int:
-        """See ``broker.Answerer``: children's contexts are taken while their cell runs, the
-        copy of a variable that was asked for, and the file of an answer."""
-        if header.get("op") in CHILD_STARTING:
-            return MAX_PAYLOAD if self._of_running_cell(header) is not None else 0
+        """See ``broker.Answerer``: children's contexts and images are taken while their cell
+        runs, the copy of a variable that was asked for, and the file of an answer."""
+        op = header.get("op")
+        if op in CHILD_STARTING or (op in ASKING and header.get("images") is not None):
+            most = MAX_PAYLOAD if op in CHILD_STARTING else CALL_BYTES
+            return most if self._of_running_cell(header) is not None else 0
         if header.get("op") == "context" and self.client is not None:
             return self.client.takes()
         if header.get("op") == "ran":
@@ -46,7 +49,7 @@ class GuestRequests:
 
     async def answer(self, request: broker.Request) -> dict[str, Any]:
         """See ``broker.Answerer``."""
-        if request.op in ("context", "find"):
+        if request.op in ("context", "find", "form"):
             if self.client is not None:
                 self.client.told(request)
             return {"value": None}

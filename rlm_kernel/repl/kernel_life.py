@@ -6,16 +6,17 @@ import logging
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from ..endings import at_no_cost
 from ..environments.kernel import Kernel
 from ..errors import KernelDied
-from ..events import ContextInfo
+from ..events import Answer, ContextInfo
 from ..inputs.contexts import Source
 from ..settings.limits import Rate
 from .guest_client import GuestClient, KernelSetup, open_guest
 from .guest_requests import GuestRequests
+from .protocol import as_texts
 
 log = logging.getLogger("rlm_kernel")
 MAX_NAMES = 5
@@ -45,6 +46,8 @@ class KernelLife:
         self._paid_until = time.monotonic()
         self.names: list[str] = []
         """The variables that cells made so far; they go with the kernel."""
+        self.variables: list[str] = []
+        """The same with their types and sizes."""
         self.broken = ""
         """Why the kernel is of no more use, though it may live."""
         self.gone = ""
@@ -61,6 +64,13 @@ class KernelLife:
         seconds, self._paid_until = now - self._paid_until, now
         client = self._requests.client
         return seconds, client.rate if client is not None else Rate()
+
+    def reported(self, report: dict[str, Any]) -> list[str]:
+        """Take the guest's report of a cell: what variables there are. Return the names of those
+        that it made or changed."""
+        told = (as_texts(report.get(key)) for key in ("names", "variables", "made"))
+        self.names, self.variables, made = told
+        return made
 
     # from birth to death
     async def open(self) -> None:
@@ -96,7 +106,7 @@ class KernelLife:
         return lost
 
     async def _renew(self) -> None:
-        self.names = []
+        self.names, self.variables = [], []
         await self.close()
         await self.open()
 
@@ -121,9 +131,17 @@ class KernelLife:
         info, self._context = await self._ours(self.client.adopt(name, self._context))
         return info, self._context
 
-    async def assign(self, name: str, value: str) -> str:
+    async def assign(self, name: str, answer: Answer) -> str:
         """See ``Repl.assign``."""
-        return await self._ours(self.client.assign(name, value))
+        return await self._ours(self.client.assign(name, answer))
+
+    async def display(self, name: str) -> dict[str, Any]:
+        """See ``Repl.display``."""
+        return await self._ours(self.client.display(name))
+
+    async def form(self, text: str) -> dict[str, Any]:
+        """See ``Repl.form``."""
+        return await self._ours(self.client.form(text))
 
     async def seed(self, number: int | None) -> None:
         """See ``Repl.seed``."""

@@ -14,6 +14,7 @@ from ..errors import CallRefused, Cause
 from ..events import Answer
 from ..record.equality import call_key
 from ..remote.guest.globals import ASKING, CHILD_STARTING
+from ..remote.guest.images import MOST, MOST_BYTES, measured, wrong_with
 from ..remote.guest.wire import LONGEST_NAME
 from . import broker
 from .frames import Payload
@@ -28,10 +29,23 @@ MOST_REFUSED = 1000
 
 
 @dataclass(frozen=True)
+class Image:
+    """A picture from a guest, by its MIME type and bytes, which last as long as the call."""
+
+    mime: str
+    data: Payload
+
+    @property
+    def spec(self) -> dict[str, Any]:
+        """Return what the record has of it."""
+        return {"mime": self.mime, "sha256": self.data.sha256, "size": self.data.size}
+
+
+@dataclass(frozen=True)
 class Call:
     """A call from a cell, checked. ``contexts`` are kind and bytes for each child's context, which
     last as long as the call; ``given`` says which were written and not taken from the prompt;
-    ``max_turns`` is the most turns of a child."""
+    ``max_turns`` is the most turns of a child. ``images`` are those of each prompt that has any."""
 
     op: str
     cell: int
@@ -40,6 +54,7 @@ class Call:
     contexts: list[tuple[str, Payload]] = field(default_factory=list)
     given: list[bool] = field(default_factory=list)
     max_turns: int | None = None
+    images: dict[int, list[Image]] = field(default_factory=dict)
     tool: str = ""
     arguments: dict[str, Any] = field(default_factory=dict)
 
@@ -73,8 +88,9 @@ def identity(call: Call) -> str:
     if call.op == "tool":
         return call_key("tool", [call.tool, call.arguments])
     contexts = [[kind, data.sha256] for kind, data in call.contexts]
-    more = {"max_turns": call.max_turns}
-    written = {name: value for name, value in more.items() if value is not None}
+    images = {str(at): [one.data.sha256 for one in own] for at, own in call.images.items()}
+    more = {"max_turns": call.max_turns, "images": images}
+    written = {name: value for name, value in more.items() if value}
     return call_key(call.op, [call.prompts, call.model, contexts, *([written] if written else [])])
 
 
@@ -170,7 +186,8 @@ def _prompts_call(request: broker.Request, cell: int, model: str | None) -> Call
         return None
     call = Call(op=request.op, cell=cell, prompts=prompts, model=model)
     if request.op not in CHILD_STARTING:
-        return call
+        images = _images(request.header.get("images"), request.payload, len(prompts))
+        return None if images is None else replace(call, images=images)
     most = request.header.get("max_turns")
     if most is not None and (type(most) is not int or most < 1):
         return None
@@ -181,6 +198,33 @@ def _prompts_call(request: broker.Request, cell: int, model: str | None) -> Call
     if not len(contexts) == len(given) == len(prompts):
         return None
     return replace(call, contexts=contexts, given=[bool(g) for g in given], max_turns=most)
+
+
+def _images(sizes: object, payload: Payload, count: int) -> dict[int, list[Image]] | None:
+    """Cut the payload into the images of ``count`` prompts, as the header says. Raises
+    ``CallRefused`` for what is no image that may be sent."""
+    found: dict[int, list[Image]] = {}
+    position = 0
+    listed = [] if sizes is None else sizes
+    if not isinstance(listed, list) or len(listed) not in (0, count):
+        return None
+    for at, own in enumerate(listed):
+        if not isinstance(own, list) or len(own) > MOST:
+            return None
+        for size in own:
+            if type(size) is not int or not 0 <= size <= min(MOST_BYTES, payload.size - position):
+                return None
+            found.setdefault(at, []).append(_image(payload.part(position, size)))
+            position += size
+    return found
+
+
+def _image(data: Payload) -> Image:
+    whole = data.read()
+    about, wrong = measured(whole), wrong_with(whole)
+    if about is None or wrong is not None:
+        raise CallRefused(f"an image: {wrong}")
+    return Image(about[0], data)
 
 
 def _contexts(sizes: object, payload: Payload) -> list[tuple[str, Payload]] | None:
@@ -225,8 +269,8 @@ def refusal(
     limit: str | None = None,
     detail: str | None = None,
 ) -> Slot:
-    """Return the slot of an error. ``cause`` and ``attempts`` are those of an ``LMError``, and so is
-    ``detail``, its text for a human where the cell is told another; a ``limit`` is named where
+    """Return the slot of an error. ``cause`` and ``attempts`` are those of an ``LMError``, and so
+    is ``detail``, its text for a human where the cell is told another; a ``limit`` is named where
     it refused the call."""
     error: dict[str, Any] = {"type": kind, "message": message}
     more = {"cause": cause, "attempts": attempts, "limit": limit, "detail": detail}

@@ -19,7 +19,7 @@ from ..environments.exchange import OnMessage
 from ..environments.kernel import Executed, Kernel
 from ..environments.messages import Message
 from ..errors import KernelDied
-from ..events import CellStatus, ContextInfo, Output
+from ..events import Answer, CellStatus, ContextInfo, Output
 from ..inputs.contexts import Source
 from ..record.outputs import Collector
 from ..settings.limits import CellLimits, Rate
@@ -85,6 +85,11 @@ class Repl:
         """The variables that cells made so far, oldest first, as of the last cell."""
         return list(self._life.names)
 
+    @property
+    def variables(self) -> list[str]:
+        """The same with types and sizes, as ``SHOW_VARS`` gives them."""
+        return list(self._life.variables)
+
     def unpaid(self) -> tuple[float, Rate]:
         """Return the seconds since this was asked last, or since the kernel was ordered, and what
         one of them costs."""
@@ -120,9 +125,22 @@ class Repl:
         """
         return await self._life.adopt(name)
 
-    async def assign(self, name: str, value: str) -> str:
-        """Bind a variable in the kernel, and return the source that does it."""
-        return await self._life.assign(name, value)
+    async def assign(self, name: str, answer: Answer) -> str:
+        """Bind a variable in the kernel to the object that the last question's cells gave as this
+        answer, and return the source that does it."""
+        return await self._life.assign(name, answer)
+
+    async def display(self, name: str) -> dict[str, Any]:
+        """Return the MIME bundle of a variable, made harmless as a cell's outputs are."""
+        collector = self.collector()
+        data = await self._life.display(name)
+        collector.add("display_data", {"data": data, "metadata": {}})
+        return collector.outputs[0]["data"] if collector.outputs else {}
+
+    async def form(self, text: str) -> dict[str, Any]:
+        """Return the JSON Schema of a type expression that may name classes of the kernel. Raises
+        ``UsageError``."""
+        return await self._life.form(text)
 
     async def seed(self, number: int | None) -> None:
         """Begin a question: seed ``random`` and numpy for its cells, also after a restart. None
@@ -205,10 +223,9 @@ class Repl:
             if output is not None and on_output is not None:
                 on_output(output)
 
-        told = {"rlm": running.told(author, commands=_DONE[author])}
-        execution = self.kernel.execute(
-            source, on_message=listen, metadata=told, stdin=bool(inputs)
-        )
+        about = {"rlm": running.told(author, commands=_DONE[author])}
+        typed = bool(inputs)
+        execution = self.kernel.execute(source, on_message=listen, metadata=about, stdin=typed)
         return await self._run(running, execution, collector)
 
     async def relay(
@@ -240,10 +257,7 @@ class Repl:
         return RunningCell(cell, self._runs, self.calls, self.held, seconds=seconds, inputs=inputs)
 
     async def _run(
-        self,
-        cell: RunningCell,
-        execution: Coroutine[Any, Any, Executed],
-        collector: Collector,
+        self, cell: RunningCell, execution: Coroutine[Any, Any, Executed], collector: Collector
     ) -> Ran:
         """Let the kernel execute the cell, to its end or that of its time."""
         self._requests.cell, started = cell, time.monotonic()
@@ -311,11 +325,10 @@ class Repl:
     ) -> Ran:
         """Return how the cell ended, with a new kernel in place where it ended its own."""
         status, executed, restarted = await self._outcome(executing)
+        made = self._life.reported(cell.report) if cell.report and restarted is None else []
         lost: list[str] = []
         if restarted is not None:
             self._life.gone, lost = restarted, await self._life.reopen()
-        elif cell.report:
-            self._life.names = as_texts(cell.report.get("names"))
         ended_well = status == "ok" and not timed_out
         answer, draft = (as_answer(cell.report.get(key)) for key in ("answer", "draft"))
         return Ran(
@@ -324,9 +337,12 @@ class Repl:
             notices=as_texts(cell.report.get("notices")),
             answer=answer if ended_well else None,
             draft=draft or (None if ended_well else answer),
+            refused=as_text(cell.report.get("refused"), MAX_NOTICE),
             execution_count=executed.execution_count if executed is not None else None,
             seconds=seconds,
             names=self.names,
+            variables=self.variables,
+            made=made,
             restarted=restarted,
             lost=lost,
             reply=executed.reply if executed is not None else None,
@@ -336,6 +352,7 @@ class Repl:
             named=as_text(cell.report.get("named"), MAX_NOTICE),
             word=as_text(cell.report.get("word"), MAX_NOTICE),
             doubt=as_text(cell.report.get("doubt"), MAX_NOTICE),
+            wanted=cell.wanted,
             attached=as_attached(
                 cell.report.get("answer") or cell.report.get("draft"), cell.attached
             ),

@@ -82,6 +82,8 @@ class RunningCell:
         self.clock = Clock(seconds, CellLimits.left if math.isinf(seconds) else held.left)
         self.report: dict[str, Any] = {}
         """What the guest told of its end; empty where it told nothing."""
+        self.wanted: dict[str, Any] | None = None
+        """The form that its answer must have."""
         self.attached = b""
         """The bytes of the file that belongs to its answer."""
         self.typed: list[str | None] = []
@@ -97,17 +99,21 @@ class RunningCell:
     def told(self, author: Author, **more: Any) -> dict[str, Any]:
         """Return what the guest is told of the cell, in the metadata of its request."""
         most = {"prompt_chars": self.held.prompt_chars, "batch": self.held.batch}
-        return {**more, "cell": self.run, "author": author, "most": most}
+        self.wanted = self.held.wanted if author == "lm" else None
+        told = {"cell": self.run, "author": author, "most": most, "wanted": self.wanted}
+        return {**more, **told}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Ran:
-    """The end of a cell. ``draft`` is an answer it named without ending well or being ready;
-    ``called`` says that it gave one, and then perhaps failed; ``named`` the variable and ``word``
-    the text that a literal in the call stood for, ``doubt`` why the answer may be none;
-    ``lost`` the names that went with a kernel that died or was replaced; ``reply`` is the kernel's
-    own, None if there is none; ``inputs`` and ``concurrent`` are as in ``CellRan``; ``attached`` is
-    the file of its answer or draft."""
+    """The end of a cell. ``draft`` is an answer it named without ending well or being ready, or one
+    that was ``refused``, for this reason; ``called`` says that it gave one, and then perhaps
+    failed; ``named`` is the variable and ``word`` the text that a literal in the call stood for;
+    ``doubt`` why the answer may be none; ``variables`` are all ``names`` with their types and
+    sizes, ``made`` those that it made or changed; ``lost`` the names that went with a kernel that
+    died or was replaced; ``reply`` is the kernel's own, None if there is none; ``inputs`` and
+    ``concurrent`` are as in ``CellRan``; ``attached`` is the file of its answer or draft,
+    ``wanted`` the form that it had to have."""
 
     status: CellStatus
     outputs: list[Output]
@@ -115,8 +121,11 @@ class Ran:
     notices: list[str] = field(default_factory=list)
     answer: Answer | None = None
     draft: Answer | None = None
+    refused: str | None = None
     execution_count: int | None = None
     names: list[str] = field(default_factory=list)
+    variables: list[str] = field(default_factory=list)
+    made: list[str] = field(default_factory=list)
     restarted: str | None = None
     lost: list[str] = field(default_factory=list)
     reply: Message | None = None
@@ -127,3 +136,4 @@ class Ran:
     word: str | None = None
     doubt: str | None = None
     attached: Attached | None = None
+    wanted: dict[str, Any] | None = None

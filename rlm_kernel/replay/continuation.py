@@ -14,6 +14,7 @@ from ..errors import RecordError, UsageError
 from ..events import ROOT, ContextSet, Event, NodeStarted, Replied, RunStarted
 from ..inputs import contexts
 from ..inputs.contexts import Source
+from ..inputs.forms import Form, form_in
 from ..inputs.tools import Tools
 from ..record.files import JOURNAL, check_own
 from ..record.journal import RunHasEnded
@@ -21,6 +22,7 @@ from ..record.notebooks.metadata import ROOT_PAGE
 from ..record.notebooks.tools import called, modules
 from ..record.recorder import Recorder
 from ..record.recording import Recording
+from ..rlm.facts import Exchange
 from ..settings.option import Group
 from ..settings.resolved import LIMIT_NAMES, OPTIONS, Layer, decided_by_record, recorded_place
 from .memory import RunMemory, fork_at, on_another_input, remembered
@@ -77,8 +79,18 @@ class Continuation:
         return int(self.started.settings.get("seed", 0))
 
     @property
+    def form(self) -> Form | None:
+        """Return the form that the answer must have. Raises ``RecordError`` for what is none."""
+        return form_in(self.started.settings)
+
+    @property
     def prelude(self) -> list[Event]:
         return self.earlier.of(ROOT).prelude
+
+    @property
+    def conversation(self) -> list[Exchange]:
+        """Return what was asked in its kernel before."""
+        return [Exchange(**told) for told in self.started.settings.get("conversation", [])]
 
     @property
     def spoken(self) -> Layer:

@@ -39,7 +39,7 @@ from ..repl.occurrences import CallId
 from ..repl.running_cell import Author, Ran
 from ..rlm.cell_runner import CellRunner
 from ..rlm.memory import Intervention, Numbers, Recalled
-from .prelude import placed
+from .prelude import placed, placed_images
 from .restore import restore
 
 
@@ -209,11 +209,11 @@ def _note_ends(past: NodeMemory, before: int | None) -> None:
 
 
 def _placed(event: Event, folder: Path) -> Event:
-    """Return the event with the path of a context that is in the record's blobs: another run may
-    take it from there."""
+    """Return the event with the paths of what is in the record's blobs, a context or images:
+    another run may take it from there."""
     if isinstance(event, NodeStarted | ContextSet) and event.context is not None:
         return dataclasses.replace(event, context=placed(event.context, folder))
-    return event
+    return placed_images(event, folder) if isinstance(event, CallEnded) else event
 
 
 def _above(name: str) -> Iterator[str]:

@@ -68,7 +68,7 @@ class Prelude:
                 if event.context is not None:
                     self._given(event.context, event.time, folder)
             case CallEnded():
-                self._called(event)
+                self._called(placed_images(event, folder))
             case CellRan():
                 self._ran(event)
             case KernelRestarted():
@@ -108,6 +108,16 @@ class Prelude:
             spec = {key: value for key, value in last.context.spec.items() if key != "variable"}
             if spec.get("sha256") is not None:
                 self._events.append(replace(last, context=replace(last.context, spec=spec)))
+
+
+def placed_images(call: CallEnded, folder: Path | None) -> CallEnded:
+    """Return the call with the paths of its images in the run's blobs."""
+    if folder is None or not call.images:
+        return call
+    blobs = folder / "blobs"
+    return replace(
+        call, images=[{**each, "path": str(blobs / each["sha256"])} for each in call.images]
+    )
 
 
 def placed(info: ContextInfo, folder: Path | None) -> ContextInfo:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -98,6 +99,7 @@ class Replay:
         """Run a cell again and compare. ``number`` is what its calls name it by, if not as in the
         record; ``collector`` takes the outputs as the record has them."""
         trusted = cell.author == "lm" and self.trust_html
+        repl.held = replace(repl.held, wanted=cell.wanted)
         ran = await repl.run(
             cell.source,
             cell=cell.cell if number is None else number,

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,11 +27,14 @@ async def restore(
     Raises ``RecordError`` for a context that cannot be found again.
     """
     calls, repl.calls = repl.calls, _Recalled(answers)
+    held = repl.held
     try:
         for event in prelude:
             if isinstance(event, ContextSet):
                 await _set_again(repl, event.context.spec, folder)
             elif isinstance(event, CellRan) and event.status != "interrupted":
+                wanted = None if event.wanted is None else json.loads(event.wanted)
+                repl.held = replace(held, wanted=wanted)
                 await repl.run(
                     event.source,
                     cell=event.cell,
@@ -38,7 +43,7 @@ async def restore(
                     inputs=event.inputs,
                 )
     finally:
-        repl.calls = calls
+        repl.calls, repl.held = calls, held
 
 
 class _Recalled:

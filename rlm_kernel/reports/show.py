@@ -72,11 +72,14 @@ def as_json(recording: Recording) -> dict[str, Any]:
     """Return plain JSON data for programs: the totals, and the nodes in the order of their
     start."""
     tree = recording.tree
+    given = tree.nodes[0].given if tree.nodes else None
     return {
         "run": tree.run,
         "question": tree.question,
         "status": tree.nodes[0].status if tree.nodes else tree.ended and tree.ended.status,
         "answer": tree.nodes[0].answer if tree.nodes else None,
+        "value": given.json if given else None,
+        "type": given.type if given else None,
         "confirmed": tree.nodes[0].confirmed if tree.nodes else False,
         "turns": tree.turns,
         "calls": tree.calls,

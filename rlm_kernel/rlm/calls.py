@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import time
+from base64 import b64encode
 from collections import Counter, defaultdict
-from collections.abc import Awaitable, Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ..endings import all_of, within
 from ..errors import CallRefused, LimitReached, LMError, RunFailed
 from ..events import CallEnded, CallStarted, Usage
 from ..lm.attempts import cut_short
+from ..lm.model import image_part, seen
 from ..record.blobs import in_folder
 from ..record.nodes import slot_of
 from ..record.outputs import cut
@@ -22,6 +24,7 @@ from ..repl.protocol import (
     MOST_REFUSED,
     REFUSED_CHARS,
     Call,
+    Image,
     RefusedCall,
     Slot,
     is_refused,
@@ -31,6 +34,7 @@ from ..repl.protocol import (
 from . import prompts
 from .answer_check import SharedWords
 from .boundary import boundary
+from .facts import ChildRan, Failure
 from .memory import Memory, Numbers
 from .run import CALLED_BY, CallMeter, Run, inlined
 
@@ -59,6 +63,10 @@ class PromptSlot:
         return str(question) if asked else self.call.tool
 
     @property
+    def images(self) -> list[Image]:
+        return self.call.images.get(self.index, [])
+
+    @property
     def context(self) -> tuple[str, Payload]:
         """The context of a child, by kind and bytes."""
         return self.call.contexts[self.index]
@@ -73,6 +81,7 @@ class _Asked:
     child: str | None = None
     finish: str | None = None
     thoughts: str = ""
+    images: list[dict[str, Any]] = field(default_factory=list)
 
 
 _Ask = Callable[[PromptSlot, _Asked], Awaitable[Slot]]
@@ -83,6 +92,10 @@ _Own = Callable[[Mapping[str, Any]], Awaitable[object]]
 def _by_limit(slot: Slot) -> Slot | None:
     """Return the slot of a call that a limit refused as a whole, None for any other."""
     return slot if is_refused(slot) and "limit" in slot["error"] else None
+
+
+def _as_parts(images: Sequence[Image]) -> list[dict[str, Any]]:
+    return [image_part(i.mime, b64encode(i.data.read()).decode("ascii")) for i in images]
 
 
 class LiveCalls:
@@ -108,8 +121,12 @@ class LiveCalls:
         self._by_hand = by_hand
         self._occurrences = Occurrences()
         self._refused: Counter[int] = Counter()
-        self.failed: defaultdict[int, list[tuple[int, dict[str, Any]]]] = defaultdict(list)
-        """By cell, the prompts that failed: their index in their call, and the error."""
+        self.failed: defaultdict[int, list[Failure]] = defaultdict(list)
+        """By cell, the prompts that failed."""
+        self.seconds: defaultdict[int, float] = defaultdict(float)
+        """By cell, how long its calls took; those at the same time each on its own."""
+        self.children: defaultdict[int, list[ChildRan]] = defaultdict(list)
+        """By cell, how its children ended."""
         self.made: Counter[int] = Counter()
         self.cut: Counter[int] = Counter()
         """By cell, the replies that a provider cut short."""
@@ -139,7 +156,9 @@ class LiveCalls:
             self.shared[call.cell].take(call.prompts)
         await self._recall(call, known.values())
         asking = [self._slot(prompt) for prompt in made if prompt.index not in known]
+        began = time.monotonic()
         asked = iter(await all_of(asking))
+        self.seconds[call.cell] += time.monotonic() - began
         slots = [slot_of(known[i]) if i in known else next(asked) for i in range(count)]
         if (refused := whole_refusal(slots, count)) is not None:
             raise RefusedCall(refused)
@@ -170,13 +189,14 @@ class LiveCalls:
                 self._run.emit(await asyncio.to_thread(in_folder, below, self._run.folder))
             self._run.emit(replace(event, usage=Usage()))
             if event.op != "tool":
-                self._book(call.cell, event.index, slot_of(event))
+                self._book(call, event.index, slot_of(event))
                 self.cut[call.cell] += cut_short(event.finish)
                 self.made[call.cell] += 1
 
-    def _book(self, cell: int, index: int, slot: Slot) -> None:
+    def _book(self, call: Call, index: int, slot: Slot) -> None:
         if "error" in slot:
-            self.failed[cell].append((index, slot["error"]))
+            at = index if call.op.endswith("_batched") else None
+            self.failed[call.cell].append((at, slot["error"]))
 
     def _admit(self, first: PromptSlot, count: int) -> None:
         """Book the call, or record why all of it is refused."""
@@ -230,9 +250,14 @@ class LiveCalls:
         except RunFailed as error:
             slot = refusal(str(error), "LMError", cause="garbage")
         finally:
-            self._emit(at, asked, slot, started, time.monotonic() - clock)
+            seconds = time.monotonic() - clock
+            self._emit(at, asked, slot, started, seconds)
+        if asked.child is not None:
+            turns = self._run.turns_of[asked.child]
+            ended = ChildRan(asked.child, answered="value" in slot, turns=turns, seconds=seconds)
+            self.children[at.call.cell].append(ended)
         if at.call.op != "tool":
-            self._book(at.call.cell, at.index, slot)
+            self._book(at.call, at.index, slot)
         return slot
 
     def _failed(self, error: LMError) -> Slot:
@@ -272,6 +297,7 @@ class LiveCalls:
                 finish=asked.finish,
                 thoughts=asked.thoughts,
                 about=slot.get("about", {}),
+                images=asked.images,
             )
         )
 
@@ -297,13 +323,19 @@ class LiveCalls:
         return await self._run.human.reply(given.get("question"))
 
     async def _ask_sub(self, at: PromptSlot, asked: _Asked) -> Slot:
-        return await self._complete(at.call, at.prompt, asked)
+        for image in at.images:
+            asked.images.append(await asyncio.to_thread(self._run.keep_image, image))
+        return await self._complete(at.call, at.prompt, asked, at.images)
 
-    async def _complete(self, call: Call, prompt: str, asked: _Asked) -> Slot:
+    async def _complete(
+        self, call: Call, prompt: str, asked: _Asked, images: Sequence[Image] = ()
+    ) -> Slot:
         model = self._run.model(call.model, self._run.sub)
         asked.model = model.name
+        parts = await asyncio.to_thread(_as_parts, images) if images else []
+        message = {"role": "user", "content": seen(prompt, parts)}
         whole = await model.client.complete(
-            model.name, [prompts.message("user", prompt)], asked.meter, sampling=model.sampling
+            model.name, [message], asked.meter, sampling=model.sampling
         )
         reply = whole.spoken()
         asked.model, asked.finish, asked.thoughts = reply.model, reply.finish, reply.thoughts

@@ -10,7 +10,7 @@ from ..events import Prompted, Replied, ReplyDelta, Usage
 from ..lm import cells, thoughts
 from ..lm.client import Reply
 from ..lm.model import Message, Model
-from . import history, prompts
+from . import facts, history, prompts, sorting
 from .memory import Memory, Recalled
 from .run import CallMeter, Run
 
@@ -28,6 +28,8 @@ class Dialogue:
         self._node = node
         self._model = model
         self._messages: list[Message] = []
+        self._said: list[Message] = []
+        """All that was said, as it was; the messages are that until it no longer fits."""
         self._temperature: float | None = None
 
     def vary(self) -> None:
@@ -39,32 +41,33 @@ class Dialogue:
         style = self._run.style
         if len(style.system) == 1:
             return next(iter(style.system))
-        messages = prompts.sorting(question)
+        messages = sorting.asked(question)
         if (recalled := self._memory.reply(0)) is not None:
-            return prompts.kind_of(self._again(recalled, 0, messages[-1:]).text, style)
+            return sorting.kind_of(self._again(recalled, 0, messages[-1:]).text, style)
         self._prompted(0, messages[-1:], False)
-        return prompts.kind_of((await self._stream(0, messages)).text, style)
+        return sorting.kind_of((await self._stream(0, messages)).text, style)
 
     async def reply(
-        self, turn: int, news: list[Message], names: list[str], *, last: bool = False
+        self, turn: int, news: list[Message], variables: list[str], *, last: bool = False
     ) -> Reply:
         """Return the reply to the history with ``news``, the remembered one where there is one.
 
-        A history that does not fit the window is compacted; the LM is then told the ``names`` that
-        there are. The ``last`` turn may use what was kept for it. Raises ``LMError``,
-        ``LimitReached`` and what ``Memory.reply`` raises.
+        A history that does not fit the window is compacted; the LM is then told which ``variables``
+        there are, each with its type and size. The ``last`` turn may use what was kept for it.
+        Raises ``LMError``, ``LimitReached`` and what ``Memory.reply`` raises.
         """
         if (recalled := self._memory.reply(turn)) is not None:
             reply = self._again(recalled, turn, news)
             self._remember(reply)
             return reply
         self._messages += news
-        compacted = self._compact(WINDOW_SHARE, names)
+        self._said += news
+        compacted = self._compact(WINDOW_SHARE, variables)
         self._prompted(turn, self._messages if compacted else news, compacted)
         try:
             reply = await self._stream(turn, self._messages, last=last)
         except LMError as error:
-            if error.cause != "window" or not self._compact(0.0, names):
+            if error.cause != "window" or not self._compact(0.0, variables):
                 raise
             self._prompted(turn, self._messages, True)
             reply = await self._stream(turn, self._messages, last=last)
@@ -75,7 +78,7 @@ class Dialogue:
     async def finish(self, turn: int, words: str) -> Reply:
         """Return the reply to the history with ``words`` behind it: a limit refused the request for
         this turn, which is the last one now. Raises as ``reply`` does."""
-        self._messages[-1] = prompts.with_words(self._messages[-1], words)
+        self._messages[-1] = self._said[-1] = prompts.with_words(self._messages[-1], words)
         self._prompted(turn, self._messages, True)
         reply = await self._stream(turn, self._messages, last=True)
         self._remember(reply)
@@ -85,15 +88,19 @@ class Dialogue:
         """Add a reply to the history; its thoughts stay out of it."""
         text = prompts.ONLY_THOUGHT if reply.only_thought else reply.text
         self._messages.append(prompts.message("assistant", text))
+        self._said.append(self._messages[-1])
 
     def _again(self, recalled: Recalled, turn: int, news: list[Message]) -> Reply:
         """Record a reply again, and what the LM was told then; the ``news`` where that is not
         remembered."""
+        before = len(self._said)
         for prompted in recalled.told or [self._told(turn, news, False)]:
             self._run.emit(prompted)
-            if turn > 0:
-                before = [] if prompted.compacted else self._messages
-                self._messages = before + prompted.messages
+            if turn == 0:
+                continue
+            self._messages = [*([] if prompted.compacted else self._messages), *prompted.messages]
+            new = prompted.messages[-1:] if prompted.compacted and before else prompted.messages
+            self._said = [*self._said[:before], *new]
         replied = replace(recalled.replied, usage=Usage())
         self._run.emit(replied)
         return Reply(
@@ -105,14 +112,24 @@ class Dialogue:
             thoughts=replied.thoughts,
         )
 
-    def _compact(self, share: float, names: list[str]) -> bool:
+    def _compact(self, share: float, variables: list[str]) -> bool:
         """Shorten a history that fills more than this share of the window; return whether."""
-        if history.tokens(self._messages) <= self._model.window * share:
+        used = history.tokens(self._messages)
+        if used <= self._model.window * share:
             return False
-        shorter = history.compacted(self._messages, names)
-        changed = shorter is not self._messages
-        self._messages = shorter
+        shorter = self._shorter(min(self._model.window, used), variables, forced=not share)
+        changed = len(shorter) < len(self._messages) or history.tokens(shorter) < used
+        self._messages = shorter if changed else self._messages
         return changed
+
+    def _shorter(self, window: int, variables: list[str], *, forced: bool) -> list[Message]:
+        if self._run.style.remind:
+            return history.shortened(self._said, list(map(facts.name_of, variables)))
+        turns = sum(message["role"] == "assistant" for message in self._said)
+        if not turns:
+            return self._messages
+        most = max(turns // 2, 1) if forced else turns
+        return history.compacted(self._said, variables, window, most=most)
 
     def _prompted(self, turn: int, messages: list[Message], compacted: bool) -> None:
         self._run.emit(self._told(turn, messages, compacted))

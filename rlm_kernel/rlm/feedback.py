@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 from ..errors import LimitReached
-from ..events import ContextInfo
-from ..lm.model import Message
+from ..events import CellRan, ContextInfo
+from ..lm.model import Message, seen
 from ..record.outputs import text_of
 from ..repl.running_cell import Ran
-from . import prompts
+from . import facts, prompts, vision
 from .calls import LiveCalls
+from .cell_runner import CellRunner
 from .run import Run
+from .task import Task
 from .turn import Turn
 
 LEAST_CHARS = 200
@@ -28,58 +31,120 @@ class Feedback:
         self._cell = 0  # the last that ran
         self.kind = ""
 
-    def opening(self, question: str, info: ContextInfo, names: list[str]) -> list[Message]:
-        """Return the system message and the question, with the ``names`` that are there."""
+    def opening(self, task: Task, info: ContextInfo, repl: CellRunner) -> list[Message]:
+        """Return the system message and the task's question, with what is in the kernel."""
         run = self._run
         system = prompts.system(
             run.style,
             self.kind,
             prompt_chars=run.prompt_chars,
+            output_chars=run.output_chars,
             tools=run.tools.functions,
             data=list(run.tools.data),
             models=run.model_names if run.style.name == "strong" else [],
+            sees=run.vision,
         )
-        first = prompts.first(question, info, run.style, self.kind, names)
+        there, means = prompts.names_there(repl.names), ""
+        if self._told:
+            sources = [event.source for event in task.prelude if isinstance(event, CellRan)]
+            variables = facts.variables_there(repl.variables, sources)
+            before = facts.conversation(task.conversation, repl.names)
+            there = "\n\n".join(filter(None, [before, variables]))
+            means = facts.means(run.limits, run.ledger.left, self._depth, info)
+        first = prompts.first(task.question, info, run.style, self.kind, there=there, means=means)
         return [prompts.message("system", system), prompts.message("user", first)]
+
+    @property
+    def _told(self) -> bool:
+        """Return whether the LM is told facts beside its question and its outputs."""
+        return not self._run.style.remind
 
     def noticed(self, cell: int, ran: Ran) -> Ran:
         """Return the end of a cell with what the LM must be told of it."""
         self._cell = cell
-        notices, made = list(ran.notices), self._calls.made[cell]
+        notices, count = list(ran.notices), self._calls.made[cell]
         if failed := self._calls.failed[cell]:
-            error = failed[-1][1]["message"]
-            notices.append(prompts.FAILED_CALLS.format(failed=len(failed), count=made, error=error))
+            notices.append(self._failures(failed, count))
         if cut := self._calls.cut[cell]:
-            notices.append(prompts.CUT_CALLS.format(cut=cut, count=made))
+            notices.append(prompts.CUT_CALLS.format(cut=cut, count=count))
+        if self._told and (children := self._calls.children[cell]):
+            notices.append(facts.children(children))
         late = self._run.ledger.closed(self._depth)
         if ran.status == "timeout" and late is not None:
             notices.append(prompts.LATE)
         elif ran.status == "timeout":
             notices.append(prompts.TIMEOUT.format(seconds=self._run.limits.cell_seconds))
-        if ran.called and ran.draft is not None and not self._run.style.remind:
+        if ran.called and ran.draft is not None and not ran.refused and self._told:
             notices.append(prompts.UNFINISHED.format(answer=ran.draft.text[:200]))
         if ran.restarted is not None:
             lost = ", ".join(ran.lost) or "none"
             notices.append(prompts.DIED.format(reason=ran.restarted, lost=lost))
         return replace(ran, notices=notices)
 
+    def _failures(self, failed: list[facts.Failure], count: int) -> str:
+        if self._told:
+            return facts.failures(failed, count)
+        error = failed[-1][1]["message"]
+        return prompts.FAILED_CALLS.format(failed=len(failed), count=count, error=error)
+
     def last(self, over: LimitReached) -> str:
         """Return what the LM is told before its last turn."""
         return prompts.last_turn(over, self._run.style)
 
-    def after(self, turn: Turn, number: int, over: LimitReached | None) -> list[Message]:
-        """Return what the turn of this number gave; where the next one is the last for a limit that
-        is ``over``, it is announced as that."""
+    def after(self, turn: Turn, left: int, over: LimitReached | None) -> list[Message]:
+        """Return what a turn gave, after which so many are ``left``; where the next one is the last
+        for a limit that is ``over``, it is announced as that."""
         style = self._run.style
-        room = max(style.output_chars // max(len(turn.rans), 1), LEAST_CHARS)
-        texts = [text_of(ran.outputs, room) for ran in turn.rans]
+        texts, took = self._texts(turn), []
         notices = [notice for ran in turn.rans for notice in ran.notices]
         closing = turn.closing()
         useful = bool(turn.rans) and turn.rans[-1].status == "ok" and any(map(str.strip, texts))
         if useful and style.remind and not closing:
             closing = [self._advice()]
-        told = prompts.message("user", prompts.output(texts, notices, closing))
+        parts: list[dict[str, Any]] = []
+        if self._run.vision:
+            parts, left_out = vision.of_outputs(out for ran in turn.rans for out in ran.outputs)
+            notices += left_out
+        if self._told:
+            took = [self._took(cell, ran) for cell, ran in turn.numbered]
+            notices += self._made(turn)
+            limits = self._run.limits
+            now = self._run.ledger.left
+            if turn.intervention is not None:  # the run goes on under limits of its own
+                closing.append(facts.allowance(limits, now, self._depth))
+            else:
+                closing.append(facts.nearly_used(limits, now, left, over))
+        text = prompts.output(texts, notices, closing, took)
+        told = {"role": "user", "content": seen(text, parts)}
         return [told] if over is None else [prompts.with_words(told, self.last(over))]
+
+    def _texts(self, turn: Turn) -> list[str]:
+        """Return the outputs of a turn's cells, in the room that there is for all of them. What
+        some do not need the others have, for an LM that is told facts."""
+        room, count = self._run.output_chars, max(len(turn.rans), 1)
+        fair = max(room // count, LEAST_CHARS)
+        if not self._told:
+            return [text_of(ran.outputs, fair) for ran in turn.rans]
+        whole = [text_of(ran.outputs, room) for ran in turn.rans]
+        sizes = shares([len(text) for text in whole], room)
+        pairs = zip(turn.rans, whole, sizes, strict=True)
+        return [
+            text if len(text) <= size else text_of(ran.outputs, size) for ran, text, size in pairs
+        ]
+
+    def _took(self, cell: int, ran: Ran) -> str:
+        calls = self._calls
+        return facts.took(ran.seconds, calls.made[cell], calls.seconds[cell])
+
+    def _made(self, turn: Turn) -> list[str]:
+        """Return the variables that a turn's cells made or changed and that are there, in words."""
+        if not turn.rans:
+            return []
+        now = {facts.name_of(shown): shown for shown in turn.rans[-1].variables}
+        names = dict.fromkeys(name for ran in turn.rans for name in ran.made)
+        sources = [source for source, _ in turn.cells]
+        made = facts.made(sources, [now[name] for name in names if name in now])
+        return [made] if made else []
 
     def _advice(self) -> str:
         """Return what a small model is told after useful output."""
@@ -87,3 +152,14 @@ class Feedback:
             return self._run.style.ask[self.kind]
         unasked = self._calls.shared[self._cell].no_question()
         return prompts.NO_QUESTION if unasked else prompts.FINISH
+
+
+def shares(wanted: list[int], room: int) -> list[int]:
+    """Return how much of the ``room`` each gets of what it ``wanted``: all of it, or as much as any
+    other, and ``LEAST_CHARS`` in any case."""
+    left, given = room, [0] * len(wanted)
+    order = sorted(range(len(wanted)), key=lambda i: wanted[i])
+    for done, at in enumerate(order):
+        given[at] = min(wanted[at], max(left // (len(order) - done), LEAST_CHARS))
+        left -= given[at]
+    return given

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import time
+from dataclasses import replace
 from hashlib import sha256
 
 from ..errors import LimitReached
@@ -18,8 +19,8 @@ from ..lm.model import Message
 from ..record.equality import node_seed
 from ..repl.execution import Written, execute
 from ..repl.running_cell import Author, Ran
-from ..settings.limits import Rent
-from . import prompts
+from ..settings.limits import CellLimits, Rent
+from . import prompts, sorting
 from .answer_check import AnswerCheck
 from .calls import Child, LiveCalls
 from .cell_runner import CellRunner
@@ -45,15 +46,17 @@ class Node:
         )
         self.rent = Rent(run.ledger)
         self.begun = False
-        self.turns = 0
-        """Those that have begun."""
         self.draft: Answer | None = None
         """Its best answer so far."""
         self.answer: Answer | None = None
         """Its answer, once it has one; the kernel may be ending still."""
         self._kept = False
         """Whether the draft is what ``answer`` holds."""
+        self.misfit = ""
+        """Why the last answer is not of the wanted form, as the end of a sentence."""
         self._memory = memory
+        most = run.limits.turns
+        self._most = min(most, task.max_turns or most) + memory.repeated_turns
         self._cells = numbers.cells
         self._last_cell = 0
         self._model = model
@@ -67,9 +70,9 @@ class Node:
         before there is one; ``LMError`` and ``KernelDied`` where it cannot go on."""
         news, over = await self._begin(repl), self._over(1)
         for number in itertools.count(1):
-            self.turns = number
-            reply, over = await self._reply(number, news, repl.names, over)
-            self.calls.turns_left = 0 if over is not None else self._most_turns - number
+            reply, over = await self._reply(number, news, repl.variables, over)
+            self.run.turns_of[self.task.node] += 1
+            self.calls.turns_left = 0 if over is not None else self._most - number
             turn = self._turn(number, reply, news)
             await self._run_cells(repl, number, turn, over)
             self.answer = self._accepted(number, turn, over)
@@ -83,7 +86,7 @@ class Node:
             over = self._over(number + 1)
             if over is not None and over.shared:
                 raise over
-            news = self._feedback.after(turn, number, over)
+            news = self._feedback.after(turn, self._most - number, over)
         raise AssertionError("a node without an end")
 
     def _turn(self, number: int, reply: Reply, news: list[Message]) -> Turn:
@@ -103,20 +106,14 @@ class Node:
         never one that is kept in ``answer``."""
         words = cells.answer_in_words(reply.text)
         if words and not turn.cells and not self._kept:
-            self.draft = Answer.of_text(words)
-
-    @property
-    def _most_turns(self) -> int:
-        most = self.run.limits.turns
-        return min(most, self.task.max_turns or most) + self._memory.repeated_turns
+            self._keep(Answer.of_text(words))
 
     def _over(self, number: int) -> LimitReached | None:
         """Return the limit for which a turn is the node's last; None where there may be more."""
-        most = self._most_turns
         closed = self.run.ledger.closed(self.task.depth)
-        if closed is None and number >= most:
+        if closed is None and number >= self._most:
             # Not in the ledger: a child that is out of turns does not end its parents.
-            return LimitReached("turns", spent=most, allowed=most)
+            return LimitReached("turns", spent=self._most, allowed=self._most)
         return closed
 
     async def _reply(
@@ -137,13 +134,14 @@ class Node:
     ) -> None:
         for source, author in turn.cells:
             turn.rans.append(await self._run_cell(repl, number, source, author))
+            turn.numbers.append(self._last_cell)
             if turn.over or (over is None and self.run.ledger.closed(self.task.depth)):
                 return
 
     async def _run_cell(self, repl: CellRunner, turn: int, source: str, author: Author) -> Ran:
         cell = self._last_cell = next(self._cells)
         written = Written(node=self.task.node, cell=cell, turn=turn, source=source, author=author)
-        repl.held = self.run.held(self.task.depth)
+        repl.held = self.held()
         ran = await execute(repl, written, self.run.emit, lambda ran: self._noticed(cell, ran))
         self.rent.pay(*repl.unpaid())
         self._check.take(source, ran, asked=bool(self.calls.made[cell]))
@@ -152,10 +150,17 @@ class Node:
         self._memory.check(cell, ran)
         return ran
 
+    def held(self) -> CellLimits:
+        """Return what its next cell is held to."""
+        form = self.task.form
+        wanted = None if form is None else form.recorded
+        return replace(self.run.held(self.task.depth), wanted=wanted)
+
     def _noticed(self, cell: int, ran: Ran) -> Ran:
         """The end of a cell, before it is recorded, which may fail."""
-        given = ran.answer or ran.draft
-        self.draft = given if ran.doubt is None and given is not None else self.draft or given
+        ran = self.run.keep_file(self.task.node, cell, ran)
+        if ran.doubt is None or self.draft is None:
+            self._keep(ran.answer or ran.draft, ran.refused)
         if ran.status == "ok":
             self._kept = ran.draft is not None
         return self._feedback.noticed(cell, ran)
@@ -165,7 +170,7 @@ class Node:
 
         One that was given without what a limit refused in the same cell waits for the last turn.
         """
-        if turn.answer is None:
+        if turn.answer is None or self._misfits(turn, turn.answer):
             return None
         closed = self.run.ledger.closed(self.task.depth)
         turn.doubt = self._check.doubt(turn.rans[-1], last=(over or closed) is not None)
@@ -173,14 +178,36 @@ class Node:
         if taken is not None:
             turn.doubt = None if taken else turn.doubt or ""
         if turn.doubt is None:
-            waits = self._last_cell in self.calls.incomplete
-            return (
-                None
-                if over is None and closed is not None and waits and not closed.shared
-                else turn.answer
-            )
+            incomplete = self._last_cell in self.calls.incomplete
+            waits = incomplete and over is None and closed is not None and not closed.shared
+            return None if waits else turn.answer
         self._repetition.allow()  # the same cell again confirms it
         return None
+
+    def _keep(self, draft: Answer | None, refused: str | None = None) -> None:
+        """Take the best answer so far. Where a form is wanted, one that is not of it, or that the
+        kernel ``refused``, has no value, and takes the place of none that is."""
+        wrong = refused or self._misfit(draft)
+        if draft is None or (wrong and self.draft is not None and not self.misfit):
+            return
+        self.draft, self.misfit = draft, ""
+        if wrong and self.task.form is not None:
+            said = self.task.form.said
+            self.draft = replace(draft, value=None)
+            self.misfit = f"; the answer is not of the form that is wanted, {said}: {wrong}"
+
+    def _misfit(self, answer: Answer | None) -> str | None:
+        form = self.task.form
+        return None if form is None or answer is None else form.refused(answer)
+
+    def _misfits(self, turn: Turn, answer: Answer) -> bool:
+        """Return whether the host refuses an answer that the kernel took; the LM is told why."""
+        form, wrong = self.task.form, self._misfit(answer)
+        if form is None or wrong is None:
+            return False
+        turn.doubt = prompts.MISFIT.format(said=form.said, wrong=wrong)
+        self._repetition.allow()
+        return True
 
     # before the first turn
     async def _begin(self, repl: CellRunner) -> list[Message]:
@@ -195,8 +222,10 @@ class Node:
         if not run.style.remind and (info.length == 0 or _is_question(task) or repl.names):
             self._check.take_for_granted()
         self.begun = True
-        news = await self._opened(info, repl.names)
+        news = await self._opened(info, repl)
         human = self._memory.intervention(0)
+        if self.task.form is not None and self.task.opening is None:
+            news[-1] = prompts.with_words(news[-1], prompts.FORM.format(said=self.task.form.said))
         if human is not None and human.note:
             news[-1] = prompts.with_words(news[-1], prompts.HUMAN.format(note=human.note))
         return news
@@ -214,12 +243,12 @@ class Node:
             time=time.time(),
         )
 
-    async def _opened(self, info: ContextInfo, names: list[str]) -> list[Message]:
+    async def _opened(self, info: ContextInfo, repl: CellRunner) -> list[Message]:
         opening = self.task.opening
         if opening is None:
             self._feedback.kind = await self._dialogue.kind(self.task.question)
-            return self._feedback.opening(self.task.question, info, names)
-        self._feedback.kind = prompts.kind_of(opening.kind, self.run.style)
+            return self._feedback.opening(self.task, info, repl)
+        self._feedback.kind = sorting.kind_of(opening.kind, self.run.style)
         self._check.take_for_granted()
         return list(opening.messages)
 

@@ -7,13 +7,14 @@ because a small model copies them to the letter.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from ..errors import LimitReached
 from ..events import ContextInfo
+from ..record.numbers import counted
+from .first_look import look, short_look
 
 MAX_NAMES = 30
 """The most variables that an LM is told of, the newest."""
@@ -23,27 +24,31 @@ You answer a question about an input that may be far longer than what you can re
 input is the variable `context` in a Jupyter notebook. You are the notebook's author: you write \
 Python cells, they run in a live IPython kernel, and you see their output.
 
-Write a cell as a fenced block:
+Write a cell as a fenced block; a reply may have several, which run in order until one fails:
 ```python
 ...
 ```
-Variables live on from cell to cell. The value of a cell's last expression is shown, as in any \
-notebook. Long output is cut in the middle, so print what you need and no more.
+Variables live on from cell to cell. Keep findings in them: old turns are shortened. The value of \
+a cell's last expression is shown, as in any notebook. Output over {output_chars:,} characters is \
+cut in the middle. {figures} Top-level `await` works, `input` does not.
 
 What there is in the kernel:
 - `context`: the input. Look at it before you plan: its type, its size, a few pieces of it.
-- `llm_query(prompt) -> str`: asks a sub-LM. It sees the prompt only, so put the text \
-it needs into it. It takes about {prompt_chars:,} characters.
-- `llm_query_batched(prompts) -> list[str]`: many prompts at once, in order. Much \
-faster than a loop. A failed prompt has a str that begins with `Error:` in its place.
-- `rlm_query(prompt, context=None, max_turns=None) -> str` and `rlm_query_batched(prompts, \
-contexts=None, max_turns=None)`: ask an LM that has a notebook of its own over its `context`; for \
-sub-problems that need several steps. Its answer has `.status`, `.turns` and `.notebook`.
+- `llm_query(prompt, images=None) -> str`: asks a sub-LM. It sees the prompt only, so put the \
+text it needs into it. It takes about {prompt_chars:,} characters.
+- `llm_query_batched(prompts, images=None) -> list[str]`: many prompts at once, in order. Much \
+faster than a loop. Put many short pieces into one prompt: calls are limited. A failed prompt has \
+a str that begins with `Error:` in its place.
+- `rlm_query(prompt, context=None, max_turns=None)` and `rlm_query_batched(prompts, contexts=None, \
+max_turns=None)`: ask an LM that has a notebook of its own over its `context`; for sub-problems \
+that need several steps. Each is as dear as you are. A reply is the value that it gave, with \
+`.status`, `.turns` and `.notebook`.
 - In `async` code: `await llm_query.aio(...)`. Threads may call all of these.
 - `SHOW_VARS()`: the variables made so far. `limits_left()`: what you may still use.
 - `ask_human(question)`: asks the human, if one is there; only for what nothing else can decide.
-- `FINAL_VAR(value)`: ends the run with the value, once its cell has ended well: \
-`FINAL_VAR(summary)`, or a text as it is: `FINAL_VAR("Paris")`.
+- `FINAL_VAR(value)`: ends the run with the value as it is (a text, a list, a DataFrame), once its \
+cell has ended well: `FINAL_VAR(summary)`, `FINAL_VAR("Paris")`.
+- `answer["content"] = x`: a draft; it is given out if a limit ends the run.
 {tools}
 How to work: use code for what code does well (searching, counting, parsing, joining) and the \
 sub-LM for what needs reading (meaning, judgement, summary). Cut the text at its own boundaries. \
@@ -94,29 +99,8 @@ print(replies[:5], count)
 FINAL_VAR(count)
 ```"""
 
-SORT = """\
-Sort questions about a text. find: the answer stands in the text as words, names, dates or \
-numbers, which a program can search, count, add or compare. judge: somebody must understand the \
-pieces and judge their opinion, mood, topic or intention. Reply with one word, find or judge."""
-SORTED = (
-    ("Which seller has the most orders?", "find"),
-    ("How many comments on the bakery are negative?", "judge"),
-    ("How many lines mention the bakery?", "find"),
-    ("How many of the poems by Ada are about war?", "judge"),
-    ("What is the number of the invoice?", "find"),
-    ("In which letters is the sister afraid?", "judge"),
-    ("How many rows have the status closed?", "find"),
-    ("How many of the calls from Lima complain about noise?", "judge"),
-    ("What is the total weight of the parcels?", "find"),
-    ("What is the subject of the talk by Noor?", "judge"),
-    ("Which is the cheapest ticket?", "find"),
-    ("Which guests praise the cook?", "judge"),
-    ("What is the mean height?", "find"),
-    ("How many emails by Tao are friendly?", "judge"),
-)
-"""A small model asked "find or judge?" straight away always says judge; shown these first, it
-sorted 27 of 28 questions rightly."""
-
+FIGURES = "Figures are for the human only."
+FIGURES_SEEN = "Figures and images are shown to you."
 MODELS = "- Each query takes `model`: {sub!r} is the sub-LM, {root!r} you."
 NO_CODE = (
     "Your reply held no Python block, so nothing ran. Write the next step as a block that begins "
@@ -136,6 +120,11 @@ REPEATED = (
     "This is the cell you wrote before, unchanged; it was not run again. Its output is above. "
     "Do something else: change the approach, look at a part of `context` with print, or finish "
     "with FINAL_VAR."
+)
+FORM = "The answer's form: FINAL_VAR takes a value of this one only, {said}."
+MISFIT = (
+    "The answer was not taken: it is not of the form that is wanted, {said}: {wrong}. Call "
+    "FINAL_VAR again with a value that is."
 )
 CHECK_UNSEEN = (
     "You gave the answer {answer!r}, but no cell has printed anything yet, so you have not seen "
@@ -197,7 +186,9 @@ EDITED = (
 )
 OVERRULED = "The human did not take {answer!r} as the answer: go on."
 STOPPED = "The human stopped you here."
+LIMITED = "Your run was ended here by a limit ({reason}), not by the human, who lets you go on."
 BY_HAND = "The human stopped you here and has run these cells in the kernel since:"
+SINCE = "The human has run these cells in the kernel since:"
 KERNEL_IS_NEW = "The kernel was started again since: the variables that you made are gone."
 GO_ON = "Go on from here."
 DIED = (
@@ -206,6 +197,8 @@ DIED = (
 )
 TIMEOUT = "The cell was stopped after {seconds:g} seconds of running. Do less in one cell."
 LATE = "The cell was stopped: the time of the run is nearly over."
+NONE_LEFT = "{count}, no sub-calls left: go on without them, or finish with what there is"
+FEW_LEFT = "{count}, {left:,} sub-calls left: put several pieces into one prompt"
 FAILED_CALLS = "{failed} of {count} sub-LM calls of this cell failed: {error}"
 CUT_CALLS = (
     "{cut} of {count} sub-LM replies of this cell were cut off before their end, at the greatest "
@@ -215,6 +208,14 @@ COMPACTED = (
     "Earlier turns were left out here because they no longer fit. The kernel still holds these "
     "variables: {names}.\nWhat was done, in short:\n{digest}"
 )
+EARLIER = (
+    "You have begun; earlier turns stand here in short, since they no longer fit. The kernel holds "
+    "what they made: print it again where you need it."
+)
+NAMES = "Variables: {names}."
+FUNCTIONS = "Functions that you defined:\n```python\n{text}\n```"
+NOTES = "Your notes:\n{text}"
+STEPS = "What was done:\n{text}"
 
 
 @dataclass(frozen=True)
@@ -260,75 +261,75 @@ STYLES = {
 }
 
 
-def sorting(question: str) -> list[dict[str, Any]]:
-    """Return the messages that ask which kind a question is. Its first sentence says what is asked;
-    what follows is mostly about the form of the answer."""
-    asked = re.split(r"(?<=[.?!])\s", question.strip(), maxsplit=1)[0]
-    shown = [(message("user", q), message("assistant", kind)) for q, kind in SORTED]
-    return [message("system", SORT), *(m for pair in shown for m in pair), message("user", asked)]
-
-
-def kind_of(reply: str, style: Style) -> str:
-    """Return the kind that the LM named; the first one where it named none."""
-    return next((kind for kind in style.system if kind in reply.lower()), next(iter(style.system)))
-
-
 def system(
     style: Style,
     kind: str,
     *,
     prompt_chars: int,
+    output_chars: int,
     tools: list[dict[str, str]],
     data: list[str],
     models: Sequence[str] = (),
+    sees: bool = False,
 ) -> str:
     """Return the system message: the contract, the user's own tools, and the ``models`` that may be
-    asked for by name, the sub-LM first, where there is a choice."""
+    asked for by name, the sub-LM first, where there is a choice. ``sees`` says that the LM is shown
+    pictures."""
     lines = [f"- `{t['name']}{t['signature']}`: {t['doc']}".rstrip(": ") for t in tools]
     lines += [f"- `{name}`: a variable that the user handed in." for name in data]
     if len(models) > 1:
         lines.append(MODELS.format(sub=models[0], root=models[1]))
-    return style.system[kind].format(prompt_chars=prompt_chars, tools="\n".join(lines)).strip()
+    text = style.system[kind].format(
+        prompt_chars=prompt_chars,
+        output_chars=output_chars,
+        figures=FIGURES_SEEN if sees else FIGURES,
+        tools="\n".join(lines),
+    )
+    return text.strip()
 
 
-def describe(info: ContextInfo, style: Style) -> str:
+def describe(info: ContextInfo, style: Style, question: str) -> str:
     """Describe the context: type, size and a short look, never enough to paste back as data."""
-    facts = [f"type {info.type}"]
-    if info.length is not None:
-        unit = "characters" if info.type == "str" else "items"
-        facts.append(f"{info.length:,} {'bytes' if info.type == 'bytes' else unit}")
-    if info.lines is not None:
-        facts.append(f"{info.lines:,} lines")
-    if info.format:
-        facts.append(f"looks like {info.format}")
-    text = f"`context`: {', '.join(facts)}."
-    if info.notice:
-        text += f" Note: {info.notice}"
-    head = info.head[: style.preview_chars]
-    tail = info.tail[-(style.preview_chars // 2) :]
-    if head:
-        text += f"\nIt begins:\n{head}"
-        text += "\n…" if len(head) < (info.length or 0) and info.type == "str" else ""
-    if tail and style.name == "strong":
-        text += f"\nIt ends:\n{tail}"
-    return text
+    if style.name == "small":
+        return short_look(info, style.preview_chars)
+    return look(info, question)
 
 
 def first(
-    question: str, info: ContextInfo, style: Style, kind: str, names: Sequence[str] = ()
+    question: str,
+    info: ContextInfo,
+    style: Style,
+    kind: str,
+    *,
+    there: str = "",
+    means: str = "",
 ) -> str:
-    """Return the first user message: the input's description, the ``names`` that earlier cells
-    made, then the question."""
-    shown = ", ".join(names[-MAX_NAMES:])
-    there = f"Variables that are there already: {shown}." if names else ""
-    parts = [describe(info, style), there, f"Question: {question}", style.look[kind]]
+    """Return the first user message: the input's description, what is ``there`` of earlier
+    questions, the ``means`` that the LM has, then the question."""
+    parts = [
+        describe(info, style, question),
+        there,
+        means,
+        f"Question: {question}",
+        style.look[kind],
+    ]
     return "\n\n".join(filter(None, parts))
 
 
-def output(texts: list[str], notices: list[str], closing: list[str]) -> str:
-    """Return what the cells of a turn gave, as the text of the user's next message."""
+def names_there(names: Sequence[str]) -> str:
+    """Return what an LM is told of the variables that earlier cells made."""
+    shown = ", ".join(names[-MAX_NAMES:])
+    return f"Variables that are there already: {shown}." if names else ""
+
+
+def output(
+    texts: list[str], notices: list[str], closing: list[str], took: Sequence[str] = ()
+) -> str:
+    """Return what the cells of a turn gave, and what each ``took`` where that is told, as the text
+    of the user's next message."""
     shown = [text if text.strip() else "(no output)" for text in texts]
-    parts = [f"Output:\n{text}" for text in shown]
+    heads = [f"Output ({time})" if time else "Output" for time in took] or ["Output"] * len(texts)
+    parts = [f"{head}:\n{text}" for head, text in zip(heads, shown, strict=True)]
     parts += notices
     parts += closing
     return "\n\n".join(part for part in parts if part)
@@ -336,10 +337,8 @@ def output(texts: list[str], notices: list[str], closing: list[str]) -> str:
 
 def calls_left(wanted: int, left: int) -> str:
     """Return the error of a call for which too few sub-calls are left."""
-    count = "1 prompt" if wanted == 1 else f"{wanted:,} prompts"
-    if not left:
-        return f"{count}, no sub-calls left: go on without them, or finish with what there is"
-    return f"{count}, {left:,} sub-calls left: put several pieces into one prompt"
+    words = FEW_LEFT if left else NONE_LEFT
+    return words.format(count=counted(wanted, "prompt"), left=left)
 
 
 def last_turn(over: LimitReached, style: Style) -> str:
@@ -364,4 +363,7 @@ def message(role: str, content: str) -> dict[str, Any]:
 
 def with_words(message: dict[str, Any], words: str) -> dict[str, Any]:
     """Return a message with a paragraph more."""
-    return {**message, "content": f"{message['content']}\n\n{words}"}
+    content = message["content"]
+    if isinstance(content, str):
+        return {**message, "content": f"{content}\n\n{words}"}
+    return {**message, "content": [*content, {"type": "text", "text": words}]}

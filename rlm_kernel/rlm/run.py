@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import threading
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -10,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from ..endings import at_no_cost
 from ..environments.kernel_config import KernelTemplate
 from ..events import ROOT, Event, Usage
 from ..inputs.contexts import Source
@@ -18,13 +21,17 @@ from ..lm.model import Model
 from ..record import files
 from ..repl.frames import Payload
 from ..repl.guest_client import KernelSetup
+from ..repl.protocol import Image
 from ..repl.repl import open_repl
+from ..repl.running_cell import Ran
 from ..settings.limits import Budget, CellLimits, Ledger, Limits
 from .cell_runner import OpenRunner
 from .human import AskHuman, Human
 from .memory import Memory, NoMemory
 from .prompts import Style
 
+CHARS_PER_TOKEN = 3.5
+"""For the estimate of what fits a window; endpoints count in their own ways."""
 INLINE_BYTES = 32_768
 """Contexts up to this size stand in the record; larger ones go to ``blobs`` or stay by path."""
 COPIED_BYTES = 16 << 20
@@ -73,6 +80,7 @@ class Run:
         budget: Budget | None = None,
         open_runner: OpenRunner = open_repl,
         ask_human: AskHuman | None = None,
+        vision: bool = False,
     ) -> None:
         self.root = root
         self.sub = sub
@@ -87,9 +95,14 @@ class Run:
         """Returns what a node remembers, by its name."""
         self.open_runner = open_runner
         self.ledger = Ledger(limits, budget)
+        self.vision = vision
+        """True where the LM that writes is shown pictures."""
         self.human = Human(ask_human, self.ledger)
+        self.turns_of: Counter[str] = Counter()
+        """By node, the replies of its LM so far."""
         self.sandbox: Callable[[], str] = str
         """The name of the root's sandbox, as it is now; empty where there is none to share."""
+        self._writing = threading.Lock()
         self._child_slots: dict[int, asyncio.Semaphore] = {}
 
     def child_slots(self, depth: int) -> asyncio.Semaphore:
@@ -116,6 +129,15 @@ class Run:
     def prompt_chars(self) -> int:
         """The longest prompt a sub-LM takes, leaving room for its reply."""
         return max(int(self.sub.window * 0.75 * 3), 1000)
+
+    @property
+    def output_chars(self) -> int:
+        """The most that an author sees of what a turn's cells put out: a quarter of its window at
+        most."""
+        quarter = int(self.root.window * CHARS_PER_TOKEN / 4)
+        return (
+            self.style.output_chars if self.style.remind else min(self.style.output_chars, quarter)
+        )
 
     def held(self, depth: int) -> CellLimits:
         """Return the limits of the next cell of a node at this depth."""
@@ -149,12 +171,31 @@ class Run:
         path = self._blob(source.sha256, [data])
         return (source if source.data is None else replace(source, path=path, data=None)), None
 
+    def keep_image(self, image: Image) -> dict[str, Any]:
+        """Keep a picture that a cell has sent, and return what is recorded of it. Blocks."""
+        self._blob(image.data.sha256, image.data.chunks())
+        return image.spec
+
     def _blob(self, sha256: str, pieces: Iterable[bytes]) -> Path:
         """Keep the bytes in the run's folder, and return their path."""
         path = self.folder / "blobs" / sha256
-        if not path.exists():
-            files.write(path, pieces)
+        with self._writing:  # calls at the same time may bring the same bytes
+            if not path.exists():
+                files.write(path, pieces)
         return path
+
+    def keep_file(self, node: str, cell: int, ran: Ran) -> Ran:
+        """Return the end of a cell with the file of its answer in the run's folder. Where it cannot
+        be kept, that is logged: the answer is not lost for it. Blocks, for one file."""
+        attached, answer = ran.attached, ran.answer or ran.draft
+        if attached is None or answer is None:
+            return ran
+        name = f"answer-{node}-{cell}.{attached.suffix}"
+        with at_no_cost(f"{name}, which belongs to an answer, is not kept"):
+            files.write(self.folder / name, attached.data)
+            kept = replace(answer, file=name)
+            return replace(ran, answer=kept) if ran.answer else replace(ran, draft=kept)
+        return ran
 
     def recorded(self, spec: dict[str, Any], text: str | None) -> dict[str, Any]:
         """Return the spec as the record keeps it: with the text where it is small, and without a

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 
 from ..events import ROOT, Event
 from ..inputs.contexts import Source
+from ..inputs.forms import Form
 from ..lm.model import Model
+from .facts import Exchange
 from .history import Opening
 from .memory import Numbers
 
@@ -18,8 +20,9 @@ class Task:
 
     The context is the source, or the value of a ``variable`` that earlier cells made. ``prelude``
     is what was run before in the kernel that the question is asked in, ``numbers`` how its cells
-    and calls are numbered on, where the node's memory does not say. With an ``opening`` the LM goes
-    on with an earlier exchange. ``max_turns`` may lower the run's limit.
+    and calls are numbered on, where the node's memory does not say, and ``conversation`` the
+    questions that were answered there. With an ``opening`` the LM goes on with an earlier exchange.
+    ``max_turns`` may lower the run's limit; ``form`` is that of the answer, if it must have one.
     """
 
     question: str
@@ -34,3 +37,5 @@ class Task:
     opening: Opening | None = None
     numbers: Numbers | None = None
     max_turns: int | None = None
+    conversation: Sequence[Exchange] = ()
+    form: Form | None = None

@@ -84,15 +84,15 @@ async def solve_child(run: Run, parent: str, depth: int, at: PromptSlot, child: 
         model=run.model(at.call.model, run.root),
         max_turns=at.call.max_turns,
     )
-    node = _node(run, task)
-    outcome = await _solve(node)
+    outcome = await _solve(_node(run, task))
+    turns = run.turns_of[child]
     seconds = round(time.monotonic() - started, 3)
     if outcome.status == "answered" and outcome.answer is not None:
-        about = {"turns": node.turns, "seconds": seconds, "notebook": page(child, root=False)}
+        about = {"turns": turns, "seconds": seconds, "notebook": page(child, root=False)}
         return {"value": outcome.answer.json, "about": {"status": outcome.status, **about}}
     if run.ledger.tripped is not None and run.ledger.tripped.shared:
         raise run.ledger.tripped
-    took = f"status {outcome.status}, {counted(node.turns, 'turn')}, {duration(seconds)}"
+    took = f"status {outcome.status}, {counted(turns, 'turn')}, {duration(seconds)}"
     best = f"; its best answer so far: {outcome.answer.text}" if outcome.answer else ""
     raise LMError(
         f"the child {child} ended without an answer ({took}): {outcome.reason}{best}", cause="child"
@@ -126,7 +126,7 @@ async def _solve(node: Node, repl: CellRunner | None = None) -> Outcome:
         if node.task.parent is None and not node.begun:
             raise
     except LimitReached as error:
-        outcome = Outcome("limit", node.draft, reason=str(error))
+        outcome = Outcome("limit", node.draft, reason=f"{error}{node.misfit}")
     except RLMError as error:
         outcome = Outcome("failed", node.draft, reason=str(error), may_pass=error.may_pass)
     finally:
@@ -145,7 +145,7 @@ async def _entered(node: Node, repl: CellRunner | None, kernel: AsyncExitStack) 
     if repl is None:
         opening = run.open_runner(node.calls, run.setup(node.task.node))
         repl = await kernel.enter_async_context(opening)
-    repl.calls, repl.held = node.calls, run.held(node.task.depth)
+    repl.calls, repl.held = node.calls, node.held()
     if node.task.parent is None:
         # Asked for when a child starts: a restart changes it.
         run.sandbox = lambda: repl.sandbox

@@ -35,17 +35,23 @@ class Repetition:
 @dataclass
 class Turn:
     """``cells`` are what is to run, with their authors; ``notes`` what the LM is told of its reply;
-    ``rans`` how cells have ended so far. ``repeated`` says that its cell is not run again, and
-    ``doubt`` why the answer of a cell is not taken yet; ``unrun`` counts blocks that are not in
-    ``cells``, since they were not run in the record."""
+    ``rans`` how cells have ended so far, and ``numbers`` theirs. ``repeated`` says that its cell is
+    not run again, and ``doubt`` why the answer of a cell is not taken yet; ``unrun`` counts blocks
+    that are not in ``cells``, since they were not run in the record."""
 
     cells: list[tuple[str, Author]]
     notes: list[str]
     intervention: Intervention | None = None
     repeated: bool = False
     rans: list[Ran] = field(default_factory=list)
+    numbers: list[int] = field(default_factory=list)
     doubt: str | None = None
     unrun: int = 0
+
+    @property
+    def numbered(self) -> list[tuple[int, Ran]]:
+        """Return how its cells ended, each with its number."""
+        return list(zip(self.numbers, self.rans, strict=True))
 
     @property
     def over(self) -> bool:

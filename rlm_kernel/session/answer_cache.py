@@ -7,6 +7,7 @@ their calls answer from the record. A cell that ends otherwise than it did is an
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -266,6 +267,8 @@ async def _run(
             emit(replace(free, child=None))
         return replace(ran, notices=before.notices)
 
+    wanted = None if before.wanted is None else json.loads(before.wanted)
+    repl.held = replace(repl.held, wanted=wanted)
     ran = await execute(repl, written, emit, with_calls)
     if ran.status != before.status:
         how, was = f"as {ran.status}", f"as {before.status}"

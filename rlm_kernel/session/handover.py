@@ -12,13 +12,16 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import UsageError
-from ..events import ROOT, CellRan
+from ..events import ROOT, CellRan, RunEnded
+from ..inputs.forms import Form, form_in
 from ..lm.model import Message
 from ..record.outputs import text_of
 from ..replay.continuation import read_run
 from ..replay.memory import NodeMemory, remembered
-from ..rlm import prompts
+from ..rlm import facts, prompts
 from ..rlm.history import Opening
+from ..rlm.prompts import STYLES
+from ..settings.limits import Ledger, Limits
 
 CONTINUE = "continue"
 """The kind of origin of a run that goes on in its own kernel."""
@@ -29,11 +32,15 @@ SHOWN_CHARS = 4000
 @dataclass(frozen=True)
 class Before:
     """A run as far as it is gone on from: its question, what the LM was told and said, and what its
-    last cells gave."""
+    last cells gave; ``form`` is that of its answer, if it must have one. ``limit`` is that which
+    ended it, if one did; an LM that is ``told`` facts has what it may use now among them."""
 
     question: str
     opening: Opening
     origin: dict[str, Any]
+    form: Form | None = None
+    limit: str | None = None
+    told: bool = False
 
 
 def before(folder: Path, cell: int | None = None) -> Before:
@@ -55,7 +62,16 @@ def before(folder: Path, cell: int | None = None) -> Before:
         messages.append(_came_of([each for each in own if each.turn == turn], cell))
     kind = past.replies[0].text if 0 in past.replies else ""
     origin = {"kind": CONTINUE, "run": started.run, "cell": cell}
-    return Before(node.question, Opening(messages, kind), origin)
+    ended = events[-1] if isinstance(events[-1], RunEnded) else None
+    by_limit = ended is not None and ended.status == "limit" and cell == max(past.cells, default=0)
+    return Before(
+        question=node.question,
+        opening=Opening(messages, kind),
+        origin=origin,
+        form=form_in(started.settings),
+        limit=ended.reason if ended is not None and by_limit else None,
+        told=not STYLES[str(started.settings.get("prompt") or "strong")].remind,
+    )
 
 
 def _came_of(cells: Sequence[CellRan], last: int) -> Message:
@@ -81,16 +97,22 @@ def _told(past: NodeMemory, turn: int) -> list[Message]:
     return messages
 
 
-def opened(began: Before, cells: Sequence[CellRan], note: str, *, lost: bool = False) -> Opening:
-    """Return what the LM is told when it goes on: the cells that the human has run since, a
-    note."""
+def opened(
+    began: Before, cells: Sequence[CellRan], note: str, limits: Limits, *, lost: bool = False
+) -> Opening:
+    """Return what the LM is told when it goes on: the cells that the human has run since, a note,
+    what it may use under these limits."""
     words = [prompts.KERNEL_IS_NEW] if lost else []
-    words += [prompts.BY_HAND] if cells else [prompts.STOPPED]
+    if began.limit is not None and began.told:
+        words += [prompts.LIMITED.format(reason=began.limit)] + [prompts.SINCE] * bool(cells)
+    else:
+        words += [prompts.BY_HAND] if cells else [prompts.STOPPED]
     words += [
         f"```python\n{cell.source}\n```\nOutput:\n{text_of(cell.outputs, SHOWN_CHARS) or '(none)'}"
         for cell in cells
     ]
     words += [prompts.HUMAN.format(note=note)] if note else []
+    words += [facts.allowance(limits, Ledger(limits).left)] if began.told else []
     words.append(prompts.GO_ON)
     *earlier, last = began.opening.messages
     text = "\n\n".join(words)

@@ -5,21 +5,23 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from ..endings import at_no_cost
 from ..errors import RecordError
 from ..events import ROOT, Event, KernelRestarted, RunStarted
+from ..inputs.forms import Form
 from ..record.recorder import Recorder
 from ..record.summary import summarise
 from ..record.versions import versions
 from ..rlm.cell_runner import CellRunner
+from ..rlm.facts import Exchange
 from ..rlm.run import Run
 from ..rlm.task import Task
 from ..rlm.tree import Outcome, solve_tree
 from ..settings.resolved import Resolved
-from .result import Result
+from .result import Result, told
 from .run_folders import drop_empty
 from .settings_record import announced
 
@@ -28,11 +30,13 @@ RESUMED = "the run was stopped here, and goes on from its record"
 
 @dataclass
 class RecordedRun:
-    """A run whose events go to its ``recorder``. ``outcome`` is there once it was solved, and
+    """A run whose events go to its ``recorder``. ``conversation`` is what was asked in its kernel
+    before. ``outcome`` is there once it was solved, and
     ``unrecorded`` says once it is sealed why its record is not whole, if so."""
 
     run: Run
     recorder: Recorder
+    conversation: Sequence[Exchange] = ()
     outcome: Outcome | None = None
     unrecorded: str | None = None
 
@@ -44,14 +48,20 @@ class RecordedRun:
         trust_html: bool,
         asked: Mapping[str, Any] | None = None,
         origin: Mapping[str, Any] | None = None,
+        form: Form | None = None,
     ) -> None:
         """Record the question and the settings that hold for it; ``asked`` are those that the
-        notebook itself sets, ``origin`` is what the run goes on from."""
+        notebook itself sets, ``origin`` is what the run goes on from, ``form`` what its answer
+        must be."""
         settings = await asyncio.to_thread(announced, self.run, force, trust_html=trust_html)
         if origin is not None:
             settings["origin"] = dict(origin)
+        if form is not None:
+            settings["answer"] = form.recorded
         if asked is not None:
             settings["asked"] = dict(asked)
+        if self.conversation:
+            settings["conversation"] = [asdict(exchange) for exchange in self.conversation]
         started = RunStarted(
             run=self.run.folder.name,
             question=question,
@@ -87,13 +97,12 @@ class RecordedRun:
                 raise
             self.unrecorded = str(error)
 
-    def result(self, question: str) -> Result:
+    def result(self, question: str, form: Form | None) -> Result:
         """Return what the one who asked is told."""
         outcome = self.outcome
         assert outcome is not None, "solve it first"
-        answer = outcome.answer
         return Result(
-            response=None if answer is None else answer.text,
+            **told(outcome.answer, form, self.run.folder),
             status=outcome.status,
             confirmed=outcome.confirmed,
             reason=outcome.reason,
@@ -102,6 +111,4 @@ class RecordedRun:
             question=question,
             may_pass=outcome.may_pass,
             unrecorded=self.unrecorded,
-            value=None if answer is None else answer.json,
-            type=None if answer is None else answer.type,
         )

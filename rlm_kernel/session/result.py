@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ..events import Status, Usage
+from ..events import Answer, Status, Usage
+from ..inputs.forms import Form
 
 
 @dataclass(frozen=True)
@@ -18,7 +19,9 @@ class Result:
     answer so far, unconfirmed, or None. ``reason`` says why there is no confirmed one. ``usage``
     sums the tree. ``trajectory`` is the root's notebook, in the run's folder. ``may_pass`` says of
     a run that failed that its cause may be gone a little later. ``unrecorded`` says why
-    its record or a notebook of it is not on the disk, if so.
+    its record or a notebook of it is not on the disk, if so. ``file`` is what belongs to the
+    answer: a figure's picture, the whole of a table that ``value`` has the head of. ``answer`` is
+    all that was recorded of it.
     """
 
     response: str | None
@@ -32,8 +35,24 @@ class Result:
     unrecorded: str | None = None
     value: Any = None
     type: str | None = None
+    file: Path | None = None
+    answer: Answer | None = field(default=None, repr=False)
 
     @property
     def cost(self) -> float | None:
         """US dollars; None where the price of a request is not known."""
         return None if self.usage.unpriced else self.usage.cost
+
+
+def told(answer: Answer | None, form: Form | None, folder: Path) -> dict[str, Any]:
+    """Return the fields of a ``Result`` that tell of the answer, which is of this form if one was
+    asked for; ``folder`` is the run's."""
+    if answer is None:
+        return {"response": None}
+    return {
+        "response": answer.text,
+        "value": answer.json if form is None else form.value_of(answer),
+        "type": answer.type,
+        "file": None if answer.file is None else folder / answer.file,
+        "answer": answer,
+    }

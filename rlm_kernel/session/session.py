@@ -15,6 +15,7 @@ from ..environments.registry import check
 from ..errors import UsageError
 from ..events import ROOT, Event, Usage
 from ..inputs.contexts import Source
+from ..inputs.forms import Form, form_in
 from ..inputs.tools import Tools
 from ..lm.model import LM
 from ..lm.models import Models
@@ -34,20 +35,17 @@ from ..rlm.task import Task
 from ..settings.limits import Budget
 from ..settings.resolved import Resolved
 from .answer_cache import again
+from .conversation import QUESTION, Conversation
 from .handover import Before
 from .human_calls import HumanCalls
 from .kept_kernel import KeptKernel
 from .lending import Lender
 from .recorded_run import RecordedRun
-from .result import Result
+from .result import Result, told
 from .run_folders import begin_record
 
 __all__ = ["Reader", "Result", "Session"]
 
-QUESTION = (
-    "`context` holds a question or a task together with what is needed for it. Find it there "
-    "and answer it."
-)
 Reader = Callable[[Event], None]
 
 
@@ -80,6 +78,7 @@ class Session:
         self.by_hand = HumanCalls(
             self._begin_by_hand, lambda: self._lms.lend(self.force), self.prelude
         )
+        self.conversation = Conversation(kept=persistent)
         self.trust_html = False
         """If true, HTML that the LM's cells show in the persistent kernel passes as it is."""
         self.ask_human: AskHuman | None = None
@@ -142,21 +141,23 @@ class Session:
         force: Resolved | None = None,
         asked: Mapping[str, Any] | None = None,
         before: Before | None = None,
+        form: Form | None = None,
     ) -> Result:
         """Answer a question about a source, or about a variable of the persistent kernel.
 
         ``readers`` get each event as it happens. ``force`` holds for this question instead of the
         session's; ``asked`` are the settings in the notebook itself, for ``recall``; ``before`` is
-        what the LM goes on with, where the question is no new one. Cancelling ends the run, whose
-        trajectory stays, and is raised again. With a persistent kernel questions wait for one
-        another. Raises ``RLMError`` only: ``RunFailed`` for what nobody foresaw outside of nodes.
+        what the LM goes on with, where the question is no new one; ``form`` is that of the answer,
+        if it must have one. Cancelling ends the run, whose trajectory stays, and is raised again.
+        With a persistent kernel questions wait for one another. Raises ``RLMError`` only:
+        ``RunFailed`` for what nobody foresaw outside of nodes.
         """
         force, text = force or self.force, question or QUESTION
         with boundary():
             await check(kernel_template(force).config(Path()))
             async with self._lms.using(force) as models, self._turn():
                 begun = self._begin(models, force, await self._recorder(force), readers)
-                return await self._run(begun, force, about, text, asked, before)
+                return await self._run(begun, force, about, text, asked, before, form)
 
     @asynccontextmanager
     async def _turn(self) -> AsyncIterator[None]:
@@ -184,13 +185,19 @@ class Session:
         question: str,
         asked: Mapping[str, Any] | None,
         before: Before | None,
+        form: Form | None,
     ) -> Result:
         self._now = begun.run
         past: Sequence[Event] = ()
         try:
             origin = None if before is None else before.origin
             await begun.announce(
-                force, question, trust_html=self.trust_html, asked=asked, origin=origin
+                force,
+                question,
+                trust_html=self.trust_html,
+                asked=asked,
+                origin=origin,
+                form=form,
             )
             repl = await self._kernel.for_question(begun.run) if self._persistent else None
             past = self.prelude.events
@@ -204,11 +211,13 @@ class Session:
                 prelude=past,
                 opening=None if before is None else before.opening,
                 numbers=self.prelude.numbers if self._persistent else Numbers(),
+                form=form,
+                conversation=begun.conversation,
             )
             await begun.solve(task, repl)
         finally:
             await to_the_end(self._end(begun, past))
-        return begun.result(question)
+        return self.conversation.take(begun.result(question, form))
 
     async def _end(self, begun: RecordedRun, past: Sequence[Event]) -> None:
         """Hand the kernel back, in which ``past`` had happened before, and seal the record."""
@@ -243,17 +252,18 @@ class Session:
                 answer = await again(recording, repl, about, numbers, emit, seconds)
             finally:
                 await to_the_end(self._kernel.hand_back(past))
-        return Result(
-            response=None if answer is None else answer.text,
+        started = recording.started
+        form = None if started is None else form_in(started.settings)
+        result = Result(
+            **told(answer, form, folder),
             status="answered",
             confirmed=True,
             reason=None,
             usage=Usage(),
             trajectory=self.trajectory,
             question=question,
-            value=None if answer is None else answer.json,
-            type=None if answer is None else answer.type,
         )
+        return self.conversation.take(result)
 
     # what goes on
     async def go_on(
@@ -290,18 +300,24 @@ class Session:
                 begun.resume(onward.events, since=onward.started.time)
             else:
                 await begun.announce(
-                    force, onward.question, trust_html=self.trust_html, origin=onward.origin
+                    force,
+                    onward.question,
+                    trust_html=self.trust_html,
+                    origin=onward.origin,
+                    form=onward.form,
                 )
             task = Task(
                 onward.question,
                 onward.source,
                 variable=onward.variable,
                 prelude=onward.prelude,
+                form=onward.form,
+                conversation=begun.conversation,
             )
             await begun.solve(task)
         finally:
             await to_the_end(begun.seal(ROOT if self._persistent else None))
-        return begun.result(onward.question)
+        return begun.result(onward.question, onward.form)
 
     # records
     def _begin(
@@ -320,6 +336,7 @@ class Session:
             keep(event)
             if self._persistent and onward is None:
                 self.prelude(event, folder)
+                self.conversation(event)
             for reader in readers:
                 reader(event)
 
@@ -337,8 +354,10 @@ class Session:
             budget=self.budget,
             open_runner=self._open_runner,
             ask_human=self.ask_human,
+            vision=force.settings.vision == "on",
         )
-        return RecordedRun(run, recorder)
+        told = self.conversation.told if onward is None else onward.conversation
+        return RecordedRun(run, recorder, told)
 
     async def _begin_by_hand(self, models: Models) -> RecordedRun:
         """Begin the record of the human's own cells and their calls."""

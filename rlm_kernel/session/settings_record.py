@@ -31,6 +31,7 @@ def announced(run: Run, force: Resolved, *, trust_html: bool) -> dict[str, Any]:
         "tools": [tool["name"] for tool in run.tools.functions],
         "tool_modules": run.tools.modules,
         "limits": dataclasses.asdict(run.limits),
+        "unpriced": sorted({model.name for model in (run.root, run.sub) if not model.priced}),
         "data": _kept_data(run),
     }
 

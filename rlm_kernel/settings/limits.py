@@ -1,92 +1,30 @@
 """The limits of a run, and the account of what it has spent.
 
-``Limits`` is one frozen value; ``Ledger`` is the one account of the whole tree, and ``Budget`` that
-of several runs together. Money, tokens and calls are reserved before a request is sent and settled
-when it has ended, so that many requests in flight cannot overshoot together by more than their
-estimates were wrong. A part of tokens, money and time is kept for a last turn of each node, in
-which it finishes with what is there.
+``Limits`` is one frozen value (see ``limit_options``); ``Ledger`` is the one account of the whole
+tree, and ``Budget`` that of several runs together. Money, tokens and calls are reserved before a
+request is sent and settled when it has ended, so that many requests in flight cannot overshoot
+together by more than their estimates were wrong. A part of tokens, money and time is kept for a
+last turn of each node, in which it finishes with what is there.
 """
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
 
-from ..errors import LimitReached, UsageError
+from ..errors import LimitReached
 from ..events import Usage
-from .option import Face, Group, declared, options_of
+from .limit_options import LIMITS, CellLimits, Limits
+
+__all__ = ["LIMITS", "Budget", "CellLimits", "Ledger", "Limits", "Rate", "Rent", "Reservation"]
 
 KEPT_SHARE = 0.25
 """The most of tokens and money that is kept for last turns."""
 KEPT_SECONDS_SHARE = 0.2
 KEPT_SECONDS = 120.0
 """The time that is kept for last turns: this share of the run's, so many seconds at most."""
-
-_limit = partial(declared, group=Group.LIMIT, faces=Face.EVERY, metavar="N", least=0)
-
-
-@dataclass(frozen=True)
-class Limits:
-    """The limits of one run, over its whole tree unless it says otherwise.
-
-    ``depth`` 0 makes every ``rlm_query`` a plain sub-call; ``cell_seconds`` stand still while the
-    cell waits for an LM. Raises ``UsageError`` for a value out of range. ``None`` for ``tokens``,
-    ``cost`` or ``seconds`` lifts that limit.
-    """
-
-    turns: int = _limit(20, "LM replies in each node", least=1)
-    depth: int = _limit(1, "levels of children", from_record=True)
-    calls: int = _limit(2000, "sub-calls and children")
-    tokens: int | None = _limit(5_000_000, "tokens, in and out")
-    cost: float | None = _limit(5.0, "US dollars, where prices are known")
-    seconds: float | None = _limit(3600.0, "seconds for the run")
-    cell_seconds: float = _limit(120.0, "running seconds of a cell")
-    in_flight: int = _limit(64, "requests in flight", least=1, faces=Face.NOTEBOOK)
-    kernels: int = _limit(8, "live children at each depth", least=1, faces=Face.NOTEBOOK)
-
-    def __post_init__(self) -> None:
-        for name, option in _DECLARED.items():
-            value = getattr(self, name)
-            if value is None and option.optional:
-                continue
-            right = isinstance(value, int if option.kind is int else (int, float))
-            if not right or isinstance(value, bool) or not value >= option.least:
-                none = " or None" if option.optional else ""
-                raise UsageError(f"limit {name}={value!r}: give {option.wanted}{none}")
-
-
-_DECLARED = options_of(Limits)
-LIMITS = options_of(Limits, prefix="max_")
-"""The limits as options, by the names that they are set by."""
-
-
-@dataclass(frozen=True)
-class CellLimits:
-    """The limits of one cell, by those and by the LMs of the question that it is run for."""
-
-    seconds: float = Limits.cell_seconds
-    """Running time of an LM's cell; a human's has none."""
-    prompt_chars: int = 400_000
-    """The longest prompt of a sub-call."""
-    batch: int = 10_000
-    """The most prompts in one call."""
-    left: Callable[[], float] = lambda: math.inf
-    """Returns the seconds after which an LM's cell is stopped, though it waits."""
-
-    def again(self, status: str, seconds: float) -> float:
-        """Return the seconds that a cell has when it runs again.
-
-        It ended with ``status`` after ``seconds`` (0 where that is not known), perhaps under
-        another question's limit: one that was stopped is stopped then again, any other has at least
-        twice its time.
-        """
-        if status == "timeout" and seconds:
-            return min(self.seconds, seconds)
-        return max(self.seconds, 2 * seconds)
 
 
 @dataclass

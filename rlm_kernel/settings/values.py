@@ -94,6 +94,11 @@ class Settings:
         "how hard the author thinks, in the endpoint's words, such as low; sent only when set",
         metavar="WORD",
     )
+    vision: str = _spoken(
+        "off",
+        "off or on: whether the author, if it sees, is shown the figures and images of its cells",
+        choices=("off", "on"),
+    )
     output_tokens: int | None = _of_lm(None, "the longest reply asked for", least=1)
     window: int | None = _of_lm(
         None, "the LM's context window in tokens, where it is not known by its name", least=1

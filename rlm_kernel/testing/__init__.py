@@ -10,7 +10,7 @@ from .fake_repl import FakeRepl
 from .faults import CutStream, EmptyChoice, Fault, Garbage, Hang, Refusal, Say, Slow, Status
 from .quirk import Quirk
 from .quirky import QUIRKS, QuirkyEndpoint
-from .scripted import ScriptedLM
+from .scripted import ScriptedLM, images_of
 
 __all__ = [
     "QUIRKS",
@@ -29,4 +29,5 @@ __all__ = [
     "ScriptedLM",
     "Slow",
     "Status",
+    "images_of",
 ]

@@ -10,7 +10,7 @@ import tempfile
 import time
 import traceback
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from functools import partial
 from typing import Any
 
@@ -19,11 +19,13 @@ from ..errors import CallRefused, ContextError, LimitReached
 from ..events import Answer, ContextInfo, Output
 from ..inputs.contexts import Source
 from ..record.outputs import Collector
+from ..remote.guest.answers import check as check_form
 from ..remote.guest.answers import written
 from ..remote.guest.calls import Calls as GuestCalls
 from ..remote.guest.describe import describe
 from ..remote.guest.doubts import doubt
-from ..remote.guest.globals import GLOBALS
+from ..remote.guest.errors import AnswerRefused
+from ..remote.guest.globals import GLOBALS, variable_line
 from ..remote.guest.values import opened
 from ..repl.broker import Request
 from ..repl.frames import Payload
@@ -57,12 +59,13 @@ class FakeRepl:
         """The sources of the cells so far."""
         self._script = script or {}
         self._globals: dict[str, Any] = {}
-        self._names: list[str] = []
+        self._known: dict[str, tuple[int, str]] = {}
         self._own: set[str] = set()
         self._answer: Answer | None = None
         self._named: str | None = None
         self._word: str | None = None
         self._doubt: str | None = None
+        self._refused: str | None = None
         self._failure: BaseException | None = None
         self._caller = GuestCalls(self)  # type: ignore[no-untyped-call]
         self._serving: set[asyncio.Future[Slot]] = set()
@@ -81,7 +84,12 @@ class FakeRepl:
     @property
     def names(self) -> list[str]:
         """The variables that cells made, oldest first."""
-        return list(self._names)
+        return list(self._known)
+
+    @property
+    def variables(self) -> list[str]:
+        """The same with their types and sizes."""
+        return [line for _, line in self._known.values()]
 
     def collector(self) -> Collector:
         return Collector()
@@ -129,7 +137,7 @@ class FakeRepl:
             return self._script[source]
         kept, loop = collector or self.collector(), asyncio.get_running_loop()
         show = partial(self._show, kept, on_output)
-        self._cell, self._answer = cell, None
+        self._cell, self._answer, self._refused = cell, None, None
         self._named = self._word = self._doubt = None
         self._bind(loop, lambda *shown: loop.call_soon_threadsafe(show, *shown))
         started = time.monotonic()
@@ -168,7 +176,9 @@ class FakeRepl:
             self._failure = error
 
     def _ended(self, error: Exception | None, kept: Collector, seconds: float) -> Ran:
-        self._names = [name for name in self._globals if self._made(name)]
+        names = filter(self._made, self._globals)
+        before, self._known = self._known, {name: self._seen(name) for name in names}
+        made = [name for name, seen in self._known.items() if before.get(name) != seen]
         answer, draft = self._answers(error)
         return Ran(
             status="ok" if error is None else "error",
@@ -176,6 +186,8 @@ class FakeRepl:
             notices=[],
             answer=answer,
             draft=draft,
+            refused=self._refused,
+            wanted=self.held.wanted,
             execution_count=len(self.ran),
             seconds=seconds,
             names=self.names,
@@ -183,7 +195,12 @@ class FakeRepl:
             named=self._named,
             word=self._word,
             doubt=self._doubt,
+            variables=self.variables,
+            made=made,
         )
+
+    def _seen(self, name: str) -> tuple[int, str]:
+        return id(self._globals[name]), variable_line(name, self._globals[name])  # type: ignore[no-untyped-call]
 
     # in the cell's thread
     def _executed(self, source: str) -> Exception | None:
@@ -230,17 +247,23 @@ class FakeRepl:
         self._named, self._word = (name, None) if name in self._globals else (None, name)
         given = self._globals[self._named] if self._named is not None else value
         self._doubt = doubt(given, self._named)  # type: ignore[no-untyped-call]
-        self._answer = _answer(given)
+        self._answer, self._refused = _answer(given), None
+        try:
+            if self.held.wanted is not None:
+                check_form(given, self.held.wanted)
+        except AnswerRefused as refused:
+            self._refused = refused.wrong
+            raise
 
     def _answers(self, error: Exception | None) -> tuple[Answer | None, Answer | None]:
         """The answer of a cell that ended well, and the best one so far of another."""
         box = self._globals["answer"]
         if self._answer is None and box["ready"]:
-            self._doubt = doubt(box["content"])  # type: ignore[no-untyped-call]
-            self._answer = _answer(box["content"])
+            with suppress(AnswerRefused):
+                self._final(box["content"])
         if self._answer is None:
             return None, _answer(box["content"]) if box["content"] != "" else None
-        if error is not None:
+        if error is not None or self._refused:
             return None, self._answer
         box["ready"] = False
         return self._answer, None

@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 from collections.abc import Callable, Iterable
 from typing import Any
 
 from ..events import Usage
 from ..lm.client import Meter, Reply, Sampling
+from ..lm.model import text_of
 
 Message = dict[str, Any]
+
+
+def images_of(message: Message) -> list[bytes]:
+    """Return the pictures of a message, as the bytes of their files."""
+    content = message["content"]
+    parts = [] if isinstance(content, str) else content
+    urls = [part["image_url"]["url"] for part in parts if part["type"] == "image_url"]
+    return [base64.b64decode(url.partition(";base64,")[2], validate=True) for url in urls]
 
 
 class ScriptedLM:
@@ -18,7 +28,8 @@ class ScriptedLM:
     ``turns`` are the replies to a node's turns: a list, taken in order by whichever node asks, or
     a function of the messages. ``sub`` answers a sub-call's prompt. An exception given as a reply
     (or returned) is raised. Every call is kept: ``asked`` the messages of each turn, ``prompts``
-    those of each sub-call. ``latency_s`` is waited before each reply.
+    those of each sub-call, ``images`` the pictures of each sub-call as bytes; ``images_of`` finds
+    them in a message. ``latency_s`` is waited before each reply.
 
     Raises ``AssertionError`` where a list of turns is used up.
     """
@@ -35,6 +46,7 @@ class ScriptedLM:
         self._latency_s = latency_s
         self.asked: list[list[Message]] = []
         self.prompts: list[str] = []
+        self.images: list[list[bytes]] = []
 
     def _turn(self, messages: list[Message]) -> str | Exception:
         if callable(self._turns):
@@ -44,7 +56,7 @@ class ScriptedLM:
         except StopIteration:
             raise AssertionError(
                 f"the script has no turn {len(self.asked)}; the LM was last told:\n"
-                f"{messages[-1]['content']}"
+                f"{text_of(messages[-1])}"
             ) from None
 
     async def _reply(self, said: str | Exception, model: str, meter: Meter, read: int) -> Reply:
@@ -71,7 +83,7 @@ class ScriptedLM:
     ) -> Reply:
         """The next turn, in one piece."""
         self.asked.append([dict(m) for m in messages])
-        read = sum(len(str(m["content"])) for m in messages)
+        read = sum(len(text_of(m)) for m in messages)
         reply = await self._reply(self._turn(messages), model, meter, read)
         on_delta(reply.text)
         return reply
@@ -80,6 +92,7 @@ class ScriptedLM:
         self, model: str, messages: list[Message], meter: Meter, *, sampling: Sampling
     ) -> Reply:
         """The answer to a sub-call."""
-        prompt = str(messages[-1]["content"])
+        prompt = text_of(messages[-1])
         self.prompts.append(prompt)
+        self.images.append(images_of(messages[-1]))
         return await self._reply(self._sub(prompt), model, meter, len(prompt))

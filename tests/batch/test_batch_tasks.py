@@ -108,7 +108,8 @@ def test_a_context_that_json_cannot_hold_is_refused() -> None:
         ("Paris", "paris"), ("  the  Seine\n", "The Seine"), ("**Paris**.", "Paris"),
         ("“Paris”", "'paris'"), ("42", 42), ("42.0", 42), ("1,000", 1000), ("1e3", "1000"),
         ("-5", -5), ("(.5)", 0.5), ("True", True), ("b", ["a", "b"]), ("7.", ["x", 7]),
-        ("Café", "Café"), ("...", "..."),
+        ("Café", "Café"), ("...", "..."), ("\u22125", -5), ("$1,000", 1000), ("**-$5**.", -5),
+        ("3.50 €", 3.5), ("50%", "50%"),
     ],
 )  # fmt: skip
 def test_these_answers_are_right(answer: str, expected: Any) -> None:

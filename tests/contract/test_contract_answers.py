@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from environments import Bench, shown
 
 from rlm_kernel.events import Answer
-from rlm_kernel.repl.protocol import Call, Slot
+from rlm_kernel.repl.protocol import Attached, Call, Slot
 
 pytestmark = pytest.mark.anyio
 
@@ -166,3 +168,34 @@ async def test_a_dataframe_is_answered_with_all_of_its_rows(kernel: Bench) -> No
 async def test_a_long_answer_is_not_cut(kernel: Bench) -> None:
     ran = await kernel.run("FINAL_VAR('x y' * 1_000_000)")
     assert ran.answer == Answer.of_text("x y" * 1_000_000)
+
+
+WANTED = {"schema": {"type": "array", "items": {"type": "string"}}, "said": "list[str]"}
+
+
+async def test_an_answer_of_another_form_than_the_wanted_one_is_an_error_of_its_cell(
+    kernel: Bench,
+) -> None:
+    kernel.repl.held = replace(kernel.repl.held, wanted=WANTED)
+    ran = await kernel.run("FINAL_VAR(['a', 3])")
+    assert (ran.status, ran.answer, ran.refused) == ("error", None, "at [1]: text wanted, found 3")
+    assert "AnswerRefused: the answer, a list, is not of the form that is wanted" in shown(ran)
+    ran = await kernel.run("FINAL_VAR(('a', 'b'))")
+    assert ran.answer == Answer("('a', 'b')", "tuple", '["a", "b"]')
+    kernel.repl.held = replace(kernel.repl.held, wanted=None)
+
+
+async def test_a_picture_comes_with_its_answer(kernel: Bench) -> None:
+    picture = "class Dot:\n    def _repr_png_(self):\n        return b'\\x89PNG' + bytes(300_000)"
+    ran = await kernel.run(f"{picture}\nFINAL_VAR(Dot())")
+    assert ran.answer is not None
+    assert ran.answer.type == "Dot"
+    assert ran.attached == Attached("png", b"\x89PNG" + bytes(300_000))
+
+
+async def test_an_answer_too_large_for_a_report_is_not_lost_in_silence(kernel: Bench) -> None:
+    wire = "import rlm_guest.wire as wire\nmost, wire.MAX_HEADER = wire.MAX_HEADER, 10_000"
+    ran = await kernel.run(f"{wire}\nFINAL_VAR('x y' * 10_000)")
+    assert (ran.status, ran.answer) == ("ok", None)
+    assert "too large to be taken" in str(ran.notices)
+    await kernel.run("wire.MAX_HEADER = most")

@@ -56,7 +56,7 @@ CASES = [
     Case("no credit", "quota", status=1, quick=False, turns=(
         Status(429, {"error": {"message": "You exceeded your quota", "code":
                "insufficient_quota"}}),)),
-    Case("a sub-call answered 500", "failed to serve", "code", turns=(cell(ASK), END),
+    Case("a sub-call answered 500", "server failed", "code", turns=(cell(ASK), END),
          sub=Status(500)),
     Case("a sub-call refused", "refused to answer", "code", turns=(cell(ASK), END),
          sub=Refusal(), quick=False),

@@ -146,7 +146,8 @@ def test_a_question_that_reached_its_limit(lm: LM, front: Front, kernel: Running
     limited = front.run("%%rlm left --max-turns 2\nGo on.")
     check_plain(limited)
     assert limited.error[0] == "LimitReached"
-    assert "turns: spent 2, allowed 2; raise it with %rlm limits" in limited.error[1]
+    goes_on = "turns: spent 2, allowed 2; `%rlm continue --max-turns 4` goes on, and %rlm limits"
+    assert goes_on in limited.error[1]
     assert "The best answer so far, unconfirmed: draft" in limited.error[1]
     assert front.run("left, n").result == "(None, 1)"
     check_equal(runs(kernel)[-1])

@@ -87,7 +87,7 @@ def test_calls_are_limited_until_the_limit_is_raised(front: Front, kernel: Runni
     front.run("%rlm limits calls=2")
     limited = front.run("replies = []\nfor n in range(4):\n    replies.append(llm_query(str(n)))")
     assert limited.error[0] == "LimitReached"
-    assert "calls: spent 3, allowed 2" in limited.error[1]
+    assert "calls: spent 2, wanted 1 more, allowed 2" in limited.error[1]
     assert "%rlm limits" in limited.stream("stderr")
     assert front.run("replies").result == "['<0>', '<1>']"
     assert front.run("%rlm limits calls=10\nllm_query('more')").result == "'<more>'"

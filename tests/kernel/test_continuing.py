@@ -152,3 +152,37 @@ def test_a_notebook_alone_does_not_go_on(
 
 def test_with_nothing_to_go_on_from_it_says_so(front: Front) -> None:
     assert "there is no question here to continue" in front.run("%rlm continue").error[1]
+
+
+def test_after_a_limit_the_lm_is_told_that_it_was_one_and_what_it_may_use_now(
+    lm: LM, front: Front
+) -> None:
+    front.run("context = 'some text'")
+    lm.say(block("made = len(context)\nprint('made', made)"))
+    limited = front.run("%%rlm oslo --max-turns 1\nWhat is it?")
+    assert "`%rlm continue --max-turns 2` goes on" in limited.error[1]
+    lm.say(block("print(context)"), block("FINAL_VAR(made)"))
+    assert front.run("%rlm continue --max-turns 2").result == "9"
+    told = "\n".join(str(message["content"]) for message in _turns(lm)[1])
+    assert "Your run was ended here by a limit (limit reached: turns: spent 1, allowed 1)" in told
+    assert "The human stopped you here" not in told
+    assert "You have 2 turns, 2,000 sub-calls" in told
+    assert front.run("oslo").result == "'9'", "bound to the name of the question"
+
+
+@pytest.mark.parametrize("wrong", ["--context x", "oslo", "--max-turns no"])
+def test_continue_takes_settings_only(front: Front, wrong: str) -> None:
+    assert front.run(f"%rlm continue {wrong}").error[0] == "UsageError"
+
+
+def test_a_follow_up_is_told_the_question_before_it_and_where_its_answer_is(
+    lm: LM, front: Front
+) -> None:
+    front.run("context = 'some text'")
+    lm.say(block("FINAL_VAR(len(context))"))
+    front.run("%%rlm size\nHow long is it?")
+    lm.say(block("FINAL_VAR(context)"))
+    front.run("%%rlm\nAnd what is it?")
+    first = _turns(lm)[-1][1]["content"]
+    assert "- How long is it? -> 9 (in `size`)" in first
+    assert "Variables that are there already: size: str of length 1." in first

@@ -206,6 +206,22 @@ async def test_a_limit_on_cost_that_cannot_hold_is_told_when_it_is_known(
     page.display.close()
 
 
+async def test_a_limit_on_cost_for_a_model_without_a_price_is_told_before_the_first_request() -> (
+    None
+):
+    settings = {"model": "m", "unpriced": ["m"], "limits": {"turns": 20, "cost": 1.0}}
+    out = StringIO()
+    screen, page = Screen(Console(file=out)), Page()
+    began = run_started(settings=settings)
+    screen(began)
+    page.show(began)
+    for seen in (out.getvalue(), page.head, "\n".join(page.logged)):
+        assert seen.count("the limit on cost cannot hold") == 1
+    screen(replied("0", 1, "x", usage=Usage(1, 5, 5, 0, 0.0, 1)))
+    assert out.getvalue().count("the limit on cost cannot hold") == 1
+    page.display.close()
+
+
 async def test_the_code_is_seen_while_it_is_written() -> None:
     page = begun(Page()).show(prompted("0", 1, "q"))
     page.clock += 1

@@ -284,14 +284,14 @@ def test_a_context_that_is_nowhere_can_be_given(folder: Path, front: Front) -> N
 
 def test_an_interrupted_cell_is_not_run_again(folder: Path, front: Front) -> None:
     cells = ["print(context[:5], llm_query('one'))", "print(llm_query('two'))\nwhile True: pass"]
-    lm = script(*cells)
-    made = ask_within(lm, folder / "cut", Limits(seconds=4.0), TEXT)
+    lm = script(*cells, "while True: pass")
+    made = ask_within(lm, folder / "cut", Limits(seconds=5.0), TEXT)
     assert made.status == "limit"
     again = sources(made.trajectory)
     again[1] = "%rlm replay cut"
     ran = run_all(front, again)
-    assert "Not run again: it was interrupted when it was recorded." in ran[3].stream("stderr")
-    assert ran[-1].shown.startswith("equal: 1 cell")
+    assert "Not run again: it was interrupted when it was recorded." in ran[4].stream("stderr")
+    assert ran[-1].shown.startswith("equal: 2 cells")
 
 
 def test_a_cell_that_ended_its_kernel_does_so_again(folder: Path, front: Front) -> None:

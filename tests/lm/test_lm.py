@@ -108,7 +108,7 @@ async def test_a_cancelled_call_is_closed_and_booked(ask: Callable[..., Any]) ->
             await task
         await until(lambda: fake.log[0].ended is not None)
     assert fake.log[0].hung_up
-    assert books.usage == Usage(requests=1, unpriced=1, estimated=True)
+    assert books.usage == Usage(requests=1, input_tokens=3, unpriced=1, estimated=True)
     assert books.held == 0
 
 

@@ -125,7 +125,8 @@ async def test_no_reply_in_time_is_a_timeout(ask: Callable[..., Any]) -> None:
             await ask(lm, books)
         await until(lambda: all(e.hung_up for e in fake.log))
     assert (caught.value.cause, caught.value.attempts) == ("timeout", 2)
-    assert books.usage == Usage(requests=2, unpriced=2, estimated=True)
+    # What was sent is taken for read, and paid for, though nobody told so.
+    assert books.usage == Usage(requests=2, input_tokens=6, unpriced=2, estimated=True)
 
 
 @ways

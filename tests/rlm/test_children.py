@@ -182,7 +182,9 @@ def test_the_names_of_models_are_told_where_there_is_a_choice() -> None:
     style = prompts.STYLES["strong"]
 
     def told(*models: str) -> str:
-        return prompts.system(style, "", prompt_chars=1, tools=[], data=[], models=models)
+        return prompts.system(
+            style, "", prompt_chars=1, output_chars=1, tools=[], data=[], models=models
+        )
 
     assert "'little' is the sub-LM" in told("little", "great")
     assert told("same") == told()

@@ -45,7 +45,7 @@ def test_a_timeout_from_below_is_not_told_as_the_runs_time_limit(
 
 
 def test_the_runs_own_time_is_told_as_that(tmp_path: Path) -> None:
-    sleeps = script("print(context)\nimport time\ntime.sleep(60)")
+    sleeps = script("print(context)\nimport time\ntime.sleep(60)", "1 + 1")
     result = ask_within(sleeps, tmp_path / "run", Limits(seconds=1.5))
     assert (result.status, str(result.reason)[:22]) == ("limit", "limit reached: seconds")
 

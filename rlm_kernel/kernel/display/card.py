@@ -121,8 +121,10 @@ def rich(turn: Turn) -> list[Output]:
     return [output for output in _outputs(turn) if _is_rich(output)][:MAX_RICH]
 
 
-def answer_bundle(text: str) -> Bundle:
-    """Show an answer as it is, and as Markdown that can do nothing; data in a fence."""
+def answer_bundle(text: str, file: str = "") -> Bundle:
+    """Show an answer as it is, and as Markdown that can do nothing; data in a fence. ``file`` is
+    the path of what belongs to it."""
+    text = f"{text}\n({file})" if file else text
     shown = printable(text)
     markdown = fenced(shown, "json") if _is_data(shown) else words(shown).replace("\n", "  \n")
     return {"text/plain": for_terminal(text), "text/markdown": markdown}

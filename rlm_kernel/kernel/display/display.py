@@ -105,7 +105,10 @@ class Display:
 
     def _begin(self, event: RunStarted) -> None:
         self._open = True
-        plain = f"RLM · {self._progress.model} · {one_line(event.question)}"
+        note = self._progress.unheld
+        self._noted = bool(note)
+        asked = f"RLM · {self._progress.model} · {one_line(event.question)}"
+        plain = " · ".join(filter(None, [asked, note]))
         self._say(plain)
         self._send("display_data", {"text/plain": plain, "text/markdown": self._view()}, self._id)
         self._updated = self._now()

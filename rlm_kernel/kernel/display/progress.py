@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, assert_never
 
 from ...events import (
@@ -36,6 +36,7 @@ class Progress:
         self.turns = 0
         self.calls = 0
         self.usage = Usage()
+        self._settings: Mapping[str, Any] = {}
         self._limits: dict[str, Any] = {}
         self._prompted = False  # before it is the prelude, paid for in another run
         self._asked = 0
@@ -47,6 +48,7 @@ class Progress:
         match event:
             case RunStarted():
                 self.model = str(event.settings.get("model") or "")
+                self._settings = event.settings
                 self._limits = event.settings.get("limits") or {}
                 self._started = self._now()
             case Prompted():
@@ -84,7 +86,7 @@ class Progress:
     @property
     def unheld(self) -> str:
         """Return a sentence where the limit on cost cannot hold; else nothing."""
-        return unheld(self.usage, self._limits.get("cost"))
+        return unheld(self.usage, self._settings)
 
     def _parts(self, turn: int) -> list[str]:
         # A call that a limit refused ended without having started.

@@ -130,6 +130,7 @@ def _ran(node: str, cell: dict[str, Any], row: dict[str, Any]) -> CellRan:
         execution_count=cell.get("execution_count"),
         seconds=row["seconds"],
         time=0.0,
+        wanted=row.get("wanted"),
         **answer_fields(answer_in(row)),
     )
 

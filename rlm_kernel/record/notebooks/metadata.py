@@ -97,7 +97,8 @@ def _contexts(events: list[Event]) -> dict[str, Any]:
 def _context(info: ContextInfo) -> dict[str, Any]:
     """Return a context without what was for the LM's first look, which the journal has."""
     fields = dataclasses.asdict(info)
-    return {name: fields[name] for name in fields if name not in ("notes", "overview")}
+    shown = ("notes", "overview", "python", "modules")
+    return {name: fields[name] for name in fields if name not in shown}
 
 
 def record(root: bool, seal: str | None) -> dict[str, str] | None:
@@ -137,6 +138,7 @@ def cell_row(event: CellRan) -> dict[str, Any]:
         "outputs": digest(event.outputs, concurrent=event.concurrent),
         **({"concurrent": True} if event.concurrent else {}),
         **answer_fields(answer_of(event)),
+        **({} if event.wanted is None else {"wanted": event.wanted}),
         "seconds": event.seconds,
         "inputs": event.inputs,
     }

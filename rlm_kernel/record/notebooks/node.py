@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -100,6 +101,7 @@ def _cell_of(source: str, outputs: list[Any], row: dict[str, Any], rules: int) -
         version=rules,
         shown=shown,
         seconds=row.get("seconds", 0.0),
+        wanted=None if row.get("wanted") is None else json.loads(row["wanted"]),
     )
 
 

@@ -26,6 +26,8 @@ def sub_calls(calls: list[CallEnded], link: Callable[[str], str]) -> str:
 
 def _row(call: CallEnded, link: Callable[[str], str]) -> list[str]:
     asked = code(shorten(one_line(call.prompt[:2000]), 160))
+    if call.images:
+        asked += f" · {counted(len(call.images), 'image')}"
     if call.error is not None:
         answer = f"**failed** {code(shorten(call.failure, 240))}"
     else:

@@ -5,7 +5,8 @@ ipykernel brings and itself, keeps to Python 3.9 syntax and is given no secret b
 token of its own node. The host trusts nothing that it sends.
 
 The functions here are what the host calls in the kernel. The host itself imports only the modules
-that need no IPython: ``globals``, ``wire``, ``values``, ``tools``, ``answers``, ``schemas``.
+that need no IPython: ``globals``, ``calls``, ``images``, ``wire``, ``values``, ``tools``,
+``answers``, ``schemas``.
 """
 
 import json
@@ -54,7 +55,26 @@ def seed(number):
     _guest.seeds.end()
     if number is not None:
         _guest.bound.clear()
+        _guest.given.clear()
         _guest.seeds.begin(number)
+
+
+def is_given():
+    """Return whether a cell of the question has given an answer."""
+    assert _guest is not None
+    return bool(_guest.given)
+
+
+def given():
+    """Return the object that was given as the last answer. Raises ``IndexError``."""
+    assert _guest is not None
+    return _guest.given[-1]
+
+
+def form(text):
+    """Tell the host the JSON Schema of a type expression that may name classes of the kernel."""
+    assert _guest is not None
+    _guest.form(text)
 
 
 def set_context(spec, path):

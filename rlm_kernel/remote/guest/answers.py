@@ -11,7 +11,9 @@ import sys
 from typing import Any, NamedTuple, Optional
 
 from . import answer_tables
+from .errors import AnswerRefused
 from .jsonable import MOST_CHARS, NoJSON, plain
+from .schemas import fault
 from .wire import SNAPSHOT_BYTES
 
 PICTURES = (("image/png", "png"), ("image/jpeg", "jpg"), ("image/svg+xml", "svg"))
@@ -49,16 +51,37 @@ def written(value: Any, display: Any = None) -> Written:
         if answer_tables.is_table(value) and answer_tables.is_cut(value):
             return _large_table(value, kind)
         data = plain(value, text_of)
+        text = data if type(data) is str and isinstance(value, int) else text_of(value)
         if type(data) is not str:
-            return _bounded(text_of(value), kind, json.dumps(data, ensure_ascii=False))
+            return _bounded(text, kind, json.dumps(data, ensure_ascii=False))
         picture = _picture(value, display)
-        text = text_of(value)
         made = _bounded(text, kind, None if data == text else json.dumps(data, ensure_ascii=False))
         return made._replace(attached=picture)
     except NoJSON as error:
         return _unwritable(value, "it %s" % error)
     except Exception as error:  # noqa: BLE001 - a stranger's object may raise anything
         return _unwritable(value, "%s: %s" % (type(error).__name__, error))
+
+
+def check(value: Any, wanted: dict) -> None:
+    """Raise ``AnswerRefused`` for a value that is not of the ``wanted`` form: a ``schema``, and how
+    it is ``said``. What JSON has no form for is of none, whatever its text is."""
+    try:
+        wrong = fault(wanted["schema"], plain(value, _refused))
+    except NoJSON as error:
+        wrong = "it %s" % error
+    except Exception as error:  # noqa: BLE001 - a stranger's object may raise anything
+        wrong = "%s: %s" % (type(error).__name__, str(error)[:300])
+    if wrong is not None:
+        raise AnswerRefused(
+            "the answer, a %s, is not of the form that is wanted, %s: %s. Call FINAL_VAR again "
+            "with a value that is" % (type(value).__name__, wanted["said"], wrong),
+            wrong,
+        )
+
+
+def _refused(value: Any) -> Any:
+    raise NoJSON("is or holds a %s, for which JSON has no form" % type(value).__name__)
 
 
 def text_of(value: Any) -> str:

@@ -5,6 +5,7 @@ import sys
 import threading
 
 from .errors import CallRefused
+from .images import CALL_BYTES, pictures
 from .replies import child_reply, of_batch, of_slot
 from .threads import current_cell
 from .values import dump
@@ -29,19 +30,19 @@ class Calls:
         self._max_batch = most.get("batch", sys.maxsize)
 
     # by their names in the cells
-    def llm_query(self, prompt, model=None):
-        return of_slot(self.ask(self._of_llm(prompt, model)))
+    def llm_query(self, prompt, model=None, images=None):
+        return of_slot(self.ask(*self._of_llm(prompt, model, images)))
 
-    async def llm_query_aio(self, prompt, model=None):
-        return of_slot(await self.ask_aio(self._of_llm(prompt, model)))
+    async def llm_query_aio(self, prompt, model=None, images=None):
+        return of_slot(await self.ask_aio(*self._of_llm(prompt, model, images)))
 
-    def llm_query_batched(self, prompts, model=None):
-        header = self._of_llm_batch(prompts, model)
-        return of_batch(of_slot(self.ask(header))) if header["prompts"] else []
+    def llm_query_batched(self, prompts, model=None, images=None):
+        header, payload = self._of_llm_batch(prompts, model, images)
+        return of_batch(of_slot(self.ask(header, payload))) if header["prompts"] else []
 
-    async def llm_query_batched_aio(self, prompts, model=None):
-        header = self._of_llm_batch(prompts, model)
-        return of_batch(of_slot(await self.ask_aio(header))) if header["prompts"] else []
+    async def llm_query_batched_aio(self, prompts, model=None, images=None):
+        header, payload = self._of_llm_batch(prompts, model, images)
+        return of_batch(of_slot(await self.ask_aio(header, payload))) if header["prompts"] else []
 
     def rlm_query(self, prompt, context=None, model=None, max_turns=None):
         check_type(prompt, "prompt")
@@ -64,13 +65,15 @@ class Calls:
         """Return the slot of a call that the host itself answers, or the user's process."""
         return self.ask(self._request("tool", name=name, args=args, kwargs=kwargs))
 
-    def _of_llm(self, prompt, model):
+    def _of_llm(self, prompt, model, images):
         self._check(prompt)
-        return self._request("llm_query", prompts=[prompt], model=model)
+        header = self._request("llm_query", prompts=[prompt], model=model)
+        return _with_images(header, [pictures(images)])
 
-    def _of_llm_batch(self, prompts, model):
+    def _of_llm_batch(self, prompts, model, images):
         prompts = self._checked_batch(prompts, "llm_query", self._check)
-        return self._request("llm_query_batched", prompts=prompts, model=model)
+        header = self._request("llm_query_batched", prompts=prompts, model=model)
+        return _with_images(header, _of_each(prompts, images))
 
     def _check(self, prompt, where="prompt"):
         """Raise ``TypeError`` or ``CallRefused`` for what a sub-LM does not take."""
@@ -137,9 +140,33 @@ class Calls:
         """Return the slot that the host answers with; that of a batch has its slots as value."""
         return self._broker.ask(header, payload)
 
-    async def ask_aio(self, header):
+    async def ask_aio(self, header, payload=b""):
         """Do the same on the kernel's event loop."""
-        return await self._broker.ask_aio(header)
+        return await self._broker.ask_aio(header, payload)
+
+
+def _of_each(prompts, images):
+    """Return the pictures of each prompt of a batch."""
+    given = [None] * len(prompts) if images is None else list(images)
+    if len(given) != len(prompts):
+        raise CallRefused(
+            "%d prompts but %d lists of images: give one for each prompt, None for one that has "
+            "none" % (len(prompts), len(given))
+        )
+    return [pictures(own, "images[%d]" % i) for i, own in enumerate(given)]
+
+
+def _with_images(header, images):
+    """Return header and payload of a call with pictures, one after another."""
+    if not any(images):
+        return header, b""
+    payload = b"".join(data for own in images for data in own)
+    if len(payload) > CALL_BYTES:
+        raise CallRefused(
+            "images of %s bytes; a call takes %s at most: make several calls"
+            % (format(len(payload), ","), format(CALL_BYTES, ","))
+        )
+    return dict(header, images=[[len(data) for data in own] for own in images]), payload
 
 
 def check_type(prompt, where):

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import csv
-import itertools
 import json
 import os
 import re
 from collections.abc import Iterator
 from typing import Any
 
+from .headers import has_header
+from .overview import overview
+from .pieces import cut_pieces, first_of, guarded, some
 from .values import Folder
 
 _HEAD_CHARS, _TAIL_CHARS = 300, 150
@@ -17,33 +19,29 @@ _LOOK_CHARS = 65_536
 
 
 def describe(value: Any) -> dict[str, Any]:
-    """Type, length, lines, format, head and tail of a value, for the LM's first look.
+    """Return type, length, lines, format, head, tail and overview of a value, for the LM's first
+    look.
 
     Reads the first 64 kB and the last few kB of a text and the first hundred items of anything
-    else. Never raises, whatever the value's own methods do.
+    else; ``overview`` has its own bounds. Never raises, whatever the value's own methods do.
     """
-    kind = type(value).__name__
+    lines = None
     if type(value) is str:
         head, tail = _ends(value)
-        lines = value.count("\n") + 1
+        lines = value.count("\n") + (not value.endswith("\n") and value != "")
         form = guarded(_text_format, value)
+        is_table = form is None or form.startswith(("CSV", "TSV"))
+        more = guarded(_headless_format, value) if is_table else None
     else:
-        text, whole = _cut_pieces(value, _HEAD_CHARS + _TAIL_CHARS)
+        text, whole = cut_pieces(value, _HEAD_CHARS + _TAIL_CHARS)
         head = text if whole else text[:_HEAD_CHARS]
         tail = "" if whole else guarded(_last, value) or ""
-        lines, form = None, guarded(_object_format, value)
-    length = guarded(len, value)
+        form = guarded(_object_format, value)
+        more = guarded(lambda one: overview(one, head, tail), value)
     return {
-        "type": kind, "length": length, "lines": lines, "format": form, "head": head, "tail": tail
+        "type": type(value).__name__, "length": guarded(len, value), "lines": lines, "format": form,
+        "head": head, "tail": tail, "overview": more or "",
     }  # fmt: skip
-
-
-def guarded(ask: Any, value: Any) -> Any:
-    """``ask(value)``, None where the value's own methods raise."""
-    try:
-        return ask(value)
-    except Exception:  # noqa: BLE001 - a stranger's object may raise anything
-        return None
 
 
 def _ends(text: str) -> tuple[str, str]:
@@ -52,75 +50,41 @@ def _ends(text: str) -> tuple[str, str]:
     return text[:_HEAD_CHARS], text[-_TAIL_CHARS:]
 
 
-def _cut_pieces(value: Any, most: int) -> tuple[str, bool]:
-    """The value as text of at most ``most`` characters, and whether that is all of it."""
-    text = ""
-    for piece in _pieces(value, 0):
-        text += piece[: most + 1]
-        if len(text) > most:
-            return text[:most], False
-    return text, True
-
-
 def _last(value: Any) -> str | None:
-    """The end of a value whose start did not show all of it."""
+    """Return the end of a value whose start did not show all of it."""
     if type(value) in (bytes, bytearray):
         return repr(value[-30:])
     if type(value).__name__ == "DataFrame":
-        item = value.tail(1)
-    elif isinstance(value, Folder):
-        item = list(value)[-1]
-    elif type(value) is dict:
-        key = next(reversed(value))
-        return f"{_cut_pieces(key, 50)[0]}: {_cut_pieces(value[key], _TAIL_CHARS)[0]}"[:_TAIL_CHARS]
-    elif type(value) in (list, tuple):
-        item = value[-1]
-    else:
-        return None
-    return _cut_pieces(item, _TAIL_CHARS)[0]
+        return str(value.tail(1).to_csv(index=False, header=False))[:_TAIL_CHARS]
+    if isinstance(value, Folder):
+        return str(list(value)[-1])
+    if type(value) in (dict, list, tuple):
+        return _end_of(value, _TAIL_CHARS)
+    return None
 
 
-def _pieces(value: Any, depth: int) -> Iterator[str]:
-    """The value written out bit by bit, so that the reader can stop."""
-    kind = type(value)
-    if kind is str:
-        yield json.dumps(value[:500], ensure_ascii=False)
-    elif kind in (list, tuple, dict) and depth > 5:
-        yield "…"
-    elif kind in (list, tuple):
-        yield "[" if kind is list else "("
-        for number, item in enumerate(value):
-            yield ", " if number else ""
-            yield from _pieces(item, depth + 1)
-        yield "]" if kind is list else ",)" if len(value) == 1 else ")"
-    elif kind is dict:
-        yield "{"
-        for number, (key, item) in enumerate(value.items()):
-            yield ", " if number else ""
-            yield from _pieces(key, depth + 1)
-            yield ": "
-            yield from _pieces(item, depth + 1)
-        yield "}"
-    elif kind in (bytes, bytearray):
-        yield repr(value[:500])
-    else:
-        yield str(guarded(_plain, value) or f"<{kind.__name__}>")
-
-
-def _plain(value: Any) -> str:
-    if type(value).__name__ == "DataFrame":
-        return str(value.head(5).to_csv(index=False))
-    return repr(value)
+def _end_of(value: Any, most: int) -> str:
+    """Return the last item of a list or a dict, or what is last in it, if that is too long."""
+    name = ""
+    while True:
+        if type(value) is dict and value:
+            key = next(reversed(value))
+            name, value = f"{cut_pieces(key, 50)[0]}: ", value[key]
+        elif type(value) in (list, tuple) and value:
+            name, value = "", value[-1]
+        elif type(value) is str:
+            return name + "…" + cut_pieces(value[-(most - 60) :], most)[0]
+        else:
+            return name + cut_pieces(value, most)[0]
+        text, whole = cut_pieces(value, most - len(name))
+        if whole:
+            return name + text
 
 
 def _text_format(text: str) -> str | None:
     """The format of a text in words, None when nothing is sure."""
+    head, lines = _first_lines(text)
     whole = len(text) <= _LOOK_CHARS
-    head = text[:_LOOK_CHARS].replace("\r\n", "\n")
-    lines = head.split("\n")
-    if not whole and len(lines) > 1:
-        lines.pop()  # it was cut
-    lines = [line for line in lines[:400] if line.strip()]
     if not lines:
         return None
     tail = text[-4096:]
@@ -132,6 +96,15 @@ def _text_format(text: str) -> str | None:
         or _source_format(head)
         or _record_format(head)
     )
+
+
+def _first_lines(text: str) -> tuple[str, list[str]]:
+    """Return the first part of a text, and its lines that are whole and not empty."""
+    head = text[:_LOOK_CHARS].replace("\r\n", "\n")
+    lines = head.split("\n")
+    if len(text) > _LOOK_CHARS and len(lines) > 1:
+        lines.pop()  # it was cut
+    return head, [line for line in lines[:400] if line.strip()]
 
 
 def _json_format(head: str, tail: str, lines: list[str], whole: bool) -> str | None:
@@ -191,20 +164,31 @@ def _line_format(lines: list[str]) -> str | None:
 
 def _table_format(lines: list[str]) -> str | None:
     """CSV and its kin: at least three rows with the same number of fields under a header."""
-    some = lines[:30]
+    for form, rows in _tables(lines):
+        names = [field.strip() for field in rows[0]]
+        if all(0 < len(field) <= 40 for field in names) and len(set(names)) == len(names):
+            return f"{form}: {some(names)}"
+    return None
+
+
+def _headless_format(text: str) -> str | None:
+    """Return the format of a table whose first row is data, None of any other text."""
+    form, rows = next(_tables(_first_lines(text)[1]), ("", []))
+    return f"{form}, without a header" if form and not has_header(rows) else None
+
+
+def _tables(lines: list[str]) -> Iterator[tuple[str, list[list[str]]]]:
+    """Return each way to read the lines as a table of at least three even rows: its name and the
+    rows."""
     for mark, name in ((",", "CSV"), ("\t", "TSV"), (";", "CSV"), ("|", "CSV")):
         try:
-            rows = list(csv.reader(some, delimiter=mark))
+            rows = list(csv.reader(lines[:30], delimiter=mark))
         except csv.Error:
             continue
         widths = {len(row) for row in rows}
-        if len(rows) < 3 or len(widths) != 1 or widths == {1}:
-            continue
-        names = [field.strip() for field in rows[0]]
-        if all(0 < len(field) <= 40 for field in names) and len(set(names)) == len(names):
+        if len(rows) > 2 and len(widths) == 1 and widths != {1}:
             split = "" if mark in ",\t" else f" split at {mark!r}"
-            return f"{name} with {len(names)} columns{split}: {_some(names)}"
-    return None
+            yield f"{name} with {len(rows[0])} columns{split}", rows
 
 
 _PYTHON = re.compile(
@@ -231,7 +215,7 @@ def _record_format(head: str) -> str | None:
     keyed = [re.findall(r"^(\w[\w -]{0,30}):(?:[ \t]|$)", block, re.M) for block in blocks]
     full = [keys for keys in keyed if len(keys) >= 2]
     if len(blocks) >= 3 and len(full) * 10 >= len(blocks) * 8:
-        return f"records separated by blank lines, with fields {_some(full[0])}"
+        return f"records separated by blank lines, with fields {some(full[0])}"
     return None
 
 
@@ -241,30 +225,25 @@ def _object_format(value: Any) -> str | None:
     if kind in (list, tuple):
         return _list_format(value)
     if kind is dict:
-        return f"dict with keys {_some(list(_first(value)))}" if value else None
+        return f"dict with keys {some(list(first_of(value)))}" if value else None
     if kind in (bytes, bytearray):
         return _bytes_format(bytes(value[:16]))
     if isinstance(value, Folder):
         return _folder_format(value)
     if kind.__name__ == "DataFrame":
         types = [f"{name} ({value.dtypes.iloc[i]})" for i, name in enumerate(value.columns[:9])]
-        return f"{len(value.columns)} columns: {_some(types)}"
+        return f"{len(value.columns)} columns: {some(types)}"
     return None
 
 
-def _first(items: Any) -> Iterator[Any]:
-    """Return the first hundred items."""
-    return itertools.islice(iter(items), 100)
-
-
 def _list_format(items: Any) -> str | None:
-    kinds = list(dict.fromkeys(type(item).__name__ for item in _first(items)))
+    kinds = list(dict.fromkeys(type(item).__name__ for item in first_of(items)))
     if not kinds:
         return None
-    text = f"{type(items).__name__} of {_some(kinds)}"
+    text = f"{type(items).__name__} of {some(kinds)}"
     if kinds == ["dict"]:
-        keys = dict.fromkeys(key for item in _first(items) for key in _first(item))
-        text += f" with keys {_some(list(keys))}"
+        keys = dict.fromkeys(key for item in first_of(items) for key in first_of(item))
+        text += f" with keys {some(list(keys))}"
     return text
 
 
@@ -274,7 +253,7 @@ def _folder_format(folder: Folder) -> str:
         suffix = os.path.splitext(name)[1] or "no suffix"
         counts[suffix] = counts.get(suffix, 0) + 1
     common = sorted(counts, key=lambda suffix: -counts[suffix])
-    return f"folder of text files: {_some([f'{counts[s]} {s}' for s in common])}"
+    return f"folder of text files: {some([f'{counts[s]} {s}' for s in common])}"
 
 
 def _bytes_format(head: bytes) -> str | None:
@@ -285,13 +264,3 @@ def _bytes_format(head: bytes) -> str | None:
         b"\xfd7zXZ": "xz", b"\x28\xb5\x2f\xfd": "Zstandard",
     }  # fmt: skip
     return next((name for start, name in magic.items() if head.startswith(start)), None)
-
-
-def _some(names: list[Any]) -> str:
-    """The first eight names, cut to forty characters each, and dots if there are more."""
-    shown = [_name(name)[:40] for name in names[:8]]
-    return ", ".join(shown) + (", …" if len(names) > 8 else "")
-
-
-def _name(name: Any) -> str:
-    return name if type(name) is str else _cut_pieces(name, 40)[0]

@@ -26,6 +26,15 @@ class UsageError(RuntimeError):
     """Something handed in cannot be used here; the host raises its own error of this name."""
 
 
+class AnswerRefused(TypeError):
+    """Raised by ``FINAL_VAR`` for a value that is not of the form that is wanted; ``wrong`` is what
+    is wrong with it."""
+
+    def __init__(self, message, wrong):
+        super().__init__(message)
+        self.wrong = wrong
+
+
 class FailedReply(str):
     """The slot of a batch whose prompt failed: a str beginning ``Error:``; see ``.error``."""
 

@@ -9,6 +9,8 @@ import inspect
 import sys
 from typing import Any, Callable, NamedTuple, Optional
 
+from .pieces import guarded
+
 _guest: Any = None
 
 
@@ -19,27 +21,29 @@ def bind(guest):
     return {g.name: g.function for g in GLOBALS if g.function is not None}
 
 
-def llm_query(prompt, model=None):
-    """Ask a sub-LM and return its reply. It sees nothing but the prompt."""
-    return _guest.calls.llm_query(prompt, model)
+def llm_query(prompt, model=None, images=None):
+    """Ask a sub-LM and return its reply. It sees nothing but the prompt, and the ``images``, a list
+    of bytes, paths, figures, arrays or PIL images, if it sees."""
+    return _guest.calls.llm_query(prompt, model, images)
 
 
-async def _llm_query_aio(prompt, model=None):
+async def _llm_query_aio(prompt, model=None, images=None):
     """``llm_query`` for asyncio code."""
-    return await _guest.calls.llm_query_aio(prompt, model)
+    return await _guest.calls.llm_query_aio(prompt, model, images)
 
 
-def llm_query_batched(prompts, model=None):
-    """Ask a sub-LM many prompts at once; replies come in the same order.
+def llm_query_batched(prompts, model=None, images=None):
+    """Ask a sub-LM many prompts at once; replies come in the same order. ``images`` are a list for
+    each prompt.
 
     A prompt that failed has a ``FailedReply`` (a str beginning ``Error:``) in its slot.
     """
-    return _guest.calls.llm_query_batched(prompts, model)
+    return _guest.calls.llm_query_batched(prompts, model, images)
 
 
-async def _llm_query_batched_aio(prompts, model=None):
+async def _llm_query_batched_aio(prompts, model=None, images=None):
     """``llm_query_batched`` for asyncio code."""
-    return await _guest.calls.llm_query_batched_aio(prompts, model)
+    return await _guest.calls.llm_query_batched_aio(prompts, model, images)
 
 
 def rlm_query(prompt, context=None, model=None, max_turns=None):
@@ -101,18 +105,20 @@ class _Listing(str):
 
 def SHOW_VARS():
     """The variables made so far: name, type, size."""
-    lines = ["%s: %s%s" % (n, type(v).__name__, _size(v)) for n, v in _guest.variables()]
+    lines = [variable_line(name, value) for name, value in _guest.variables()]
     return _Listing("\n".join(lines) or "no variables yet")
+
+
+def variable_line(name, value):
+    """Return a variable's name, type and size in a line. Never raises."""
+    return "%s: %s%s" % (name, type(value).__name__, guarded(_size, value) or "")
 
 
 def _size(value):
     shape = getattr(value, "shape", None)
     if isinstance(shape, tuple):
         return " of shape %s" % (shape,)
-    try:
-        return " of length %s" % format(len(value), ",")
-    except TypeError:
-        return ""
+    return " of length %s" % format(len(value), ",")
 
 
 llm_query.aio = _llm_query_aio  # type: ignore[attr-defined]

@@ -2,6 +2,7 @@
 
 import contextlib
 import inspect
+import json
 import sys
 import threading
 from typing import Any
@@ -9,19 +10,22 @@ from typing import Any
 from IPython.core.error import StdinNotImplementedError
 
 from . import globals as repl_globals
-from .answers import written
+from .answers import PICTURES, check, written
 from .broker_client import BrokerClient
 from .calls import Calls
-from .describe import describe, guarded
+from .describe import describe
 from .doubts import bound_in_text, doubt, looks_like_name
-from .errors import CallRefused, LimitReached, LMError
+from .errors import AnswerRefused, CallRefused, LimitReached, LMError
 from .hardening import harden, hide_our_frames
 from .magics import register
+from .pieces import guarded
 from .replies import of_slot
 from .rewriter import Rewriter
+from .schemas import schema_of
 from .seeds import Seeds
 from .threads import cell_now
 from .tools import define, findable
+from .type_schemas import NoSchema
 from .values import load, opened, plain, snapshot
 from .wire import SNAPSHOT_BYTES
 from .writers import Writers
@@ -33,6 +37,12 @@ MODULES_OFTEN_WANTED = (
     "numpy", "pandas", "matplotlib", "scipy", "sklearn", "polars", "requests", "bs4", "yaml",
     "tiktoken", "networkx", "sympy",
 )  # fmt: skip
+
+
+def surroundings():
+    """Python's version, and those of the modules often wanted that are there."""
+    found = [module for module in MODULES_OFTEN_WANTED if findable(module)]
+    return {"python": "%d.%d" % sys.version_info[:2], "modules": found}
 
 
 class Guest:
@@ -51,6 +61,9 @@ class Guest:
         self._word = None
         self.bound = set()
         """The names that cells of this question have bound, those that failed among them."""
+        self._refused = None
+        self._wanted = None
+        self.given = []  # the object of the last answer
         self._hidden = set(shell.user_ns)
         self._streams = sys.stdout, sys.stderr
         self._writers = Writers()
@@ -58,6 +71,7 @@ class Guest:
         self._context = None
         self._has_context = False
         self._given = None
+        self._known = {}
         self.names = self._functions(config["tools"])
         for name, item in config["data"].items():
             self.names[name] = load(item, item.get("file"))
@@ -77,7 +91,8 @@ class Guest:
         """Load ``context`` and tell the host what it became."""
         self._given, notes = opened(spec, path)
         self._take(self._given)
-        self.broker.ask({"op": "context", "info": dict(describe(self._given), notes=notes)})
+        info = dict(describe(self._given), notes=notes, **surroundings())
+        self.broker.ask({"op": "context", "info": info})
 
     def find(self, name):
         """Tell the host whether there is such a variable, if not then what there is."""
@@ -85,12 +100,24 @@ class Guest:
         told = {} if found else {"missing": name, "names": [n for n, _ in self.variables()]}
         self.broker.ask(dict(told, op="find"))
 
+    def form(self, text):
+        """Tell the host the schema of a type expression, or what is wrong with it."""
+        try:
+            told = {"schema": json.dumps(schema_of(text, self.shell.user_ns))}
+        except NoSchema as error:
+            told = {"wrong": str(error)}
+        self.broker.ask(dict(told, op="form"))
+
     def adopt(self, name):
         """Take a variable as ``context`` and tell the host what it is, with a copy of its value
         where it is of a moderate size and can be copied."""
         value = self.shell.user_ns[name]
         self._take(value)
-        report = {"op": "context", "info": describe(value), "same": value is self._given}
+        report = {
+            "op": "context",
+            "info": dict(describe(value), **surroundings()),
+            "same": value is self._given,
+        }
         copied = None if report["same"] else guarded(lambda v: snapshot(v, SNAPSHOT_BYTES), value)
         kind, data = copied or (None, b"")
         self.broker.ask(dict(report, kind=kind), data)
@@ -129,20 +156,38 @@ class Guest:
         )
 
     def finish(self, value, name=None):
-        """Take a value for the answer, or that of the variable ``name``."""
+        """Take a value, as it is now, for the answer, or that of the variable ``name``. Raises
+        ``AnswerRefused`` for one that is not of the wanted form, which is kept as a draft."""
         if (
             value is self.shell.user_ns.get("answer")
             and isinstance(value, dict)
             and value.keys() == BOX.keys()
         ):
             value = value["content"]  # it is meant, and not the dict
-        self._doubt = doubt(value, name)
+        wanted = value is None and self._wanted is not None
+        self._doubt = None if wanted else doubt(value, name)
         self._named = {"named": name}
-        self._answer = written(value, self._bundle)
+        self._answer = self._written(value)
+        self._check(value)
+
+    def _written(self, value):
+        self.given[:] = [value]
+        return written(value, self._bundle)
+
+    def _check(self, value):
+        self._refused = None
+        try:
+            if self._wanted is not None:
+                check(value, self._wanted)
+        except AnswerRefused as refused:
+            self._refused = refused.wrong
+            raise
 
     def _bundle(self, value):
-        """The MIME bundle that a notebook would show of a value."""
-        return self.shell.display_formatter.format(value)[0]
+        """The pictures that a notebook would show of a value. Not all that it would show: an
+        object that displays itself would do so now."""
+        formatters = self.shell.display_formatter.formatters
+        return {mime: formatters[mime](value) for mime, _ in PICTURES if mime in formatters}
 
     # hooks
     def _before(self, info):
@@ -153,8 +198,9 @@ class Guest:
         self.guards_names = request.get("author") == "lm"
         self.calls.hold_to(request.get("most", {}))
         self._notices = []
-        self._answer = self._doubt = self._word = None
+        self._answer = self._doubt = self._word = self._refused = None
         self._named = {}
+        self._wanted = request.get("wanted")
         self._writers.begin()
         if self.guards_names:
             self._restore()
@@ -176,22 +222,46 @@ class Guest:
         # Not current_cell(): a cell that awaits ran in a task with variables of its own.
         report = {"op": "ran", "cell": self._cell}
         report.update(answer=given and given.told(), draft=draft and draft.told())
-        report.update(notices=self._notices, names=[n for n, _ in self.variables()])
+        report.update(refused=self._refused, doubt=self._doubt, called=self._called)
+        report.update(self._named)
+        report.update(notices=self._notices, **self._report_variables())
         report.update(concurrent=self._writers.several)
-        report.update(doubt=self._doubt, called=self._called, **self._named)
         if self.guards_names:  # now: before the next cell the kernel tells them where to write
             sys.stdout, sys.stderr = self._streams
         self.guards_names = False
-        with contextlib.suppress(ConnectionError):  # the host is gone: nobody to tell
-            self.broker.ask(report, told.attached.data if told and told.attached else b"")
+        self._report(report, told.attached.data if told and told.attached else b"")
+
+    def _report(self, report, attached):
+        """Tell the host how the cell ended; without its answer where it does not take that."""
+        try:
+            if not self.broker.ask(report, attached).get("error"):
+                return
+        except CallRefused:
+            pass  # as if the host had refused it
+        except ConnectionError:  # the host is gone, or ends what is far too large
+            return
+        self._notices.append("The answer is too large to be taken: give less of it.")
+        with contextlib.suppress(ConnectionError):
+            self.broker.ask(dict(report, answer=None, draft=None))
+
+    def _report_variables(self):
+        """The names of all variables, those with types and sizes, and the names of those that were
+        made or changed since the last cell."""
+        now = {n: (id(v), repl_globals.variable_line(n, v)) for n, v in self.variables()}
+        made = [name for name, seen in now.items() if self._known.get(name) != seen]
+        self._known = now
+        return {"names": list(now), "variables": [s for _, s in now.values()], "made": made}
 
     def _answers(self, error):
         """The answer of a cell that ended well, and the best answer so far otherwise."""
         box = self._box()
         if self._answer is None and box["ready"]:
-            self.finish(box["content"])
+            try:
+                self.finish(box["content"])
+            except AnswerRefused as refused:
+                self.notice("`answer` was not taken: %s." % refused)
         self._called = self._answer is not None
-        if error is None and self._called:
+        if error is None and self._called and self._refused is None:
             if box["ready"]:  # the next question of this session is not answered by it
                 self.shell.user_ns["answer"]["ready"] = False
             return self._answer, None
@@ -200,8 +270,12 @@ class Guest:
     def _best(self, content):
         """The best answer of a cell that gave none."""
         if content is None or (isinstance(content, str) and not content):
-            return None if self._word is None else written(self._word)
-        return written(content, self._bundle)
+            if self._word is None:
+                return None
+            content = self._word
+        with contextlib.suppress(AnswerRefused):  # it is noted, and the draft is marked
+            self._check(content)
+        return self._written(content)
 
     def _box(self):
         """The dict ``answer`` as it is now, both of its values there."""
@@ -213,8 +287,8 @@ class Guest:
             names = ", ".join([n for n, _ in self.variables()] + sorted(self.names))
             self.notice("Names there are: context, %s." % names)
         elif isinstance(error, ImportError):
-            found = [m for m in MODULES_OFTEN_WANTED if findable(m)]
-            self.notice("Modules there are: the standard library; %s." % ", ".join(found))
+            found = ", ".join(surroundings()["modules"])
+            self.notice("Modules there are: the standard library; %s." % found)
 
     def _restore(self):
         """Put back what an earlier cell rebound or deleted."""

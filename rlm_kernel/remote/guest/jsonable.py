@@ -34,7 +34,7 @@ from typing import Any
 
 from . import answer_tables
 
-MOST_CHARS = 16 << 20
+MOST_CHARS = 8 << 20
 """Of a value's JSON, about."""
 MOST_DEPTH = 100
 LONGEST_INT = 10**4300
@@ -142,7 +142,7 @@ class _Converter:
         """Return a key as text: of 1, True and None what ``json.dumps`` makes of them, of a tuple
         and the like what ``str`` does."""
         if isinstance(key, tuple):
-            return str(self._spent(self._text_of(key)))
+            return str(self._spent(str(key)))
         written = self.plain(key, depth)
         if isinstance(written, str):
             return written

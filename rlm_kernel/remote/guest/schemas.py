@@ -41,8 +41,18 @@ def schema_of(form: Any, names: Any = None) -> dict:
         return WORDS[word] if word in WORDS else of_type(parsed(word, names or {}))
     if not isinstance(form, dict):
         return of_type(form)
+    _compiled(json.dumps(checked(form)))
+    return form
+
+
+def checked(schema: dict) -> dict:
+    """Return a JSON Schema that is of a moderate size and refers to parts of itself only; no code
+    is made of it, as ``schema_of`` does. Raises ``NoSchema``."""
+    if not isinstance(schema, dict):
+        raise NoSchema("a JSON Schema is an object")
     try:
-        size = len(json.dumps(form))
+        size = len(json.dumps(schema))
+        references = list(_references(schema))
     except (TypeError, ValueError, RecursionError) as error:
         raise NoSchema("the JSON Schema is not plain JSON data: %s" % error) from None
     if size > MOST_SCHEMA_CHARS:
@@ -50,8 +60,10 @@ def schema_of(form: Any, names: Any = None) -> dict:
             "the JSON Schema has %s characters, %s are the most"
             % (format(size, ","), format(MOST_SCHEMA_CHARS, ","))
         )
-    _compiled(json.dumps(form))
-    return form
+    for reference in references:
+        if not reference.startswith("#"):
+            raise NoSchema("the JSON Schema refers to %r: only parts of itself may be" % reference)
+    return schema
 
 
 def fault(schema: dict, data: Any) -> Optional[str]:
@@ -70,10 +82,7 @@ def fault(schema: dict, data: Any) -> Optional[str]:
 @functools.lru_cache(maxsize=64)
 def _compiled(schema: str) -> Any:
     """Return the check of a schema, given as JSON text."""
-    written = json.loads(schema)
-    for reference in _references(written):
-        if not reference.startswith("#"):
-            raise NoSchema("the JSON Schema refers to %r: only parts of itself may be" % reference)
+    written = checked(json.loads(schema))
     known = {key: part for key, part in _by_draft_7(written).items() if key[:1] != "$" or
              key in ("$ref", "$defs")}  # fmt: skip
     try:

@@ -16,6 +16,8 @@ from .errors import CallRefused, FailedReply
 from .replies import ChildReply
 from .tables import read_as_before, read_table
 
+_ESCAPED = "backslashreplace"
+
 
 def load(spec: dict[str, Any], path: str) -> Any:
     """Return the object that ``context`` is bound to, as ``opened`` does, without the notes."""
@@ -80,7 +82,13 @@ class Folder(Mapping):
             near = difflib.get_close_matches(str(key), list(self._files)[:10_000], n=3, cutoff=0.4)
             raise KeyError(f"{key!r} is not a file of this folder; near it: {near}")
         with open(path, "rb") as file:
-            return file.read().decode(self._files[key][0], "backslashreplace")
+            return file.read().decode(self._files[key][0], _ESCAPED)
+
+    def head(self, key: str, most: int) -> str:
+        """Return the first characters of a file."""
+        encoding = self._files[key][0]
+        with open(os.path.join(self._root, key), encoding=encoding, errors=_ESCAPED) as file:
+            return file.read(most)
 
     def sizes(self) -> dict[str, int]:
         """Return the characters of each file."""

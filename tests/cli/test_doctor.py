@@ -1,0 +1,94 @@
+"""``rlm doctor``: it asks as a run asks, and says how."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from rlm_kernel.cli import doctor
+from rlm_kernel.settings.resolved import in_force
+from rlm_kernel.testing import QUIRKS, FakeEndpoint, QuirkyEndpoint, Status
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture(autouse=True)
+def _no_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
+    @asynccontextmanager
+    async def live(config: object) -> AsyncIterator[Any]:
+        async def execute(source: str) -> None:
+            assert source == "1 + 1"
+
+        yield SimpleNamespace(kernel=SimpleNamespace(execute=execute))
+
+    monkeypatch.setattr(doctor, "open_live", live)
+
+
+async def examined(url: str, **settings: Any) -> tuple[bool, str]:
+    shown = io.StringIO()
+    given = {"base_url": url, "model": "author", "sub_model": "sub", "retries": 0, **settings}
+    console = Console(file=shown, width=400)
+    good = await doctor.examine(in_force(given, environ={}), console)
+    return good, shown.getvalue()
+
+
+def ready(request: dict[str, Any]) -> str:
+    return "ready"
+
+
+async def test_the_author_is_asked_by_a_stream_with_a_system_message_and_the_sub_lm_plainly() -> (
+    None
+):
+    async with FakeEndpoint(ready) as fake:
+        good, shown = await examined(fake.base_url)
+    author, sub = fake.log
+    assert (author.model, author.stream, sub.model, sub.stream) == ("author", True, "sub", False)
+    assert [message["role"] for message in author.messages] == ["system", "user"]
+    assert [message["role"] for message in sub.messages] == ["user"]
+    assert good
+    assert "author author: answers 'ready'" in shown
+    assert "asked with" not in shown
+
+
+@pytest.mark.parametrize(
+    ("quirk", "settings", "said"),
+    [
+        ("no_system_role", {}, "the system's words in the first user message"),
+        ("no_streams", {}, "turns not streamed"),
+        ("only_streams", {}, "sub-calls as streams"),
+        ("no_max_tokens", {"output_tokens": 50}, "max_completion_tokens instead of max_tokens"),
+        ("no_temperature", {"temperature": 0.5}, "no temperature"),
+        ("no_stream_options_vague", {}, "no stream_options"),
+    ],
+)
+async def test_what_an_endpoint_refuses_is_reported(
+    quirk: str, settings: dict[str, Any], said: str
+) -> None:
+    async with QuirkyEndpoint(ready, QUIRKS[quirk]) as fake:
+        good, shown = await examined(fake.base_url, **settings)
+    assert good
+    assert f"asked with {said}" in shown
+
+
+async def test_what_would_fail_in_a_run_is_bad_here() -> None:
+    def reply(request: dict[str, Any]) -> Any:
+        return Status(500) if request.get("stream") else "ready"
+
+    async with FakeEndpoint(reply) as fake:
+        good, shown = await examined(fake.base_url)
+    assert not good
+    assert "bad author author" in shown
+    assert "ok  sub-LM sub" in shown
+
+
+async def test_headers_are_shown_to_be_set_and_no_more() -> None:
+    async with FakeEndpoint(ready) as fake:
+        _, shown = await examined(fake.base_url, headers={"api-key": "canary-123456"})
+    assert "canary" not in shown
+    assert "(set)" in shown
