@@ -76,7 +76,8 @@ class Answer:
     @classmethod
     def of_text(cls, text: str) -> Answer:
         """Return the answer that is a text."""
-        return cls(text=text, type="str", value=json.dumps(text, ensure_ascii=False))
+        value = json.dumps(text, ensure_ascii=False).encode("utf-8", "replace").decode("utf-8")
+        return cls(text=text, type="str", value=value)
 
     @property
     def json(self) -> Any:

@@ -92,7 +92,8 @@ class TaskRun:
             run = await self._load(_resumed, path)
             result = await self._session.go_on(run, [self], force=force)
         else:
-            source = await self._load(self.task.source, force.settings.exclude)
+            task = dataclasses.replace(self.task, exclude=force.settings.exclude)
+            source = await self._load(task.source)
             result = await self._session.ask(
                 source, self.task.question, [self], force=force, form=self.task.form
             )

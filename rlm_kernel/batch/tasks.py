@@ -27,7 +27,8 @@ _SHOWN_CHARS = 80
 @dataclass(frozen=True)
 class Task:
     """``folder`` is the name of its run's folder. ``context_path`` is None where the context stands
-    in the task itself. ``fields`` is the whole of it as it was given."""
+    in the task itself, ``exclude`` is what it leaves out of a folder. ``fields`` is the whole of it
+    as it was given."""
 
     id: str
     question: str
@@ -38,17 +39,17 @@ class Task:
     limits: Mapping[str, Any] = field(default_factory=dict)
     form: Form | None = None
     fields: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    exclude: tuple[str, ...] = ()
 
     @property
     def rest(self) -> dict[str, Any]:
         """Return the fields that mean nothing to us."""
         return {n: v for n, v in self.fields.items() if n not in (*FIELDS, *LIMITS)}
 
-    def source(self, exclude: Sequence[str] = ()) -> Source:
-        """Return what becomes ``context``; a folder leaves out what ``exclude`` names. Blocks.
-        Raises ``ContextError``."""
+    def source(self) -> Source:
+        """Return what becomes ``context``. Blocks. Raises ``ContextError``."""
         if self.context_path is not None:
-            return contexts.from_path(self.context_path, exclude=exclude)
+            return contexts.from_path(self.context_path, exclude=self.exclude)
         return contexts.from_value(self.context)
 
 
@@ -187,7 +188,8 @@ def _context_path(fields: dict[str, Any], base: Path) -> Path | None:
         raise _Wrong(f"context_path={_shown(given)}: give a path")
     path = base / Path(given).expanduser()
     if not path.exists():
-        raise _Wrong(f"context_path={_shown(given)}: there is no such file or folder in {base}")
+        problem = contexts.url_problem(given) or f"there is no such file or folder in {base}"
+        raise _Wrong(f"context_path={_shown(given)}: {problem}")
     return path
 
 

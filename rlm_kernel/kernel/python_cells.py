@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from ..record.notebooks.answers import table_of
 from ..repl.repl import Repl
 from ..repl.running_cell import Ran
 from . import cell_parser
-from .display.card import answer_bundle
+from .display.card import answer_bundle, picture_bundle
 from .front_end import ExecuteReply, Execution
 from .inner_kernel import InnerKernel, ended
 from .notebook_session import NotebookSession
@@ -46,7 +47,10 @@ class PythonCells:
         if ran.answer is not None:
             session.by_hand.answered(ran.answer)
             self._replay.answered(ran.answer)
-            execution.show(answer_bundle(ran.answer.text))
+            shown = answer_bundle(ran.answer.text, table=table_of(ran.answer))
+            if ran.attached is not None:
+                shown |= picture_bundle(ran.attached.suffix, ran.attached.data)
+            execution.show(shown)
         reply = ended(execution, ran)
         if hint := _hint(execution.code, ran):
             execution.tell(hint, "stderr")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import base64
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,12 +11,13 @@ from typing import Any
 
 from ..errors import KernelDied, RLMError
 from ..events import Answer
+from ..record.notebooks.answers import table_of
 from ..repl.repl import Repl
 from ..session.session import Reader, Result
 from ..settings.limit_options import limit_raised
 from .cell_parser import Question
 from .display.activity import Activity
-from .display.card import answer_bundle
+from .display.card import answer_bundle, picture_bundle
 from .display.display import Display
 from .front_end import ExecuteReply, Execution, FrontEnd
 from .human_input import HumanInput
@@ -28,7 +28,6 @@ from .requests import NOBODYS
 
 PLAIN = ("str", "int", "float", "bool", "NoneType", "list", "dict", "tuple", "set")
 """Types whose values a notebook shows as text."""
-PICTURES = {".png": "image/png", ".jpg": "image/jpeg"}
 
 
 @dataclass(frozen=True)
@@ -74,7 +73,7 @@ class Questions:
             return _unanswered(execution, result)
         bound = await self._bind(self._notebook.name, result.answer)
         file = "" if result.file is None else self._notebook.link(result.file)
-        shown = answer_bundle(result.response, file)
+        shown = answer_bundle(result.response, file, table_of(result.answer))
         content = {"data": {**shown, **bound.shown, **_picture(result.file)}, "metadata": {}}
         number = counted.execution_count
         execution.send("execute_result", {**content, "execution_count": number})
@@ -126,12 +125,10 @@ class Questions:
         return _Bound(rich)
 
 
-def _picture(file: Path | None) -> dict[str, str]:
+def _picture(file: Path | None) -> dict[str, Any]:
     """Return the picture that belongs to an answer, if there is one. Blocks, for one file."""
-    mime = "" if file is None else PICTURES.get(file.suffix, "")
-    if file is None or not mime or not file.is_file():
-        return {}
-    return {mime: base64.b64encode(file.read_bytes()).decode()}
+    known = file is not None and file.suffix != ".csv" and file.is_file()
+    return picture_bundle(file.suffix, file.read_bytes()) if file is not None and known else {}
 
 
 def _unanswered(execution: Execution, result: Result) -> ExecuteReply:

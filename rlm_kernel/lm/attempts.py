@@ -17,7 +17,7 @@ from .chat import json_schema
 from .dialect import Request
 from .failures import Failure
 from .joined import Joined
-from .said import short
+from .said import page_of, short
 from .usage import Reported
 
 ASSUMED_OUTPUT_TOKENS = 512
@@ -153,7 +153,8 @@ class Attempt:
             return len(self.text)
         self.refusal += piece.refusal
         self.called |= piece.called
-        self.finish = piece.finish or self.finish
+        # What is written after a finish reason shows that it was none: some send it with thoughts.
+        self.finish = piece.finish or (None if piece.text else self.finish)
         self.model = piece.model or self.model
         self.reported = piece.reported or self.reported
         last = piece.finish is not None
@@ -164,7 +165,8 @@ class Attempt:
         if piece is not None and piece.choice:
             self.chosen = True
         elif piece is None or not self.chosen:
-            self.heard = self.heard or short(value)
+            page = page_of(value) if isinstance(value, str) else None
+            self.heard = self.heard or page or short(value)
 
     def end(self) -> int:
         """Note that no more comes; return where the text is new, as ``take`` does."""
@@ -172,7 +174,8 @@ class Attempt:
         return self.joined.end()
 
     def check(self) -> None:
-        """Raise ``Failure`` if the reply has ended without a text that could be used."""
+        """Raise ``Failure`` if the reply has ended without a text that could be used, and without a
+        thought, which another try would have paid for anew."""
         if not self.chosen:
             raise Failure("garbage", self.heard, again=True)
         if (self.finish or "").lower() in FAILED:
@@ -183,10 +186,11 @@ class Attempt:
             return
         if self.refusal or self.finish == "content_filter":
             raise Failure("refusal", self.refusal or "a content filter took the reply away")
+        if self.thoughts:
+            return
         if cut_short(self.finish):
             raise Failure("empty", "all tokens that a reply may have were used up before any text")
-        apart = "only thoughts, which came apart from a text" if self.thoughts else ""
-        raise Failure("empty", "only a call of a tool" if self.called else apart, again=True)
+        raise Failure("empty", "only a call of a tool" if self.called else "", again=True)
 
     def check_size(self) -> None:
         """Raise ``Failure`` if the reply has grown beyond what any is."""

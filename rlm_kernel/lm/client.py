@@ -208,8 +208,8 @@ class Client:
                 at = this.take(value)
                 if (end := listener.hear(this.text, at)) is not None:
                     return end
-                if this.finish is not None and this.text:
-                    rest.reschedule(loop.time() + transport.AFTER_FINISH_S)
+                finished = this.finish is not None and bool(this.text)
+                rest.reschedule(loop.time() + transport.AFTER_FINISH_S if finished else None)
                 call.keep_up(this)
         whole = done or this.finish or this.joined.is_whole or not request.streamed
         if not whole and (this.chosen or not this.heard):

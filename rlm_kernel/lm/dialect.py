@@ -69,6 +69,8 @@ class Adjustment:
     can: Callable[[Body], bool]
     refusal: re.Pattern[str]
     made: Callable[[Body], Body]
+    after_500: bool = True
+    """False where the words of its refusal may tell of a fault that passes."""
     of_endpoint: bool = False
     """True where all models of an endpoint refuse what one does."""
     key: Callable[[Body], object] = lambda body: None
@@ -145,12 +147,14 @@ ADJUSTMENTS = (
         lambda body: "stream" not in body,
         _pattern(_ONLY_STREAMS),
         lambda body: {**body, **STREAMED},
+        after_500=False,
     ),
     Adjustment(
         "turns not streamed",
         lambda body: "stream" in body,
         _refusing(r"stream(?:ing|ed)?"),
         _without(*STREAMED),
+        after_500=False,
     ),
     NO_USAGE,
     Adjustment(
@@ -198,8 +202,8 @@ class Dialect:
     def request(self, body: Body, guess: Adjustment | None = None) -> Request:
         """Return a request as this endpoint wants it."""
         known = self._known[None] | self._known[body["model"]]
-        made = []
-        for one in ADJUSTMENTS:
+        made: list[Adjustment] = []
+        for one in ADJUSTMENTS if known or guess else ():
             if one.can(body) and (one is guess or (one, one.key(body)) in known):
                 body = one.made(body)
                 made.append(one)
@@ -207,14 +211,15 @@ class Dialect:
 
     def learn(self, refused: Request, failure: Failure) -> Adjustment | None:
         """Remember what a refusal names; return what to try where it names nothing."""
-        if failure.cause not in ("bad_request", "server"):
+        if failure.cause not in ("bad_request", "server", "model"):
             return None
         body, clues = refused.body, failure.clues[:_CLUE_CHARS]
         for one in ADJUSTMENTS:
-            if one.can(body) and one.refusal.search(clues):
+            called_for = one.after_500 or failure.cause != "server"
+            if called_for and one.can(body) and one.refusal.search(clues):
                 self._remember(one, body)
                 return None
-        if failure.cause == "server":
+        if failure.cause != "bad_request":
             return None
         self._settled |= NO_USAGE in refused.adjustments
         return NO_USAGE if NO_USAGE.can(body) and not self._settled else None

@@ -97,10 +97,13 @@ def failure(status: int, body: object) -> Failure:
 
 def sent_as_success(body: object) -> Failure | None:
     """Return the failure that a body or an event with status 200 means; None for all others."""
-    whole = body[0] if isinstance(body, list) and body else body
-    if not isinstance(whole, dict) or not _is_error(whole):
+    whole = _first(body)
+    if not isinstance(whole, dict):
         return None
-    return sent_as_error(whole)
+    choice = _first(whole.get("choices"))
+    if isinstance(choice, dict) and choice.get("error"):
+        return sent_as_error({"error": choice["error"]})
+    return sent_as_error(whole) if _is_error(whole) else None
 
 
 def sent_as_error(body: object) -> Failure:
@@ -108,6 +111,10 @@ def sent_as_error(body: object) -> Failure:
     found = failure(_status(body), body)
     found.charged = False
     return found
+
+
+def _first(value: object) -> object:
+    return value[0] if isinstance(value, list) and value else value
 
 
 def _is_error(body: dict[str, Any]) -> bool:
@@ -121,7 +128,7 @@ def _is_error(body: dict[str, Any]) -> bool:
     inner = body.get("base_resp")
     if isinstance(inner, dict) and inner.get("status_code") not in (0, None):
         return True
-    coded = any((number_of(body.get(name)) or 0) >= 1 for name in _STATUSES)
+    coded = any((number_of(body.get(name)) or 0) >= 300 for name in _STATUSES)
     return bool(body.get("detail")) or (coded and bool(said_in(body)))
 
 

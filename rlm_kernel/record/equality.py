@@ -28,6 +28,11 @@ def canonical(data: Any) -> str:
     return json.dumps(data, sort_keys=True, ensure_ascii=True, separators=(",", ":"))
 
 
+def as_recorded(data: Any) -> Any:
+    """Return plain JSON data as a record gives it back: the keys of each dict in one order."""
+    return json.loads(canonical(data)) if isinstance(data, dict | list) else data
+
+
 def sha256(text: str) -> str:
     """Return the SHA-256 of the text's UTF-8 form; lone surrogates are allowed."""
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()

@@ -15,6 +15,7 @@ from ..events import Answer
 from ..record.equality import call_key
 from ..remote.guest.globals import ASKING, CHILD_STARTING
 from ..remote.guest.images import MOST, MOST_BYTES, measured, wrong_with
+from ..remote.guest.schemas import MOST_SCHEMA_CHARS
 from ..remote.guest.wire import LONGEST_NAME
 from . import broker
 from .frames import Payload
@@ -45,7 +46,8 @@ class Image:
 class Call:
     """A call from a cell, checked. ``contexts`` are kind and bytes for each child's context, which
     last as long as the call; ``given`` says which were written and not taken from the prompt;
-    ``max_turns`` is the most turns of a child. ``images`` are those of each prompt that has any."""
+    ``max_turns`` is the most turns of a child. ``images`` are those of each prompt that has any,
+    ``schema`` is a JSON Schema that the replies should fit."""
 
     op: str
     cell: int
@@ -55,6 +57,7 @@ class Call:
     given: list[bool] = field(default_factory=list)
     max_turns: int | None = None
     images: dict[int, list[Image]] = field(default_factory=dict)
+    schema: dict[str, Any] | None = None
     tool: str = ""
     arguments: dict[str, Any] = field(default_factory=dict)
 
@@ -89,7 +92,7 @@ def identity(call: Call) -> str:
         return call_key("tool", [call.tool, call.arguments])
     contexts = [[kind, data.sha256] for kind, data in call.contexts]
     images = {str(at): [one.data.sha256 for one in own] for at, own in call.images.items()}
-    more = {"max_turns": call.max_turns, "images": images}
+    more = {"max_turns": call.max_turns, "images": images, "schema": call.schema}
     written = {name: value for name, value in more.items() if value}
     return call_key(call.op, [call.prompts, call.model, contexts, *([written] if written else [])])
 
@@ -114,6 +117,7 @@ def as_answer(told: object) -> Answer | None:
     name, value = as_text(told.get("type"), LONGEST_NAME) or "str", told.get("value")
     if not isinstance(value, str) or not _is_json(value):
         value = json.dumps(text, ensure_ascii=False)
+    value = value.encode("utf-8", "replace").decode("utf-8")  # no record holds a lone surrogate
     return Answer(text=text, type=name, value=value)
 
 
@@ -187,7 +191,10 @@ def _prompts_call(request: broker.Request, cell: int, model: str | None) -> Call
     call = Call(op=request.op, cell=cell, prompts=prompts, model=model)
     if request.op not in CHILD_STARTING:
         images = _images(request.header.get("images"), request.payload, len(prompts))
-        return None if images is None else replace(call, images=images)
+        schema = request.header.get("schema")
+        if images is None or not (schema is None or _is_schema(schema)):
+            return None
+        return replace(call, images=images, schema=schema)
     most = request.header.get("max_turns")
     if most is not None and (type(most) is not int or most < 1):
         return None
@@ -198,6 +205,17 @@ def _prompts_call(request: broker.Request, cell: int, model: str | None) -> Call
     if not len(contexts) == len(given) == len(prompts):
         return None
     return replace(call, contexts=contexts, given=[bool(g) for g in given], max_turns=most)
+
+
+def _is_schema(schema: object) -> bool:
+    """Return whether it may be passed on as a JSON Schema; here nothing is checked by it."""
+    if not isinstance(schema, dict):
+        return False
+    try:
+        size = len(json.dumps(schema, ensure_ascii=False).encode())
+    except (ValueError, RecursionError):  # lone surrogates, which no request can carry
+        return False
+    return size <= 8 * MOST_SCHEMA_CHARS
 
 
 def _images(sizes: object, payload: Payload, count: int) -> dict[int, list[Image]] | None:

@@ -108,7 +108,7 @@ class RunningCell:
 class Ran:
     """The end of a cell. ``draft`` is an answer it named without ending well or being ready, or one
     that was ``refused``, for this reason; ``called`` says that it gave one, and then perhaps
-    failed; ``named`` is the variable and ``word`` the text that a literal in the call stood for;
+    failed; ``named`` the variable and ``word`` the text that a literal in the call stood for,
     ``doubt`` why the answer may be none; ``variables`` are all ``names`` with their types and
     sizes, ``made`` those that it made or changed; ``lost`` the names that went with a kernel that
     died or was replaced; ``reply`` is the kernel's own, None if there is none; ``inputs`` and

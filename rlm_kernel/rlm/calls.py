@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import time
-from base64 import b64encode
 from collections import Counter, defaultdict
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
 from ..endings import all_of, within
 from ..errors import CallRefused, LimitReached, LMError, RunFailed
 from ..events import CallEnded, CallStarted, Usage
 from ..lm.attempts import cut_short
-from ..lm.model import image_part, seen
+from ..lm.model import seen
 from ..record.blobs import in_folder
+from ..record.equality import as_recorded
 from ..record.nodes import slot_of
 from ..record.outputs import cut
-from ..repl.frames import Payload
 from ..repl.occurrences import CallId, Occurrences
 from ..repl.protocol import (
     MOST_REFUSED,
@@ -36,55 +35,15 @@ from .answer_check import SharedWords
 from .boundary import boundary
 from .facts import ChildRan, Failure
 from .memory import Memory, Numbers
+from .prompt_slot import Asked, PromptSlot, as_parts
 from .run import CALLED_BY, CallMeter, Run, inlined
 
-Child = Callable[["PromptSlot", str], Awaitable[Slot]]
+Child = Callable[[PromptSlot, str], Awaitable[Slot]]
 """Starts the child of this name for a prompt; returns its answer and what is known of it. Raises
 ``LMError`` where it ended without one."""
 
 
-@dataclass(frozen=True)
-class PromptSlot:
-    """One prompt of a call, or the call of a tool: where it stands in the record."""
-
-    call: Call
-    number: int
-    key: str
-    occurrence: int
-    index: int
-
-    @property
-    def prompt(self) -> str:
-        """The prompt, or the question to the human; of any other tool its name."""
-        if self.call.prompts:
-            return self.call.prompts[self.index]
-        question = self.call.arguments.get("kwargs", {}).get("question")
-        asked = self.call.tool == "ask_human" and isinstance(question, str)
-        return str(question) if asked else self.call.tool
-
-    @property
-    def images(self) -> list[Image]:
-        return self.call.images.get(self.index, [])
-
-    @property
-    def context(self) -> tuple[str, Payload]:
-        """The context of a child, by kind and bytes."""
-        return self.call.contexts[self.index]
-
-
-@dataclass
-class _Asked:
-    """The facts about a prompt's answer, as they become known."""
-
-    meter: CallMeter
-    model: str | None = None
-    child: str | None = None
-    finish: str | None = None
-    thoughts: str = ""
-    images: list[dict[str, Any]] = field(default_factory=list)
-
-
-_Ask = Callable[[PromptSlot, _Asked], Awaitable[Slot]]
+_Ask = Callable[[PromptSlot, Asked], Awaitable[Slot]]
 _Own = Callable[[Mapping[str, Any]], Awaitable[object]]
 """Answers calls of a function of ours that asks no LM."""
 
@@ -94,8 +53,9 @@ def _by_limit(slot: Slot) -> Slot | None:
     return slot if is_refused(slot) and "limit" in slot["error"] else None
 
 
-def _as_parts(images: Sequence[Image]) -> list[dict[str, Any]]:
-    return [image_part(i.mime, b64encode(i.data.read()).decode("ascii")) for i in images]
+def _as_recorded(slot: Slot) -> Slot:
+    """Return the slot as a replay finds it, or a cell that shows a dict would differ then."""
+    return {**slot, "value": as_recorded(slot["value"])} if "value" in slot else slot
 
 
 class LiveCalls:
@@ -208,7 +168,7 @@ class LiveCalls:
             ledger.count_calls(count)
         except (LimitReached, CallRefused) as error:
             slot = self._refused_by(error)
-            self._emit(first, _Asked(CallMeter(ledger)), slot, time.time(), 0.0)
+            self._emit(first, Asked(CallMeter(ledger)), slot, time.time(), 0.0)
             raise RefusedCall(slot) from error
         self.made[first.call.cell] += count
 
@@ -231,7 +191,7 @@ class LiveCalls:
 
     async def _slot(self, at: PromptSlot) -> Slot:
         """Answer a prompt, and record that whatever happened on the way."""
-        asked = _Asked(CallMeter(self._run.ledger))
+        asked = Asked(CallMeter(self._run.ledger))
         slot = refusal("cancelled before it was answered", "LMError", cause="interrupted")
         started, clock = time.time(), time.monotonic()
         try:
@@ -240,7 +200,7 @@ class LiveCalls:
             with boundary():
                 async with within(left, lambda: ledger.late(depth)) as end:
                     with self._run.human.may_hold(end):
-                        slot = await self._way(at.call)(at, asked)
+                        slot = _as_recorded(await self._way(at.call)(at, asked))
         except LMError as error:
             slot = self._failed(error)
         except LimitReached as error:
@@ -267,7 +227,7 @@ class LiveCalls:
         return refusal(told, "LMError", cause=error.cause, attempts=error.attempts, detail=detail)
 
     def _emit(
-        self, at: PromptSlot, asked: _Asked, slot: Slot, started: float, seconds: float
+        self, at: PromptSlot, asked: Asked, slot: Slot, started: float, seconds: float
     ) -> None:
         call, prompt = at.call, at.prompt
         if is_refused(slot):
@@ -309,34 +269,34 @@ class LiveCalls:
             return self._ask_sub
         return self._ask_child if self._depth < self._run.limits.depth else self._ask_inlined
 
-    async def _ask_tool(self, at: PromptSlot, asked: _Asked) -> Slot:
+    async def _ask_tool(self, at: PromptSlot, asked: Asked) -> Slot:
         if (own := self._own.get(at.call.tool)) is not None:
             return {"value": await own(at.call.arguments["kwargs"])}
         CALLED_BY.set((*CALLED_BY.get(), self._run))  # each prompt's task has variables of its own
         return await self._run.tools.call(at.call.tool, at.call.arguments)
 
     async def _limits_left(self, given: Mapping[str, Any]) -> dict[str, float | None]:
-        left = {"turns": self.turns_left, **self._run.ledger.left}
-        return dict(sorted(left.items()))  # as a record gives it back: it keeps no order
+        return {"turns": self.turns_left, **self._run.ledger.left}
 
     async def _ask_human(self, given: Mapping[str, Any]) -> str:
         return await self._run.human.reply(given.get("question"))
 
-    async def _ask_sub(self, at: PromptSlot, asked: _Asked) -> Slot:
+    async def _ask_sub(self, at: PromptSlot, asked: Asked) -> Slot:
         for image in at.images:
             asked.images.append(await asyncio.to_thread(self._run.keep_image, image))
         return await self._complete(at.call, at.prompt, asked, at.images)
 
     async def _complete(
-        self, call: Call, prompt: str, asked: _Asked, images: Sequence[Image] = ()
+        self, call: Call, prompt: str, asked: Asked, images: Sequence[Image] = ()
     ) -> Slot:
         model = self._run.model(call.model, self._run.sub)
         asked.model = model.name
-        parts = await asyncio.to_thread(_as_parts, images) if images else []
+        parts = await asyncio.to_thread(as_parts, images) if images else []
         message = {"role": "user", "content": seen(prompt, parts)}
-        whole = await model.client.complete(
-            model.name, [message], asked.meter, sampling=model.sampling
-        )
+        sampling = model.sampling
+        if call.schema is not None:
+            sampling = replace(sampling, schema=call.schema)
+        whole = await model.client.complete(model.name, [message], asked.meter, sampling=sampling)
         reply = whole.spoken()
         asked.model, asked.finish, asked.thoughts = reply.model, reply.finish, reply.thoughts
         if reply.only_thought:
@@ -346,7 +306,7 @@ class LiveCalls:
         self.cut[call.cell] += reply.cut_short
         return {"value": reply.text}
 
-    async def _ask_inlined(self, at: PromptSlot, asked: _Asked) -> Slot:
+    async def _ask_inlined(self, at: PromptSlot, asked: Asked) -> Slot:
         """At the depth limit: a plain sub-call with the context in the prompt, if it fits."""
         call = at.call
         if not call.given[at.index]:
@@ -361,7 +321,7 @@ class LiveCalls:
             )
         return await self._complete(call, prompt, asked)
 
-    async def _ask_child(self, at: PromptSlot, asked: _Asked) -> Slot:
+    async def _ask_child(self, at: PromptSlot, asked: Asked) -> Slot:
         begun = self._memory.begun_child(at.prompt, at.context[1].sha256)
         asked.child = child = begun or f"{self._node}.{next(self._numbers.children)}"
         asked.model = self._run.model(at.call.model, self._run.root).name

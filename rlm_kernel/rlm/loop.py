@@ -50,10 +50,10 @@ class Node:
         """Its best answer so far."""
         self.answer: Answer | None = None
         """Its answer, once it has one; the kernel may be ending still."""
-        self._kept = False
-        """Whether the draft is what ``answer`` holds."""
         self.misfit = ""
         """Why the last answer is not of the wanted form, as the end of a sentence."""
+        self._kept = False
+        """Whether the draft is what ``answer`` holds."""
         self._memory = memory
         most = run.limits.turns
         self._most = min(most, task.max_turns or most) + memory.repeated_turns
@@ -178,9 +178,9 @@ class Node:
         if taken is not None:
             turn.doubt = None if taken else turn.doubt or ""
         if turn.doubt is None:
-            incomplete = self._last_cell in self.calls.incomplete
-            waits = incomplete and over is None and closed is not None and not closed.shared
-            return None if waits else turn.answer
+            waits = self._last_cell in self.calls.incomplete
+            shared = closed is None or closed.shared
+            return None if waits and over is None and not shared else turn.answer
         self._repetition.allow()  # the same cell again confirms it
         return None
 

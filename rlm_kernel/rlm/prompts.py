@@ -28,17 +28,18 @@ Write a cell as a fenced block; a reply may have several, which run in order unt
 ```python
 ...
 ```
-Variables live on from cell to cell. Keep findings in them: old turns are shortened. The value of \
-a cell's last expression is shown, as in any notebook. Output over {output_chars:,} characters is \
-cut in the middle. {figures} Top-level `await` works, `input` does not.
+Variables live on: keep findings in them, since old turns are shortened. The value of a cell's \
+last expression is shown, as in any notebook. Output over {output_chars:,} characters is cut in \
+the middle. {figures} Top-level `await` works, `input` does not.
 
 What there is in the kernel:
 - `context`: the input. Look at it before you plan: its type, its size, a few pieces of it.
-- `llm_query(prompt, images=None) -> str`: asks a sub-LM. It sees the prompt only, so put the \
-text it needs into it. It takes about {prompt_chars:,} characters.
-- `llm_query_batched(prompts, images=None) -> list[str]`: many prompts at once, in order. Much \
-faster than a loop. Put many short pieces into one prompt: calls are limited. A failed prompt has \
-a str that begins with `Error:` in its place.
+- `llm_query(prompt, schema=None, images=None) -> str`: asks a sub-LM. It sees the prompt only, so \
+put the text it needs into it. It takes about {prompt_chars:,} characters. With a `schema` (a type \
+or JSON Schema) it returns a checked value.
+- `llm_query_batched(prompts, schema=None, images=None) -> list[str]`: many prompts at once, in \
+order. Much faster than a loop. Put many short pieces into one prompt: calls are limited. A failed \
+prompt has a str that begins with `Error:` in its place.
 - `rlm_query(prompt, context=None, max_turns=None)` and `rlm_query_batched(prompts, contexts=None, \
 max_turns=None)`: ask an LM that has a notebook of its own over its `context`; for sub-problems \
 that need several steps. Each is as dear as you are. A reply is the value that it gave, with \
@@ -48,13 +49,12 @@ that need several steps. Each is as dear as you are. A reply is the value that i
 - `ask_human(question)`: asks the human, if one is there; only for what nothing else can decide.
 - `FINAL_VAR(value)`: ends the run with the value as it is (a text, a list, a DataFrame), once its \
 cell has ended well: `FINAL_VAR(summary)`, `FINAL_VAR("Paris")`.
-- `answer["content"] = x`: a draft; it is given out if a limit ends the run.
+- `answer["content"] = x`: a draft, given out if a limit ends the run.
 {tools}
 How to work: use code for what code does well (searching, counting, parsing, joining) and the \
 sub-LM for what needs reading (meaning, judgement, summary). Cut the text at its own boundaries. \
 Check what a sub-LM says on a few pieces before you ask about all. Before you finish, look at \
-the result you are about to give. Give the final answer with FINAL_VAR in a cell, in the form \
-that the question asks for."""
+the result you are about to give. Give it in the form that the question asks for."""
 
 SMALL_FIND = """\
 You write Python for a Jupyter notebook to answer a question about the variable `context`. It is \

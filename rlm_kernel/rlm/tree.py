@@ -16,9 +16,9 @@ from ..record.numbers import counted, duration
 from ..repl.protocol import Slot
 from ..settings.limits import Ledger
 from .boundary import boundary
-from .calls import PromptSlot
 from .cell_runner import CellRunner
 from .loop import Node
+from .prompt_slot import PromptSlot
 from .run import Run
 from .task import Task
 

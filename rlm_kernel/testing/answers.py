@@ -130,6 +130,7 @@ class _Message:
 
     def whole(self, request: dict[str, Any], usage: Mapping[str, Any]) -> Answer:
         message = {"role": "assistant", "content": self.text or None, "refusal": self.refusal}
+        message |= {"reasoning_content": self.reasoning} if self.reasoning else {}
         choice = {"index": 0, "message": message, "finish_reason": self.finish}
         body = _envelope(request, "chat.completion", [choice] if self.choices else [], usage)
         answer = Answer.json(200, body, usage=usage)

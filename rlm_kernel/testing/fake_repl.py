@@ -62,10 +62,10 @@ class FakeRepl:
         self._known: dict[str, tuple[int, str]] = {}
         self._own: set[str] = set()
         self._answer: Answer | None = None
+        self._refused: str | None = None
         self._named: str | None = None
         self._word: str | None = None
         self._doubt: str | None = None
-        self._refused: str | None = None
         self._failure: BaseException | None = None
         self._caller = GuestCalls(self)  # type: ignore[no-untyped-call]
         self._serving: set[asyncio.Future[Slot]] = set()
@@ -191,12 +191,12 @@ class FakeRepl:
             execution_count=len(self.ran),
             seconds=seconds,
             names=self.names,
+            variables=self.variables,
+            made=made,
             called=self._answer is not None,
             named=self._named,
             word=self._word,
             doubt=self._doubt,
-            variables=self.variables,
-            made=made,
         )
 
     def _seen(self, name: str) -> tuple[int, str]:
@@ -247,10 +247,13 @@ class FakeRepl:
         self._named, self._word = (name, None) if name in self._globals else (None, name)
         given = self._globals[self._named] if self._named is not None else value
         self._doubt = doubt(given, self._named)  # type: ignore[no-untyped-call]
-        self._answer, self._refused = _answer(given), None
+        self._give(given)
+
+    def _give(self, value: object) -> None:
+        self._answer, self._refused = _answer(value), None
         try:
             if self.held.wanted is not None:
-                check_form(given, self.held.wanted)
+                check_form(value, self.held.wanted)
         except AnswerRefused as refused:
             self._refused = refused.wrong
             raise
@@ -259,14 +262,23 @@ class FakeRepl:
         """The answer of a cell that ended well, and the best one so far of another."""
         box = self._globals["answer"]
         if self._answer is None and box["ready"]:
+            self._doubt = doubt(box["content"])  # type: ignore[no-untyped-call]
             with suppress(AnswerRefused):
-                self._final(box["content"])
+                self._give(box["content"])
         if self._answer is None:
-            return None, _answer(box["content"]) if box["content"] != "" else None
-        if error is not None or self._refused:
+            return None, self._draft(box["content"])
+        if error is not None or self._refused is not None:
             return None, self._answer
         box["ready"] = False
         return self._answer, None
+
+    def _draft(self, content: object) -> Answer | None:
+        if content == "":
+            return None
+        with suppress(AnswerRefused):
+            self._give(content)
+        draft, self._answer = self._answer, None
+        return draft
 
     # calls
     def ask(self, header: dict[str, Any], payload: bytes = b"") -> Slot:

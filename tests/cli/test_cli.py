@@ -308,3 +308,17 @@ def test_a_run_folder_with_a_record_is_not_written_over(
 def test_help_and_version(tmp_path: Path) -> None:
     assert b"QUESTION" in _rlm(None, tmp_path, "run", "--help").stdout
     assert _rlm(None, tmp_path, "--version").stdout.startswith(b"rlm 0.")
+
+
+def test_an_answer_of_the_asked_form_is_json_in_the_result(
+    endpoint: FakeEndpoint, replies: Replies, tmp_path: Path
+) -> None:
+    replies.turns = [
+        block("print(context)\nFINAL_VAR(['x', None])"),
+        block("FINAL_VAR(('a', 'b'))"),
+    ]
+    done = _run(endpoint, tmp_path, "--answer", "list[str]", "--json")
+    result = json.loads(done.stdout)
+    assert (result["value"], result["type"]) == (["a", "b"], "tuple")
+    assert result["response"] == "('a', 'b')"
+    assert _run(endpoint, tmp_path, "--answer", "Nowhere").returncode == 2

@@ -303,3 +303,60 @@ async def test_an_error_of_ours_in_a_thread_shows_no_frame_of_ours(kernel: Bench
     )
     assert "must be a str" in shown(ran)
     assert "rlm_guest" not in shown(ran)
+
+
+async def _typed(call: Call) -> list[Slot]:
+    again = all("You replied" in prompt for prompt in call.prompts)
+    return [{"value": '{"value": [1, 2]}' if again else "one and two"} for _ in call.prompts]
+
+
+async def test_a_reply_of_a_wanted_form_is_a_value_of_it(kernel: Bench) -> None:
+    kernel.calls.serving = _typed
+    source = (
+        "print(llm_query('p', schema=list[int]), llm_query_batched(['q'], schema='list[int]'))\n"
+        "print(await llm_query.aio('r', schema={'type': 'array', 'items': {'type': 'integer'}}))"
+    )
+    assert await kernel.said(source) == "[1, 2] [[1, 2]]\n[1, 2]"
+    assert [call.op for call in kernel.calls.seen].count("llm_query") == 4
+    wanted = [call.schema and call.schema["properties"]["value"] for call in kernel.calls.seen]
+    assert wanted == [{"type": "array", "items": {"type": "integer"}}] * 6
+
+
+PNG = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\x03\0\0\0\x02" + b"\0" * 400_000
+
+
+async def test_pictures_come_as_they_are(kernel: Bench) -> None:
+    seen: list[tuple[str, bytes]] = []
+
+    async def looked(call: Call) -> list[Slot]:
+        seen.extend((image.mime, image.data.read()) for image in call.images.get(0, []))
+        return [{"value": str(len(call.images.get(i, [])))} for i in range(len(call.prompts))]
+
+    kernel.calls.serving = looked
+    source = f"png = {PNG[:30]!r} + bytes(400_000 - 6)\n" + (
+        "print(llm_query('p', images=[png, png]), await llm_query.aio('q', images=png), "
+        "llm_query_batched(['r', 's'], images=[[png], None]))"
+    )
+    assert await kernel.said(source) == "2 1 ['1', '0']"
+    assert [mime for mime, _ in seen] == ["image/png"] * 4
+    assert {len(data) for _, data in seen} == {400_024}
+
+
+async def test_the_host_is_asked_what_is_left_and_for_the_human(kernel: Bench) -> None:
+    async def told(call: Call) -> list[Slot]:
+        return [{"value": [call.tool, call.arguments["kwargs"]]}]
+
+    kernel.calls.serving = told
+    said = await kernel.said("print(limits_left(), ask_human('Which?'))")
+    assert said == "['limits_left', {}] ['ask_human', {'question': 'Which?'}]"
+
+
+async def test_a_child_has_its_turns_and_its_reply_knows_of_it(kernel: Bench) -> None:
+    async def answered(call: Call) -> list[Slot]:
+        return [{"value": "text", "about": {"turns": call.max_turns, "notebook": "n"}}]
+
+    kernel.calls.serving = answered
+    source = (
+        "said = rlm_query('p', max_turns=4)\nprint(said, said.turns, said.notebook, said.status)"
+    )
+    assert await kernel.said(source) == "text 4 n answered"

@@ -17,6 +17,7 @@ from rlm_kernel.inputs.contexts import detect, files, folders
 from rlm_kernel.remote.guest import values
 
 FRENCH = "Le café est fermé à côté de l’hôtel. Voilà où ça mène, garçon.\n"
+POLISH = "„Dzień dobry” – powiedział Paweł. „Gdzie są książki?” – spytała Małgorzata…\n"
 CZECH = "Příliš žluťoučký kůň úpěl ďábelské ódy. Dnes je hezké počasí.\n"
 RUSSIAN = "Это русский текст, в котором есть несколько слов.\n"
 JAPANESE = "これは日本語の文章です。漢字とカタカナも含まれています。\n"
@@ -78,7 +79,9 @@ def test_big_endian_utf16_is_read_by_its_mark(put):
 @pytest.mark.parametrize(
     ("encoding", "text"),
     [("cp1252", FRENCH), ("cp1252", "le café est là, à côté\n"), ("cp1252", "“Quotes”—5 €\n"),
-     ("cp1252", "Größe und Straße, schön\n"), ("cp1250", CZECH), ("koi8_r", RUSSIAN),
+     ("cp1252", "Größe und Straße, schön\n"), ("cp1250", CZECH), ("cp1250", POLISH),
+     ("cp1250", "Mąż poszedł do młyna.\n"), ("cp1252", "Öösel jõudis õunapuu õitseaeg.\n"),
+     ("cp1252", "12 m³ l·m, ¿qué más? «voilà» l’été\n"), ("koi8_r", RUSSIAN),
      ("cp1251", RUSSIAN), ("cp932", JAPANESE), ("euc_jp", JAPANESE)],
 )  # fmt: skip
 def test_a_legacy_encoding_is_found_and_named(put, encoding, text):

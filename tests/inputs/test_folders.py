@@ -187,7 +187,7 @@ def test_a_folder_of_an_older_record_is_found_by_the_rules_of_its_time(make, tmp
 @pytest.mark.parametrize(
     ("path", "says"),
     [
-        ("https://example.test/a.txt", "is a URL: nothing is downloaded"),
+        ("https://example.test/a.txt", "is a URL, and nothing is downloaded"),
         ("s3://bucket/a.txt", "is a URL"),
         ("file:///tmp/a.txt", "give the path alone"),
         (Path("https://example.test/a.txt"), "is a URL"),
@@ -220,3 +220,8 @@ def test_a_text_that_is_wrong_about_its_encoding_is_not_believed(tmp_path, says)
     path = tmp_path / "a.html"
     path.write_bytes(f"<meta charset={says}>".encode() + FRENCH.encode("cp1252"))
     assert contexts.from_path(path).encoding == "cp1252"
+
+
+def test_a_text_that_is_a_url_alone_is_noticed():
+    assert "nothing is downloaded" in contexts.from_value("https://example.test/a.txt").notes[0]
+    assert contexts.from_value("see https://example.test/a.txt").notes == ()

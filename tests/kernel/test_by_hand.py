@@ -9,7 +9,7 @@ import pytest
 from harness import HANG, LM, Front, RunningKernel, block, running_kernel
 from records import check_equal, check_valid, events, replayed, runs
 
-from rlm_kernel.events import RunEnded
+from rlm_kernel.events import CallEnded, RunEnded
 from rlm_kernel.testing import Status
 
 SPECIFIED = """\
@@ -49,6 +49,25 @@ def test_the_snippet_of_the_specification_is_a_cell(
     ended = events(run)[-1]
     assert isinstance(ended, RunEnded)
     assert (ended.status, ended.answer) == ("answered", "<SUMMARIZE THE CONTEXT>")
+
+
+PICTURE = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\x03\0\0\0\x02" + b"\0" * 20
+
+
+def test_pictures_and_forms_by_hand_are_in_the_records_of_later_questions_too(
+    lm: LM, front: Front, kernel: RunningKernel
+) -> None:
+    lm.sub = lambda prompt: '{"value": [1, 2]}'
+    ran = front.run(f"context = 'abc'\nllm_query('seen?', schema=list[int], images={PICTURE!r})")
+    assert ran.result == "[1, 2]"
+    lm.say(block("print(context)\nFINAL_VAR('d' + 'one')"))
+    assert front.run("%%rlm\nWhat?").result == "done"
+    found = closed(kernel)
+    assert len(found) == 2
+    for run in found:
+        check_equal(run)
+        [call] = [event for event in events(run) if isinstance(event, CallEnded)]
+        assert (run / "blobs" / call.images[0]["sha256"]).read_bytes() == PICTURE
 
 
 def test_cells_before_the_first_call_are_in_the_record(front: Front, kernel: RunningKernel) -> None:

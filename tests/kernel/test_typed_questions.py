@@ -85,3 +85,13 @@ def test_an_answer_that_does_not_fit_is_not_bound(ask, front: Front) -> None:
     asked = ask("late: int --max-turns 2", "FINAL_VAR('x y')")
     assert "not of the form that is wanted, int" in asked.error[1]
     assert front.run("'late' in globals()").result == "False"
+
+
+def test_a_humans_own_answer_is_shown_as_what_it_is(front: Front, kernel: RunningKernel) -> None:
+    shown = front.run("import pandas\nFINAL_VAR(pandas.DataFrame({'a': [1, 2]}))").of(
+        "display_data"
+    )
+    assert "| a |" in shown[0]["content"]["data"]["text/markdown"]
+    dot = "class Dot:\n    def _repr_png_(self):\n        return b'\\x89PNG'\nFINAL_VAR(Dot())"
+    shown = front.run(dot).of("display_data")
+    assert shown[0]["content"]["data"]["image/png"] == "iVBORw=="

@@ -148,6 +148,8 @@ def test_an_error_has_its_cause_and_its_own_words_in_one_line(
         ),
         ([{"error": {"code": 503, "message": "overloaded"}}], "server", "overloaded"),
         ({"type": "error", "error": {"type": "x", "message": "m"}}, "server", "m"),
+        ({"choices": [{"error": {"code": 429, "message": "m"}}]}, "rate_limit", "m"),
+        ({"code": "1302", "msg": "busy"}, "server", "busy"),
     ],
 )
 def test_an_error_that_was_sent_as_a_success_is_one_all_the_same(
@@ -171,6 +173,7 @@ def test_an_error_that_was_sent_as_a_success_is_one_all_the_same(
         {"choices": [{}], "code": 0, "message": ""},
         {"base_resp": {"status_code": 0, "status_msg": "success"}},
         {"object": "progress", "message": "still at it"},
+        {"code": 200, "message": "success"},
     ],
 )
 def test_what_is_no_error_is_none(body: Any) -> None:

@@ -129,6 +129,17 @@ async def test_no_reply_in_time_is_a_timeout(ask: Callable[..., Any]) -> None:
     assert books.usage == Usage(requests=2, input_tokens=6, unpriced=2, estimated=True)
 
 
+async def test_a_silent_endpoint_is_asked_once_more_however_many_tries_there_are() -> None:
+    async with (
+        FakeEndpoint(Says(Hang())) as fake,
+        client(fake.base_url, timeout_s=0.1, retries=5) as lm,
+    ):
+        with pytest.raises(LMError) as caught:
+            await completed(lm, Books())
+        await until(lambda: all(e.hung_up for e in fake.log))
+    assert (caught.value.cause, len(fake.log)) == ("timeout", 2)
+
+
 @ways
 async def test_nobody_listening_is_unreachable(ask: Callable[..., Any]) -> None:
     with socket.socket() as taken:

@@ -12,10 +12,12 @@ from callers import ASK, KEY, Books, Says, client, completed, streamed, ways
 from rlm_kernel import UsageError
 from rlm_kernel.errors import LMError
 from rlm_kernel.events import RunStarted
+from rlm_kernel.lm import chat
 from rlm_kernel.lm.client import Sampling
 from rlm_kernel.record import journal
 from rlm_kernel.settings.resolved import Layer, Wrote, in_force
-from rlm_kernel.testing import FakeEndpoint, Status
+from rlm_kernel.testing import Exchange, FakeEndpoint, Status
+from rlm_kernel.testing.answers import Answer
 
 pytestmark = pytest.mark.anyio
 SECRET = "azure-canary-0123456789"
@@ -167,3 +169,40 @@ def test_wrong_values_are_refused_and_no_secret_is_shown(name: str, value: Any, 
     with pytest.raises(UsageError, match=said) as caught:
         in_force({name: value}, environ={})
     assert SECRET not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("body", "names"),
+    [
+        ({"object": "list", "data": [{"id": "a"}, {"id": "b"}]}, ["a", "b"]),
+        ([{"id": "a"}, {"name": "b"}], ["a", "b"]),
+        (["a", "b"], ["a", "b"]),
+        ({"models": [{"name": "a:latest"}, {"model": "b"}, {}]}, ["a:latest", "b"]),
+    ],
+)
+def test_names_of_models_are_read_from_lists_of_many_makers(body: Any, names: list[str]) -> None:
+    assert chat.model_names(body) == names
+
+
+@pytest.mark.parametrize("body", [None, {"data": None}, {"object": "list"}, "<html>"])
+async def test_an_endpoint_that_lists_no_models_is_said_to_need_a_name(body: Any) -> None:
+    class Listless(FakeEndpoint):
+        async def answer(self, exchange: Exchange) -> Answer:
+            return Answer.json(200, body)
+
+    async with Listless(Says("fine")) as fake, client(fake.base_url) as lm:
+        with pytest.raises(LMError, match=r"does not list its models.*--model"):
+            await lm.models()
+
+
+async def test_a_list_that_is_not_there_is_said_so_too() -> None:
+    async with FakeEndpoint(Says("fine")) as fake, client(f"{fake.base_url}/x?y=1") as lm:
+        assert await lm.models() == ["fake-model"]
+
+    class Bare(FakeEndpoint):
+        async def answer(self, exchange: Exchange) -> Answer:
+            return Answer.json(404, {"error": {"message": "Not Found"}})
+
+    async with Bare(Says("fine")) as bare, client(bare.base_url) as lm:
+        with pytest.raises(LMError, match=r"does not list its models \(status 404\): Not Found"):
+            await lm.models()

@@ -16,7 +16,7 @@ import pytest
 from callers import KEY, Books, Says, client, completed, streamed, ways
 
 from rlm_kernel.errors import LMError, UsageError
-from rlm_kernel.lm import attempts, chat, route, transport
+from rlm_kernel.lm import attempts, route, stream, transport
 from rlm_kernel.testing import FakeEndpoint, Status
 
 pytestmark = [
@@ -266,7 +266,7 @@ def _any_path(answer: Callable[..., Any]) -> Callable[..., Any]:
 @pytest.fixture
 def small_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(transport, "MAX_ANSWER_BYTES", 1 << 20)
-    monkeypatch.setattr(chat, "MAX_EVENT_BYTES", 1 << 18)
+    monkeypatch.setattr(stream, "MAX_EVENT_BYTES", 1 << 18)
     monkeypatch.setattr(attempts, "MAX_REPLY_CHARS", 200_000)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from html import unescape
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 from asking import ask_here, block, calls
 
 from rlm_kernel.record.notebooks.subcalls import sub_calls
-from rlm_kernel.testing import FakeEndpoint, Status
+from rlm_kernel.testing import FakeEndpoint, Garbage, Say, Status
 
 ASKED = block(
     "print(context)",
@@ -48,3 +49,23 @@ def test_a_model_that_is_not_there_is_answered_with_those_that_are(tmp_path: Pat
     assert "there is no model 'gpt-nonsense'" in result.response
     assert "It has: gpt-large, gpt-small, author." in result.response
     assert "RLM_MODEL" not in result.response
+
+
+def test_a_reply_that_is_thought_apart_alone_is_not_paid_for_again(tmp_path: Path) -> None:
+    thought = Say("", reasoning="a long thought")
+    said = iter([thought, ASKED])
+    with FakeEndpoint(lambda r: next(said) if r.get("stream") else thought) as fake:
+        result = run(fake, tmp_path / "run")
+    assert len(fake.log) == 3
+    assert "thoughts and nothing else" in fake.log[1].messages[-1]["content"]
+    assert "replied with thoughts and no answer" in result.response
+
+
+def test_a_call_of_a_tool_in_place_of_a_text_is_said(tmp_path: Path) -> None:
+    call = {
+        "message": {"content": None, "tool_calls": [{"id": "1"}]},
+        "finish_reason": "tool_calls",
+    }
+    with failing(Garbage(json.dumps({"choices": [call]}))) as fake:
+        result = run(fake, tmp_path / "run")
+    assert result.response.startswith("the LM replied with no text: only a call of a tool.")

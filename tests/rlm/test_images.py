@@ -14,6 +14,7 @@ from rlm_kernel import RLM, Result
 from rlm_kernel.events import Prompted
 from rlm_kernel.lm.model import image_part, seen, text_of
 from rlm_kernel.record import trajectory
+from rlm_kernel.remote.guest.errors import CallRefused
 from rlm_kernel.remote.guest.images import LONGEST_SIDE, MOST, MOST_BYTES, measured, pictures
 from rlm_kernel.replay.replay import replay
 from rlm_kernel.rlm import history, prompts, vision
@@ -109,6 +110,16 @@ class _Axes:
     figure = _Figure()
 
 
+class _Pyplot(_Figure):
+    """As matplotlib's module is, whose figures are closed when they are shown."""
+
+    def __init__(self, *numbers: int) -> None:
+        self._numbers = numbers
+
+    def get_fignums(self) -> tuple[int, ...]:
+        return self._numbers
+
+
 def _png(width: int, height: int, size: int = 0) -> bytes:
     head = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + struct.pack(">II", width, height)
     return head + b"\0" * max(size - len(head), 20)
@@ -141,10 +152,15 @@ def test_a_picture_is_known_by_its_first_bytes(data: bytes, mime: str) -> None:
 def test_what_a_cell_may_hand_in(tmp_path: Path) -> None:
     path = tmp_path / "a.png"
     path.write_bytes(_png(3, 2))
-    given = [_png(3, 2), bytearray(_png(3, 2)), path, str(path), _Figure(), _Axes()]
+    given = [_png(3, 2), bytearray(_png(3, 2)), path, str(path), _Figure(), _Axes(), _Pyplot(1)]
     made = pictures(given)  # type: ignore[no-untyped-call]
     assert [measured(data) for data in made] == [("image/png", 3, 2)] * len(given)
     assert pictures(_png(1, 1)) == [_png(1, 1)]  # type: ignore[no-untyped-call]
+
+
+def test_figures_that_are_closed_are_no_empty_picture() -> None:
+    with pytest.raises(CallRefused, match="no figure is open"):
+        pictures([_Pyplot()])  # type: ignore[no-untyped-call]
 
 
 def test_one_that_is_too_large_is_made_smaller_where_pil_is_there() -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from asking import ask, ask_here, calls, check_whole, script
 
-from rlm_kernel import Limits, Result
+from rlm_kernel import Limits, Result, on_host
 from rlm_kernel.cli.asking import human_at
 from rlm_kernel.cli.screen import Screen
 from rlm_kernel.errors import CallRefused, LimitReached
@@ -69,6 +69,20 @@ def test_a_replay_answers_from_the_record_what_depends_on_the_moment(tmp_path: P
     ]
     check_whole(result)
     assert _replayed(tmp_path / "run").sentence.startswith("equal: 1 cell run again, 2 calls")
+
+
+def test_a_dict_that_a_call_gives_is_shown_the_same_in_a_replay(tmp_path: Path) -> None:
+    def turn(messages: list[dict[str, str]]) -> str:
+        child = "deeper" in messages[1]["content"]
+        root = "print(told(), rlm_query('deeper?'), limits_left())\nFINAL_VAR('shown here')"
+        source = "FINAL_VAR({'b': 1, 'a': 2})" if child else root
+        return f"```python\nprint(context)\n{source}\n```"
+
+    tools = {"told": on_host(lambda: {"second": 2, "first": {"z": 1, "y": 2}})}
+    result = ask(ScriptedLM(turn), tmp_path / "run", tools=tools)
+    assert result.response == "shown here"
+    verdict = _replayed(tmp_path / "run")
+    assert (verdict.result, verdict.differences) == ("equal", [])
 
 
 def test_a_tool_that_was_sent_may_ask_too(tmp_path: Path) -> None:

@@ -162,7 +162,7 @@ def test_a_child_without_a_context_is_told_that_there_is_none(tmp_path: Path) ->
     lm = ScriptedLM([asking, child])
     assert ask_here(lm, tmp_path / "run").response == "4"
     first = lm.asked[1][1]["content"]
-    assert first.startswith("`context` is the question itself: there is no other input.")
+    assert "no context was given; it holds the question." in first
     assert "It begins" not in first
 
 
@@ -182,15 +182,15 @@ def test_the_small_style_is_told_none_of_it(tmp_path: Path) -> None:
     )
 
 
-BEFORE = 1824
-"""Characters of the system message before it said any of this, without numbers and tools."""
+BEFORE = 1840
+"""Characters of the system message before it said any of this, with its fields unfilled."""
 
 
 def test_all_of_it_is_at_most_two_hundred_tokens_of_a_first_request() -> None:
     means = facts.means(
         Limits(),
         {"calls": 2000, "tokens": 5_000_000, "cost": 5.0, "seconds": 3600.0},
-        1,
+        0,
         _info(["numpy", "pandas", "matplotlib", "requests", "bs4", "yaml"]),
     )
     assert (len(prompts.STRONG) - BEFORE + len(means)) / 4 <= 200

@@ -13,7 +13,7 @@ from callers import Books, client
 
 from rlm_kernel.events import Usage
 from rlm_kernel.lm.client import Client, Reply, Sampling
-from rlm_kernel.testing import QUIRKS, Quirk, QuirkyEndpoint
+from rlm_kernel.testing import QUIRKS, FakeEndpoint, Quirk, QuirkyEndpoint, Status
 
 pytestmark = pytest.mark.anyio
 each = pytest.mark.parametrize("quirk", QUIRKS.values(), ids=lambda quirk: quirk.name)
@@ -27,7 +27,7 @@ MEETS_BOTH = ("no_top_p", "no_seed")
 
 @pytest.fixture(autouse=True)
 def _no_waits(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("rlm_kernel.lm.transport.AFTER_FINISH_S", 0.05)
+    monkeypatch.setattr("rlm_kernel.lm.transport.AFTER_FINISH_S", 0.2)
     monkeypatch.setattr("rlm_kernel.lm.client.MAX_BACKOFF_S", 0.001)
 
 
@@ -182,3 +182,11 @@ def test_each_quirk_has_a_public_report() -> None:
         assert quirk.what
         assert quirk.reports
         assert all(re.fullmatch(r"[\w./-]+#\d+", report) for report in quirk.reports)
+
+
+async def test_a_fault_that_passes_does_not_change_how_an_endpoint_is_asked() -> None:
+    faults = iter([Status(500, {"error": {"message": "unexpected end of stream"}}), "fine"])
+    async with FakeEndpoint(lambda request: next(faults)) as fake, client(fake.base_url) as lm:
+        got = await turn(lm, Books(), [])
+    assert (got.text, got.adjustments) == ("fine", ())
+    assert [exchange.stream for exchange in fake.log] == [True, True]

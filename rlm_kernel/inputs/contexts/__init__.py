@@ -4,9 +4,9 @@ Nothing here holds a file in memory but JSON, which is parsed to see whether it 
 blocks: a caller on the event loop runs it in a thread.
 """
 
-from .files import from_path
+from .files import from_path, url_problem
 from .recorded import find
 from .source import Source
 from .values import from_value
 
-__all__ = ["Source", "find", "from_path", "from_value"]
+__all__ = ["Source", "find", "from_path", "from_value", "url_problem"]

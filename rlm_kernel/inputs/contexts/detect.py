@@ -39,9 +39,10 @@ _LEGACY = ["cp1250", "cp1251", "cp1252", "cp1253", "cp1254", "cp1255", "cp1256",
 # charset-normalizer takes French for cp1250, or for nothing where accents are dense; which
 # alphabet has the letters decides better.
 _WESTERN = ("àâæçèéêëîïôœùûü", "äöüß", "áéíñóúü", "àáâãçéêíóôõúü", "àèéìíîòóù", "æøåéäö",
-            "áðéíóúýþæö", "àçèéíïòóúü")  # fmt: skip
+            "áðéíóúýþæö", "àçèéíïòóúü", "äõöüšž")  # fmt: skip
 _CENTRAL = ("ąćęłńóśźż", "áčďéěíňóřšťúůýž", "áäčďéíĺľňóôŕšťúýž", "áéíóöőúüű", "ăâîşţ", "čćđšž")
 _TYPOGRAPHIC = frozenset("“”„‘’‚«»–—…•·€£¥©®™°§¿¡ºª±×½¼¾²³\u00a0")
+_SIGN_IN_WORD = re.compile(r"(?<=[^\W\d_])([£¥ª¯³¹º¼¾¿])(?=[^\W\d_]|[£¥ª¯³¹º¼¾¿][^\W\d_])")
 _KANA = re.compile("[\u3040-\u30ff]")
 
 
@@ -295,8 +296,10 @@ def _western_or_central(sample: bytes) -> str | None:
 
 
 def _coverage(text: str, alphabets: tuple[str, ...]) -> float:
-    """The share of the letters above ASCII that the best alphabet has; 1 if there are none."""
+    """The share of the letters above ASCII that the best alphabet has; 1 if there are none. A sign
+    that stands in a word, as in the Polish "m³yn", is a letter of another encoding."""
     letters = [c for c in text.lower() if c > "\x7f" and c.isalpha()]
+    letters += [found[1] for found in _SIGN_IN_WORD.finditer(text)]
     if not letters:
         return 1.0
     return max(sum(c in alphabet for c in letters) for alphabet in alphabets) / len(letters)

@@ -51,23 +51,24 @@ def from_path(
             )
         return _from_bytes(found, None, encoding, name=found.name, suffix=found.suffix.lower())
     except FileNotFoundError as missing:
-        _refuse_url(str(path))
-        raise ContextError(f"{path}: there is no such file or folder{_near(found)}") from missing
+        problem = url_problem(path) or f"there is no such file or folder{_near(found)}"
+        raise ContextError(f"{path}: {problem}") from missing
     except OSError as unreadable:
         raise ContextError(f"{path}: cannot be read: {unreadable.strerror}") from unreadable
     except ValueError as bad:  # a NUL character in the path
         raise ContextError(f"{str(path)!r} is no path: {bad}") from bad
 
 
-def _refuse_url(path: str) -> None:
-    """Raise ``ContextError`` for an address; a ``Path`` has one slash of it left."""
-    scheme = re.match(r"([A-Za-z][A-Za-z0-9+.-]+):/", path)
+def url_problem(path: str | Path) -> str | None:
+    """Return in words that a path is a URL, and what to do; None where it is none. A ``Path`` has
+    one slash of it left."""
+    scheme = re.match(r"([A-Za-z][A-Za-z0-9+.-]+):/", str(path))
     if scheme is None:
-        return
+        return None
     if scheme.group(1).lower() == "file":
-        raise ContextError(f"{path} is a URL: give the path alone, without file://")
-    raise ContextError(
-        f"{path} is a URL: nothing is downloaded; save it to a file first (curl -LO URL) and give "
+        return "it is a URL: give the path alone, without file://"
+    return (
+        "it is a URL, and nothing is downloaded: save it to a file first (curl -LO URL) and give "
         "that, or pipe it in and give - as the path"
     )
 

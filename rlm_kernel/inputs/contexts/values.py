@@ -6,6 +6,8 @@ import io
 import json
 import math
 import pickle
+import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,8 @@ from ...errors import ContextError
 from .source import Source, in_memory, utf8
 
 _MAX_DEPTH = 100  # JSON and pickle both recurse; deeper values go by pickle, which says no itself
+
+_URL_ALONE = "The context is a URL alone, not what is there: nothing is downloaded."
 
 
 def from_value(value: object) -> Source:
@@ -28,13 +32,18 @@ def from_value(value: object) -> Source:
         )
     if isinstance(value, str):
         notice = None if value else "The context is empty."
-        return in_memory("text", utf8(value), "str", notice)
+        source = in_memory("text", utf8(value), "str", notice)
+        return replace(source, notes=(_URL_ALONE,)) if _is_url(value) else source
     if isinstance(value, bytes | bytearray | memoryview):
         return in_memory("bytes", bytes(value), type(value).__name__)
     name = type(value).__name__
     if type(value) in (list, dict) and _is_plain_json(value):
         return in_memory("json", utf8(json.dumps(value, ensure_ascii=False)), name)
     return in_memory("pickle", _pickled(value), name)
+
+
+def _is_url(text: str) -> bool:
+    return len(text) < 2000 and re.fullmatch(r"[A-Za-z][A-Za-z0-9+.-]+://\S+", text) is not None
 
 
 def _is_plain_json(value: object) -> bool:

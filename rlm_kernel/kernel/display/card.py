@@ -6,6 +6,7 @@ neither its fence nor the block it stands in. ``text/plain`` is for terminals.
 
 from __future__ import annotations
 
+import base64
 import dataclasses
 import html
 import json
@@ -37,6 +38,7 @@ SOURCE_CHARS = 100_000
 TITLE_CHARS = 80
 MAX_RICH = 8
 MAX_CHILDREN = 8
+PICTURES = {"png": "image/png", "jpg": "image/jpeg"}
 _KEPT_CHARS = 2_000
 _RICH = ("text/html", "text/latex", "text/markdown", "application/json")
 _FENCE = re.compile(r"\s*(?:```|~~~)")
@@ -121,13 +123,20 @@ def rich(turn: Turn) -> list[Output]:
     return [output for output in _outputs(turn) if _is_rich(output)][:MAX_RICH]
 
 
-def answer_bundle(text: str, file: str = "") -> Bundle:
+def answer_bundle(text: str, file: str = "", table: str | None = None) -> Bundle:
     """Show an answer as it is, and as Markdown that can do nothing; data in a fence. ``file`` is
-    the path of what belongs to it."""
+    the path of what belongs to it, ``table`` what is a table, as Markdown."""
     text = f"{text}\n({file})" if file else text
     shown = printable(text)
-    markdown = fenced(shown, "json") if _is_data(shown) else words(shown).replace("\n", "  \n")
+    prose = fenced(shown, "json") if _is_data(shown) else words(shown).replace("\n", "  \n")
+    markdown = prose if table is None else table
     return {"text/plain": for_terminal(text), "text/markdown": markdown}
+
+
+def picture_bundle(suffix: str, data: bytes) -> Bundle:
+    """Show a picture that belongs to an answer; nothing for a file that is none."""
+    mime = PICTURES.get(suffix.lstrip("."))
+    return {} if mime is None else {mime: base64.b64encode(data).decode("ascii")}
 
 
 def page_link(text: str, path: str, link: Link) -> str:

@@ -10,7 +10,8 @@ def context(info: ContextInfo) -> str:
     """Describe the node's own context: what it is, where it can be found, how it begins and
     ends."""
     parts = [f"**Context** · {_sizes(info)}"]
-    shown = {k: v for k, v in info.spec.items() if v is not None and k != "text"}
+    unsaid = ("text", "reading")
+    shown = {k: v for k, v in info.spec.items() if v not in (None, []) and k not in unsaid}
     known = [f"{literal(str(k))} {code(str(v))}" for k, v in shown.items()]
     if known:
         parts.append(" · ".join(known))

@@ -30,6 +30,7 @@ from ...events import (
     RunStarted,
     Usage,
 )
+from .answers import linked, shown
 from .cells import Cells
 from .contexts import context
 from ..numbers import counted, duration, price, spent
@@ -44,8 +45,6 @@ from .turns import tell
 from .provenance_line import where_from
 
 MAX_NODES = 200  # of the table over the tree
-MAX_TABLE_ROWS, MAX_COLUMNS = 50, 20
-TABLES = ("DataFrame", "Series")
 _PARAMETERS = """\
 # To run these cells on another input: a path here. Sub-calls are then live and cost money.
 context_path = None"""
@@ -164,42 +163,7 @@ def _answer(node: Node) -> str:
         return f"**No answer** · {literal(node.reason or node.status)}"
     head = "**Answer**" if node.confirmed else "**Unconfirmed answer**: the best so far"
     given = node.given or Answer.of_text(node.answer)
-    return "\n\n".join(filter(None, [head, _shown(given), _file(node, given.file)]))
-
-
-def _shown(answer: Answer) -> str:
-    if (rows := _rows(answer)) is not None:
-        return rows
-    text = shorten(answer.text, 20_000)
-    data = text.lstrip().startswith(("{", "[")) and "\n" in text
-    return fenced(text, "json") if data else inert(text)
-
-
-def _rows(answer: Answer) -> str | None:
-    """Return a table as one of Markdown, its first rows and columns; None for what is none."""
-    value = answer.json if answer.type in TABLES else None
-    if not isinstance(value, dict) or not {"columns", "rows"} <= value.keys():
-        return None
-    columns, rows, index = value["columns"], value["rows"], value.get("index")
-    if not isinstance(columns, list) or not isinstance(rows, list):
-        return None
-    shown = [row[:MAX_COLUMNS] for row in rows[:MAX_TABLE_ROWS] if isinstance(row, list)]
-    if isinstance(index, list):
-        columns = ["", *columns]
-        shown = [[name, *row] for name, row in zip(index, shown, strict=False)]
-    head = [literal(one_line(str(name))) for name in columns[: MAX_COLUMNS + 1]]
-    cells = [[literal(shorten(one_line(str(each)), 200)) for each in row] for row in shown]
-    count = value.get("row_count", len(rows))
-    more = f"\n\n*{len(shown):,} of {count} rows*" if count != len(shown) else ""
-    return table(head, cells) + more if head else None
-
-
-def _file(node: Node, file: str | None) -> str:
-    """Return the picture of an answer, or a link to its file."""
-    if file is None:
-        return ""
-    path = file if node.parent is None else f"../{file}"
-    return f"[{literal(file)}]({path})" if file.endswith(".csv") else f"![{literal(file)}]({path})"
+    return "\n\n".join(filter(None, [head, shown(given), linked(node, given.file)]))
 
 
 def _tree(cells: Cells, nodes: tuple[Node, ...]) -> str:

@@ -4,10 +4,11 @@ import os
 import sys
 import threading
 
-from .errors import CallRefused
+from .errors import CallRefused, LimitReached
 from .images import CALL_BYTES, pictures
 from .replies import child_reply, of_batch, of_slot
 from .threads import current_cell
+from .typed_replies import WantedForm, ended
 from .values import dump
 from .wire import LONGEST_NAME
 
@@ -30,19 +31,19 @@ class Calls:
         self._max_batch = most.get("batch", sys.maxsize)
 
     # by their names in the cells
-    def llm_query(self, prompt, model=None, images=None):
-        return of_slot(self.ask(*self._of_llm(prompt, model, images)))
+    def llm_query(self, prompt, model=None, schema=None, images=None):
+        [slot] = self._carried_out(self._single(prompt, model, schema, images))
+        return of_slot(slot)
 
-    async def llm_query_aio(self, prompt, model=None, images=None):
-        return of_slot(await self.ask_aio(*self._of_llm(prompt, model, images)))
+    async def llm_query_aio(self, prompt, model=None, schema=None, images=None):
+        [slot] = await self._carried_out_aio(self._single(prompt, model, schema, images))
+        return of_slot(slot)
 
-    def llm_query_batched(self, prompts, model=None, images=None):
-        header, payload = self._of_llm_batch(prompts, model, images)
-        return of_batch(of_slot(self.ask(header, payload))) if header["prompts"] else []
+    def llm_query_batched(self, prompts, model=None, schema=None, images=None):
+        return of_batch(self._carried_out(self._batch(prompts, model, schema, images)))
 
-    async def llm_query_batched_aio(self, prompts, model=None, images=None):
-        header, payload = self._of_llm_batch(prompts, model, images)
-        return of_batch(of_slot(await self.ask_aio(header, payload))) if header["prompts"] else []
+    async def llm_query_batched_aio(self, prompts, model=None, schema=None, images=None):
+        return of_batch(await self._carried_out_aio(self._batch(prompts, model, schema, images)))
 
     def rlm_query(self, prompt, context=None, model=None, max_turns=None):
         check_type(prompt, "prompt")
@@ -65,20 +66,74 @@ class Calls:
         """Return the slot of a call that the host itself answers, or the user's process."""
         return self.ask(self._request("tool", name=name, args=args, kwargs=kwargs))
 
-    def _of_llm(self, prompt, model, images):
+    # what sub-LMs are asked
+    def _single(self, prompt, model, schema, images):
         self._check(prompt)
-        header = self._request("llm_query", prompts=[prompt], model=model)
-        return _with_images(header, [pictures(images)])
+        return self._rounds("llm_query", [prompt], model, schema, [pictures(images)])
 
-    def _of_llm_batch(self, prompts, model, images):
+    def _batch(self, prompts, model, schema, images):
         prompts = self._checked_batch(prompts, "llm_query", self._check)
-        header = self._request("llm_query_batched", prompts=prompts, model=model)
-        return _with_images(header, _of_each(prompts, images))
+        images = _of_each(prompts, images)
+        return self._rounds("llm_query_batched", prompts, model, schema, images)
+
+    def _rounds(self, op, prompts, model, schema, images):
+        """Yield the requests for some prompts, whose answers are sent in; return their slots.
+
+        Replies that do not have a wanted form are asked for once more, as far as prompts may be so
+        long and calls are left.
+        """
+        form = None if schema is None else WantedForm(schema)
+        asked = prompts if form is None else [form.asked(prompt) for prompt in prompts]
+        for i, prompt in enumerate(asked):
+            self._check(prompt, "prompt %d" % i)
+        slots = yield from self._round(op, asked, model, form, images)
+        if form is None:
+            return slots
+        again = {i: form.asked_again(asked[i], s) for i, s in enumerate(slots) if "misfit" in s}
+        again = {i: prompt for i, prompt in again.items() if self._fits(prompt)}
+        try:
+            own = [images[i] for i in again]
+            second = yield from self._round(op, list(again.values()), model, form, own)
+        except (CallRefused, LimitReached):
+            second = []  # the first replies stand
+        for i, slot in zip(again, second):
+            slots[i] = dict(slot, attempts=2) if "misfit" in slot else slot
+        return [ended(slot, i if op.endswith("_batched") else None) for i, slot in enumerate(slots)]
+
+    def _round(self, op, prompts, model, form, images):
+        """Yield one request, and return the slots of its prompts."""
+        if not prompts:
+            return []
+        header = self._request(op, prompts=prompts, model=model)
+        if form is not None:
+            header["schema"] = form.schema
+        answer = yield _with_images(header, images)
+        slots = of_slot(answer) if op.endswith("_batched") else [answer]
+        return slots if form is None else [form.read(slot) for slot in slots]
+
+    def _carried_out(self, rounds):
+        try:
+            request = next(rounds)
+            while True:
+                request = rounds.send(self.ask(*request))
+        except StopIteration as done:
+            return done.value
+
+    async def _carried_out_aio(self, rounds):
+        try:
+            request = next(rounds)
+            while True:
+                request = rounds.send(await self.ask_aio(*request))
+        except StopIteration as done:
+            return done.value
+
+    def _fits(self, prompt):
+        return len(prompt) <= self._max_prompt_chars
 
     def _check(self, prompt, where="prompt"):
         """Raise ``TypeError`` or ``CallRefused`` for what a sub-LM does not take."""
         check_type(prompt, where)
-        if len(prompt) > self._max_prompt_chars:
+        if not self._fits(prompt):
             raise CallRefused(
                 "%s has %s characters, the sub-LM takes %s at most: cut the text into pieces and "
                 "ask about each with llm_query_batched"

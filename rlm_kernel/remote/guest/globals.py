@@ -21,29 +21,34 @@ def bind(guest):
     return {g.name: g.function for g in GLOBALS if g.function is not None}
 
 
-def llm_query(prompt, model=None, images=None):
+def llm_query(prompt, model=None, schema=None, images=None):
     """Ask a sub-LM and return its reply. It sees nothing but the prompt, and the ``images``, a list
-    of bytes, paths, figures, arrays or PIL images, if it sees."""
-    return _guest.calls.llm_query(prompt, model, images)
+    of bytes, paths, figures, arrays or PIL images, if it sees.
+
+    With a ``schema`` (a type such as ``list[str]``, a class, a JSON Schema) the reply is a value of
+    that form: JSON data, or an instance of a pydantic model. One that does not fit is asked for
+    once more; then ``LMError`` is raised.
+    """
+    return _guest.calls.llm_query(prompt, model, schema, images)
 
 
-async def _llm_query_aio(prompt, model=None, images=None):
+async def _llm_query_aio(prompt, model=None, schema=None, images=None):
     """``llm_query`` for asyncio code."""
-    return await _guest.calls.llm_query_aio(prompt, model, images)
+    return await _guest.calls.llm_query_aio(prompt, model, schema, images)
 
 
-def llm_query_batched(prompts, model=None, images=None):
+def llm_query_batched(prompts, model=None, schema=None, images=None):
     """Ask a sub-LM many prompts at once; replies come in the same order. ``images`` are a list for
     each prompt.
 
     A prompt that failed has a ``FailedReply`` (a str beginning ``Error:``) in its slot.
     """
-    return _guest.calls.llm_query_batched(prompts, model, images)
+    return _guest.calls.llm_query_batched(prompts, model, schema, images)
 
 
-async def _llm_query_batched_aio(prompts, model=None, images=None):
+async def _llm_query_batched_aio(prompts, model=None, schema=None, images=None):
     """``llm_query_batched`` for asyncio code."""
-    return await _guest.calls.llm_query_batched_aio(prompts, model, images)
+    return await _guest.calls.llm_query_batched_aio(prompts, model, schema, images)
 
 
 def rlm_query(prompt, context=None, model=None, max_turns=None):

@@ -164,7 +164,7 @@ class Guest:
             and value.keys() == BOX.keys()
         ):
             value = value["content"]  # it is meant, and not the dict
-        wanted = value is None and self._wanted is not None
+        wanted = value is None and self._wanted is not None  # a form says what None is
         self._doubt = None if wanted else doubt(value, name)
         self._named = {"named": name}
         self._answer = self._written(value)
@@ -199,8 +199,8 @@ class Guest:
         self.calls.hold_to(request.get("most", {}))
         self._notices = []
         self._answer = self._doubt = self._word = self._refused = None
-        self._named = {}
         self._wanted = request.get("wanted")
+        self._named = {}
         self._writers.begin()
         if self.guards_names:
             self._restore()
@@ -222,8 +222,7 @@ class Guest:
         # Not current_cell(): a cell that awaits ran in a task with variables of its own.
         report = {"op": "ran", "cell": self._cell}
         report.update(answer=given and given.told(), draft=draft and draft.told())
-        report.update(refused=self._refused, doubt=self._doubt, called=self._called)
-        report.update(self._named)
+        report.update(refused=self._refused, doubt=self._doubt, called=self._called, **self._named)
         report.update(notices=self._notices, **self._report_variables())
         report.update(concurrent=self._writers.several)
         if self.guards_names:  # now: before the next cell the kernel tells them where to write

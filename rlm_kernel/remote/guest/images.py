@@ -122,6 +122,11 @@ def _bytes_of(value, where):
             return file.read()
     if isinstance(getattr(value, "data", None), bytes) and hasattr(value, "_repr_mimebundle_"):
         return value.data  # IPython.display.Image
+    if hasattr(value, "get_fignums") and not value.get_fignums():
+        raise CallRefused(
+            "%s: no figure is open, since one that was shown is closed: give the figure itself, "
+            "kept by fig = plt.gcf() before it is shown" % where
+        )
     figure: Any = value if hasattr(value, "savefig") else getattr(value, "figure", None)
     if hasattr(figure, "savefig"):
         return _saved(figure.savefig, format="png")

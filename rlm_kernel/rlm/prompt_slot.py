@@ -1,0 +1,59 @@
+"""One prompt of a call on its way to an answer."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..lm.model import image_part
+from ..repl.frames import Payload
+from ..repl.protocol import Call, Image
+from .run import CallMeter
+
+
+@dataclass(frozen=True)
+class PromptSlot:
+    """One prompt of a call, or the call of a tool: where it stands in the record."""
+
+    call: Call
+    number: int
+    key: str
+    occurrence: int
+    index: int
+
+    @property
+    def prompt(self) -> str:
+        """The prompt, or the question to the human; of any other tool its name."""
+        if self.call.prompts:
+            return self.call.prompts[self.index]
+        question = self.call.arguments.get("kwargs", {}).get("question")
+        asked = self.call.tool == "ask_human" and isinstance(question, str)
+        return str(question) if asked else self.call.tool
+
+    @property
+    def images(self) -> list[Image]:
+        return self.call.images.get(self.index, [])
+
+    @property
+    def context(self) -> tuple[str, Payload]:
+        """The context of a child, by kind and bytes."""
+        return self.call.contexts[self.index]
+
+
+@dataclass
+class Asked:
+    """The facts about a prompt's answer, as they become known."""
+
+    meter: CallMeter
+    model: str | None = None
+    child: str | None = None
+    finish: str | None = None
+    thoughts: str = ""
+    images: list[dict[str, Any]] = field(default_factory=list)
+
+
+def as_parts(images: Sequence[Image]) -> list[dict[str, Any]]:
+    """Return pictures as parts of a message. Blocks."""
+    return [image_part(i.mime, b64encode(i.data.read()).decode("ascii")) for i in images]
