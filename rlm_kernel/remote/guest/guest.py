@@ -164,7 +164,8 @@ class Guest:
             and value.keys() == BOX.keys()
         ):
             value = value["content"]  # it is meant, and not the dict
-        self._doubt = doubt(value, name)
+        wanted = value is None and self._wanted is not None  # a form says what None is
+        self._doubt = None if wanted else doubt(value, name)
         self._named = {"named": name}
         self._answer = self._written(value)
         self._check(value)
