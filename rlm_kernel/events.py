@@ -8,10 +8,13 @@ the journal. Times are Unix seconds, durations seconds, money US dollars, sizes 
 from __future__ import annotations
 
 import dataclasses
-import json
 import re
 from dataclasses import dataclass, field
 from typing import Annotated, Any, ClassVar, Literal, TypeAlias
+
+from .answers import Answer as Answer
+from .answers import answer_fields as answer_fields
+from .answers import answer_of as answer_of
 
 FORMAT = "2.1"
 """The version of the journal that is written now: of what its lines are and of the events in them.
@@ -56,44 +59,6 @@ class Usage:
             unpriced=self.unpriced + other.unpriced,
             estimated=self.estimated or other.estimated,
         )
-
-
-@dataclass(frozen=True)
-class Answer:
-    """A value given as an answer: its ``text``, the name of its Python ``type``, and its ``value``
-    as JSON text (``remote.guest.answers`` has the table).
-
-    ``value`` is None where there is none to give, as for one that is not of the wanted form; of an
-    object that JSON has no form for it is the text. ``file`` is the path in the run's folder of
-    what belongs to it: a figure's picture, the whole of a table that ``value`` has the head of.
-    """
-
-    text: str
-    type: str
-    value: str | None
-    file: str | None = None
-
-    @classmethod
-    def of_text(cls, text: str) -> Answer:
-        """Return the answer that is a text."""
-        return cls(text=text, type="str", value=json.dumps(text, ensure_ascii=False))
-
-    @property
-    def json(self) -> Any:
-        """Return the value as plain JSON data; None where there is none."""
-        return None if self.value is None else json.loads(self.value)
-
-
-def answer_fields(answer: Answer | None) -> dict[str, Any]:
-    """Return the fields in which events have an answer."""
-    if answer is None:
-        return {"answer": None}
-    return {
-        "answer": answer.text,
-        "value": answer.value,
-        "type": answer.type,
-        "file": answer.file,
-    }
 
 
 @dataclass(frozen=True)
@@ -387,15 +352,6 @@ Event: TypeAlias = (
     | RunEnded
 )
 TRANSIENT: tuple[type, ...] = (ReplyDelta, CellStarted, OutputMade, CallStarted)
-
-
-def answer_of(event: CellRan | NodeEnded | RunEnded) -> Answer | None:
-    """Return the answer that an event tells of, if it does; in older records each is a text."""
-    if event.answer is None:
-        return None
-    if event.type is None:
-        return Answer.of_text(event.answer)
-    return Answer(text=event.answer, type=event.type, value=event.value, file=event.file)
 
 
 def to_dict(event: Event) -> dict[str, Any]:

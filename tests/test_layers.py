@@ -12,6 +12,7 @@ import rlm_kernel
 
 PACKAGE = Path(rlm_kernel.__file__).parent
 ROWS = [
+    {"answers"},
     {"errors", "events"},
     {"endings", "remote"},
     {"settings"},

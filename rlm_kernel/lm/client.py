@@ -208,8 +208,10 @@ class Client:
                 at = this.take(value)
                 if (end := listener.hear(this.text, at)) is not None:
                     return end
-                finished = this.finish is not None and bool(this.text)
-                rest.reschedule(loop.time() + transport.AFTER_FINISH_S if finished else None)
+                if this.finish is None or not this.text:
+                    rest.reschedule(None)
+                elif rest.when() is None or len(this.text) > at:
+                    rest.reschedule(loop.time() + transport.AFTER_FINISH_S)
                 call.keep_up(this)
         whole = done or this.finish or this.joined.is_whole or not request.streamed
         if not whole and (this.chosen or not this.heard):

@@ -152,7 +152,9 @@ def _cause(status: int, text: str, is_page: bool, is_delay: bool) -> tuple[Cause
         return "window", False
     if status == 413:
         return "window", False
-    if status == 402 or (status in (400, 403, 429) and _is_money(text, is_delay)):
+    if status == 402 or (status == 500 and _MONEY.search(text)):
+        return "money", False
+    if status in (400, 403, 429) and _is_money(text, is_delay):
         return "money", False
     if status in (401, 403, 407, 511):
         return _unwelcome(status, text, is_page)

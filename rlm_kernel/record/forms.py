@@ -7,6 +7,7 @@ A record may come from anyone. The forms that are checked are made from the data
 from __future__ import annotations
 
 import dataclasses
+import json
 import re
 import reprlib
 import types
@@ -15,11 +16,11 @@ from operator import or_
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     ConfigDict,
     Discriminator,
     Field,
-    Json,
     Tag,
     ValidationError,
     create_model,
@@ -224,6 +225,15 @@ class _Settings(_Open):
     conversation: list[_Exchange] = []
 
 
+def _json(text: str) -> str:
+    """Return a text that is JSON. Raises ``ValueError`` for any other."""
+    try:
+        json.loads(text)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+    return text
+
+
 _Output = Annotated[
     Annotated[_Stream, Tag("stream")]
     | Annotated[_Error, Tag("error")]
@@ -232,10 +242,19 @@ _Output = Annotated[
     Discriminator(_tag),
 ]
 _Time = Annotated[float, Field(ge=0, le=LATEST)]
+
+
+def _form_text(text: str) -> str:
+    """Return a text that is a form as JSON. Raises ``ValueError`` for any other."""
+    _Form.model_validate(json.loads(_json(text)))
+    return text
+
+
+_Json = Annotated[str, AfterValidator(_json)]  # pydantic's own takes no lone surrogate
 _File = Annotated[str, Field(pattern=r"^answer-[0-9.]{1,1000}-[0-9]{1,15}\.[a-z]{1,4}$")]
 _DICTS: dict[str, Any] = {
-    "value": Json | None,
-    "wanted": Json[_Form] | None,
+    "value": _Json | None,
+    "wanted": Annotated[str, AfterValidator(_form_text)] | None,
     "file": _File | None,
     "settings": _Settings,
     "spec": _Spec,

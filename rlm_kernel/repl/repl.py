@@ -26,7 +26,7 @@ from ..settings.limits import CellLimits, Rate
 from .guest_client import KernelSetup
 from .guest_requests import GuestRequests
 from .kernel_life import KernelLife
-from .protocol import MAX_NOTICE, Calls, as_answer, as_attached, as_text, as_texts
+from .protocol import Calls
 from .running_cell import Author, Ran, RunningCell
 
 GRACE_SECONDS = 3.0
@@ -106,10 +106,7 @@ class Repl:
 
     # what it is given
     async def set_context(self, source: Source) -> ContextInfo:
-        """Give the kernel its ``context``; also after every restart.
-
-        A kernel that has died, or that would not stop, since the last cell is replaced.
-        """
+        """Give the kernel, replaced if need be, its ``context``; also after every restart."""
         return await self._life.set_context(source)
 
     async def find(self, name: str) -> None:
@@ -126,20 +123,17 @@ class Repl:
         return await self._life.adopt(name)
 
     async def assign(self, name: str, answer: Answer) -> str:
-        """Bind a variable in the kernel to the object that the last question's cells gave as this
-        answer, and return the source that does it."""
+        """Bind a variable to the object that was this answer; return the source that does it."""
         return await self._life.assign(name, answer)
 
     async def display(self, name: str) -> dict[str, Any]:
         """Return the MIME bundle of a variable, made harmless as a cell's outputs are."""
-        collector = self.collector()
-        data = await self._life.display(name)
-        collector.add("display_data", {"data": data, "metadata": {}})
-        return collector.outputs[0]["data"] if collector.outputs else {}
+        shown = {"data": await self._life.display(name), "metadata": {}}
+        output = self.collector().add("display_data", shown)
+        return {} if output is None else output["data"]
 
     async def form(self, text: str) -> dict[str, Any]:
-        """Return the JSON Schema of a type expression that may name classes of the kernel. Raises
-        ``UsageError``."""
+        """See ``GuestClient.form``."""
         return await self._life.form(text)
 
     async def seed(self, number: int | None) -> None:
@@ -330,14 +324,9 @@ class Repl:
         if restarted is not None:
             self._life.gone, lost = restarted, await self._life.reopen()
         ended_well = status == "ok" and not timed_out
-        answer, draft = (as_answer(cell.report.get(key)) for key in ("answer", "draft"))
         return Ran(
             status="timeout" if timed_out and status != "died" else status,
             outputs=outputs,
-            notices=as_texts(cell.report.get("notices")),
-            answer=answer if ended_well else None,
-            draft=draft or (None if ended_well else answer),
-            refused=as_text(cell.report.get("refused"), MAX_NOTICE),
             execution_count=executed.execution_count if executed is not None else None,
             seconds=seconds,
             names=self.names,
@@ -346,16 +335,7 @@ class Repl:
             restarted=restarted,
             lost=lost,
             reply=executed.reply if executed is not None else None,
-            inputs=cell.typed,
-            concurrent=bool(cell.report.get("concurrent")),
-            called=bool(cell.report.get("called")),
-            named=as_text(cell.report.get("named"), MAX_NOTICE),
-            word=as_text(cell.report.get("word"), MAX_NOTICE),
-            doubt=as_text(cell.report.get("doubt"), MAX_NOTICE),
-            wanted=cell.wanted,
-            attached=as_attached(
-                cell.report.get("answer") or cell.report.get("draft"), cell.attached
-            ),
+            **cell.told_of(ended_well=ended_well),
         )
 
 

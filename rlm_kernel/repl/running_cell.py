@@ -14,7 +14,7 @@ from ..environments.messages import Message
 from ..events import Answer, CellStatus, Output
 from ..settings.limits import CellLimits
 from .frames import Payload
-from .protocol import Attached, Calls
+from .protocol import MAX_NOTICE, Attached, Calls, as_answer, as_attached, as_text, as_texts
 
 Author = Literal["lm", "human"]
 
@@ -95,6 +95,25 @@ class RunningCell:
         """Take what the guest tells of its end; a second report is forged."""
         if not self.report:
             self.report, self.attached = report, payload.read()
+
+    def told_of(self, *, ended_well: bool) -> dict[str, Any]:
+        """Return the fields of ``Ran`` that its guest and its human know, checked."""
+        report = self.report
+        answer, draft = (as_answer(report.get(key)) for key in ("answer", "draft"))
+        return {
+            "notices": as_texts(report.get("notices")),
+            "answer": answer if ended_well else None,
+            "draft": draft or (None if ended_well else answer),
+            "refused": as_text(report.get("refused"), MAX_NOTICE),
+            "attached": as_attached(report.get("answer") or report.get("draft"), self.attached),
+            "concurrent": bool(report.get("concurrent")),
+            "called": bool(report.get("called")),
+            "named": as_text(report.get("named"), MAX_NOTICE),
+            "word": as_text(report.get("word"), MAX_NOTICE),
+            "doubt": as_text(report.get("doubt"), MAX_NOTICE),
+            "wanted": self.wanted,
+            "inputs": self.typed,
+        }
 
     def told(self, author: Author, **more: Any) -> dict[str, Any]:
         """Return what the guest is told of the cell, in the metadata of its request."""

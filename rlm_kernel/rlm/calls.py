@@ -162,32 +162,22 @@ class LiveCalls:
         """Book the call, or record why all of it is refused."""
         ledger = self._run.ledger
         try:
-            self._check_model(first.call.model)
             if (closed := ledger.closed(self._depth)) is not None:
                 raise closed
             ledger.count_calls(count)
-        except (LimitReached, CallRefused) as error:
+        except LimitReached as error:
             slot = self._refused_by(error)
             self._emit(first, Asked(CallMeter(ledger)), slot, time.time(), 0.0)
             raise RefusedCall(slot) from error
         self.made[first.call.cell] += count
 
-    def _refused_by(self, error: LimitReached | CallRefused) -> Slot:
-        """Return the error of a call that was refused. An LM that has calls left can write one
-        over the limit otherwise; a human can raise the limit."""
-        if isinstance(error, CallRefused):
-            return refusal(str(error))
+    def _refused_by(self, error: LimitReached) -> Slot:
+        """Return the error of a call that a limit refused. An LM that has calls left can write it
+        otherwise; a human can raise the limit."""
         if error.limit != "calls" or self._by_hand:
             return refusal(str(error), "LimitReached", limit=error.limit)
         words = prompts.calls_left(int(error.wanted), int(error.allowed - error.spent))
         return refusal(words, limit=error.limit)
-
-    def _check_model(self, name: str | None) -> None:
-        """Raise ``CallRefused`` for a name that an LM has guessed."""
-        names = self._run.model_names
-        if not self._by_hand and name is not None and name not in names:
-            there = " and ".join(map(repr, names))
-            raise CallRefused(f"there is no model {name!r}; there is {there}: leave `model` out")
 
     async def _slot(self, at: PromptSlot) -> Slot:
         """Answer a prompt, and record that whatever happened on the way."""

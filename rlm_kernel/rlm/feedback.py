@@ -74,7 +74,7 @@ class Feedback:
             notices.append(prompts.LATE)
         elif ran.status == "timeout":
             notices.append(prompts.TIMEOUT.format(seconds=self._run.limits.cell_seconds))
-        if ran.called and ran.draft is not None and not self._run.style.remind:
+        if ran.called and ran.draft is not None and not ran.refused and self._told:
             notices.append(prompts.UNFINISHED.format(answer=ran.draft.text[:200]))
         if ran.restarted is not None:
             lost = ", ".join(ran.lost) or "none"

@@ -47,7 +47,7 @@ that need several steps. Each is as dear as you are. A reply is the value that i
 `.status`, `.turns` and `.notebook`.
 - In `async` code: `await llm_query.aio(...)`. Threads may call all of these.
 - `SHOW_VARS()`: the variables made so far. `limits_left()`: what you may still use.
-- `ask_human(question)`: asks the human, if one is there; only for what nothing else can decide.
+- `ask_human(question)`: asks the human, if one is there, as a last resort.
 - `FINAL_VAR(value)`: ends the run with the value as it is (a text, a list, a DataFrame), once its \
 cell has ended well: `FINAL_VAR(summary)`, `FINAL_VAR("Paris")`.
 - `answer["content"] = x`: a draft, given out if a limit ends the run.

@@ -44,6 +44,19 @@ class Result:
         return None if self.usage.unpriced else self.usage.cost
 
 
+def recalled(answer: Answer | None, form: Form | None, trajectory: Path, question: str) -> Result:
+    """Return the result of a question that a record answered, at no cost."""
+    return Result(
+        **told(answer, form, trajectory.parent),
+        status="answered",
+        confirmed=True,
+        reason=None,
+        usage=Usage(),
+        trajectory=trajectory,
+        question=question,
+    )
+
+
 def told(answer: Answer | None, form: Form | None, folder: Path) -> dict[str, Any]:
     """Return the fields of a ``Result`` that tell of the answer, which is of this form if one was
     asked for; ``folder`` is the run's."""

@@ -12,7 +12,7 @@ from typing import Any
 from ..endings import to_the_end
 from ..environments.kernel_config import kernel_template
 from ..environments.registry import check
-from ..events import ROOT, Event, Usage
+from ..events import ROOT, Event
 from ..inputs.contexts import Source
 from ..inputs.forms import Form, form_in
 from ..inputs.tools import Tools
@@ -41,7 +41,7 @@ from .kept_kernel import KeptKernel
 from .lending import Lender
 from .one_at_a_time import OneAtATime
 from .recorded_run import RecordedRun
-from .result import Result, told
+from .result import Result, recalled
 from .run_folders import begin_record
 
 __all__ = ["Reader", "Result", "Session"]
@@ -175,9 +175,8 @@ class Session:
         past: Sequence[Event] = ()
         try:
             origin = None if before is None else before.origin
-            await begun.announce(
-                force, question, trust_html=self.trust_html, asked=asked, origin=origin, form=form
-            )
+            told: dict[str, Any] = {"asked": asked, "origin": origin, "form": form}
+            await begun.announce(force, question, trust_html=self.trust_html, **told)
             repl = await self._kernel.for_question(begun.run) if self._persistent else None
             past = self.prelude.events
             if repl is not None:
@@ -233,16 +232,7 @@ class Session:
                 await to_the_end(self._kernel.hand_back(past))
         started = recording.started
         form = None if started is None else form_in(started.settings)
-        result = Result(
-            **told(answer, form, folder),
-            status="answered",
-            confirmed=True,
-            reason=None,
-            usage=Usage(),
-            trajectory=self.trajectory,
-            question=question,
-        )
-        return self.conversation.take(result)
+        return self.conversation.take(recalled(answer, form, self.trajectory, question))
 
     # what goes on
     async def go_on(

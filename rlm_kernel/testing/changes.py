@@ -130,6 +130,11 @@ def heartbeats_after_finish(events: Events) -> Iterator[Event | bytes]:
     yield b": heartbeat\n\n" * 3
 
 
+def nulls_after_finish(events: Events) -> Iterator[Event | bytes]:
+    yield from (event for event in events if not isinstance(event, bytes))
+    yield b"data: null\n\n" * 3
+
+
 def lines(events: Events) -> Iterator[Event | bytes]:
     """Lines of JSON in place of events."""
     for event in events:

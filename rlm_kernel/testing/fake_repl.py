@@ -250,10 +250,11 @@ class FakeRepl:
         self._give(given)
 
     def _give(self, value: object) -> None:
-        self._answer, self._refused = _answer(value), None
+        self._answer, self._refused = as_answer(written(value).told()), None
         try:
             if self.held.wanted is not None:
                 check_form(value, self.held.wanted)
+                self._doubt = None
         except AnswerRefused as refused:
             self._refused = refused.wrong
             raise
@@ -327,12 +328,6 @@ class _Stream:
 
     def flush(self) -> None:
         """Nothing is held back."""
-
-
-def _answer(value: object) -> Answer:
-    told = as_answer(written(value).told())
-    assert told is not None
-    return told
 
 
 def _loaded(source: Source) -> tuple[Any, list[str]]:

@@ -201,6 +201,13 @@ QUIRKS_OF_REPLIES = (
         stays_open=True,
     ),
     Quirk(
+        "null_events_after_finish",
+        "events of null in place of an end",
+        ("pi#2466", "maximhq/bifrost#6784"),
+        events=changes.nulls_after_finish,
+        stays_open=True,
+    ),
+    Quirk(
         "open_after_done",
         "no end of the stream after [DONE]",
         ("open-webui/open-webui#7726",),

@@ -150,6 +150,7 @@ def test_an_error_has_its_cause_and_its_own_words_in_one_line(
         ({"type": "error", "error": {"type": "x", "message": "m"}}, "server", "m"),
         ({"choices": [{"error": {"code": 429, "message": "m"}}]}, "rate_limit", "m"),
         ({"code": "1302", "msg": "busy"}, "server", "busy"),
+        ({"base_resp": {"status_code": 1008, "status_msg": "insufficient balance"}}, "money", "in"),
     ],
 )
 def test_an_error_that_was_sent_as_a_success_is_one_all_the_same(

@@ -226,3 +226,13 @@ def test_empty_lines_above_a_table_are_passed_over():
     frame, notes = read_table("\n\r\nname,n\nann,1\n")
     assert (rows_of(frame), notes) == ([{"name": "ann", "n": 1}], [])
     assert read_table("\n\n") == ("\n\n", ["It has no rows, so it stands as text."])
+
+
+def test_a_table_that_pandas_refuses_is_read_row_by_row(monkeypatch):
+    def refuse(*given, **options):
+        raise ValueError("no")
+
+    monkeypatch.setattr(pandas, "read_csv", refuse)
+    frame, notes = read_table("name,n\nann,1\nbob,\n")
+    assert rows_of(frame) == [{"name": "ann", "n": 1}, {"name": "bob", "n": None}]
+    assert notes == []

@@ -189,7 +189,7 @@ def test_tools_are_defined_again_from_a_notebook_that_was_sent_alone(tmp_path: P
             return block("FINAL_VAR(count(context))")
         return block(
             "print(context, stock('tea'))\ncount(context)",
-            "FINAL_VAR(rlm_query('child?', 'a tea') + mood('it'))",
+            "FINAL_VAR(str(rlm_query('child?', 'a tea')) + mood('it'))",
         )
 
     tools = {
@@ -199,7 +199,7 @@ def test_tools_are_defined_again_from_a_notebook_that_was_sent_alone(tmp_path: P
     }
     lm = ScriptedLM(turn, lambda prompt: f"<{prompt}>")
     result = ask(lm, tmp_path / "run", "tea and tea", tools=tools)
-    assert result.response == "Counter({'tea': 1})<mood of it?>"
+    assert result.response == "{'tea': 1}<mood of it?>"
     assert _equal(result.trajectory.parent).cells == 3
     for name, cells in (("trajectory", 2), ("calls/0.1", 1)):
         alone = tmp_path / "mailed.ipynb"

@@ -241,7 +241,7 @@ def test_a_fork_doubts_what_was_doubted(tmp_path: Path) -> None:
     with RLM(model=again, out=tmp_path / "fork") as rlm:
         fork = rlm.fork(first.trajectory, 6)
     assert (fork.response, len(again.asked)) == ("2", 1)
-    assert again.asked[0] == lm.asked[4]
+    assert again.asked[0][:-1] == lm.asked[4][:-1]
     assert [c.source for c in cells(fork)][:5] == [c.source for c in cells(first)][:5]
 
 

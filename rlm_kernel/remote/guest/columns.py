@@ -145,13 +145,25 @@ def _counts(numpy: Any, found: Any) -> Any:
     return counts
 
 
+class _Signs:
+    """The signs of a block that are no digits: how many stand before each place, and which."""
+
+    def __init__(self, numpy: Any, block: bytes) -> None:
+        self.array = numpy.frombuffer(block + b"\n" * 6, dtype=numpy.uint8)
+        found = (self.array < _ZERO) | (self.array > _ZERO + 9)
+        self.before = _counts(numpy, found)
+        self.signs = self.array[found]
+
+    def within(self, start: Any, end: Any) -> Any:
+        return self.before[end] - self.before[start]
+
+
 def _judge(numpy: Any, block: bytes, starts: Any, ends: Any, columns: Sequence[Column]) -> None:
     """Take the cells of a block into their columns."""
-    array = numpy.frombuffer(block + b"\n\n\n\n\n\n", dtype=numpy.uint8)
-    others = _counts(numpy, (array < _ZERO) | (array > _ZERO + 9))
+    signs = _Signs(numpy, block)
     for number, column in enumerate(columns):
         start, end = starts[:, number], ends[:, number]
-        quoted = array[start] == _QUOTE
+        quoted = signs.array[start] == _QUOTE
         start, end = start + quoted, end - quoted
         filled = end > start
         column.filled = column.filled or bool(filled.any())
@@ -159,51 +171,57 @@ def _judge(numpy: Any, block: bytes, starts: Any, ends: Any, columns: Sequence[C
         start, end = start[filled], end[filled]
         wrong = []
         for kind in column.open:
-            for at in numpy.flatnonzero(~_SURE[kind](numpy, array, others, start, end)):
-                cell = block[start[at] : end[at]].decode("utf-8", "surrogatepass")
-                if not fits(kind, cell):
-                    wrong.append((int(at), kind, cell))
-                    break
-        for _, kind, cell in sorted(wrong):
+            rest = ~_SURE[kind](numpy, signs, start, end)
+            misfit = _misfit(block, kind, start[rest].tolist(), end[rest].tolist())
+            if misfit is not None:
+                wrong.append((*misfit, kind))
+        for _, cell, kind in sorted(wrong):
             column.close(kind, cell)
 
 
-def _sure_int(numpy: Any, array: Any, others: Any, start: Any, end: Any) -> Any:
-    minus = array[start] == _MINUS
+def _misfit(
+    block: bytes, kind: str, starts: list[int], ends: list[int]
+) -> Optional[tuple[int, str]]:
+    """Return the place and the text of the first cell that does not fit."""
+    for start, end in zip(starts, ends):
+        cell = block[start:end].decode("utf-8", "surrogatepass")
+        if not fits(kind, cell):
+            return start, cell
+    return None
+
+
+def _sure_int(numpy: Any, signs: _Signs, start: Any, end: Any) -> Any:
+    minus = signs.array[start] == _MINUS
     digits = end - start - minus
-    canonical = (array[start + minus] != _ZERO) | ((digits == 1) & ~minus)
-    return (
-        (others[end] - others[start] == minus) & (digits > 0) & (digits <= INT_DIGITS) & canonical
-    )
+    canonical = (signs.array[start + minus] != _ZERO) | ((digits == 1) & ~minus)
+    fitting = (digits > 0) & (digits <= INT_DIGITS) & canonical
+    return fitting & (signs.within(start, end) == minus)
 
 
-def _sure_float(numpy: Any, array: Any, others: Any, start: Any, end: Any) -> Any:
+def _sure_float(numpy: Any, signs: _Signs, start: Any, end: Any) -> Any:
     """Return which cells are surely floats as Python writes them; of others that is not known."""
+    array = signs.array
     minus = array[start] == _MINUS
     first = start + minus
     digits = end - first - 1
-    sure = (others[end] - others[start] == minus + 1) & (digits > 1) & (digits <= _FLOAT_DIGITS)
-    sure &= others[first + 1] == others[first]  # a digit
-    sure &= (array[first] != _ZERO) | (array[first + 1] == _DOT)
-    sure &= (array[end - 1] != _DOT) & ((array[end - 1] != _ZERO) | (array[end - 2] == _DOT))
-    small = array[first] == _ZERO  # 0.00001 is written 1e-05
+    head, last = array[first], array[end - 1]
+    sure = (signs.within(first, end) == 1) & (digits > 1) & (digits <= _FLOAT_DIGITS)
+    sure &= signs.before[first + 1] == signs.before[first]  # a digit
+    sure &= (head != _ZERO) | (array[first + 1] == _DOT)
+    sure &= (last != _DOT) & ((last != _ZERO) | (array[end - 2] == _DOT))
+    sure &= signs.signs[numpy.minimum(signs.before[first], len(signs.signs) - 1)] == _DOT
+    small = head == _ZERO  # 0.00001 is written 1e-05
     for at in range(2, 6):
         small &= array[first + at] == _ZERO
-    return sure & ~small & _has_dot(numpy, array, others, first)
+    return sure & ~small
 
 
-def _has_dot(numpy: Any, array: Any, others: Any, first: Any) -> Any:
-    """Return whether the next sign that is no digit is a dot."""
-    signs = numpy.flatnonzero(numpy.diff(others))
-    return array[signs[numpy.minimum(others[first], len(signs) - 1)]] == _DOT
-
-
-def _sure_bool(numpy: Any, array: Any, others: Any, start: Any, end: Any) -> Any:
+def _sure_bool(numpy: Any, signs: _Signs, start: Any, end: Any) -> Any:
     sure = numpy.zeros(len(start), dtype=bool)
     for word in (b"True", b"False"):
         same = end - start == len(word)
         for at, letter in enumerate(word):
-            same &= array[start + at] == letter
+            same &= signs.array[start + at] == letter
         sure |= same
     return sure
 

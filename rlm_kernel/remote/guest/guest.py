@@ -164,7 +164,8 @@ class Guest:
             and value.keys() == BOX.keys()
         ):
             value = value["content"]  # it is meant, and not the dict
-        self._doubt = doubt(value, name)
+        wanted = value is None and self._wanted is not None  # a form says what None is
+        self._doubt = None if wanted else doubt(value, name)
         self._named = {"named": name}
         self._answer = self._written(value)
         self._check(value)
@@ -178,6 +179,7 @@ class Guest:
         try:
             if self._wanted is not None:
                 check(value, self._wanted)
+                self._doubt = None  # it is what was asked for
         except AnswerRefused as refused:
             self._refused = refused.wrong
             raise

@@ -3,6 +3,7 @@ value that loses nothing of what is written, with a note on all that is not as i
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 import itertools
@@ -77,7 +78,7 @@ def layout_of(text: str) -> Layout:
 def _imported(name: str) -> Any:
     try:
         return __import__(name)
-    except ImportError:
+    except (ImportError, ValueError):  # the latter where it was built for another numpy
         return None
 
 
@@ -91,11 +92,9 @@ def _head_rows(head: str, mark: str, at: int, cut: bool) -> list[tuple[list[str]
             yield line
 
     rows = []
-    try:
+    with contextlib.suppress(csv.Error):  # what was read before it will do
         for row in csv.reader(lines(), delimiter=mark):
             rows.append((row, ends[-1]))
-    except csv.Error:  # what was read before it will do
-        pass
     return rows[:-1] if cut and len(rows) > 1 else rows
 
 
@@ -120,19 +119,22 @@ def _frame(pandas: Any, text: str, layout: Layout) -> Optional[tuple[Any, list[C
         return None
     names = layout.names
     gaps = {n: [""] for n, c in zip(names, columns) if c.gaps and c.kind != "text"}
-    frame = pandas.read_csv(
-        io.BytesIO(data),
-        sep=layout.mark,
-        header=None,
-        names=names,
-        index_col=False,
-        dtype={name: _dtype(column) for name, column in zip(names, columns)},
-        na_filter=bool(gaps),
-        keep_default_na=False,
-        na_values=gaps,
-        encoding_errors="surrogatepass",
-        **_exact(pandas),
-    )
+    try:
+        frame = pandas.read_csv(
+            io.BytesIO(data),
+            sep=layout.mark,
+            header=None,
+            names=names,
+            index_col=False,
+            dtype={name: _dtype(column) for name, column in zip(names, columns)},
+            na_filter=bool(gaps),
+            keep_default_na=False,
+            na_values=gaps,
+            encoding_errors="surrogatepass",
+            **_exact(pandas),
+        )
+    except ValueError:  # it refuses the rows: the csv module may take them
+        return None
     return frame, columns
 
 

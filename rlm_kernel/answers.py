@@ -1,0 +1,70 @@
+"""Answers, and how events tell of them."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A value given as an answer: its ``text``, the name of its Python ``type``, and its ``value``
+    as JSON text (``remote.guest.answers`` has the table).
+
+    ``value`` is None where there is none to give, as for one that is not of the wanted form; of an
+    object that JSON has no form for it is the text. ``file`` is the path in the run's folder of
+    what belongs to it: a figure's picture, the whole of a table that ``value`` has the head of.
+    """
+
+    text: str
+    type: str
+    value: str | None
+    file: str | None = None
+
+    @classmethod
+    def of_text(cls, text: str) -> Answer:
+        """Return the answer that is a text."""
+        return cls(text=text, type="str", value=json.dumps(text, ensure_ascii=False))
+
+    @property
+    def json(self) -> Any:
+        """Return the value as plain JSON data; None where there is none."""
+        return None if self.value is None else json.loads(self.value)
+
+
+def answer_fields(answer: Answer | None) -> dict[str, Any]:
+    """Return the fields in which events have an answer."""
+    if answer is None:
+        return {"answer": None}
+    return {
+        "answer": answer.text,
+        "value": answer.value,
+        "type": answer.type,
+        "file": answer.file,
+    }
+
+
+class Tells(Protocol):
+    """An event that may have an answer: the end of a cell, of a node, of a run."""
+
+    @property
+    def answer(self) -> str | None: ...
+
+    @property
+    def value(self) -> str | None: ...
+
+    @property
+    def type(self) -> str | None: ...
+
+    @property
+    def file(self) -> str | None: ...
+
+
+def answer_of(event: Tells) -> Answer | None:
+    """Return the answer that an event tells of, if it does; in older records each is a text."""
+    if event.answer is None:
+        return None
+    if event.type is None:
+        return Answer.of_text(event.answer)
+    return Answer(text=event.answer, type=event.type, value=event.value, file=event.file)
