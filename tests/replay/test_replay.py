@@ -19,6 +19,7 @@ from rlm_kernel.record.versions import versions
 from rlm_kernel.replay.replay import replay
 from rlm_kernel.replay.verdict import Verdict
 from rlm_kernel.session.event_loop import engine
+from rlm_kernel.settings import limits
 from rlm_kernel.testing import ScriptedLM
 
 
@@ -236,7 +237,10 @@ def test_a_run_that_hit_a_limit_is_equal(tmp_path: Path, limits: Limits) -> None
     _equal(result.trajectory.parent)
 
 
-def test_a_run_interrupted_in_a_cell_is_equal(tmp_path: Path) -> None:
+def test_a_run_interrupted_in_a_cell_is_equal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "KEPT_SECONDS_SHARE", 0.6)
     asking = "print(llm_query('two'))\nwhile True: pass"
     lm = script("print(context, llm_query('one'))", asking, "while True: pass")
     result = ask_within(lm, tmp_path / "run", Limits(seconds=5.0))

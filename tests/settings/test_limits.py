@@ -17,6 +17,7 @@ from rlm_kernel.record.recording import Recording
 from rlm_kernel.replay.replay import replay
 from rlm_kernel.reports import show
 from rlm_kernel.session.event_loop import engine
+from rlm_kernel.settings import limits
 from rlm_kernel.settings.limit_options import limit_raised
 from rlm_kernel.settings.limits import Budget, Ledger
 from rlm_kernel.testing import ScriptedLM
@@ -141,19 +142,23 @@ def test_a_turn_that_a_limit_refuses_is_the_last_one(tmp_path: Path) -> None:
     assert ["This is your last turn" in told(lm, n) for n in (1, 2, 3, 4)] == [False] * 3 + [True]
 
 
-def test_seconds_while_a_cell_runs(tmp_path: Path) -> None:
+def test_seconds_while_a_cell_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "KEPT_SECONDS_SHARE", 0.7)
     so_far = "answer['content'] = 'so far'\nprint(context)"
     lm = script(so_far, "while True: pass", "answer['content'] += '!'")
-    result = ask_within(lm, tmp_path / "run", Limits(seconds=4.0))
-    assert result.status == "limit"
-    assert str(result.response).startswith("so far")
+    result = ask_within(lm, tmp_path / "run", Limits(seconds=6.0))
+    assert (result.status, result.response) == ("limit", "so far!")
     assert cells(result)[1].status == "timeout"
     assert "The cell was stopped: the time of the run is nearly over." in cells(result)[1].notices
     assert "seconds" in str(result.reason)
     check_whole(result)
 
 
-def test_seconds_leave_a_turn_to_finish_with_the_replies_that_came(tmp_path: Path) -> None:
+def test_seconds_leave_a_turn_to_finish_with_the_replies_that_came(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "KEPT_SECONDS_SHARE", 0.7)
+
     class Slow(ScriptedLM):
         async def complete(self, *args: Any, **more: Any) -> Any:
             await asyncio.sleep(60.0 if "slow" in args[1][-1]["content"] else 0.0)
@@ -161,7 +166,7 @@ def test_seconds_leave_a_turn_to_finish_with_the_replies_that_came(tmp_path: Pat
 
     asking = "print(context)\nr = llm_query_batched(['quick', 'slow'])"
     lm = Slow([block(asking), block("FINAL_VAR(r[0] + '!')")], lambda prompt: prompt)
-    result = ask_here(lm, tmp_path / "run", limits=Limits(seconds=2.0))
+    result = ask_here(lm, tmp_path / "run", limits=Limits(seconds=4.0))
     assert (result.status, result.response) == ("answered", "quick!")
     assert "Limit reached: seconds" in told(lm, 2)
     check_whole(result)
