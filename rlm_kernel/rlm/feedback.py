@@ -108,12 +108,7 @@ class Feedback:
         if self._told:
             took = [self._took(cell, ran) for cell, ran in turn.numbered]
             notices += self._made(turn)
-            limits = self._run.limits
-            now = self._run.ledger.left
-            if turn.intervention is not None:  # the run goes on under limits of its own
-                closing.append(facts.allowance(limits, now, self._depth))
-            else:
-                closing.append(facts.nearly_used(limits, now, left, over))
+            closing.insert(0, self._left(turn, left, over))
         text = prompts.output(texts, notices, closing, took)
         told = {"role": "user", "content": seen(text, parts)}
         return [told] if over is None else [prompts.with_words(told, self.last(over))]
@@ -131,6 +126,12 @@ class Feedback:
         return [
             text if len(text) <= size else text_of(ran.outputs, size) for ran, text, size in pairs
         ]
+
+    def _left(self, turn: Turn, left: int, over: LimitReached | None) -> str:
+        limits, now = self._run.limits, self._run.ledger.left
+        if turn.intervention is not None:  # the run goes on under limits of its own
+            return facts.allowance(limits, now, self._depth)
+        return facts.nearly_used(limits, now, left, over)
 
     def _took(self, cell: int, ran: Ran) -> str:
         calls = self._calls
