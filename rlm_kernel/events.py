@@ -12,10 +12,6 @@ import re
 from dataclasses import dataclass, field
 from typing import Annotated, Any, ClassVar, Literal, TypeAlias
 
-from .answers import Answer as Answer
-from .answers import answer_fields as answer_fields
-from .answers import answer_of as answer_of
-
 FORMAT = "2.1"
 """The version of the journal that is written now: of what its lines are and of the events in them.
 Older ones are read too; see ``record.format_version``."""
@@ -276,13 +272,6 @@ class CallEnded:
     thoughts: str = ""
     about: dict[str, Any] = field(default_factory=dict)
     images: list[dict[str, Any]] = field(default_factory=list)
-
-    @property
-    def failure(self) -> str:
-        """Its error in the words for a human; empty where there is none."""
-        if self.error is None:
-            return ""
-        return f"{self.error.get('type')}: {self.error.get('detail') or self.error.get('message')}"
 
 
 @dataclass(frozen=True)

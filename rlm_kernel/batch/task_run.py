@@ -9,8 +9,9 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any, Final, Protocol, TypeVar
 
+from ..answers import answer_of
 from ..errors import ContextError, RecordError, RLMError, UsageError
-from ..events import Event, RunEnded, Status, Usage, answer_of
+from ..events import Event, RunEnded, Status, Usage
 from ..record import journal
 from ..record.files import JOURNAL
 from ..record.notebooks.metadata import ROOT_PAGE

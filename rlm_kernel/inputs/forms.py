@@ -11,8 +11,8 @@ from typing import Any
 
 import pydantic
 
+from ..answers import Answer
 from ..errors import RecordError, UsageError
-from ..events import Answer
 from ..remote.guest.schemas import WORDS, checked, schema_of
 from ..remote.guest.type_expressions import UnknownName
 from ..remote.guest.type_schemas import NoSchema

@@ -10,8 +10,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from ..answers import Answer, answer_fields
 from ..errors import ContextError, NoLM, UsageError
-from ..events import ROOT, Answer, CellRan, ContextInfo, ContextSet, answer_fields
+from ..events import ROOT, CellRan, ContextInfo, ContextSet
 from ..inputs import contexts
 from ..inputs.contexts import Source
 from ..inputs.forms import Form, form_of_option

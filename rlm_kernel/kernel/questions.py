@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..answers import Answer
 from ..errors import KernelDied, RLMError
-from ..events import Answer
 from ..record.notebooks.answers import table_of
 from ..repl.repl import Repl
 from ..session.session import Reader, Result

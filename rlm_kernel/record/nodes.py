@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, assert_never
 
+from ..answers import Answer, answer_of
 from ..events import (
-    Answer,
     CallEnded,
     CallStarted,
     CellRan,
@@ -26,7 +26,6 @@ from ..events import (
     ReplyDelta,
     RunEnded,
     RunStarted,
-    answer_of,
 )
 from .equality import VERSION, digest, without_addresses
 
@@ -185,6 +184,11 @@ def slot(reply: Any, error: dict[str, Any] | None, about: dict[str, Any] | None)
 def slot_of(event: CallEnded) -> dict[str, Any]:
     """Return what the cell was answered, from its record."""
     return slot(event.reply, event.error, event.about)
+
+
+def failure(error: dict[str, Any]) -> str:
+    """Return a call's error in the words for a human."""
+    return f"{error.get('type')}: {error.get('detail') or error.get('message')}"
 
 
 def _call_of(event: CallEnded) -> RecordedCall:

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import assert_never
 
+from ..answers import Answer, answer_of
 from ..events import (
-    Answer,
     CallEnded,
     CallStarted,
     CellRan,
@@ -31,7 +31,6 @@ from ..events import (
     RunEnded,
     RunStarted,
     Usage,
-    answer_of,
 )
 
 RUNNING = "running"

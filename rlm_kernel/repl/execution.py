@@ -8,7 +8,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from ..events import CellRan, CellStarted, Event, KernelRestarted, Output, OutputMade, answer_fields
+from ..answers import answer_fields
+from ..events import CellRan, CellStarted, Event, KernelRestarted, Output, OutputMade
 from ..record.equality import canonical
 from ..record.outputs import Collector
 from .running_cell import Author, Ran

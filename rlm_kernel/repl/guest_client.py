@@ -13,6 +13,7 @@ from importlib.util import find_spec
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from ..answers import Answer
 from ..endings import within
 from ..environments.kernel import Executed
 from ..environments.kernel_config import KernelConfig
@@ -20,7 +21,7 @@ from ..environments.live_kernel import BrokerAddress, LiveKernel
 from ..environments.messages import Message
 from ..environments.registry import open_live
 from ..errors import ContextError, KernelDied, KernelStartError, UsageError
-from ..events import Answer, ContextInfo
+from ..events import ContextInfo
 from ..inputs.contexts import Source
 from ..remote import guest
 from ..remote.guest.schemas import checked

@@ -8,10 +8,11 @@ from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from typing import Any, TypeVar
 
+from ..answers import Answer
 from ..endings import at_no_cost
 from ..environments.kernel import Kernel
 from ..errors import KernelDied
-from ..events import Answer, ContextInfo
+from ..events import ContextInfo
 from ..inputs.contexts import Source
 from ..settings.limits import Rate
 from .guest_client import GuestClient, KernelSetup, open_guest

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
+from ..answers import Answer
 from ..errors import CallRefused, Cause
-from ..events import Answer
 from ..record.equality import call_key
 from ..remote.guest.globals import ASKING, CHILD_STARTING
 from ..remote.guest.images import MOST, MOST_BYTES, measured, wrong_with

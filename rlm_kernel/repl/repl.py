@@ -14,12 +14,13 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
+from ..answers import Answer
 from ..endings import to_the_end
 from ..environments.exchange import OnMessage
 from ..environments.kernel import Executed, Kernel
 from ..environments.messages import Message
 from ..errors import KernelDied
-from ..events import Answer, CellStatus, ContextInfo, Output
+from ..events import CellStatus, ContextInfo, Output
 from ..inputs.contexts import Source
 from ..record.outputs import Collector
 from ..settings.limits import CellLimits, Rate

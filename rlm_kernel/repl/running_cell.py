@@ -10,8 +10,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from ..answers import Answer
 from ..environments.messages import Message
-from ..events import Answer, CellStatus, Output
+from ..events import CellStatus, Output
 from ..settings.limits import CellLimits
 from .frames import Payload
 from .protocol import MAX_NOTICE, Attached, Calls, as_answer, as_attached, as_text, as_texts

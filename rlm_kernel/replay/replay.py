@@ -12,9 +12,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from ..answers import Answer
 from ..environments.kernel_config import KernelConfig, KernelTemplate
 from ..errors import ContextError, RecordError
-from ..events import ROOT, Answer, ContextInfo, Output
+from ..events import ROOT, ContextInfo, Output
 from ..inputs import contexts
 from ..record.equality import digest_as_kept
 from ..record.nodes import RecordedCell, RecordedContext, RecordedNode

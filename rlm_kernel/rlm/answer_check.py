@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from itertools import takewhile
 
-from ..events import Answer
+from ..answers import Answer
 from ..lm import cells
 from ..lm.model import Message
 from ..repl.running_cell import Ran

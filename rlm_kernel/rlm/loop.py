@@ -11,8 +11,9 @@ import time
 from dataclasses import replace
 from hashlib import sha256
 
+from ..answers import Answer
 from ..errors import LimitReached
-from ..events import Answer, ContextInfo, NodeStarted
+from ..events import ContextInfo, NodeStarted
 from ..lm import cells
 from ..lm.client import Reply
 from ..lm.model import Message

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from ..events import Answer
+from ..answers import Answer
 from ..record.provenance.flow import stands_in
 
 MAX_PARTS = 200

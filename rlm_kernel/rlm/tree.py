@@ -8,9 +8,10 @@ from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 from functools import partial
 
+from ..answers import Answer, answer_fields
 from ..endings import to_the_end
 from ..errors import LimitReached, LMError, RecordError, RLMError, UsageError
-from ..events import Answer, NodeEnded, RunEnded, Status, Usage, answer_fields
+from ..events import NodeEnded, RunEnded, Status, Usage
 from ..record.notebooks.metadata import page
 from ..record.numbers import counted, duration
 from ..repl.protocol import Slot

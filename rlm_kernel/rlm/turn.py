@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from ..events import Answer
+from ..answers import Answer
 from ..lm import cells
 from ..lm.client import Reply
 from ..repl.running_cell import Author, Ran

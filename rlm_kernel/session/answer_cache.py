@@ -14,10 +14,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeAlias, assert_never
 
+from ..answers import Answer, answer_of
 from ..errors import RecordError
 from ..events import (
     ROOT,
-    Answer,
     CallEnded,
     CellRan,
     ContextInfo,
@@ -28,7 +28,6 @@ from ..events import (
     RunEnded,
     RunStarted,
     Usage,
-    answer_of,
 )
 from ..inputs.contexts import Source
 from ..record import journal

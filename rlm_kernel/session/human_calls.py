@@ -13,9 +13,10 @@ from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from pathlib import Path
 
+from ..answers import Answer
 from ..endings import to_the_end
 from ..errors import CallRefused, LimitReached, LMError, RLMError
-from ..events import ROOT, Answer, CallEnded, Event, NodeStarted, Usage
+from ..events import ROOT, CallEnded, Event, NodeStarted, Usage
 from ..lm.models import Models
 from ..record.outputs import cut
 from ..record.recorder import Recorder

@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ..events import Answer, Status, Usage
+from ..answers import Answer
+from ..events import Status, Usage
 from ..inputs.forms import Form
 
 

@@ -14,9 +14,10 @@ from contextlib import asynccontextmanager, suppress
 from functools import partial
 from typing import Any
 
+from ..answers import Answer
 from ..endings import in_daemon_thread
 from ..errors import CallRefused, ContextError, LimitReached
-from ..events import Answer, ContextInfo, Output
+from ..events import ContextInfo, Output
 from ..inputs.contexts import Source
 from ..record.outputs import Collector
 from ..remote.guest.answers import check as check_form

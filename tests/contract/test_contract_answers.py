@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 from environments import Bench, shown
 
-from rlm_kernel.events import Answer
+from rlm_kernel.answers import Answer
 from rlm_kernel.repl.protocol import Attached, Call, Slot
 
 pytestmark = pytest.mark.anyio

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from environments import Bench, shown
 
-from rlm_kernel.events import Answer
+from rlm_kernel.answers import Answer
 
 pytestmark = pytest.mark.anyio
 

@@ -10,7 +10,7 @@ import pandas
 import pytest
 from environments import Bench, shown
 
-from rlm_kernel.events import Answer
+from rlm_kernel.answers import Answer
 
 pytestmark = pytest.mark.anyio
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from environments import Bench, Opener, bench, shown
 
-from rlm_kernel.events import Answer
+from rlm_kernel.answers import Answer
 from rlm_kernel.inputs import contexts
 from rlm_kernel.record.outputs import Collector
 from rlm_kernel.repl.protocol import Call, Slot

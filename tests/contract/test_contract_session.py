@@ -8,9 +8,9 @@ import pytest
 from environments import SECONDS, Bench, shown
 from jupyter_client.session import Session
 
+from rlm_kernel.answers import Answer
 from rlm_kernel.environments.messages import Message
 from rlm_kernel.errors import ContextError
-from rlm_kernel.events import Answer
 from rlm_kernel.record.outputs import Collector
 from rlm_kernel.repl.running_cell import Ran
 

@@ -7,7 +7,7 @@ import itertools
 import pytest
 from environments import Bench, Opener, shown
 
-from rlm_kernel.events import Answer
+from rlm_kernel.answers import Answer
 
 pytestmark = pytest.mark.anyio
 SEEDS = itertools.count(1)

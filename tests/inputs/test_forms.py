@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from rlm_kernel import UsageError
+from rlm_kernel.answers import Answer
 from rlm_kernel.batch import make_tasks
 from rlm_kernel.errors import RecordError
-from rlm_kernel.events import Answer
 from rlm_kernel.inputs.forms import form_in, form_of, form_of_option
 from rlm_kernel.kernel.cell_parser import Question, split
 from rlm_kernel.remote.guest.type_expressions import UnknownName

@@ -18,10 +18,10 @@ from nobody import Nobody
 from stories import call, cell, context_set, lived_in, started
 
 from rlm_kernel import Limits
+from rlm_kernel.answers import Answer
 from rlm_kernel.environments.kernel_config import KernelConfig, KernelTemplate
 from rlm_kernel.errors import ContextError
 from rlm_kernel.events import (
-    Answer,
     CallEnded,
     CellRan,
     ContextSet,

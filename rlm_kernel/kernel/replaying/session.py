@@ -12,10 +12,11 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+from ...answers import Answer
 from ...environments.kernel_config import KernelTemplate, kernel_template
 from ...environments.registry import ENVIRONMENTS, check
 from ...errors import ReplayDiffers, UsageError
-from ...events import ROOT, Answer
+from ...events import ROOT
 from ...inputs import contexts
 from ...inputs.contexts import Source
 from ...record.filters import for_terminal

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ...events import Answer
+from ...answers import Answer
 from ..markdown import fenced, inert, literal, one_line, shorten, table
 from ..summary import Node
 

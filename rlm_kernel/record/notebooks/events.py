@@ -7,20 +7,8 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from ...errors import RecordError
-from ...events import (
-    CallEnded,
-    CellRan,
-    ContextInfo,
-    Event,
-    KernelRestarted,
-    NodeEnded,
-    NodeStarted,
-    Replied,
-    RunStarted,
-    Usage,
-    answer_fields,
-    to_dict,
-)
+from ...answers import answer_fields
+from ...events import (CallEnded, CellRan, ContextInfo, Event, KernelRestarted, NodeEnded, NodeStarted, Replied, RunStarted, Usage, to_dict)
 from .. import blobs
 from ..forms import event_of, known_part
 from ..packing import unpack

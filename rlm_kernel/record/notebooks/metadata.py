@@ -10,17 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..equality import VERSION, digest, sha256
-from ...events import (
-    CallEnded,
-    CellRan,
-    ContextInfo,
-    ContextSet,
-    Event,
-    KernelRestarted,
-    RunStarted,
-    answer_fields,
-    answer_of,
-)
+from ...answers import answer_fields, answer_of
+from ...events import (CallEnded, CellRan, ContextInfo, ContextSet, Event, KernelRestarted, RunStarted)
 from ..files import JOURNAL
 from ..format_version import FormatVersion
 from ..markdown import shorten

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from ...errors import RecordError
-from ...events import Answer
+from ...answers import Answer
 from .. import blobs
 from ..equality import digest, digest_as_kept, sha256
 from ..nodes import RecordedCall, RecordedCell, RecordedContext, RecordedNode, slot

@@ -10,26 +10,8 @@ import re
 import shlex
 from typing import Any, assert_never
 
-from ...events import (
-    Answer,
-    CallEnded,
-    CallStarted,
-    CellRan,
-    CellStarted,
-    ContextSet,
-    Event,
-    KernelRestarted,
-    NodeEnded,
-    NodeStarted,
-    Output,
-    OutputMade,
-    Prompted,
-    Replied,
-    ReplyDelta,
-    RunEnded,
-    RunStarted,
-    Usage,
-)
+from ...answers import Answer
+from ...events import (CallEnded, CallStarted, CellRan, CellStarted, ContextSet, Event, KernelRestarted, NodeEnded, NodeStarted, Output, OutputMade, Prompted, Replied, ReplyDelta, RunEnded, RunStarted, Usage)
 from .answers import linked, shown
 from .cells import Cells
 from .contexts import context

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from ..nodes import failure
 from ...events import CallEnded
 from ..numbers import counted, duration, price
 from ..markdown import code, details, one_line, shorten, table
@@ -29,7 +30,7 @@ def _row(call: CallEnded, link: Callable[[str], str]) -> list[str]:
     if call.images:
         asked += f" · {counted(len(call.images), 'image')}"
     if call.error is not None:
-        answer = f"**failed** {code(shorten(call.failure, 240))}"
+        answer = f"**failed** {code(shorten(failure(call.error), 240))}"
     else:
         answer = code(shorten(one_line(str(call.reply)[:2000]), 240))
     if call.thoughts:

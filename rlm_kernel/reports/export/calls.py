@@ -13,6 +13,7 @@ from typing import Any
 
 from ...events import CallEnded
 from ...record.markdown import shorten
+from ...record.nodes import failure
 from ...record.numbers import price
 from .markup import Html, h, visible
 
@@ -69,7 +70,7 @@ def _row(call: CallEnded, start: float) -> dict[str, Any]:
 
 def _reply(call: CallEnded) -> str:
     if call.error is not None:
-        return call.failure
+        return failure(call.error)
     if isinstance(call.reply, str):
         return call.reply
     return json.dumps(call.reply, ensure_ascii=False)
