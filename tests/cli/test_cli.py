@@ -150,7 +150,8 @@ def test_a_limit_exits_with_3_and_the_unconfirmed_answer(
     done = _run(endpoint, tmp_path, "--max-turns", "1", "--quiet")
     assert (done.returncode, done.stdout) == (3, b"so far\n")
     assert b"unconfirmed" in done.stderr
-    assert b"turns: spent 1, allowed 1; --max-turns raises it" in done.stderr
+    assert b"turns: spent 1, allowed 1; rlm fork " in done.stderr
+    assert b" --max-turns 2 goes on from there" in done.stderr
 
 
 @pytest.mark.parametrize("busy", ["an LM", "a cell"])
