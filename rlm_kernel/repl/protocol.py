@@ -117,7 +117,6 @@ def as_answer(told: object) -> Answer | None:
     name, value = as_text(told.get("type"), LONGEST_NAME) or "str", told.get("value")
     if not isinstance(value, str) or not _is_json(value):
         value = json.dumps(text, ensure_ascii=False)
-    value = value.encode("utf-8", "replace").decode("utf-8")  # no record holds a lone surrogate
     return Answer(text=text, type=name, value=value)
 
 

@@ -289,7 +289,7 @@ async def test_a_task_that_outlives_its_cell_is_refused(kernel: Bench) -> None:
     assert kernel.calls.seen == []
 
 
-@pytest.mark.parametrize("call", ["llm_query(1)", "await llm_query.aio(1)", "FINAL_VAR('unknown')"])
+@pytest.mark.parametrize("call", ["llm_query(1)", "await llm_query.aio(1)", "FINAL_VAR('no_such')"])
 async def test_an_error_of_ours_is_shown_at_the_cells_own_line(kernel: Bench, call: str) -> None:
     ran = await kernel.run(f"before = 1\n{call}")
     traceback = "\n".join(ran.outputs[-1]["traceback"])

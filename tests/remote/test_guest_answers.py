@@ -18,7 +18,8 @@ import pandas as pd
 import pydantic
 import pytest
 
-from rlm_kernel.remote.guest import answers, tables
+from rlm_kernel.remote.guest import answers
+from rlm_kernel.remote.guest.answer_tables import HEAD_ROWS
 from rlm_kernel.remote.guest.answers import written
 
 
@@ -174,7 +175,7 @@ def test_what_is_too_large_is_cut_and_says_so(monkeypatch: pytest.MonkeyPatch) -
 def test_a_large_table_is_its_head_marked_as_cut_and_a_file_of_the_whole() -> None:
     made = written(pd.DataFrame({"a": range(60_000)}))
     data = value_of(made)
-    assert (len(data["rows"]), data["row_count"], data["cut"]) == (tables.HEAD_ROWS, 60_000, True)
+    assert (len(data["rows"]), data["row_count"], data["cut"]) == (HEAD_ROWS, 60_000, True)
     assert "cut: the first 100 of 60,000 rows" in made.text
     assert made.attached is not None
     assert made.attached.suffix == "csv"

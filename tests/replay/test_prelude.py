@@ -250,7 +250,7 @@ async def test_a_question_about_a_humans_variable_replays_alone(life: Life) -> N
     await life.by_hand("words = ['one', 'two']\nprint('made')")
     lm = script("print(context)\nFINAL_VAR(len(words) + len(context))")
     assert (await life.ask("one", lm, "words")).answer == Answer("4", "int", "4")
-    assert "Variables that are there already: words." in told(lm, 1)
+    assert "Variables that are there already: words: list of length 2." in told(lm, 1)
     assert "`context`: type list" in told(lm, 1)
     [began] = of(NodeStarted, life.events("one"))
     assert began.context is not None
