@@ -63,10 +63,6 @@ class Repl:
         return self._life.client.kernel
 
     @property
-    def pid(self) -> int:
-        return self.kernel.pid
-
-    @property
     def sandbox(self) -> str:
         """See ``LiveKernel.sandbox_name``; another one after a restart."""
         return self._life.client.sandbox_name

@@ -103,7 +103,6 @@ class FakeRepl:
 
     async def revive(self, *, context: bool = True) -> str | None:
         """Return None: it does not die."""
-        return None
 
     async def set_context(self, source: Source) -> ContextInfo:
         """Bind ``context`` to the source's value; a new one takes the names of all cells away."""
@@ -220,9 +219,8 @@ class FakeRepl:
     def _first(self, context: object) -> dict[str, Any]:
         """The names that are there before the first cell."""
         asked = {g.name: getattr(self._caller, g.name) for g in GLOBALS if g.answered_by}
-        answer = {"content": "", "ready": False}
-        made = {"context": context, "answer": answer, "print": print, "FINAL_VAR": self._final}
-        return {**made, **asked}
+        box = {"content": "", "ready": False}
+        return dict(asked, context=context, answer=box, print=print, FINAL_VAR=self._final)
 
     def _bind(
         self, loop: asyncio.AbstractEventLoop, show: Callable[[str, dict[str, Any]], object]

@@ -152,7 +152,7 @@ async def test_a_variable_that_is_not_there_is_named_with_those_that_are(kernel:
 
 async def test_a_text_is_bound_as_it_is(kernel: Bench) -> None:
     text = "line\n'quoted' \\ \ud800 \x00 end"
-    await kernel.repl.assign("answer_", text)
+    await kernel.repl.assign("answer_", Answer.of_text(text))
     assert await kernel.said("print(ascii(answer_))") == ascii(text)
 
 

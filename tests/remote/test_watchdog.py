@@ -36,7 +36,7 @@ print(os.getpid(), *(kid.pid for kid in kids))
 async def main():
     async with open_repl(Nobody(), KernelSetup(KernelConfig(Path(sys.argv[1])))) as repl:
         if sys.argv[2] == "early":
-            print(repl.pid, flush=True)
+            print(repl.kernel.pid, flush=True)
         else:
             ran = await repl.run(STARTS, cell=1)
             print(ran.outputs[0]["text"].strip(), flush=True)
@@ -158,9 +158,9 @@ async def main():
     pids = str(Path(sys.argv[1], "pids"))
     async with open_repl(Nobody(), KernelSetup(KernelConfig(Path(sys.argv[1])))) as repl:
         await repl.run(STARTS.replace("PIDS", repr(pids)), cell=1)
-        first = repl.pid
+        first = repl.kernel.pid
         await repl.run(ATTACKS[sys.argv[2]], cell=2)
-        new = repl.pid != first
+        new = repl.kernel.pid != first
     print(new, flush=True)
     await asyncio.Event().wait()
 

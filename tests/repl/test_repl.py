@@ -41,11 +41,11 @@ async def test_a_kernel_that_does_not_stop_for_a_failed_reader_is_replaced(repl:
     def read(output: Output) -> None:
         raise OSError(28, "no space for the outputs")
 
-    first = repl.pid
+    first = repl.kernel.pid
     with pytest.raises(OSError, match="no space for the outputs"):
         await repl.run(STUBBORN, cell=1, on_output=read)
     assert await _works(repl)
-    assert repl.pid != first
+    assert repl.kernel.pid != first
 
 
 async def test_a_line_that_cannot_be_typed_ends_its_cell(

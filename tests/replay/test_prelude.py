@@ -379,7 +379,7 @@ async def test_cells_of_a_kernel_that_died_are_not_told_again(life: Life) -> Non
 
 async def test_a_kernel_found_dead_by_a_question_has_no_prelude(life: Life) -> None:
     await life.by_hand("gone = 1")
-    os.kill(life.repl.pid, signal.SIGKILL)
+    os.kill(life.repl.kernel.pid, signal.SIGKILL)
     while life.repl.kernel.alive:
         await asyncio.sleep(0.01)
     await life.ask("one", script("FINAL_VAR(context)"), TEXT)
