@@ -30,6 +30,7 @@ from relayed import CALL, Echo, Provided, Relayed, Server, async_manager, instal
 
 from rlm_kernel.environments.pipe import host_end
 from rlm_kernel.environments.pipe.carrier import Carrier
+from rlm_kernel.environments.pipe.transfer import files_of
 from rlm_kernel.errors import ContextError, KernelDied, KernelStartError, UsageError
 
 WAIT_S = 30.0
@@ -456,7 +457,7 @@ def test_a_folder_arrives_without_its_links(live: Live, tmp_path: Path) -> None:
     (tmp_path / "a" / "b" / "ż.txt").write_text("deep")
     (tmp_path / "empty").write_text("")
     (tmp_path / "link").symlink_to("/etc/passwd")
-    path = live.carrier.put_tree("tree", tmp_path)
+    path = live.carrier.put_tree("tree", files_of(tmp_path))
     code = f"""
 import pathlib
 root = pathlib.Path({path!r})
@@ -464,7 +465,14 @@ print(sorted((str(p.relative_to(root)), p.read_text()) for p in root.rglob("*") 
 """
     assert live.run(code).text == "[('a/b/ż.txt', 'deep'), ('empty', '')]\n"
     with pytest.raises(ContextError, match="No such file"):
-        live.carrier.put_tree("tree", tmp_path / "missing")
+        files_of(tmp_path / "missing")
+
+
+def test_a_file_that_is_gone_is_left_out_of_its_folder(live: Live, tmp_path: Path) -> None:
+    (tmp_path / "there").write_text("")
+    listed = [(name, tmp_path / name) for name in ("gone", "there")]
+    path = live.carrier.put_tree("less", listed)
+    assert live.run(f"import os; print(os.listdir({path!r}))").text == "['there']\n"
 
 
 def test_a_transfer_that_is_given_up_leaves_nothing_inside(live: Live, tmp_path: Path) -> None:
@@ -479,7 +487,7 @@ def test_a_transfer_that_is_given_up_leaves_nothing_inside(live: Live, tmp_path:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("os.fstat", lambda fd: os.stat_result((0,) * 6 + (4_000_000,) + (0,) * 3))
         with pytest.raises(ContextError, match="became shorter"):
-            live.carrier.put_tree("given-up", tree)
+            live.carrier.put_tree("given-up", files_of(tree))
     assert live.run("print('well')").text == "well\n"
     code = f"import os; print([n for n in os.listdir({str(place)!r}) if n.startswith('given-up')])"
     assert live.run(code).text == "[]\n"
