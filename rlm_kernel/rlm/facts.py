@@ -15,6 +15,7 @@ from typing import Any
 
 from ..errors import LimitReached, LMError
 from ..events import ContextInfo
+from ..record.notebooks.prose import LEFT, MADE
 from ..record.numbers import counted, money
 from ..record.outputs import cut
 from ..settings.limits import Limits
@@ -130,7 +131,7 @@ def nearly_used(limits: Limits, left: Left, turns: int, over: LimitReached | Non
     said = _amounts(scarce)
     if turns < limits.turns / 2:
         said.insert(0, counted(turns, "turn"))
-    return f"Left: {' · '.join(said)}." if said else ""
+    return f"{LEFT}{' · '.join(said)}." if said else ""
 
 
 # what a cell did
@@ -164,7 +165,7 @@ def made(sources: Iterable[str], variables: Iterable[str]) -> str:
     loops = left_by_loops(sources)
     shown = [each for each in variables if name_of(each) not in loops]
     more = f" and {len(shown) - MOST_MADE} more" if len(shown) > MOST_MADE else ""
-    return f"Made: {'; '.join(shown[-MOST_MADE:])}{more}." if shown else ""
+    return f"{MADE}{'; '.join(shown[-MOST_MADE:])}{more}." if shown else ""
 
 
 def failures(failed: Sequence[Failure], count: int) -> str:

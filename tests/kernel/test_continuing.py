@@ -163,7 +163,7 @@ def test_after_a_limit_the_lm_is_told_that_it_was_one_and_what_it_may_use_now(
     assert "`%rlm continue --max-turns 2` goes on" in limited.error[1]
     lm.say(block("print(context)"), block("FINAL_VAR(made)"))
     assert front.run("%rlm continue --max-turns 2").result == "9"
-    told = "\n".join(str(message["content"]) for message in _turns(lm)[1])
+    told = "\n".join(str(message["content"]) for message in _turns(lm)[-2])
     assert "Your run was ended here by a limit (limit reached: turns: spent 1, allowed 1)" in told
     assert "The human stopped you here" not in told
     assert "You have 2 turns, 2,000 sub-calls" in told

@@ -13,6 +13,10 @@ from ..outputs import ANSI
 from ..markdown import details, fenced, shorten
 
 THOUGHT_CHARS = 20_000
+MADE, LEFT = "Made: ", "Left: "
+"""The beginnings of what an LM is told of its cells after each of them: a reader of the notebook
+sees it there."""
+_OUTPUT = re.compile(r"Output(?: \([^()\n]*\))?:")
 _LIST = r"(?:(?:^|(?<=\n))[ \t]*(?:(?:[-*+]|\d{1,9}[.)])[ \t]+)?)?"
 _OPENING = _LIST + r"(?:(?:`{3,}|~{3,})[^\n`]*\n|<\w+>)\s*"
 _TOKENS = r"(?:\s*(?:<\|[\w-]{1,40}\|>|</?s>|<e(?:os|nd_\w{1,20})>|</\w{4,20}>))*"
@@ -58,7 +62,8 @@ def thoughts(text: str) -> str:
 def reminders(messages: list[dict[str, Any]], ran: list[CellRan]) -> list[str]:
     """Return the paragraphs of ``messages`` that stand after the outputs of the cells in ``ran``.
 
-    What is a notice of a cell is left out too: it is shown below its cell.
+    What is a notice of a cell is left out too: it is shown below its cell. So is what cells made,
+    and what is left to use.
     """
     printed = "\n".join(_printed(output) for cell in ran for output in cell.outputs)
     notices = [notice for cell in ran for notice in cell.notices]
@@ -66,7 +71,8 @@ def reminders(messages: list[dict[str, Any]], ran: list[CellRan]) -> list[str]:
     for message in messages:
         text = content(message).strip()
         found += _after_output(text, printed) if ran else [text]
-    return [text for text in found if text and not any(text in notice for notice in notices)]
+    found = [text for text in found if text and not text.startswith((MADE, LEFT))]
+    return [text for text in found if not any(text in notice for notice in notices)]
 
 
 def _after_output(text: str, printed: str) -> list[str]:
@@ -74,7 +80,7 @@ def _after_output(text: str, printed: str) -> list[str]:
     paragraphs = [part.strip() for part in text.split("\n\n")]
     kept: list[str] = []
     for part in reversed(paragraphs):
-        if part.startswith("Output:") or (part and part in printed):
+        if _OUTPUT.match(part) or (part and part in printed):
             break
         kept.insert(0, part)
     return kept
