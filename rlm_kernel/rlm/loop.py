@@ -23,6 +23,7 @@ from ..repl.running_cell import Author, Ran
 from ..settings.limits import CellLimits, Rent
 from . import prompts, sorting
 from .answer_check import AnswerCheck
+from .best_answer import BestAnswer
 from .calls import Child, LiveCalls
 from .cell_runner import CellRunner
 from .dialogue import Dialogue
@@ -47,14 +48,9 @@ class Node:
         )
         self.rent = Rent(run.ledger)
         self.begun = False
-        self.draft: Answer | None = None
-        """Its best answer so far."""
+        self.best = BestAnswer(task.form)
         self.answer: Answer | None = None
         """Its answer, once it has one; the kernel may be ending still."""
-        self.misfit = ""
-        """Why the last answer is not of the wanted form, as the end of a sentence."""
-        self._kept = False
-        """Whether the draft is what ``answer`` holds."""
         self._memory = memory
         most = run.limits.turns
         self._most = min(most, task.max_turns or most) + memory.repeated_turns
@@ -80,7 +76,8 @@ class Node:
             if self.answer is not None:
                 return self.answer
             if over is not None:
-                self._take_words(reply, turn)
+                if not turn.cells:
+                    self.best.take_words(cells.answer_in_words(reply.text))
                 raise over
             if turn.repeated:
                 self._dialogue.vary()
@@ -101,13 +98,6 @@ class Node:
         )
         self._check.begin(news, cells.sources(reply.text))
         return turn
-
-    def _take_words(self, reply: Reply, turn: Turn) -> None:
-        """Take what the LM said in its last turn for its best answer, where it wrote no cell, and
-        never one that is kept in ``answer``."""
-        words = cells.answer_in_words(reply.text)
-        if words and not turn.cells and not self._kept:
-            self._keep(Answer.of_text(words))
 
     def _over(self, number: int) -> LimitReached | None:
         """Return the limit for which a turn is the node's last; None where there may be more."""
@@ -160,10 +150,7 @@ class Node:
     def _noticed(self, cell: int, ran: Ran) -> Ran:
         """The end of a cell, before it is recorded, which may fail."""
         ran = self.run.keep_file(self.task.node, cell, ran)
-        if ran.doubt is None or self.draft is None:
-            self._keep(ran.answer or ran.draft, ran.refused)
-        if ran.status == "ok":
-            self._kept = ran.draft is not None
+        self.best.take(ran)
         return self._feedback.noticed(cell, ran)
 
     def _accepted(self, number: int, turn: Turn, over: LimitReached | None) -> Answer | None:
@@ -171,44 +158,24 @@ class Node:
 
         One that was given without what a limit refused in the same cell waits for the last turn.
         """
-        if turn.answer is None or self._misfits(turn, turn.answer):
+        if turn.answer is None:
             return None
         closed = self.run.ledger.closed(self.task.depth)
-        turn.doubt = self._check.doubt(turn.rans[-1], last=(over or closed) is not None)
+        turn.doubt = self.best.refused(turn.answer) or self._doubt(number, turn, over or closed)
+        if turn.doubt is not None:
+            self._repetition.allow()  # the same cell again confirms it
+            return None
+        incomplete = self._last_cell in self.calls.incomplete
+        waits = over is None and closed is not None and not closed.shared and incomplete
+        return None if waits else turn.answer
+
+    def _doubt(self, number: int, turn: Turn, last: LimitReached | None) -> str | None:
+        """Return why a turn's answer is not taken yet; a record of it says whether it was."""
+        doubt = self._check.doubt(turn.rans[-1], last=last is not None)
         taken = self._memory.taken(number)
-        if taken is not None:
-            turn.doubt = None if taken else turn.doubt or ""
-        if turn.doubt is None:
-            waits = self._last_cell in self.calls.incomplete
-            shared = closed is None or closed.shared
-            return None if waits and over is None and not shared else turn.answer
-        self._repetition.allow()  # the same cell again confirms it
-        return None
-
-    def _keep(self, draft: Answer | None, refused: str | None = None) -> None:
-        """Take the best answer so far. Where a form is wanted, one that is not of it, or that the
-        kernel ``refused``, has no value, and takes the place of none that is."""
-        wrong = refused or self._misfit(draft)
-        if draft is None or (wrong and self.draft is not None and not self.misfit):
-            return
-        self.draft, self.misfit = draft, ""
-        if wrong and self.task.form is not None:
-            said = self.task.form.said
-            self.draft = replace(draft, value=None)
-            self.misfit = f"; the answer is not of the form that is wanted, {said}: {wrong}"
-
-    def _misfit(self, answer: Answer | None) -> str | None:
-        form = self.task.form
-        return None if form is None or answer is None else form.refused(answer)
-
-    def _misfits(self, turn: Turn, answer: Answer) -> bool:
-        """Return whether the host refuses an answer that the kernel took; the LM is told why."""
-        form, wrong = self.task.form, self._misfit(answer)
-        if form is None or wrong is None:
-            return False
-        turn.doubt = prompts.MISFIT.format(said=form.said, wrong=wrong)
-        self._repetition.allow()
-        return True
+        if taken is None:
+            return doubt
+        return None if taken else doubt or ""
 
     # before the first turn
     async def _begin(self, repl: CellRunner) -> list[Message]:

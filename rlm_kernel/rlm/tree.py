@@ -54,12 +54,12 @@ async def solve_tree(run: Run, task: Task, repl: CellRunner | None = None) -> Ou
                 outcome = await _solve(node, repl)
     except TimeoutError as error:
         if not clock.expired():
-            outcome = Outcome("failed", node.draft, reason=f"TimeoutError: {error}")
+            outcome = Outcome("failed", node.best.answer, reason=f"TimeoutError: {error}")
             raise
-        over = Outcome("limit", node.draft, reason=str(run.ledger.trip_time()))
+        over = Outcome("limit", node.best.answer, reason=str(run.ledger.trip_time()))
         outcome = _answered(node) or over
     except asyncio.CancelledError:
-        outcome = _answered(node) or Outcome("interrupted", node.draft, reason="interrupted")
+        outcome = _answered(node) or Outcome("interrupted", node.best.answer, reason="interrupted")
         raise
     except UsageError as error:
         outcome = Outcome("failed", None, reason=str(error))
@@ -123,13 +123,13 @@ async def _solve(node: Node, repl: CellRunner | None = None) -> Outcome:
         outcome = _cancelled(node)
         raise
     except UsageError as error:
-        outcome = Outcome("failed", node.draft, reason=str(error))
+        outcome = Outcome("failed", node.best.answer, reason=str(error))
         if node.task.parent is None and not node.begun:
             raise
     except LimitReached as error:
-        outcome = Outcome("limit", node.draft, reason=f"{error}{node.misfit}")
+        outcome = Outcome("limit", node.best.answer, reason=f"{error}{node.best.misfit}")
     except RLMError as error:
-        outcome = Outcome("failed", node.draft, reason=str(error), may_pass=error.may_pass)
+        outcome = Outcome("failed", node.best.answer, reason=str(error), may_pass=error.may_pass)
     finally:
         try:
             await to_the_end(kernel.aclose())
@@ -158,8 +158,8 @@ def _cancelled(node: Node) -> Outcome:
     ledger, depth = node.run.ledger, node.task.depth
     left = ledger.seconds_left if depth == 0 else ledger.seconds_to_work(depth - 1)
     if left is not None and left <= 0:
-        return Outcome("limit", node.draft, reason=str(ledger.late(depth)))
-    return Outcome("interrupted", node.draft, reason="interrupted")
+        return Outcome("limit", node.best.answer, reason=str(ledger.late(depth)))
+    return Outcome("interrupted", node.best.answer, reason="interrupted")
 
 
 def node_ended(node: str, outcome: Outcome, usage: Usage | None = None) -> NodeEnded:
