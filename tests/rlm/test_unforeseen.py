@@ -215,7 +215,8 @@ def test_a_command_that_raises_anything_says_it_in_one_line(
         raise KINDS["lines"]
 
     monkeypatch.setattr(contexts, "from_path", from_path)
-    assert cli.main(["run", "What?", "--context", str(tmp_path)]) == 1
+    lm = ["--base-url", "http://127.0.0.1:9/v1", "--model", "nobody's"]
+    assert cli.main(["run", "What?", "--context", str(tmp_path), *lm]) == 1
     said = capsys.readouterr().err
     assert said.startswith("rlm: ValueError: one two xxx")
     assert (said.count("\n"), len(said) < 700) == (1, True)
