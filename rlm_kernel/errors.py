@@ -120,7 +120,7 @@ class LimitReached(RLMError):
         self.allowed = allowed
         self.wanted = wanted
         self.shared = limit.startswith("total_")
-        """Whether several runs share it: it ends them where they are, to be gone on with later."""
+        """True where several runs share it: it ends them as they are, to be gone on with later."""
 
 
 def _amount(value: float) -> str:

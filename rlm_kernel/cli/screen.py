@@ -61,7 +61,7 @@ class Screen:
         self._usage = Usage()
         self._settings: Mapping[str, Any] = {}
         self._unheld = False
-        """Whether it was said that the limit on cost cannot hold."""
+        """True once it was said that the limit on cost cannot hold."""
         self._turn = 0
         self._calls = 0
         self._asked = 0
@@ -72,7 +72,7 @@ class Screen:
         self._no_cell: dict[str, int] = {}  # turns by node that have run no cell so far
         self._live: _Live | None = None
         self._held: list[tuple[RenderableType, bool]] | None = None
-        """What is to be said once the human has replied, while a question is there."""
+        """The words for after the human's reply, while a question is there."""
 
     @property
     def is_live(self) -> bool:

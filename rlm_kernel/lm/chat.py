@@ -15,7 +15,7 @@ from .failures import Failure, sent_as_success
 from .said import short
 
 STREAMED: dict[str, Any] = {"stream": True, "stream_options": {"include_usage": True}}
-"""What is added to a request for a stream that ends with its usage."""
+"""The fields that are added to a request for a stream that ends with its usage."""
 COMPLETIONS = "/chat/completions"
 MODELS = "/models"
 """Paths below the endpoint's address."""

@@ -17,7 +17,7 @@ from enum import IntEnum
 from itertools import islice
 
 LANGUAGES = frozenset({"python", "py", "ipython", "repl", "jupyter", "tool_code"})
-"""What a fence of Python is tagged with, a version left out; ``tool_code`` is Gemini's."""
+"""The tags of a fence of Python, a version left out; ``tool_code`` is Gemini's."""
 MAX_ENDS = 8
 """Ends of one block that are tried, so that the work for it is bounded."""
 MAX_TALKED = 8

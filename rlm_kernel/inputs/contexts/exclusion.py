@@ -12,7 +12,7 @@ from ...errors import UsageError
 
 HIDDEN = (".*",)
 MADE = ("node_modules/", "__pycache__/", "bower_components/", "*.egg-info/")
-"""What tools make, beside the folders that say so themselves."""
+"""Names of folders that tools make, beside those that say so themselves."""
 MARKERS = ("pyvenv.cfg", "CACHEDIR.TAG")
 """Files by which a folder says that it is a virtual environment or a cache."""
 _RULES = ".gitignore"
