@@ -1,4 +1,4 @@
-"""What stands above a table's rows: a line for Excel, titles, and a header or none."""
+"""The lines above a table's rows: one for Excel, titles, and a header or none."""
 
 from __future__ import annotations
 

@@ -20,9 +20,9 @@ MOST = 16
 LONGEST_SIDE = 2048
 """Pixels."""
 MOST_BYTES = 5 << 20
-"""Of one picture."""
+"""The most bytes of one picture."""
 CALL_BYTES = 64 << 20
-"""Of all pictures of a call."""
+"""The most bytes of all pictures of a call."""
 KINDS = "PNG, JPEG, GIF or WebP"
 
 

@@ -35,7 +35,7 @@ from typing import Any
 from . import answer_tables
 
 MOST_CHARS = 8 << 20
-"""Of a value's JSON, about."""
+"""The most characters of a value's JSON, about."""
 MOST_DEPTH = 100
 LONGEST_INT = 10**4300
 _AS_TEXT = (decimal.Decimal, fractions.Fraction, complex, pathlib.PurePath, uuid.UUID)

@@ -1,4 +1,4 @@
-"""What calls give to the code in a cell."""
+"""The values that calls give to the code in a cell."""
 
 from typing import Any
 
