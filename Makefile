@@ -8,6 +8,8 @@ SEED ?=
 ENV ?=
 # RLM_SETUP=1 lets `make test` install what is no Python package: Chromium and a Docker engine.
 RLM_SETUP ?=
+# Where it is set, each of some thousand processes of the tests would compile us anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: demo test bench chaos fuzz typed-answers lint clean
 

@@ -72,10 +72,22 @@ def read(sandbox: Sandbox, name: str, size: int) -> bytes:
     """The first ``size`` bytes that a program says."""
     data = b""
     while len(data) < size:
-        answer = ask(sandbox, "GET", f"/pipes/{name}?from={len(data)}&wait=20")
-        assert answer.status == 200, answer.body
-        data += answer.body
+        data += read_from(sandbox, name, len(data))
     return data
+
+
+def line(sandbox: Sandbox, name: str) -> bytes:
+    """The first line that a program says, which may come in pieces."""
+    data = b""
+    while not data.endswith(b"\n"):
+        data += read_from(sandbox, name, len(data))
+    return data
+
+
+def read_from(sandbox: Sandbox, name: str, start: int) -> bytes:
+    answer = ask(sandbox, "GET", f"/pipes/{name}?from={start}&wait=20")
+    assert answer.status == 200, answer.body
+    return answer.body
 
 
 def end_of(sandbox: Sandbox, name: str, start: int = 0) -> dict[str, Any]:
@@ -189,14 +201,15 @@ def test_there_are_no_more_programs_than_the_bound(start: Callable[..., Sandbox]
 
 
 INSIDE = """
-import json, os, resource, sys
+import json, os, resource
 status = dict(line.split(":", 1) for line in open("/proc/self/status"))
 try:
     readable = bool(open(f"/proc/{os.getppid()}/environ", "rb").read())
 except PermissionError:
     readable = False
-json.dump([os.getuid(), os.getgid(), os.getgroups(), resource.getrlimit(resource.RLIMIT_NPROC),
-    int(status["NoNewPrivs"]), os.getcwd(), os.environ["HOME"], readable], sys.stdout)
+pids = resource.getrlimit(resource.RLIMIT_NPROC)
+print(json.dumps([os.getuid(), os.getgid(), os.getgroups(), pids, int(status["NoNewPrivs"]),
+    os.getcwd(), os.environ["HOME"], readable]))
 """
 
 
@@ -213,7 +226,7 @@ def test_programs_have_the_rights_that_they_are_given(tmp_path: Path) -> None:
     sandbox = Sandbox(folder, python=PYTHON, user=(65534, 65534), pids=99)
     try:
         ask(sandbox, "PUT", "/pipes/a", INSIDE.encode())
-        said = json.loads(read(sandbox, "a", 60))
+        said = json.loads(line(sandbox, "a"))
         assert said == [65534, 65534, [], [99, 99], 1, folder, folder, False]
     finally:
         sandbox.end()

@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import shutil
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -66,7 +65,7 @@ class LocalKernel:
 
     async def copy(self, name: str, folder: Path) -> str:
         path = self.folder / name
-        shutil.copytree(folder, path, ignore=shutil.ignore_patterns("__pycache__"))
+        path.symlink_to(folder, target_is_directory=True)  # with what is compiled of it
         return str(path)
 
     async def reach(self, address: BrokerAddress) -> BrokerAddress:
