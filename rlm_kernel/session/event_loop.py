@@ -69,8 +69,8 @@ class Engine:
         self._loop.call_soon_threadsafe(work)
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
-        """Return the result of ``work``. A ``KeyboardInterrupt`` cancels it and waits for its
-        clean-up.
+        """Return the result of ``work``. What a signal's handler raises meanwhile, such as a
+        ``KeyboardInterrupt``, cancels it and waits for its clean-up.
 
         Raises ``UsageError`` on the loop's own thread, where an async tool runs: it would wait for
         itself for ever.
@@ -85,9 +85,10 @@ class Engine:
         done, cancel = self.start(work)
         try:
             return done.result()
-        except KeyboardInterrupt:
-            cancel()
-            concurrent.futures.wait([done], CLEANUP_SECONDS)
+        except BaseException:
+            if not done.done():
+                cancel()
+                concurrent.futures.wait([done], CLEANUP_SECONDS)
             raise
 
     async def await_(self, work: Coroutine[Any, Any, T]) -> T:

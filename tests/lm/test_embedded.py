@@ -15,11 +15,19 @@ import pytest
 
 import rlm_kernel
 from rlm_kernel.errors import LMError, NoLM
-from rlm_kernel.lm.embedded import EmbeddedServer, available, process
+from rlm_kernel.lm.embedded import EmbeddedServer, available, cache_dir, process
 
 pytestmark = pytest.mark.anyio
 missing = available()
 needs_weights = pytest.mark.skipif(missing is not None, reason=str(missing))
+
+CACHE = str(cache_dir())
+
+
+@pytest.fixture(autouse=True)
+def _with_weights(monkeypatch):
+    monkeypatch.setenv("RLM_CACHE", CACHE)
+
 
 PREFIX = [{"role": "system", "content": "You answer with one word. " + "Be brief. " * 20}]
 

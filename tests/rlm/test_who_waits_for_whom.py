@@ -16,6 +16,7 @@ from asking import ask, ask_here, ask_within, block, cells, check_whole, events,
 from rlm_kernel import RLM, Limits, Result, UsageError, on_host
 from rlm_kernel.endings import within
 from rlm_kernel.events import RunEnded
+from rlm_kernel.record import journal
 from rlm_kernel.record.outputs import text_of
 from rlm_kernel.repl import guest_client
 from rlm_kernel.session import event_loop as engines
@@ -94,6 +95,27 @@ def test_a_signals_handler_needs_no_lock_of_what_it_interrupted() -> None:
             assert told.wait(SECONDS)
     finally:
         signal.signal(signal.SIGUSR1, before)
+
+
+def test_what_a_signals_handler_raises_ends_the_question(tmp_path: Path) -> None:
+    def ring(*_: object) -> None:
+        raise ZeroDivisionError("time is up")
+
+    def reply(prompt: str) -> str:
+        os.kill(os.getpid(), signal.SIGUSR1)
+        return block("import time\ntime.sleep(600)")
+
+    before = signal.signal(signal.SIGUSR1, ring)
+    try:
+        with (
+            RLM(model=ScriptedLM(reply), out=tmp_path / "run") as rlm,
+            pytest.raises(ZeroDivisionError, match="time is up"),
+        ):
+            rlm.completion("some text")
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+    (ended,) = of(journal.read(tmp_path / "run" / "journal.jsonl").events, RunEnded)
+    assert ended.status == "stopped"
 
 
 def test_a_process_that_was_forked_under_the_lock_has_an_engine() -> None:
