@@ -107,15 +107,13 @@ def test_what_a_signals_handler_raises_ends_the_question(tmp_path: Path) -> None
 
     before = signal.signal(signal.SIGUSR1, ring)
     try:
-        with (
-            RLM(model=ScriptedLM(reply), out=tmp_path / "run") as rlm,
-            pytest.raises(ZeroDivisionError, match="time is up"),
-        ):
-            rlm.completion("some text")
+        with RLM(model=ScriptedLM(reply), out=tmp_path / "run") as rlm:
+            with pytest.raises(ZeroDivisionError, match="time is up"):
+                rlm.completion("some text")
+            (ended,) = of(RunEnded, journal.read(tmp_path / "run" / "journal.jsonl").events)
+            assert ended.status == "interrupted"
     finally:
         signal.signal(signal.SIGUSR1, before)
-    (ended,) = of(journal.read(tmp_path / "run" / "journal.jsonl").events, RunEnded)
-    assert ended.status == "stopped"
 
 
 def test_a_process_that_was_forked_under_the_lock_has_an_engine() -> None:
