@@ -10,12 +10,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from jupyter_client.kernelspec import KernelSpecManager, NoSuchKernel
+from jupyter_client.kernelspec import KernelSpec, KernelSpecManager, NoSuchKernel
 from jupyter_client.manager import AsyncKernelManager
 from jupyter_client.provisioning.local_provisioner import LocalProvisioner
 
@@ -25,7 +26,8 @@ from ..kernel import Kernel
 from ..launch import LOG, NO_HISTORY, launched
 from ..live_kernel import BrokerAddress
 from .folders import private_folder
-from .watchdog import Watchdog
+from .nursery import kind_of, nurseries
+from .watchdog import Watchdog, spawned
 
 ALLOWED = (
     "PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "LANGUAGE", "TZ", "TMPDIR", "TEMP",
@@ -112,6 +114,17 @@ def check_kernelspec(name: str) -> None:
         ) from None
 
 
+def _starts_here(spec: KernelSpec) -> bool:
+    """Return whether no provisioner of its own starts such a kernel."""
+    return "kernel_provisioner" not in spec.metadata
+
+
+def _watchdogs(spec: KernelSpec, env: Mapping[str, str]) -> Callable[[Path], Watchdog]:
+    """Return what starts the watchdog of such a kernel, given its folder."""
+    kind = kind_of(spec.argv, {**env, **spec.env}) if _starts_here(spec) else None
+    return spawned if kind is None else partial(nurseries().watchdog, kind=kind, env=variables({}))
+
+
 @asynccontextmanager
 async def open_kernel(
     cwd: Path,
@@ -119,18 +132,23 @@ async def open_kernel(
     kernel_name: str = "python3",
     env: Mapping[str, str] | None = None,
     history: bool = False,
+    nursery: bool = True,
 ) -> AsyncIterator[tuple[Kernel, Path]]:
     """Give a running kernel and its private folder, both gone with all they started afterwards.
 
-    With ``history`` its cells go into the user's IPython history, as from any notebook.
+    With ``history`` its cells go into the user's IPython history, as from any notebook. With
+    ``nursery`` it is forked where that can be.
     Raises ``KernelStartError`` with the end of the kernel's log, or ``UsageError`` for an unknown
     kernelspec.
     """
     check_kernelspec(kernel_name)
-    async with private_folder() as (folder, watchdog):
-        manager = AsyncKernelManager(kernel_name=kernel_name)
-        spec = manager.kernel_spec
-        if spec is not None and "kernel_provisioner" not in spec.metadata:
+    manager = AsyncKernelManager(kernel_name=kernel_name)
+    spec = manager.kernel_spec
+    assert spec is not None
+    given = variables(env or {})
+    start = _watchdogs(spec, given) if nursery else spawned
+    async with private_folder(start) as (folder, watchdog):
+        if _starts_here(spec):
             ours = _WatchedProvisioner(kernel_spec=spec, parent=manager)
             ours.watchdog, ours.log_file = watchdog, folder / LOG
             manager.provisioner = ours
@@ -139,7 +157,7 @@ async def open_kernel(
             folder,
             f"the inner kernel {kernel_name!r}",
             cwd=str(cwd),
-            env=variables(env or {}),
+            env=given,
             extra_arguments=[] if history else [NO_HISTORY],
         )
         async with running as kernel:
