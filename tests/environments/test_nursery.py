@@ -217,6 +217,32 @@ def test_only_an_interpreter_with_ipykernel_is_forked(argv: list[str], forked: b
     assert (kind_of(argv, {}) is not None) is forked
 
 
+async def test_a_kernelspec_has_its_own_variables_and_options(
+    tmp_path: Path, nurseries: Nurseries, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = tmp_path / "kernels" / "own"
+    made.mkdir(parents=True)
+    argv = ["python", "-X", "dev", "-m", "ipykernel_launcher", "-f", "{connection_file}"]
+    env = {"PYTHONPATH": "${HOME}/own", "OWN": "of the kernelspec"}
+    spec = {"argv": argv, "display_name": "own", "language": "python", "env": env}
+    (made / "kernel.json").write_text(json.dumps(spec))
+    monkeypatch.setenv("JUPYTER_PATH", str(tmp_path))
+    source = "import json, os, sys; print(json.dumps([os.environ['OWN'], sys.flags.dev_mode, "
+    source += "os.path.expanduser('~/own') in sys.path]))"
+    async with _kernel(tmp_path, kernel_name="own") as kernel:
+        assert _forked(kernel)
+        assert await _told(kernel, source) == ["of the kernelspec", True, True]
+
+
+async def test_a_command_line_that_only_seemed_to_be_the_nurserys_is_run(
+    tmp_path: Path, nurseries: Nurseries, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    guessed = kind_of([sys.executable, "-X", "dev", "-m", "ipykernel"], {})
+    monkeypatch.setattr("rlm_kernel.environments.local.kernel._kind", lambda spec, env: guessed)
+    async with _kernel(tmp_path) as kernel:
+        assert await _told(kernel, "import sys; print(int(sys.flags.dev_mode))") == 0
+
+
 async def test_an_interpreter_without_ipykernel_fails_as_a_program_would(
     tmp_path: Path, nurseries: Nurseries
 ) -> None:

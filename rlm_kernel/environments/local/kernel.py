@@ -10,10 +10,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
+from string import Template
 from typing import Any
 
 from jupyter_client.kernelspec import KernelSpec, KernelSpecManager, NoSuchKernel
@@ -26,8 +27,8 @@ from ..kernel import Kernel
 from ..launch import LOG, NO_HISTORY, launched
 from ..live_kernel import BrokerAddress
 from .folders import private_folder
-from .nursery import kind_of, nurseries
-from .watchdog import Watchdog, spawned
+from .nursery import Kind, kind_of, nurseries
+from .watchdog import Watchdog
 
 ALLOWED = (
     "PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "LANGUAGE", "TZ", "TMPDIR", "TEMP",
@@ -79,11 +80,14 @@ class _WatchedProvisioner(LocalProvisioner):
 
     watchdog: Watchdog
     log_file: Path
+    kind: Kind | None = None
+    """The nursery's, as far as it could be told from the kernelspec."""
 
     async def launch_kernel(self, cmd: list[str], **options: Any) -> Any:
-        argv = [os.path.expanduser(word) for word in cmd]
+        argv, env = [os.path.expanduser(word) for word in cmd], options["env"]
+        start = partial(self.watchdog.start, may_fork=kind_of(argv, env) == self.kind)
         self.process: Any = await asyncio.to_thread(
-            self.watchdog.start, argv, options["env"], options.get("cwd"), self.log_file
+            start, argv, env, options.get("cwd"), self.log_file
         )
         self.pid = self.pgid = self.process.pid
         return self.connection_info
@@ -119,10 +123,12 @@ def _starts_here(spec: KernelSpec) -> bool:
     return "kernel_provisioner" not in spec.metadata
 
 
-def _watchdogs(spec: KernelSpec, env: Mapping[str, str]) -> Callable[[Path], Watchdog]:
-    """Return what starts the watchdog of such a kernel, given its folder."""
-    kind = kind_of(spec.argv, {**env, **spec.env}) if _starts_here(spec) else None
-    return spawned if kind is None else partial(nurseries().watchdog, kind=kind, env=variables({}))
+def _kind(spec: KernelSpec, env: Mapping[str, str]) -> Kind | None:
+    """Return which nursery can fork such a kernel."""
+    if not _starts_here(spec):
+        return None
+    own = {name: Template(value).safe_substitute(env) for name, value in spec.env.items()}
+    return kind_of(spec.argv, {**env, **own})
 
 
 @asynccontextmanager
@@ -146,11 +152,12 @@ async def open_kernel(
     spec = manager.kernel_spec
     assert spec is not None
     given = variables(env or {})
-    start = _watchdogs(spec, given) if nursery else spawned
+    kind = _kind(spec, given) if nursery else None
+    start = partial(nurseries().watchdog, kind=kind, env=variables({}))
     async with private_folder(start) as (folder, watchdog):
         if _starts_here(spec):
             ours = _WatchedProvisioner(kernel_spec=spec, parent=manager)
-            ours.watchdog, ours.log_file = watchdog, folder / LOG
+            ours.watchdog, ours.log_file, ours.kind = watchdog, folder / LOG, kind
             manager.provisioner = ours
         running = launched(
             manager,

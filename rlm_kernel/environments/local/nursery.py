@@ -175,11 +175,11 @@ class Nurseries:
         self._failed: set[Kind] = set()
         self._ending: list[Nursery] = []
 
-    def watchdog(self, folder: Path, kind: Kind, env: Mapping[str, str]) -> Watchdog:
+    def watchdog(self, folder: Path, kind: Kind | None, env: Mapping[str, str]) -> Watchdog:
         """Return a new watchdog, forked where that can be. ``env`` are variables that all kernels
         may see. Raises ``OSError``."""
-        nursery = self._nursery(kind, env)
-        if nursery is not None:
+        nursery = None if kind is None else self._nursery(kind, env)
+        if kind is not None and nursery is not None:
             try:
                 return nursery.fork(folder)
             except NurseryFailed as error:

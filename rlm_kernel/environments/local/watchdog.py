@@ -163,15 +163,24 @@ class Watchdog:
             threading.Thread(target=work, name="rlm-watchdog", daemon=True).start()
 
     def start(
-        self, argv: Sequence[str], env: Mapping[str, str], cwd: str | None, log: Path
+        self,
+        argv: Sequence[str],
+        env: Mapping[str, str],
+        cwd: str | None,
+        log: Path,
+        *,
+        may_fork: bool = True,
     ) -> WatchedProcess:
-        """Start the kernel; what it writes outside of cells goes to ``log``. Raises ``OSError``."""
+        """Start the kernel; what it writes outside of cells goes to ``log``. Raises ``OSError``.
+
+        ``may_fork`` says that this command line and these variables are of the nursery's kind.
+        """
         order = {
             "argv": list(argv),
             "env": dict(env),
             "cwd": cwd or os.getcwd(),
             "log": str(log),
-            "forked": self._forks,
+            "forked": self._forks and may_fork,
         }
         assert self._process.stdin is not None
         self._process.stdin.write(json.dumps(order).encode() + b"\n")
