@@ -146,14 +146,15 @@ def test_shares_fill_the_room_and_no_more() -> None:
     assert shares([], 1000) == []
 
 
-def test_names_of_loops_alone_are_found_whatever_else_a_cell_has() -> None:
+def test_names_of_loops_and_imports_alone_are_found_whatever_else_a_cell_has() -> None:
     sources = [
+        "from x import f, g as h, i\nimport j.k\ni = 3",
         "for a, (b, c) in []:\n    d = 1",
         "[e for e in []]\nb = 2",
         "%magic\nx",
         "for d in x: pass",
     ]
-    assert facts.left_by_loops(sources) == {"a", "c", "e"}
+    assert facts.bound_in_passing(sources) == {"a", "c", "e", "f", "h", "j"}
 
 
 def test_a_child_without_a_context_is_told_that_there_is_none(tmp_path: Path) -> None:
