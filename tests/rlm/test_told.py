@@ -123,6 +123,18 @@ def test_failed_prompts_are_told_by_their_place_and_cause(tmp_path: Path) -> Non
     )
 
 
+def test_a_failure_that_ended_its_cell_is_told_once(tmp_path: Path) -> None:
+    def sub(prompt: str) -> Exception:
+        return LMError("down", cause="server")
+
+    caught = "try:\n    llm_query('b')\nexcept Exception:\n    pass"
+    lm = script(f"{LOOK}\nllm_query('a')", caught, DONE, sub=sub)
+    ask(lm, tmp_path / "run")
+    assert "LMError" in told(lm, 2)
+    assert "sub-LM calls of this cell failed" not in told(lm, 2)
+    assert "1 of 1 sub-LM calls of this cell failed (the sub-LM failed)." in told(lm, 3)
+
+
 def test_children_are_told_with_their_turns_and_time(tmp_path: Path) -> None:
     def turn(messages: list[dict[str, Any]]) -> str:
         if "child?" in messages[1]["content"]:
