@@ -102,6 +102,8 @@ def text_of(value: Any) -> str:
     """Return a value's text, with nothing left out."""
     if isinstance(value, str):
         return str(value)
+    if type(value).__module__ == "IPython.core.display" and isinstance(value.data, str):
+        return str(value.data)  # of Markdown, HTML and the like str says the name of the class
     to_string = getattr(value, "to_string", None)  # a DataFrame's str leaves rows out
     if callable(to_string) and not isinstance(value, type):
         return str(to_string())
