@@ -23,7 +23,7 @@ MAX_ENDS = 8
 MAX_TALKED = 8
 """Beginnings that turned out to be none before others are passed over unseen."""
 MAX_TOKENS = 10
-_TOKEN = r"(?:<\|[\w-]{1,40}\|>|</?s>|<(?:eos|end_of_turn|end_code)>|</code>)"
+_TOKEN = r"(?:<\|[\w-]{1,40}\|>|</?s>|<(?:eos|end_of_turn|end_code|turn\|)>|</code>)"
 """The tokens that models end a text with, which may come through as text."""
 _TAGGED = rf"(?:{'|'.join(sorted(LANGUAGES, reverse=True))})[\d.]*"
 _LIST = r"[ \t]*+(?:(?:[-*+]|\d{1,9}[.)])[ \t]++)*+"

@@ -32,9 +32,10 @@ _FORMS = tuple(
         (r"(?-i:\[THINK(?:ING)?\])", r"(?-i:\[/THINK(?:ING)?\])"),
         (r"◁think▷", r"◁/think▷"),
         (
-            r"<\|(?:start_thinking|begin_of_thought)\|>",
-            r"<\|(?:end_thinking|end_of_thought)\|>",
+            r"<\|(?:start_thinking|begin_of_thought|inner_prefix)\|>",
+            r"<\|(?:end_thinking|end_of_thought|inner_suffix)\|>",
         ),
+        (r"<\|channel>\s*thought\b", r"<channel\|>"),
         (
             _HEADER.format("(?:analysis|commentary)"),
             r"<\|(?:end|call|return)\|>|(?=<\|start\|>)|(?=<\|channel\|>)",
@@ -44,7 +45,7 @@ _FORMS = tuple(
     )
 )
 _OPENING = re.compile("|".join(opening.pattern for opening, _ in _FORMS), re.IGNORECASE)
-_ORPHAN = re.compile("|".join(closing.pattern for _, closing in _FORMS[:4]), re.IGNORECASE)
+_ORPHAN = re.compile("|".join(closing.pattern for _, closing in _FORMS[:5]), re.IGNORECASE)
 _QUOTES = ("''", '""', "“”", "()")
 _BLANK = re.compile(r"[\s\ufeff\u200b]*")
 _GAP = re.compile(r"\s*\n|[ \t]*")
@@ -157,10 +158,14 @@ def _orphaned(reply: str, start: int, end: int) -> int:
 
 def _outside(reply: str, position: int, *, code_only: bool = False) -> Iterator[tuple[int, int]]:
     """The parts of a reply that are in no fenced block. With ``code_only`` a block counts only if
-    it is surely one: Python that parses, or another language and no fence is opened in it."""
+    it is surely one: Python that parses, or another language and no fence is opened in it; and the
+    line that opens it counts as outside, since it may close one that began with the thought."""
     begin = position
     while (block := fences.fenced(reply, position)) is not None:
-        yield begin, block.start if not code_only or _is_sure(block) else block.end
+        upto = block.start
+        if code_only:
+            upto = reply.find("\n", upto, block.end) if _is_sure(block) else block.end
+        yield begin, block.end if upto < 0 else upto
         begin = position = block.end
     yield begin, len(reply)
 

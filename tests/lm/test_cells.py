@@ -56,6 +56,7 @@ OTHER_FORMS = {
     "more of them": f"{FENCE}python\n{LOOK}\n{FENCE} <|eot_id|><|im_end|>",
     "one before it": f"{FENCE}python\n{LOOK}\n<end_code>\n{FENCE}",
     "one in its place": f"{FENCE}python\n{LOOK}<end_of_turn>",
+    "the end of a turn": f"{FENCE}python\n{LOOK}\n<turn|>",
     "words behind it": f"{FENCE}python\n{LOOK}\n{FENCE} sets both.",
     "in a list": f"1. Look:\n\n     {FENCE}python\n     {INDENTED}\n     {FENCE}",
     "behind a list's mark": f"-    {FENCE}python\n     {INDENTED}\n     {FENCE}",
