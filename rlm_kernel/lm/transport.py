@@ -14,6 +14,7 @@ from urllib.parse import parse_qsl, urljoin, urlsplit
 from ..errors import UsageError
 from . import failures, said
 from .attempts import Attempt
+from .chat import COMPLETIONS
 from .failures import Failure
 from .route import Proxy
 
@@ -306,7 +307,9 @@ def checked_url(url: str) -> str:
             f"base URL {shown_url(url)!r}: give an address like https://api.openai.com/v1 or "
             "http://localhost:8000/v1"
         )
-    return url
+    address, asked, query = url.partition("?")
+    # What a portal shows to be copied is often the whole address of the completions.
+    return address.rstrip("/").removesuffix(COMPLETIONS) + asked + query
 
 
 def shown_url(text: str) -> str:
