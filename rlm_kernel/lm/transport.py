@@ -11,6 +11,11 @@ from contextlib import aclosing, asynccontextmanager
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, urljoin, urlsplit
 
+try:
+    import resource
+except ImportError:  # on Windows, which has no such limit
+    resource = None  # type: ignore[assignment]
+
 from ..errors import UsageError
 from . import failures, said
 from .attempts import Attempt
@@ -31,9 +36,18 @@ PROXY_LOGIN = 407
 _UNREAD = {"X-Stainless-Raw-Response": "stream"}
 """Tells the openai package to leave the body of an answer to us."""
 TOTAL_TIMES = 6
+"""A reply that goes on may take so many times the seconds that a silence may."""
 AFTER_FINISH_S = 5.0
 """For the usage, when a reply has its finish reason and its connection stays open."""
-"""A reply that goes on may take so many times the seconds that a silence may."""
+
+
+def most_connections(wanted: int) -> int:
+    """Return how many connections there may be: half of the files that this process may have open
+    are left to kernels and records."""
+    if resource is None:
+        return wanted
+    allowed = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    return wanted if allowed == resource.RLIM_INFINITY else max(1, min(wanted, allowed // 2))
 
 
 def connect(
