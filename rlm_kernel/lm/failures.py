@@ -112,8 +112,9 @@ def sent_as_success(body: object) -> Failure | None:
 
 def sent_as_error(body: object) -> Failure:
     """Return the failure of an error that came without a status."""
-    found = failure(_status(body), body)
-    found.charged = False
+    status = _status(body)
+    found = failure(status or 500, body)
+    found.status, found.charged = status, False
     return found
 
 
@@ -143,17 +144,18 @@ def _is_named(body: dict[str, Any]) -> bool:
     return in_words and any(isinstance(body.get(name), str) for name in ("message", "msg"))
 
 
-def _status(body: object, depth: int = DEPTH) -> int:
-    """Return the HTTP status that an error stands for: its own, or 500."""
+def _status(body: object, depth: int = DEPTH) -> int | None:
+    """Return the HTTP status that an error says it stands for."""
     if not isinstance(body, dict) or depth == 0:
-        return 500
+        return None
     for name in _STATUSES:
         number = number_of(body.get(name)) or 0.0
         # Some number the errors of each status: 40303.
         number = number // 100 if 40_000 <= number < 60_000 else number
         if 400 <= number < 600:
             return int(number)
-    return next((s for n in INSIDE if (s := _status(body.get(n), depth - 1)) != 500), 500)
+    inner = (_status(body.get(name), depth - 1) for name in INSIDE)
+    return next((status for status in inner if status is not None), None)
 
 
 def _cause(status: int, text: str, is_page: bool, is_delay: bool) -> tuple[Cause, bool]:

@@ -168,6 +168,13 @@ def test_an_error_that_was_sent_as_a_success_is_one_all_the_same(
     assert found.cause == cause
 
 
+def test_a_status_that_was_not_sent_is_not_shown() -> None:
+    for body, status in (({"error": "overloaded"}, None), ({"error": {"code": 503}}, 503)):
+        found = sent_as_success(body)
+        assert found is not None
+        assert found.status == status
+
+
 @pytest.mark.parametrize(
     "body",
     [
