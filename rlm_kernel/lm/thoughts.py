@@ -1,10 +1,10 @@
 """The thoughts in a reply, told from what is said: models that reason may send both as one text.
 
 A thought begins with an opening mark (``<think>`` and its kin, with attributes or in capitals;
-``[THINK]``; a header of harmony's analysis or commentary channel) that begins the reply, begins a
-line outside of any fenced block, or follows another thought. It ends with its closing mark, or
-with the reply. A closing mark that nothing opened ends a thought too, of all the text before it:
-the opening mark then stood in the model's template.
+``[THINK]``; Gemma's ``<|channel>thought``; a header of harmony's analysis or commentary channel)
+that begins the reply, begins a line outside of any fenced block, or follows another thought. It
+ends with its closing mark, or with the reply. A closing mark that nothing opened ends a thought
+too, of all the text before it: the opening mark then stood in the model's template.
 
 A mark that is only talked about is none: in a fenced block, in backticks, in quotes, or an opening
 one in the midst of a line. Not promised: a thought whose opening mark is in the template is known
@@ -31,11 +31,11 @@ _FORMS = tuple(
         (rf"<(?:[\w-]+:)?{_KIN}(?:\s[^<>]*|/)?>", rf"</(?:[\w-]+:)?{_KIN}\s*>"),
         (r"(?-i:\[THINK(?:ING)?\])", r"(?-i:\[/THINK(?:ING)?\])"),
         (r"◁think▷", r"◁/think▷"),
+        (r"<\|channel>\s*thought\b", r"<channel\|>"),
         (
             r"<\|(?:start_thinking|begin_of_thought|inner_prefix)\|>",
             r"<\|(?:end_thinking|end_of_thought|inner_suffix)\|>",
         ),
-        (r"<\|channel>\s*thought\b", r"<channel\|>"),
         (
             _HEADER.format("(?:analysis|commentary)"),
             r"<\|(?:end|call|return)\|>|(?=<\|start\|>)|(?=<\|channel\|>)",

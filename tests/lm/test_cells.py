@@ -77,6 +77,22 @@ def test_a_block_is_read_as_it_was_meant(reply: str) -> None:
     assert cells.sources(reply) == [LOOK]
 
 
+@pytest.mark.parametrize(
+    ("reply", "cell"),
+    [
+        (f"{LOOK}\nFINAL_VAR(x)", f"{LOOK}\nFINAL_VAR(x)"),
+        (f"So I look:\n\n{LOOK}\n\nFINAL_VAR(x)\n", f"{LOOK}\nFINAL_VAR(x)"),
+        (f"[PYTHON]\n{LOOK}\nFINAL_VAR(x)\n[/PYTHON]", f"{LOOK}\nFINAL_VAR(x)"),
+        (f"<|python_tag|>{LOOK}\nFINAL_VAR(x)<|eom_id|>", f"{LOOK}\nFINAL_VAR(x)"),
+        (f"{LOOK}\nThat gives it.\nFINAL_VAR(x)", "FINAL_VAR(x)"),
+        ("Done\nAnswer: x\nFINAL_VAR(x)", "FINAL_VAR(x)"),
+        (f"{FENCE}text\n{LOOK}\n{FENCE}\nFINAL_VAR(x)", "FINAL_VAR(x)"),
+    ],
+)
+def test_a_bare_call_of_the_end_takes_the_code_right_above_it(reply: str, cell: str) -> None:
+    assert cells.sources(reply) == [cell]
+
+
 def test_tabs_indent_a_block_too() -> None:
     assert cells.sources(f"\t{FENCE}py\n\tif x:\n\t\ty = 2\n\t{FENCE}") == ["if x:\n\ty = 2"]
 

@@ -7,7 +7,7 @@ import types
 from collections.abc import Iterator
 from functools import partial
 
-from .errors import FailedReply
+from .errors import FAILED_TEXTS, FailedReply
 
 USUAL = frozenset(
     {
@@ -83,8 +83,8 @@ def _nothing(value):
         return "`%r`" % (value,), "give the value itself"
     if isinstance(value, FailedReply):
         return "the error of a sub-call that failed", "ask again, or answer without it"
-    if isinstance(value, (str, bytes)):
-        return None if value.strip() else ("an empty text", "give the answer in words")
+    if isinstance(value, (str, bytes)) and not value.strip():
+        return "an empty text", "give the answer in words"
     if isinstance(value, BaseException):
         return "an error (%s)" % type(value).__name__, "give the answer in words"
     return _failures(value) or _code(value) or _pending(value)
@@ -92,11 +92,17 @@ def _nothing(value):
 
 def _failures(value):
     items = value.values() if isinstance(value, dict) else value
-    if not isinstance(value, (list, tuple, set, frozenset, dict)) or not items:
+    if isinstance(value, str) and FAILED_TEXTS:  # which code may have made of them
+        items = [line for line in value.splitlines() if line.strip()]
+    elif not isinstance(value, (list, tuple, set, frozenset, dict)):
         return None
-    if not all(isinstance(item, FailedReply) for item in items):
+    if not items or not all(map(_failed, items)):
         return None
     return "nothing but errors of sub-calls that failed", "ask again, or answer without them"
+
+
+def _failed(item):
+    return isinstance(item, str) and item.strip() in FAILED_TEXTS
 
 
 def _code(value):
