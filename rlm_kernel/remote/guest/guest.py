@@ -165,9 +165,10 @@ class Guest:
         ):
             value = value["content"]  # it is meant, and not the dict
         wanted = value is None and self._wanted is not None  # a form says what None is
-        self._doubt = None if wanted else doubt(value, name)
         self._named = {"named": name}
         self._answer = self._written(value)
+        shown = "" if self._answer.attached else self._answer.text  # a picture shows its content
+        self._doubt = None if wanted else doubt(value, name, shown)
         made = self._check(value)
         if made is not value:
             self._answer = self._written(made)
