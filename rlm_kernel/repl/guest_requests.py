@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from ..errors import CallRefused, LimitReached
-from ..remote.guest.globals import ASKING, CHILD_STARTING
+from ..remote.guest.globals import ASKING, BATCHES, CHILD_STARTING
 from ..remote.guest.images import CALL_BYTES
 from ..remote.guest.wire import MAX_PAYLOAD, SNAPSHOT_BYTES
 from . import broker
@@ -114,4 +114,4 @@ class GuestRequests:
             assert self.client is not None
             self.client.kernel.fail(error)
             return refusal(f"the run ends: {type(error).__name__}", "LMError", cause="interrupted")
-        return {"value": slots} if call.op.endswith("_batched") else slots[0]
+        return {"value": slots} if call.op in BATCHES else slots[0]

@@ -6,6 +6,8 @@ import threading
 
 from .errors import CallRefused, LimitReached
 from .images import CALL_BYTES, pictures
+from .items import cut
+from .maps import Map
 from .replies import child_reply, of_batch, of_slot
 from .threads import current_cell
 from .typed_replies import WantedForm, ended
@@ -16,11 +18,12 @@ from .wire import LONGEST_NAME
 class Calls:
     """Checks what a cell asks for, sends it, and makes values and errors of the replies.
 
-    The host checks it all again: what is refused here costs no round trip.
+    The host checks it all again: what is refused here costs no round trip. ``given`` is the input.
     """
 
     def __init__(self, broker):
         self._broker = broker
+        self.given = None
         self._pid = os.getpid()
         self.hold_to({})
 
@@ -44,6 +47,20 @@ class Calls:
 
     async def llm_query_batched_aio(self, prompts, model=None, schema=None, images=None):
         return of_batch(await self._carried_out_aio(self._batch(prompts, model, schema, images)))
+
+    def llm_map(
+        self, items, question, labels=None, type=None, by=None, examples=None, votes=1, model=None
+    ):
+        made = self._map(items, by, Map(question, labels, type, examples, votes))
+        self._carried_out(self._parts(made, model))
+        return made.table
+
+    async def llm_map_aio(
+        self, items, question, labels=None, type=None, by=None, examples=None, votes=1, model=None
+    ):
+        made = self._map(items, by, Map(question, labels, type, examples, votes))
+        await self._carried_out_aio(self._parts(made, model))
+        return made.table
 
     def rlm_query(self, prompt, context=None, model=None, max_turns=None):
         check_type(prompt, "prompt")
@@ -110,6 +127,14 @@ class Calls:
         answer = yield _with_images(header, images)
         slots = of_slot(answer) if op.endswith("_batched") else [answer]
         return slots if form is None else [form.read(slot) for slot in slots]
+
+    def _map(self, items, by, asked):
+        return asked.over(cut(items, by), spans=items is self.given and items is not None)
+
+    def _parts(self, made, model):
+        """Yield the calls of a map, whose answers are sent in."""
+        for part in made.parts(self._max_prompt_chars, self._max_batch):
+            made.take((yield self._request("llm_map", model=model, **part), b""))
 
     def _carried_out(self, rounds):
         try:
