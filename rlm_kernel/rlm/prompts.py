@@ -159,7 +159,7 @@ DIED = (
 TIMEOUT = "The cell was stopped after {seconds:g} seconds of running. Do less in one cell."
 LATE = "The cell was stopped: the time of the run is nearly over."
 NONE_LEFT = "{count}, no sub-calls left: go on without them, or finish with what there is"
-FEW_LEFT = "{count}, {left:,} sub-calls left: put several pieces into one prompt"
+FEW_LEFT = "{count}, {left} left: put several pieces into one prompt"
 FAILED_CALLS = "{failed} of {count} sub-LM calls of this cell failed: {error}"
 CUT_CALLS = (
     "{cut} of {count} sub-LM replies of this cell were cut off before their end, at the greatest "
@@ -299,7 +299,7 @@ def output(
 def calls_left(wanted: int, left: int) -> str:
     """Return the error of a call for which too few sub-calls are left."""
     words = FEW_LEFT if left else NONE_LEFT
-    return words.format(count=counted(wanted, "prompt"), left=left)
+    return words.format(count=counted(wanted, "prompt"), left=counted(left, "sub-call"))
 
 
 def last_turn(over: LimitReached, style: Style) -> str:

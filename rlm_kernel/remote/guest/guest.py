@@ -165,24 +165,30 @@ class Guest:
         ):
             value = value["content"]  # it is meant, and not the dict
         wanted = value is None and self._wanted is not None  # a form says what None is
-        self._doubt = None if wanted else doubt(value, name)
         self._named = {"named": name}
         self._answer = self._written(value)
-        self._check(value)
+        shown = "" if self._answer.attached else self._answer.text  # a picture shows its content
+        self._doubt = None if wanted else doubt(value, name, shown)
+        made = self._check(value)
+        if made is not value:
+            self._answer = self._written(made)
 
     def _written(self, value):
         self.given[:] = [value]
         return written(value, self._bundle)
 
     def _check(self, value):
+        """Return the value as one of the wanted form. Raises ``AnswerRefused`` where it is none."""
         self._refused = None
+        if self._wanted is None:
+            return value
         try:
-            if self._wanted is not None:
-                check(value, self._wanted)
-                self._doubt = None  # it is what was asked for
+            made = check(value, self._wanted, self.shell.user_ns)
         except AnswerRefused as refused:
             self._refused = refused.wrong
             raise
+        self._doubt = None  # it is what was asked for
+        return made
 
     def _bundle(self, value):
         """The pictures that a notebook would show of a value. Not all that it would show: an
