@@ -13,7 +13,7 @@ from typing import Any, Protocol
 from ..answers import Answer
 from ..errors import CallRefused, Cause
 from ..record.equality import call_key
-from ..remote.guest.globals import ASKING, BATCHES, CHILD_STARTING
+from ..remote.guest.globals import BATCHES, CHILD_STARTING, OPS
 from ..remote.guest.images import MOST, MOST_BYTES, measured, wrong_with
 from ..remote.guest.wire import LONGEST_NAME
 from . import broker
@@ -177,7 +177,7 @@ def _written(request: broker.Request) -> Call | None:
         return None
     if request.op == "tool":
         return _tool_call(request.header, cell)
-    return _prompts_call(request, cell, model) if request.op in ASKING else None
+    return _prompts_call(request, cell, model) if request.op in OPS else None
 
 
 def _tool_call(header: dict[str, Any], cell: int) -> Call | None:

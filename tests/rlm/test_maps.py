@@ -233,3 +233,46 @@ def test_a_fork_answers_the_rows_that_are_there_and_asks_for_the_others(tmp_path
         forked = rlm.fork(first.trajectory)
     assert forked.value == {"ham": 35, "spam": 10}
     assert len({item(prompt) for prompt in lm.prompts}) == 40
+
+
+def test_the_items_that_help_most_are_found_best_first(tmp_path: Path) -> None:
+    marks = {"a": "3", "b": "0", "c": '{"value": 9}', "d": "11", "e": "9"}
+    source = (
+        "t = llm_find(list('abcde'), 'Which is it?', top=2)\nprint(t)\n"
+        "FINAL_VAR([[r.item, r.value, r.index] for r in t] + [t.said])"
+    )
+    result, lm = _asked(source, tmp_path / "run", lambda prompt: marks[item(prompt)])
+    assert result.value[:2] == [["c", 9, 2], ["e", 9, 4]]
+    assert result.value[2] == "the best 2 of 5 rows; 1 failed, the first one row 3"
+    assert "Question: Which is it?" in lm.prompts[0]
+
+
+def test_many_texts_become_one_in_a_tree(tmp_path: Path) -> None:
+    source = (
+        "texts = [f'text {n} ' + 'x' * 9_000 for n in range(20)]\n"
+        "said = llm_reduce(texts, 'What is new?')\nprint(said)\nFINAL_VAR(said)"
+    )
+    result, lm = _asked(source, tmp_path / "run", lambda prompt: f"of {prompt.count('---') + 1}")
+    levels = [call.count for call in calls(result)]
+    assert levels == [5, 5, 5, 5, 5, 1]
+    assert "of 4\n\n---\n\nof 4" in lm.prompts[-1]
+    assert result.response == "of 5"
+
+
+@pytest.mark.parametrize(
+    ("sub", "words"),
+    [
+        (lambda prompt: item(prompt), "not shorter than they are"),
+        (lambda prompt: LMError("down", cause="server"), "5 of 5 groups got no reply: down"),
+    ],
+    ids=["echo", "down"],
+)
+def test_a_tree_that_does_not_end_or_lacks_a_branch_is_an_error(
+    tmp_path: Path, sub: Sub, words: str
+) -> None:
+    source = (
+        "try:\n    llm_reduce(['x' * 9_000] * 20, 'What is new?')\n"
+        "except RuntimeError as e:\n    print(e)\n    FINAL_VAR(str(e))"
+    )
+    result, _ = _asked(source, tmp_path / "run", sub)
+    assert words in str(result.response)

@@ -1,9 +1,11 @@
 """Calls of the cells' code on their way to the broker and back."""
 
+import functools
 import os
 import sys
 import threading
 
+from . import derived
 from .errors import CallRefused, LimitReached
 from .images import CALL_BYTES, pictures
 from .items import cut
@@ -51,16 +53,23 @@ class Calls:
     def llm_map(
         self, items, question, labels=None, type=None, by=None, examples=None, votes=1, model=None
     ):
-        made = self._map(items, by, Map(question, labels, type, examples, votes))
-        self._carried_out(self._parts(made, model))
-        return made.table
+        asked = Map(question, labels, type, examples, votes)
+        return self._carried_out(self._mapped(model, asked, items, by))
 
     async def llm_map_aio(
         self, items, question, labels=None, type=None, by=None, examples=None, votes=1, model=None
     ):
-        made = self._map(items, by, Map(question, labels, type, examples, votes))
-        await self._carried_out_aio(self._parts(made, model))
-        return made.table
+        asked = Map(question, labels, type, examples, votes)
+        return await self._carried_out_aio(self._mapped(model, asked, items, by))
+
+    def llm_find(self, items, question, top=derived.BEST, by=None, model=None):
+        mapped = functools.partial(self._mapped, model)
+        return self._carried_out(derived.found(mapped, items, question, top, by))
+
+    def llm_reduce(self, texts, question, model=None):
+        mapped = functools.partial(self._mapped, model)
+        room = self._max_prompt_chars
+        return self._carried_out(derived.reduced(mapped, texts, question, room))
 
     def rlm_query(self, prompt, context=None, model=None, max_turns=None):
         check_type(prompt, "prompt")
@@ -128,13 +137,12 @@ class Calls:
         slots = of_slot(answer) if op.endswith("_batched") else [answer]
         return slots if form is None else [form.read(slot) for slot in slots]
 
-    def _map(self, items, by, asked):
-        return asked.over(cut(items, by), spans=items is self.given and items is not None)
-
-    def _parts(self, made, model):
-        """Yield the calls of a map, whose answers are sent in."""
+    def _mapped(self, model, asked, items, by):
+        """Yield the calls of a map, whose answers are sent in; return its table."""
+        made = asked.over(cut(items, by), spans=items is self.given and items is not None)
         for part in made.parts(self._max_prompt_chars, self._max_batch):
             made.take((yield self._request("llm_map", model=model, **part), b""))
+        return made.table
 
     def _carried_out(self, rounds):
         try:

@@ -72,6 +72,19 @@ async def _llm_map_aio(
     return await made
 
 
+def llm_find(items, question, top=10, by=None, model=None):
+    """Ask a sub-LM how much each item helps to answer a question, and return a table of the ``top``
+    that do most, the best first; ``.value`` of a row is its mark, from 1 to 10. ``items`` and
+    ``by`` are as in ``llm_map``."""
+    return _guest.calls.llm_find(items, question, top, by, model)
+
+
+def llm_reduce(texts, question, model=None):
+    """Have one text written out of many, or out of a long one, that answers the question: of as
+    many as fit a prompt one is made, and of these again, until one is left."""
+    return _guest.calls.llm_reduce(texts, question, model)
+
+
 def rlm_query(prompt, context=None, model=None, max_turns=None):
     """Ask an LM that has a REPL of its own and return its answer, a ``ChildReply``, which is a str.
     ``context`` is its input, ``max_turns`` the most turns that it has."""
@@ -161,12 +174,14 @@ class Global(NamedTuple):
     """A name of ours in the cells' namespace. ``function`` is None for a variable; ``answered_by``
     says who answers its calls, which the host records: an ``"lm"`` or a ``"child"`` under its name,
     the ``"human"`` or the ``"host"`` itself as those of a tool, or nobody; a call of a ``batch``
-    brings many prompts; ``told`` is false for what the system message leaves out."""
+    brings many prompts; ``asks_by`` names another whose calls it makes; ``told`` is false for what
+    the system message leaves out."""
 
     name: str
     function: Optional[Callable[..., Any]] = None
     answered_by: Optional[str] = None
     batch: bool = False
+    asks_by: Optional[str] = None
     told: bool = True
 
     @property
@@ -185,6 +200,8 @@ GLOBALS = (
     Global("llm_query", llm_query, answered_by="lm"),
     Global("llm_query_batched", llm_query_batched, answered_by="lm", batch=True),
     Global("llm_map", llm_map, answered_by="lm", batch=True),
+    Global("llm_find", llm_find, answered_by="lm", asks_by="llm_map"),
+    Global("llm_reduce", llm_reduce, answered_by="lm", asks_by="llm_map"),
     Global("rlm_query", rlm_query, answered_by="child"),
     Global("rlm_query_batched", rlm_query_batched, answered_by="child", batch=True),
     Global("limits_left", limits_left, answered_by="host"),
@@ -198,6 +215,8 @@ ANSWERED = frozenset(g.name for g in GLOBALS if g.answered_by is not None)
 """Those whose calls are answered outside of the kernel."""
 ASKING = frozenset(g.name for g in GLOBALS if g.answered_by in ("lm", "child"))
 """Those of them that an LM or a child answers."""
+OPS = frozenset(g.name for g in GLOBALS if g.name in ASKING and g.asks_by is None)
+"""Those of them that calls and records have by name."""
 CHILD_STARTING = frozenset(g.name for g in GLOBALS if g.answered_by == "child")
 BATCHES = frozenset(g.name for g in GLOBALS if g.batch)
 """Those whose calls bring many prompts, each with its own slot."""

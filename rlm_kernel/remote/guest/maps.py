@@ -41,7 +41,7 @@ class Map:
         schema = None if self._form is None else self._form.own
         self._asked: dict = {"question": question, "votes": votes, "schema": schema}
         self._asked["examples"] = [*_examples(examples, self._form)]
-        self._around = len(json.dumps(self._asked)) + WORDS_CHARS
+        self.around = len(json.dumps(self._asked)) + WORDS_CHARS
         self._answered = self._stopped = False
 
     def over(self, found: Cut, *, spans: bool = False) -> "Map":
@@ -59,11 +59,11 @@ class Map:
     def parts(self, prompt_chars: int, batch: int) -> Any:
         """Yield the fields of each call, of so many prompts at most. An item that is longer than a
         prompt may be has a row that says so."""
-        room = prompt_chars - self._around
+        room = prompt_chars - self.around
         if room <= 0:
             raise CallRefused(
                 "llm_map: the question and its examples have %s characters, a prompt takes %s at "
-                "most" % (format(self._around, ","), format(prompt_chars, ","))
+                "most" % (format(self.around, ","), format(prompt_chars, ","))
             )
         waiting = [row for row in self.table.rows if self._is_asked(row, room)]
         ahead = [len(waiting), sum(len(self._texts[row.index]) for row in waiting)]
