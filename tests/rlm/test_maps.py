@@ -189,6 +189,29 @@ def test_a_map_over_what_is_left_is_refused_with_the_numbers_and_the_run_goes_on
     assert (lm.prompts, result.status) == ([], "answered")
 
 
+def test_a_limit_that_is_reached_on_the_way_keeps_the_rows_that_came(tmp_path: Path) -> None:
+    source = (
+        "t = llm_map([f'item {n}' for n in range(40)], 'Which?')\nprint(t)\n"
+        "FINAL_VAR([[r.state for r in t].count('ok'), t.failed[0].why])"
+    )
+    limits = Limits(tokens=9_000, in_flight=1)
+    result, _ = _asked(source, tmp_path / "run", lambda prompt: "long " * 400, limits=limits)
+    rows, why = result.value
+    assert 0 < rows < 40
+    assert "limit reached: tokens" in why
+    made = [call for call in calls(result) if call.error is None]
+    assert len(made) == rows
+
+
+def test_an_endpoint_that_fails_has_failed_rows_and_no_error(tmp_path: Path) -> None:
+    def down(prompt: str) -> LMError:
+        return LMError("no connection", cause="unreachable", attempts=6)
+
+    source = f"{MAP}print(t)\nFINAL_VAR([len(t.failed), t[0].why, t[0].attempts, t.counts()])"
+    result, _ = _asked(source, tmp_path / "run", down, context=TEXT)
+    assert result.value == [50, "no connection", 6, {}]
+
+
 def test_the_value_of_a_class_is_an_instance(tmp_path: Path) -> None:
     source = (
         "from pydantic import BaseModel\nclass Mail(BaseModel):\n    spam: bool\n"
