@@ -106,8 +106,7 @@ class RunStarted:
 
 @dataclass(frozen=True)
 class NodeStarted:
-    """A node began. ``call`` is the call in the parent that started it. ``context`` is None in the
-    record of a human's own cells."""
+    """A node began, by a ``call`` of its parent. In a record of cells by hand it has no context."""
 
     kind: ClassVar[str] = "node_started"
     node: NodeId
@@ -224,13 +223,14 @@ class CellRan:
 
 @dataclass(frozen=True)
 class CallStarted:
-    """A call began, for ``count`` prompts."""
+    """A call began, for ``count`` prompts; a map says its ``size`` in words."""
 
     kind: ClassVar[str] = "call_started"
     node: NodeId
     cell: int
     op: str
     count: int
+    size: str = ""
 
 
 @dataclass(frozen=True)

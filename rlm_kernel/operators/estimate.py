@@ -30,6 +30,14 @@ class Estimate:
     def requests(self) -> int:
         return self.rows * self.votes
 
+    def __str__(self) -> str:
+        votes = f" with {self.votes} votes each" if self.votes > 1 else ""
+        cost = "" if self.cost is None else f", about {money(self.cost)}"
+        return (
+            f"{counted(self.rows, 'row')}{votes}: {counted(self.requests, 'sub-call')} of about "
+            f"{self.tokens:,} tokens together{cost}"
+        )
+
     def over(self, left: Mapping[str, float | None]) -> str | None:
         """Return the first of ``calls``, ``tokens`` and ``cost`` of which less is left; None where
         there is enough."""
@@ -42,14 +50,10 @@ class Estimate:
 
     def refusal(self, left: Mapping[str, float | None]) -> str:
         """Return the error of a map for which there is not enough left, with the numbers."""
-        votes = f", {self.votes} votes each," if self.votes > 1 else ""
-        cost = "" if self.cost is None else f", about {money(self.cost)}"
         fewer = "fewer rows or fewer votes" if self.votes > 1 else "fewer rows"
         return (
-            f"llm_map: {counted(self.rows, 'row')}{votes} would take "
-            f"{counted(self.requests, 'sub-call')} of about {self.tokens:,} tokens together{cost}; "
-            f"left are {_left(left)}: keep the rows that the question is about by code first, or "
-            f"ask about {fewer}"
+            f"a map of {self}; left are {_left(left)}: keep the rows that the question is about by "
+            f"code first, or ask about {fewer}"
         )
 
 

@@ -110,15 +110,15 @@ class LiveCalls:
             self._run.emit(known[min(known)])
             raise RefusedCall(refused)
         missing = [prompt for prompt in made if prompt.index not in known]
-        if call.op != "tool" and missing:
-            self._admit(made[0], missing)
-        self._run.emit(CallStarted(node=self._node, cell=call.cell, op=call.op, count=count))
+        size = self._admit(made[0], missing) if call.op != "tool" and missing else ""
+        began = CallStarted(node=self._node, cell=call.cell, op=call.op, count=count, size=size)
+        self._run.emit(began)
         if call.op.startswith("llm") and call.options is None:
             self.shared[call.cell].take(call.prompts)
         await self._recall(call, known.values())
-        began = time.monotonic()
+        clock = time.monotonic()
         asked = iter(await all_of(map(self._slot, missing)))
-        self.seconds[call.cell] += time.monotonic() - began
+        self.seconds[call.cell] += time.monotonic() - clock
         slots = [slot_of(known[i]) if i in known else next(asked) for i in range(count)]
         if (refused := whole_refusal(slots, count)) is not None:
             raise RefusedCall(refused)
@@ -158,21 +158,24 @@ class LiveCalls:
             at = index if call.op in BATCHES else None
             self.failed[call.cell].append((at, slot["error"]))
 
-    def _admit(self, first: PromptSlot, missing: Sequence[PromptSlot]) -> None:
-        """Book the call, or record why all of it is refused."""
-        ledger, options = self._run.ledger, first.call.options
+    def _admit(self, first: PromptSlot, missing: Sequence[PromptSlot]) -> str:
+        """Book the call, or record why all of it is refused; return the size of a map in words."""
+        ledger, options, size = self._run.ledger, first.call.options, ""
         try:
             if (closed := ledger.closed(self._depth)) is not None:
                 raise closed
-            slot = self._sub.too_much(first.call, missing)
-            if slot is None:
-                ledger.count_calls(len(missing) * (options.votes if options is not None else 1))
+            if options is not None:
+                size = self._sub.measured(first.call, options, missing)
+            ledger.count_calls(len(missing) * (options.votes if options is not None else 1))
+        except RefusedCall as refused:
+            slot = refused.slot
         except LimitReached as error:
             slot = self._refused_by(error)
-        if slot is not None:
-            self._emit(first, Asked(CallMeter(ledger)), slot, time.time(), 0.0)
-            raise RefusedCall(slot)
-        self.made[first.call.cell] += len(missing)
+        else:
+            self.made[first.call.cell] += len(missing)
+            return size
+        self._emit(first, Asked(CallMeter(ledger)), slot, time.time(), 0.0)
+        raise RefusedCall(slot)
 
     def _refused_by(self, error: LimitReached) -> Slot:
         """Return the error of a call that a limit refused. An LM that has calls left can write it

@@ -14,7 +14,8 @@ from ..lm.model import seen
 from ..operators.estimate import estimate
 from ..operators.rows import Row
 from ..remote.guest.typed_replies import in_object
-from ..repl.protocol import Call, Image, Slot, refusal
+from ..repl.map_options import MapOptions
+from ..repl.protocol import Call, Image, RefusedCall, Slot, refusal
 from . import prompts
 from .prompt_slot import Asked, PromptSlot, as_parts
 from .run import Run, inlined
@@ -54,16 +55,14 @@ class SubLM:
         return {"value": await self._complete(call, prompt, asked)}
 
     # maps
-    def too_much(self, call: Call, missing: Sequence[PromptSlot]) -> Slot | None:
-        """Return the refusal of a map that takes more than is left; None where there is enough, and
-        of any other call."""
-        if call.options is None:
-            return None
+    def measured(self, call: Call, options: MapOptions, missing: Sequence[PromptSlot]) -> str:
+        """Return the size of a map in words. Raises ``RefusedCall`` where less is left."""
         model, left = self._run.model(call.model, self._run.sub), self._run.ledger.left
         price = partial(model.price, model.name)
-        size = estimate(call.options, [at.prompt for at in missing], price)
-        over = size.over(left)
-        return None if over is None else refusal(size.refusal(left), limit=over)
+        size = estimate(options, [at.prompt for at in missing], price)
+        if (over := size.over(left)) is not None:
+            raise RefusedCall(refusal(size.refusal(left), limit=over))
+        return str(size)
 
     async def row(self, at: PromptSlot, asked: Asked) -> Slot:
         """Return the value of a row of a map. Raises ``LMError``."""

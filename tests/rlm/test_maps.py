@@ -172,7 +172,7 @@ def test_empty_items_are_not_asked_about_long_ones_fail_alone_and_equal_ones_are
 @pytest.mark.parametrize(
     ("limits", "words"),
     [
-        (Limits(calls=100), "50 rows, 3 votes each, would take 150 sub-calls of about"),
+        (Limits(calls=100), "50 rows with 3 votes each: 150 sub-calls of about"),
         (Limits(tokens=9_000), "left are 2,000 sub-calls,"),
     ],
 )
@@ -184,7 +184,7 @@ def test_a_map_over_what_is_left_is_refused_with_the_numbers_and_the_run_goes_on
         "except ValueError as e:\n    print(e)\n    FINAL_VAR(type(e).__name__ + str(e))"
     )
     result, lm = _asked(source, tmp_path / "run", judged, context=TEXT, limits=limits)
-    assert str(result.response).startswith("CallRefusedllm_map: ")
+    assert str(result.response).startswith("CallRefuseda map of ")
     assert words in str(result.response)
     assert (lm.prompts, result.status) == ([], "answered")
 

@@ -62,7 +62,8 @@ def cut(items: Any, by: Any = None) -> Cut:
         except NoJSON as error:
             made.append(Item(value, "", where, wrong="it %s" % error))
             continue
-        pieces: Any = [(value, text, None, None)] if whole else _pieces(text, by)
+        ends = (0, len(text)) if isinstance(value, str) else (None, None)
+        pieces: Any = [(value, text, *ends)] if whole else _pieces(text, by)
         made += [Item(piece, _named(t, name), where, at, end) for piece, t, at, end in pieces]
     return Cut(made, "" if whole else _said(by))
 
