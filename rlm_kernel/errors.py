@@ -32,6 +32,7 @@ Cause: TypeAlias = Literal[
     "redirect",  # the endpoint refers to another host, which is not followed
     "empty",  # a choice with no text
     "refusal",  # the model refused, or a content filter did
+    "schema",  # no reply had the form that was wanted
     "child",  # a child node ended without an answer
     "interrupted",  # the run or the cell was stopped before the reply came
 ]

@@ -12,9 +12,8 @@ import re
 from dataclasses import dataclass, field
 from typing import Annotated, Any, ClassVar, Literal, TypeAlias
 
-FORMAT = "2.1"
-"""The version of the journal that is written now: of what its lines are and of the events in them.
-Older ones are read too; see ``record.format_version``."""
+FORMAT = "2.2"
+"""The version of the journal that is written now, its lines and events; older ones are read too."""
 Status: TypeAlias = Literal["answered", "failed", "limit", "interrupted"]
 CellStatus: TypeAlias = Literal["ok", "error", "timeout", "interrupted", "died"]
 Output: TypeAlias = dict[str, Any]  # an nbformat 4 output
@@ -94,8 +93,7 @@ class ContextInfo:
 
 @dataclass(frozen=True)
 class RunStarted:
-    """A run began. ``format`` is the version of the record, an integer in older ones; records of
-    before it was written down are of 1 or 2."""
+    """A run began. ``format`` is the record's version, in older ones an integer or not there."""
 
     kind: ClassVar[str] = "run_started"
     run: str
@@ -108,8 +106,7 @@ class RunStarted:
 
 @dataclass(frozen=True)
 class NodeStarted:
-    """A node began. ``call`` is the call in the parent that started it. ``context`` is None in the
-    record of a human's own cells."""
+    """A node began, by a ``call`` of its parent. In a record of cells by hand it has no context."""
 
     kind: ClassVar[str] = "node_started"
     node: NodeId
@@ -226,13 +223,14 @@ class CellRan:
 
 @dataclass(frozen=True)
 class CallStarted:
-    """A call began, for ``count`` prompts."""
+    """A call began, for ``count`` prompts; a map says its ``size`` in words."""
 
     kind: ClassVar[str] = "call_started"
     node: NodeId
     cell: int
     op: str
     count: int
+    size: str = ""
 
 
 @dataclass(frozen=True)
@@ -244,17 +242,19 @@ class CallEnded:
     as asked for (``asked``, None if unset). ``occurrence`` counts equal keys in one cell, from 0.
     ``child`` is the node that answered an ``rlm_query``. Exactly one of ``reply`` and ``error``
     is set; ``error`` has ``type`` and ``message``, and where a human is told more, that as its
-    ``detail``. ``usage`` is this call's own: a child's usage is in the child's records. ``finish``
-    and ``thoughts`` are those of a sub-LM's reply, as in ``Replied``; ``about`` is what the cell
-    was told of a child beside its answer. ``images`` are those of the prompt: MIME type, size and
-    ``sha256``, by which they stand in ``blobs``.
+    ``detail``. ``usage`` is this call's own, not a child's. ``finish`` and ``thoughts`` are as in
+    ``Replied``; ``about`` tells of a child that answered, or of a map's row. ``images`` are
+    those of the prompt: MIME type, size and ``sha256``, by which they stand in ``blobs``. Of a map
+    ``prompt`` is one item; what was asked stands with the first, as ``options``.
     """
 
     kind: ClassVar[str] = "call_ended"
     node: NodeId
     cell: int
     call: int
-    op: Literal["llm_query", "llm_query_batched", "rlm_query", "rlm_query_batched", "tool"]
+    op: Literal[
+        "llm_query", "llm_query_batched", "llm_map", "rlm_query", "rlm_query_batched", "tool"
+    ]
     index: int
     count: int
     key: str
@@ -272,6 +272,7 @@ class CallEnded:
     thoughts: str = ""
     about: dict[str, Any] = field(default_factory=dict)
     images: list[dict[str, Any]] = field(default_factory=list)
+    options: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ ROWS = [
     {"lm"},
     {"environments"},
     {"repl"},
+    {"operators"},
     {"rlm"},
     {"replay", "testing"},
     {"reports"},

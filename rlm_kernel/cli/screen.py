@@ -130,6 +130,8 @@ class Screen:
                 self._say_code(event.source)
             case CallStarted():
                 self._asked += event.count
+                if event.size:
+                    self._say(Text(f"  {event.size}", "dim"))
             case CallEnded():
                 self._done += 1
                 self._calls += event.op != "tool"

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from ..events import Usage
 from .attempts import Meter, Reply, Sampling
 
 Message = dict[str, Any]
@@ -56,7 +57,8 @@ class LM(Protocol):
 @dataclass(frozen=True)
 class Model:
     """An LM in a role: where it is, its name there, how it is sampled, its window in tokens, how
-    many prompts one batch may bring it, and whether it is known what a request costs."""
+    many prompts one batch may bring it, and whether it is known what a request costs. ``price`` is
+    the US dollars of what a model of this name uses there, None where that is not known."""
 
     client: LM
     name: str
@@ -64,3 +66,4 @@ class Model:
     window: int
     max_batch: int = 10_000
     priced: bool = True
+    price: Callable[[str, Usage], float | None] = lambda model, usage: None

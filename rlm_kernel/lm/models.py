@@ -120,6 +120,7 @@ async def _endpoint(settings: Settings, limits: Limits, stack: AsyncExitStack) -
             sampling=_of_author(settings),
             window=_window(settings, name, settings.base_url),
             priced=prices.price(name, settings.base_url, A_TOKEN) is not None,
+            price=prices.at(settings.base_url),
         ),
         Model(
             client=sub,
@@ -128,6 +129,7 @@ async def _endpoint(settings: Settings, limits: Limits, stack: AsyncExitStack) -
             window=_window(settings, sub_name, settings.base_url),
             priced=prices.price(sub_name, settings.sub_base_url or settings.base_url, A_TOKEN)
             is not None,
+            price=prices.at(settings.sub_base_url or settings.base_url),
         ),
         settings.prompt or "strong",
     )

@@ -7,6 +7,7 @@ no price, whatever others ask for a model of that name.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cache
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -39,6 +40,11 @@ def price(model: str, base_url: str | None, usage: Usage) -> float | None:
     if rates.input_mtok is None or rates.output_mtok is None:
         return None
     return float(found.total_price)
+
+
+def at(base_url: str | None) -> Callable[[str, Usage], float | None]:
+    """Return ``price`` at this endpoint."""
+    return lambda model, usage: price(model, base_url, usage)
 
 
 def window(model: str, base_url: str | None) -> int | None:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from ..errors import CallRefused, LimitReached
-from ..remote.guest.globals import ASKING, CHILD_STARTING
+from ..remote.guest.globals import BATCHES, CHILD_STARTING, OPS
 from ..remote.guest.images import CALL_BYTES
 from ..remote.guest.wire import MAX_PAYLOAD, SNAPSHOT_BYTES
 from . import broker
@@ -37,7 +37,7 @@ class GuestRequests:
         """See ``broker.Answerer``: children's contexts and images are taken while their cell
         runs, the copy of a variable that was asked for, and the file of an answer."""
         op = header.get("op")
-        if op in CHILD_STARTING or (op in ASKING and header.get("images") is not None):
+        if op in CHILD_STARTING or (op in OPS and header.get("images") is not None):
             most = MAX_PAYLOAD if op in CHILD_STARTING else CALL_BYTES
             return most if self._of_running_cell(header) is not None else 0
         if header.get("op") == "context" and self.client is not None:
@@ -114,4 +114,4 @@ class GuestRequests:
             assert self.client is not None
             self.client.kernel.fail(error)
             return refusal(f"the run ends: {type(error).__name__}", "LMError", cause="interrupted")
-        return {"value": slots} if call.op.endswith("_batched") else slots[0]
+        return {"value": slots} if call.op in BATCHES else slots[0]

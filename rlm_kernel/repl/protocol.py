@@ -13,12 +13,12 @@ from typing import Any, Protocol
 from ..answers import Answer
 from ..errors import CallRefused, Cause
 from ..record.equality import call_key
-from ..remote.guest.globals import ASKING, CHILD_STARTING
+from ..remote.guest.globals import BATCHES, CHILD_STARTING, OPS
 from ..remote.guest.images import MOST, MOST_BYTES, measured, wrong_with
-from ..remote.guest.schemas import MOST_SCHEMA_CHARS
 from ..remote.guest.wire import LONGEST_NAME
 from . import broker
 from .frames import Payload
+from .map_options import MapOptions, is_schema, options_of
 
 MAX_NOTICE = 2000
 SUFFIXES = ("png", "jpg", "svg", "csv")
@@ -47,7 +47,8 @@ class Call:
     """A call from a cell, checked. ``contexts`` are kind and bytes for each child's context, which
     last as long as the call; ``given`` says which were written and not taken from the prompt;
     ``max_turns`` is the most turns of a child. ``images`` are those of each prompt that has any,
-    ``schema`` is a JSON Schema that the replies should fit."""
+    ``schema`` is a JSON Schema that the replies should fit. Of a map the prompts are its items, and
+    ``options`` what is asked about them."""
 
     op: str
     cell: int
@@ -58,6 +59,7 @@ class Call:
     max_turns: int | None = None
     images: dict[int, list[Image]] = field(default_factory=dict)
     schema: dict[str, Any] | None = None
+    options: MapOptions | None = None
     tool: str = ""
     arguments: dict[str, Any] = field(default_factory=dict)
 
@@ -92,7 +94,13 @@ def identity(call: Call) -> str:
         return call_key("tool", [call.tool, call.arguments])
     contexts = [[kind, data.sha256] for kind, data in call.contexts]
     images = {str(at): [one.data.sha256 for one in own] for at, own in call.images.items()}
-    more = {"max_turns": call.max_turns, "images": images, "schema": call.schema}
+    options = call.options.written if call.options is not None else None
+    more = {
+        "max_turns": call.max_turns,
+        "images": images,
+        "schema": call.schema,
+        "options": options,
+    }
     written = {name: value for name, value in more.items() if value}
     return call_key(call.op, [call.prompts, call.model, contexts, *([written] if written else [])])
 
@@ -152,7 +160,8 @@ def check(request: broker.Request, prompt_chars: int, max_batch: int) -> Call | 
     call = _written(request)
     if call is not None and len(call.prompts) > max_batch:
         raise CallRefused(f"a batch of {len(call.prompts):,} prompts; {max_batch:,} is the most")
-    longest = max(map(len, call.prompts), default=0) if call is not None else 0
+    around = call.options.chars if call is not None and call.options is not None else 0
+    longest = around + max(map(len, call.prompts), default=0) if call is not None else 0
     if call is not None and call.op.startswith("llm") and longest > prompt_chars:
         raise CallRefused(
             f"a prompt of {longest:,} characters; the sub-LM takes {prompt_chars:,} at most"
@@ -168,7 +177,7 @@ def _written(request: broker.Request) -> Call | None:
         return None
     if request.op == "tool":
         return _tool_call(request.header, cell)
-    return _prompts_call(request, cell, model) if request.op in ASKING else None
+    return _prompts_call(request, cell, model) if request.op in OPS else None
 
 
 def _tool_call(header: dict[str, Any], cell: int) -> Call | None:
@@ -185,13 +194,16 @@ def _prompts_call(request: broker.Request, cell: int, model: str | None) -> Call
     prompts = request.header.get("prompts", [])
     if not isinstance(prompts, list) or not all(isinstance(p, str) for p in prompts):
         return None
-    if not prompts or (len(prompts) > 1 and not request.op.endswith("_batched")):
+    if not prompts or (len(prompts) > 1 and request.op not in BATCHES):
         return None
     call = Call(op=request.op, cell=cell, prompts=prompts, model=model)
+    if request.op == "llm_map":
+        options = options_of(request.header, len(prompts))
+        return None if options is None else replace(call, options=options)
     if request.op not in CHILD_STARTING:
         images = _images(request.header.get("images"), request.payload, len(prompts))
         schema = request.header.get("schema")
-        if images is None or not (schema is None or _is_schema(schema)):
+        if images is None or not (schema is None or is_schema(schema)):
             return None
         return replace(call, images=images, schema=schema)
     most = request.header.get("max_turns")
@@ -204,17 +216,6 @@ def _prompts_call(request: broker.Request, cell: int, model: str | None) -> Call
     if not len(contexts) == len(given) == len(prompts):
         return None
     return replace(call, contexts=contexts, given=[bool(g) for g in given], max_turns=most)
-
-
-def _is_schema(schema: object) -> bool:
-    """Return whether it may be passed on as a JSON Schema; here nothing is checked by it."""
-    if not isinstance(schema, dict):
-        return False
-    try:
-        size = len(json.dumps(schema, ensure_ascii=False).encode())
-    except (ValueError, RecursionError):  # lone surrogates, which no request can carry
-        return False
-    return size <= 8 * MOST_SCHEMA_CHARS
 
 
 def _images(sizes: object, payload: Payload, count: int) -> dict[int, list[Image]] | None:

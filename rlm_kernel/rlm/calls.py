@@ -13,17 +13,16 @@ from ..endings import all_of, within
 from ..errors import CallRefused, LimitReached, LMError, RunFailed
 from ..events import CallEnded, CallStarted, Usage
 from ..lm.attempts import cut_short
-from ..lm.model import seen
 from ..record.blobs import in_folder
 from ..record.equality import as_recorded
 from ..record.nodes import slot_of
 from ..record.outputs import cut
+from ..remote.guest.globals import BATCHES
 from ..repl.occurrences import CallId, Occurrences
 from ..repl.protocol import (
     MOST_REFUSED,
     REFUSED_CHARS,
     Call,
-    Image,
     RefusedCall,
     Slot,
     is_refused,
@@ -35,8 +34,9 @@ from .answer_check import SharedWords
 from .boundary import boundary
 from .facts import ChildRan, Failure
 from .memory import Memory, Numbers
-from .prompt_slot import Asked, PromptSlot, as_parts
-from .run import CALLED_BY, CallMeter, Run, inlined
+from .prompt_slot import Asked, PromptSlot
+from .run import CALLED_BY, CallMeter, Run
+from .sub_lm import SubLM
 
 Child = Callable[[PromptSlot, str], Awaitable[Slot]]
 """Starts the child of this name for a prompt; returns its answer and what is known of it. Raises
@@ -88,8 +88,8 @@ class LiveCalls:
         self.children: defaultdict[int, list[ChildRan]] = defaultdict(list)
         """By cell, how its children ended."""
         self.made: Counter[int] = Counter()
-        self.cut: Counter[int] = Counter()
-        """By cell, the replies that a provider cut short."""
+        self._sub = SubLM(run, depth)
+        self.cut = self._sub.cut
         self.incomplete: set[int] = set()
         """Cells that have a batch of which a limit refused a part."""
         self.shared: defaultdict[int, SharedWords] = defaultdict(SharedWords)
@@ -109,16 +109,16 @@ class LiveCalls:
         if len(known) == 1 and (refused := _by_limit(slot_of(known[min(known)]))) is not None:
             self._run.emit(known[min(known)])
             raise RefusedCall(refused)
-        if call.op != "tool" and len(known) < count:
-            self._admit(made[0], count - len(known))
-        self._run.emit(CallStarted(node=self._node, cell=call.cell, op=call.op, count=count))
-        if call.op.startswith("llm"):
+        missing = [prompt for prompt in made if prompt.index not in known]
+        size = self._admit(made[0], missing) if call.op != "tool" and missing else ""
+        began = CallStarted(node=self._node, cell=call.cell, op=call.op, count=count, size=size)
+        self._run.emit(began)
+        if call.op.startswith("llm") and call.options is None:
             self.shared[call.cell].take(call.prompts)
         await self._recall(call, known.values())
-        asking = [self._slot(prompt) for prompt in made if prompt.index not in known]
-        began = time.monotonic()
-        asked = iter(await all_of(asking))
-        self.seconds[call.cell] += time.monotonic() - began
+        clock = time.monotonic()
+        asked = iter(await all_of(map(self._slot, missing)))
+        self.seconds[call.cell] += time.monotonic() - clock
         slots = [slot_of(known[i]) if i in known else next(asked) for i in range(count)]
         if (refused := whole_refusal(slots, count)) is not None:
             raise RefusedCall(refused)
@@ -149,27 +149,33 @@ class LiveCalls:
                 self._run.emit(await asyncio.to_thread(in_folder, below, self._run.folder))
             self._run.emit(replace(event, usage=Usage()))
             if event.op != "tool":
-                self._book(call, event.index, slot_of(event))
+                self._book(call, int(event.about.get("row", event.index)), slot_of(event))
                 self.cut[call.cell] += cut_short(event.finish)
                 self.made[call.cell] += 1
 
     def _book(self, call: Call, index: int, slot: Slot) -> None:
         if "error" in slot:
-            at = index if call.op.endswith("_batched") else None
+            at = index if call.op in BATCHES else None
             self.failed[call.cell].append((at, slot["error"]))
 
-    def _admit(self, first: PromptSlot, count: int) -> None:
-        """Book the call, or record why all of it is refused."""
-        ledger = self._run.ledger
+    def _admit(self, first: PromptSlot, missing: Sequence[PromptSlot]) -> str:
+        """Book the call, or record why all of it is refused; return the size of a map in words."""
+        ledger, options, size = self._run.ledger, first.call.options, ""
         try:
             if (closed := ledger.closed(self._depth)) is not None:
                 raise closed
-            ledger.count_calls(count)
+            if options is not None:
+                size = self._sub.measured(first.call, options, missing)
+            ledger.count_calls(len(missing) * (options.votes if options is not None else 1))
+        except RefusedCall as refused:
+            slot = refused.slot
         except LimitReached as error:
             slot = self._refused_by(error)
-            self._emit(first, Asked(CallMeter(ledger)), slot, time.time(), 0.0)
-            raise RefusedCall(slot) from error
-        self.made[first.call.cell] += count
+        else:
+            self.made[first.call.cell] += len(missing)
+            return size
+        self._emit(first, Asked(CallMeter(ledger)), slot, time.time(), 0.0)
+        raise RefusedCall(slot)
 
     def _refused_by(self, error: LimitReached) -> Slot:
         """Return the error of a call that a limit refused. An LM that has calls left can write it
@@ -207,7 +213,7 @@ class LiveCalls:
             ended = ChildRan(asked.child, answered="value" in slot, turns=turns, seconds=seconds)
             self.children[at.call.cell].append(ended)
         if at.call.op != "tool":
-            self._book(at.call, at.index, slot)
+            self._book(at.call, at.row, slot)
         return slot
 
     def _failed(self, error: LMError) -> Slot:
@@ -246,8 +252,9 @@ class LiveCalls:
                 seconds=seconds,
                 finish=asked.finish,
                 thoughts=asked.thoughts,
-                about=slot.get("about", {}),
+                about={**slot.get("about", {}), **at.place},
                 images=asked.images,
+                options=at.options,
             )
         )
 
@@ -256,8 +263,8 @@ class LiveCalls:
         if call.op == "tool":
             return self._ask_tool
         if not call.op.startswith("rlm"):
-            return self._ask_sub
-        return self._ask_child if self._depth < self._run.limits.depth else self._ask_inlined
+            return self._sub.prompt if call.options is None else self._sub.row
+        return self._ask_child if self._depth < self._run.limits.depth else self._sub.inlined
 
     async def _ask_tool(self, at: PromptSlot, asked: Asked) -> Slot:
         if (own := self._own.get(at.call.tool)) is not None:
@@ -270,44 +277,6 @@ class LiveCalls:
 
     async def _ask_human(self, given: Mapping[str, Any]) -> str:
         return await self._run.human.reply(given.get("question"))
-
-    async def _ask_sub(self, at: PromptSlot, asked: Asked) -> Slot:
-        for image in at.images:
-            asked.images.append(await asyncio.to_thread(self._run.keep_image, image))
-        return await self._complete(at.call, at.prompt, asked, at.images)
-
-    async def _complete(
-        self, call: Call, prompt: str, asked: Asked, images: Sequence[Image] = ()
-    ) -> Slot:
-        model = self._run.model(call.model, self._run.sub)
-        asked.model = model.name
-        parts = await asyncio.to_thread(as_parts, images) if images else []
-        message = {"role": "user", "content": seen(prompt, parts)}
-        sampling = model.sampling
-        if call.schema is not None:
-            sampling = replace(sampling, schema=call.schema)
-        whole = await model.client.complete(model.name, [message], asked.meter, sampling=sampling)
-        reply = whole.spoken()
-        asked.model, asked.finish, asked.thoughts = reply.model, reply.finish, reply.thoughts
-        if reply.fault is not None:
-            raise LMError(reply.fault, cause="empty", attempts=1)
-        self.cut[call.cell] += reply.cut_short
-        return {"value": reply.text}
-
-    async def _ask_inlined(self, at: PromptSlot, asked: Asked) -> Slot:
-        """At the depth limit: a plain sub-call with the context in the prompt, if it fits."""
-        call = at.call
-        if not call.given[at.index]:
-            return await self._complete(call, at.prompt, asked)
-        text = inlined(*at.context, self._run.prompt_chars)
-        prompt = "" if text is None else prompts.inlined(at.prompt, text)
-        if text is None or len(prompt) > self._run.prompt_chars:
-            raise CallRefused(
-                f"no child may be started at depth {self._depth + 1} (the limit is "
-                f"{self._run.limits.depth}) and this context does not fit a plain prompt of "
-                f"{self._run.prompt_chars:,} characters: use llm_query_batched on pieces"
-            )
-        return await self._complete(call, prompt, asked)
 
     async def _ask_child(self, at: PromptSlot, asked: Asked) -> Slot:
         begun = self._memory.begun_child(at.prompt, at.context[1].sha256)

@@ -48,6 +48,7 @@ CAUSES: dict[str, str] = {
     "redirect": "the sub-LM could not be reached",
     "empty": "the reply was empty",
     "refusal": "the sub-LM refused to answer",
+    "schema": "the reply did not fit the form",
     "interrupted": "stopped before the reply came",
 }
 """Why a sub-LM gave no reply, in words for an LM, by the ``errors.Cause``."""

@@ -33,6 +33,24 @@ class PromptSlot:
         return str(question) if asked else self.call.tool
 
     @property
+    def row(self) -> int:
+        """The number that the cell knows it by: its row of a map, else its index in the call."""
+        options = self.call.options
+        return self.index if options is None else options.rows[self.index]
+
+    @property
+    def place(self) -> dict[str, Any]:
+        """The place of a map's item, for the record."""
+        options = self.call.options
+        return {} if options is None else options.place(self.index)
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The question of a map and all beside it, for the record of a call's first item."""
+        options = self.call.options
+        return {} if options is None or self.index else options.written
+
+    @property
     def images(self) -> list[Image]:
         return self.call.images.get(self.index, [])
 

@@ -26,7 +26,7 @@ from ..remote.guest.calls import Calls as GuestCalls
 from ..remote.guest.describe import describe
 from ..remote.guest.doubts import doubt
 from ..remote.guest.errors import AnswerRefused
-from ..remote.guest.globals import GLOBALS, variable_line
+from ..remote.guest.globals import BATCHES, GLOBALS, variable_line
 from ..remote.guest.values import opened
 from ..repl.broker import Request
 from ..repl.frames import Payload
@@ -47,9 +47,8 @@ class FakeRepl:
     value of a last expression is shown. A cell whose source is in ``script`` does not run: it ends
     as is said there.
 
-    Not promised: a clock, an interrupt, a guard of the names, tools and data that the user hands
-    in, seeds, IPython's magics, outputs of anything but ``print``. A cell that is cancelled ends
-    only where it waits for a call; another one goes on for as long as the process does.
+    Not promised: a clock, an interrupt, guarded names, the user's tools and data, seeds, IPython's
+    magics, outputs of anything but ``print``. A cancelled cell ends only where it waits for a call.
     """
 
     def __init__(self, calls: Calls, script: Mapping[str, Ran] | None = None) -> None:
@@ -107,6 +106,7 @@ class FakeRepl:
     async def set_context(self, source: Source) -> ContextInfo:
         """Bind ``context`` to the source's value; a new one takes the names of all cells away."""
         value, notes = await asyncio.to_thread(_loaded, source)
+        self._caller.given = value
         self._globals = self._first(value)
         self._own = {*self._globals, "__builtins__"}
         told = {**describe(value), "notice": source.notice, "notes": [*source.notes, *notes]}
@@ -116,7 +116,7 @@ class FakeRepl:
         """Bind ``context`` to a variable's value, of which there is no copy."""
         if name not in self._globals:
             raise ContextError(f"there is no variable {name!r}")
-        value = self._globals["context"] = self._globals[name]
+        value = self._globals["context"] = self._caller.given = self._globals[name]
         spec = {"kind": "variable", "name": name, "sha256": None, "size": None, "path": None}
         return ContextInfo(**describe(value), spec={**spec, "variable": name}), None
 
@@ -139,6 +139,8 @@ class FakeRepl:
         show = partial(self._show, kept, on_output)
         self._cell, self._answer, self._refused = cell, None, None
         self._named = self._word = self._doubt = None
+        most = {"prompt_chars": self.held.prompt_chars, "batch": self.held.batch}
+        self._caller.hold_to(most)  # type: ignore[no-untyped-call]
         self._bind(loop, lambda *shown: loop.call_soon_threadsafe(show, *shown))
         started = time.monotonic()
         error = await self._awaited(asyncio.ensure_future(in_daemon_thread(self._executed, source)))
@@ -289,10 +291,7 @@ class FakeRepl:
         except CallRefused as error:
             return refusal(str(error))
         assert call is not None, header
-        return self._asked(call)
-
-    def _asked(self, call: Call) -> Slot:
-        """Have a call answered on the loop, for which the cell's thread waits."""
+        # Answered on the loop, for which the cell's thread waits.
         return asyncio.run_coroutine_threadsafe(self._attended(call), self._loop).result()
 
     async def _attended(self, call: Call) -> Slot:
@@ -312,7 +311,7 @@ class FakeRepl:
         except Exception as error:  # noqa: BLE001 (raised where the cell is awaited)
             self._failure = error
             return refusal("the run ends", "LMError", cause="interrupted")
-        return {"value": slots} if call.op.endswith("_batched") else slots[0]
+        return {"value": slots} if call.op in BATCHES else slots[0]
 
 
 class _Stream:

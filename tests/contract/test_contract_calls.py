@@ -72,6 +72,24 @@ async def test_a_failed_single_call_raises_with_cause_and_attempts(kernel: Bench
     assert said == "LMError server 6 the endpoint said 500"
 
 
+async def test_a_map_has_a_row_an_item_with_its_place_in_the_input(kernel: Bench) -> None:
+    kernel.calls.serving = _third_fails
+    await kernel.give("1\n\n2\n3 a\n")
+    said = await kernel.said(
+        "t = llm_map(context, 'Which?', by='line')\n"
+        "print([(r.value, r.state, context[slice(*r.span)]) for r in t])\n"
+        "print(len(t), t.counts(), t.failed[0].why, t.csv.count('\\n'))"
+    )
+    assert said.splitlines() == [
+        "[('<1>', 'ok', '1'), (None, 'failed', '2'), ('<3 a>', 'ok', '3 a')]",
+        "3 {'<1>': 1, '<3 a>': 1} the endpoint said 500 4",
+    ]
+    [call] = kernel.calls.seen
+    assert (call.op, call.prompts) == ("llm_map", ["1", "2", "3 a"])
+    assert call.options is not None
+    assert call.options.spans == [["", 0, 1], ["", 3, 4], ["", 5, 8]]
+
+
 @pytest.mark.parametrize("name", ["llm_query", "rlm_query"])
 async def test_a_plain_string_as_a_batch_is_a_type_error_that_says_so(
     kernel: Bench, name: str

@@ -36,6 +36,11 @@ def closed(kernel: RunningKernel) -> list[Path]:
     return runs(kernel)
 
 
+def rows(kernel: RunningKernel) -> list[CallEnded]:
+    """The answers in the kernel's first record so far."""
+    return [event for event in events(runs(kernel)[0]) if isinstance(event, CallEnded)]
+
+
 def test_the_snippet_of_the_specification_is_a_cell(
     lm: LM, front: Front, kernel: RunningKernel
 ) -> None:
@@ -131,6 +136,22 @@ def test_the_cost_of_calls_by_hand_is_shown_and_outlives_the_inner_kernel(
     first, second = closed(kernel)
     check_valid(first)  # its last cell ended its kernel, and would again
     check_equal(second)
+
+
+def test_a_map_by_hand_that_is_interrupted_keeps_the_rows_that_were_answered(
+    lm: LM, front: Front, kernel: RunningKernel
+) -> None:
+    lm.sub = lambda prompt: HANG if "hang" in prompt else '"yes"'
+    asked = "llm_map({}, 'Is it?', labels=['yes', 'no'])"
+    assert front.run(f"t = {asked.format(['a', 'b'])}\nt.counts()").result == "{'yes': 2}"
+    waiting = front.start(asked.format(["c", "hang", "d"]))
+    front.until(lambda: len(rows(kernel)) == 4, "the replies that come")
+    front.interrupt()
+    assert front.finish(waiting).status == "error"
+    assert front.run("t[1].value").result == "'yes'"
+    made = [event for event in rows(kernel) if event.call == 2]
+    assert {event.prompt: event.reply for event in made} == {"c": "yes", "hang": None, "d": "yes"}
+    check_equal(closed(kernel)[0])
 
 
 def test_an_interrupt_stops_a_call_and_the_record_replays(

@@ -246,13 +246,13 @@ async def test_the_code_is_seen_while_it_is_written() -> None:
 
 async def test_a_running_cell_shows_its_code_its_output_and_its_calls() -> None:
     page = begun(Page()).show(CellStarted("0", 1, 1, "ask_all()", "lm", 1.0))
-    page.show(CallStarted("0", 1, "llm_query_batched", 24), call("0", 0, count=24))
+    page.show(CallStarted("0", 1, "llm_map", 24, "24 rows: $0.02"), call("0", 0, count=24))
     page.show(started("0.1", question="And the *battery*?"))
     page.show(OutputMade("0", 1, {"output_type": "stream", "name": "stdout", "text": "a\nb\n"}))
     page.clock += 1
     page.show(OutputMade("0", 1, dict(OUTPUTS[2])))
     assert "*running cell 1*" in page.head
-    assert "1 of 24 calls answered" in page.head
+    assert "1 of 24 calls answered · 24 rows&#58; <code>&#36;</code>0.02" in page.head
     assert "[child 0.1](rlm-runs/my%20run/calls/0.1.ipynb) · And the &#42;battery" in page.head
     assert "```python\nask_all()\n```" in page.head
     assert "> a\n> b\n> 2\n> ```" in page.head

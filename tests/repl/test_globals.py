@@ -16,11 +16,12 @@ from rlm_kernel.errors import UsageError
 from rlm_kernel.events import CallEnded
 from rlm_kernel.inputs.tools import Tools
 from rlm_kernel.kernel.cell_parser import split
-from rlm_kernel.remote.guest.globals import ASKING, GLOBALS, NAMES, Global
+from rlm_kernel.record.notebooks.metadata import SCHEMA
+from rlm_kernel.remote.guest.globals import GLOBALS, NAMES, OPS, Global
 from rlm_kernel.rlm import prompts
 
 README = Path(__file__).parents[2] / "README.md"
-OPS = {*ASKING, "tool"}
+RECORDED = {*OPS, "tool"}
 
 
 def _ids(entry: Global) -> str:
@@ -39,16 +40,21 @@ def test_the_readme_has_a_row_for_each_global_and_no_other() -> None:
 
 
 def test_calls_are_recorded_under_the_names_of_those_that_ask() -> None:
-    assert set(get_args(get_type_hints(CallEnded)["op"])) == OPS
+    assert set(get_args(get_type_hints(CallEnded)["op"])) == RECORDED
+
+
+def _ops(version: str) -> set[str]:
+    schema = files("rlm_kernel.record").joinpath(f"schema/trajectory-{version}.json")
+    return set(json.loads(schema.read_text("utf-8"))["$defs"]["call"]["properties"]["op"]["enum"])
+
+
+def test_the_schema_of_records_knows_each_name_that_asks() -> None:
+    assert _ops(str(SCHEMA)) == RECORDED
 
 
 @pytest.mark.parametrize("version", ["1", "2"])
-def test_the_schema_of_records_knows_each_name_that_asks(version: str) -> None:
-    schema = files("rlm_kernel.record").joinpath(f"schema/trajectory-{version}.json")
-    assert (
-        set(json.loads(schema.read_text("utf-8"))["$defs"]["call"]["properties"]["op"]["enum"])
-        == OPS
-    )
+def test_older_schemas_know_the_names_of_their_time(version: str) -> None:
+    assert _ops(version) == RECORDED - {"llm_map"}
 
 
 @pytest.mark.parametrize("name", sorted(NAMES))

@@ -13,7 +13,7 @@ from rlm_kernel.events import Prompted
 from rlm_kernel.rlm import history
 from rlm_kernel.testing import ScriptedLM
 
-WINDOW = 4000
+WINDOW = 4200
 HELPER = """\
 def index_of(text):
     return {word: len(word) for word in text.split()}

@@ -48,6 +48,7 @@ class Live:
         self._reply = ""
         self._source = ""
         self._output = ""
+        self._size = ""
         self._asked = 0
         self._done = 0
         self._children: dict[str, str] = {}
@@ -73,6 +74,7 @@ class Live:
                 self._doing = f"cell {event.cell}: {event.status}"
             case CallStarted(node=events.ROOT):
                 self._asked += event.count
+                self._size = literal(event.size)
             case CallEnded(node=events.ROOT):
                 self._done += 1
             case (
@@ -98,6 +100,7 @@ class Live:
         self._doing = doing
         self._reply = self._source = self._output = ""
         self._asked = self._done = 0
+        self._size = ""
 
     def _write(self, text: str) -> None:
         self._doing = "writing"
@@ -116,7 +119,8 @@ class Live:
             return f"*{self._doing}*"
         done = min(self._done, self._asked)
         bar = f'<progress max="{self._asked}" value="{done}"></progress>'
-        return f"*{self._doing}* · {bar} {done:,} of {self._asked:,} calls answered"
+        size = f" · {self._size}" if self._size else ""
+        return f"*{self._doing}* · {bar} {done:,} of {self._asked:,} calls answered{size}"
 
     def view(self) -> str:
         """Return Markdown for a display that is replaced with each update."""

@@ -1,6 +1,6 @@
 """``metadata.rlm`` of a notebook: what is needed to replay its node alone, and to add it up.
 
-Its form is ``schema/trajectory-2.2.json``. Nothing here looks at cell ids: tools renumber them.
+Its form is ``schema/trajectory-2.3.json``. Nothing here looks at cell ids: tools renumber them.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from ..markdown import shorten
 from ..packing import pack
 from ..summary import Node
 
-SCHEMA = FormatVersion(2, 2)
+SCHEMA = FormatVersion(2, 3)
 """The version of ``metadata.rlm`` that is written now; in those before 2.1 the major version is
 that of the rules of comparison too."""
 ROOT_PAGE = "trajectory.ipynb"

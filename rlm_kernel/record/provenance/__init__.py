@@ -152,7 +152,8 @@ def cover(origin: Origin, context: Texts, handed: Mapping[str, str]) -> Covered:
     index = Index(context.text)
     found = []
     for call in origin.calls:
-        ranges = index.find(call.prompt)
+        known = context.range_of(call.about.get("span"))
+        ranges = index.find(call.prompt) if known is None else [known]
         if call.child is not None and call.child in handed:
             ranges += index.find(handed[call.child])
         found.append(tuple(merged(ranges, context.text)))

@@ -15,6 +15,7 @@ import re
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import islice
 
 SHORTEST = 24
@@ -180,6 +181,20 @@ class Texts:
             starts.append(place)
             place += len(text) + 1
         return cls("\n".join(texts), tuple(starts), tuple(names))
+
+    def range_of(self, span: object) -> Range | None:
+        """Return the range of a place that was recorded: a part's name, and first character and the
+        one after the last in it. None where it is none, or not in this text."""
+        if not isinstance(span, list) or [*map(type, span)] != [str, int, int]:
+            return None
+        where, start, end = span
+        begin = self._begin.get(where, len(self.text) + 1)
+        return (begin + start, begin + end) if 0 <= start <= end <= len(self.text) - begin else None
+
+    @cached_property
+    def _begin(self) -> dict[str, int]:
+        """By name where each part begins."""
+        return dict(zip(self.names, self.starts, strict=True))
 
     def place(self, found: Range) -> tuple[str, int, int]:
         """Return the part in which a range begins, and the range counted from that part's

@@ -6,7 +6,7 @@ token of its own node. The host trusts nothing that it sends.
 
 The functions here are what the host calls in the kernel. The host itself imports only the modules
 that need no IPython: ``globals``, ``calls``, ``images``, ``wire``, ``values``, ``tools``,
-``answers``, ``schemas``.
+``answers``, ``schemas``, ``typed_replies``.
 """
 
 import json

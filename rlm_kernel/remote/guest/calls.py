@@ -1,11 +1,15 @@
 """Calls of the cells' code on their way to the broker and back."""
 
+import functools
 import os
 import sys
 import threading
 
+from . import derived
 from .errors import CallRefused, LimitReached
 from .images import CALL_BYTES, pictures
+from .items import cut
+from .maps import Map
 from .replies import child_reply, of_batch, of_slot
 from .threads import current_cell
 from .typed_replies import WantedForm, ended
@@ -16,11 +20,12 @@ from .wire import LONGEST_NAME
 class Calls:
     """Checks what a cell asks for, sends it, and makes values and errors of the replies.
 
-    The host checks it all again: what is refused here costs no round trip.
+    The host checks it all again: what is refused here costs no round trip. ``given`` is the input.
     """
 
     def __init__(self, broker):
         self._broker = broker
+        self.given = None
         self._pid = os.getpid()
         self.hold_to({})
 
@@ -44,6 +49,27 @@ class Calls:
 
     async def llm_query_batched_aio(self, prompts, model=None, schema=None, images=None):
         return of_batch(await self._carried_out_aio(self._batch(prompts, model, schema, images)))
+
+    def llm_map(
+        self, items, question, labels=None, type=None, by=None, examples=None, votes=1, model=None
+    ):
+        asked = Map(question, labels, type, examples, votes)
+        return self._carried_out(self._mapped(model, asked, items, by))
+
+    async def llm_map_aio(
+        self, items, question, labels=None, type=None, by=None, examples=None, votes=1, model=None
+    ):
+        asked = Map(question, labels, type, examples, votes)
+        return await self._carried_out_aio(self._mapped(model, asked, items, by))
+
+    def llm_find(self, items, question, top=derived.BEST, by=None, model=None):
+        mapped = functools.partial(self._mapped, model)
+        return self._carried_out(derived.found(mapped, items, question, top, by))
+
+    def llm_reduce(self, texts, question, model=None):
+        mapped = functools.partial(self._mapped, model)
+        room = self._max_prompt_chars
+        return self._carried_out(derived.reduced(mapped, texts, question, room))
 
     def rlm_query(self, prompt, context=None, model=None, max_turns=None):
         check_type(prompt, "prompt")
@@ -110,6 +136,13 @@ class Calls:
         answer = yield _with_images(header, images)
         slots = of_slot(answer) if op.endswith("_batched") else [answer]
         return slots if form is None else [form.read(slot) for slot in slots]
+
+    def _mapped(self, model, asked, items, by):
+        """Yield the calls of a map, whose answers are sent in; return its table."""
+        made = asked.over(cut(items, by), spans=items is self.given and items is not None)
+        for part in made.parts(self._max_prompt_chars, self._max_batch):
+            made.take((yield self._request("llm_map", model=model, **part), b""))
+        return made.table
 
     def _carried_out(self, rounds):
         try:

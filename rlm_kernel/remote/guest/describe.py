@@ -29,7 +29,7 @@ def describe(value: Any) -> dict[str, Any]:
     if type(value) is str:
         head, tail = _ends(value)
         lines = value.count("\n") + (not value.endswith("\n") and value != "")
-        form = guarded(_text_format, value)
+        form = guarded(text_format, value)
         is_table = form is None or form.startswith(("CSV", "TSV"))
         more = guarded(_headless_format, value) if is_table else None
     else:
@@ -81,7 +81,7 @@ def _end_of(value: Any, most: int) -> str:
             return name + text
 
 
-def _text_format(text: str) -> str | None:
+def text_format(text: str) -> str | None:
     """The format of a text in words, None when nothing is sure."""
     head, lines = _first_lines(text)
     whole = len(text) <= _LOOK_CHARS

@@ -51,6 +51,40 @@ async def _llm_query_batched_aio(prompts, model=None, schema=None, images=None):
     return await _guest.calls.llm_query_batched_aio(prompts, model, schema, images)
 
 
+def llm_map(items, question, labels=None, type=None, by=None, examples=None, votes=1, model=None):
+    """Ask a sub-LM one question about each item and return a table of a row an item.
+
+    ``items`` are a list, a DataFrame, a folder, or a text that is cut ``by`` ``"line"``,
+    ``"paragraph"``, ``"row"``, ``"file"``, ``"chars"`` or a number of characters. With ``labels``,
+    a list, or a ``type``, as ``schema`` takes it, the values are of that form; ``examples`` are
+    pairs of an item and its value; of several ``votes`` the most frequent value counts. The table
+    has ``.values``, ``.counts()``, ``.failed``, ``.df`` and ``.csv``, its rows ``.item``,
+    ``.value``, ``.state`` and ``.span``. An item that failed loses no other.
+    """
+    return _guest.calls.llm_map(items, question, labels, type, by, examples, votes, model)
+
+
+async def _llm_map_aio(
+    items, question, labels=None, type=None, by=None, examples=None, votes=1, model=None
+):
+    """``llm_map`` for asyncio code."""
+    made = _guest.calls.llm_map_aio(items, question, labels, type, by, examples, votes, model)
+    return await made
+
+
+def llm_find(items, question, top=10, by=None, model=None):
+    """Ask a sub-LM how much each item helps to answer a question, and return a table of the ``top``
+    that do most, the best first; ``.value`` of a row is its mark, from 1 to 10. ``items`` and
+    ``by`` are as in ``llm_map``."""
+    return _guest.calls.llm_find(items, question, top, by, model)
+
+
+def llm_reduce(texts, question, model=None):
+    """Have one text written out of many, or out of a long one, that answers the question: of as
+    many as fit a prompt one is made, and of these again, until one is left."""
+    return _guest.calls.llm_reduce(texts, question, model)
+
+
 def rlm_query(prompt, context=None, model=None, max_turns=None):
     """Ask an LM that has a REPL of its own and return its answer, a ``ChildReply``, which is a str.
     ``context`` is its input, ``max_turns`` the most turns that it has."""
@@ -128,6 +162,7 @@ def _size(value):
 
 llm_query.aio = _llm_query_aio  # type: ignore[attr-defined]
 llm_query_batched.aio = _llm_query_batched_aio  # type: ignore[attr-defined]
+llm_map.aio = _llm_map_aio  # type: ignore[attr-defined]
 FINAL_VAR.named = _named  # type: ignore[attr-defined]
 # Nobody is told of ``evidence`` before it is of use.
 FINAL_VAR.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
@@ -138,12 +173,15 @@ FINAL_VAR.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
 class Global(NamedTuple):
     """A name of ours in the cells' namespace. ``function`` is None for a variable; ``answered_by``
     says who answers its calls, which the host records: an ``"lm"`` or a ``"child"`` under its name,
-    the ``"human"`` or the ``"host"`` itself as those of a tool, or nobody; ``told`` is false for
-    what the system message leaves out."""
+    the ``"human"`` or the ``"host"`` itself as those of a tool, or nobody; a call of a ``batch``
+    brings many prompts; ``asks_by`` names another whose calls it makes; ``told`` is false for what
+    the system message leaves out."""
 
     name: str
     function: Optional[Callable[..., Any]] = None
     answered_by: Optional[str] = None
+    batch: bool = False
+    asks_by: Optional[str] = None
     told: bool = True
 
     @property
@@ -160,9 +198,12 @@ class Global(NamedTuple):
 GLOBALS = (
     Global("context"),
     Global("llm_query", llm_query, answered_by="lm"),
-    Global("llm_query_batched", llm_query_batched, answered_by="lm"),
+    Global("llm_query_batched", llm_query_batched, answered_by="lm", batch=True),
+    Global("llm_map", llm_map, answered_by="lm", batch=True),
+    Global("llm_find", llm_find, answered_by="lm", asks_by="llm_map"),
+    Global("llm_reduce", llm_reduce, answered_by="lm", asks_by="llm_map"),
     Global("rlm_query", rlm_query, answered_by="child"),
-    Global("rlm_query_batched", rlm_query_batched, answered_by="child"),
+    Global("rlm_query_batched", rlm_query_batched, answered_by="child", batch=True),
     Global("limits_left", limits_left, answered_by="host"),
     Global("ask_human", ask_human, answered_by="human"),
     Global("FINAL_VAR", FINAL_VAR),
@@ -174,4 +215,8 @@ ANSWERED = frozenset(g.name for g in GLOBALS if g.answered_by is not None)
 """Those whose calls are answered outside of the kernel."""
 ASKING = frozenset(g.name for g in GLOBALS if g.answered_by in ("lm", "child"))
 """Those of them that an LM or a child answers."""
+OPS = frozenset(g.name for g in GLOBALS if g.name in ASKING and g.asks_by is None)
+"""Those of them that calls and records have by name."""
 CHILD_STARTING = frozenset(g.name for g in GLOBALS if g.answered_by == "child")
+BATCHES = frozenset(g.name for g in GLOBALS if g.batch)
+"""Those whose calls bring many prompts, each with its own slot."""

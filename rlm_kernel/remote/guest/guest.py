@@ -123,7 +123,7 @@ class Guest:
         self.broker.ask(dict(report, kind=kind), data)
 
     def _take(self, value):
-        self._context = value
+        self._context = self.calls.given = value
         self._has_context = True
         self.shell.user_ns["context"] = value
         self.shell.user_ns["answer"] = dict(BOX)
@@ -219,7 +219,7 @@ class Guest:
         if result is not None and result.error_before_exec is not None:
             self.bound.update(bound_in_text(result.info.raw_cell))
         if not self.guards_names and "context" in self.shell.user_ns:
-            self._context = self.shell.user_ns["context"]  # a human's assignment stands
+            self._context = self.calls.given = self.shell.user_ns["context"]  # a human's stands
             self._has_context = True
         self._writers.end()
         given, draft = self._answers(error)

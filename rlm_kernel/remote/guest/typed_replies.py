@@ -27,11 +27,9 @@ class WantedForm:
     """
 
     def __init__(self, form):
-        own = schema_of(form)
-        self._own = own
+        self.own = schema_of(form)
         self._instance = getattr(form, "model_validate", None)
-        self._wrapped = own.get("type") != "object"
-        self.schema = _in_object(own) if self._wrapped else own
+        self.schema = in_object(self.own)
         self._words = json.dumps(self.schema, ensure_ascii=False)
 
     def asked(self, prompt):
@@ -53,19 +51,14 @@ class WantedForm:
 
     def value(self, reply):
         """Return the value in a reply. Raises ``Misfit``."""
-        wrong = None
-        for found in _candidates(reply):
-            for candidate in self._readings(found):
-                why = fault(self._own, candidate)
-                if why is None:
-                    return self._made(_with_ints(candidate, self._own, self._own))
-                wrong = wrong or why
-        raise Misfit(wrong or "there is no JSON in it")
+        return self._made(value_in(reply, self.own, fault))
 
-    def _readings(self, found):
-        if self._wrapped and isinstance(found, dict) and list(found) == ["value"]:
-            yield found["value"]
-        yield found
+    def taken(self, data):
+        """Return JSON data as a value of the form. Raises ``Misfit``."""
+        why = fault(self.own, data)
+        if why is not None:
+            raise Misfit(why)
+        return self._made(data)
 
     def _made(self, value):
         if self._instance is None:
@@ -90,8 +83,34 @@ def ended(slot, index):
     return {"error": {"type": "LMError", "message": text, "cause": "schema", "attempts": attempts}}
 
 
-def _in_object(schema):
-    """Return the schema of an object that has a value of this one."""
+def value_in(reply, schema, fault_of):
+    """Return the JSON value of the schema that is in a reply. ``fault_of`` says what is wrong with
+    one, None where it fits. Raises ``Misfit``."""
+    wrong = None
+    for found in _candidates(reply):
+        for candidate in _readings(found, schema):
+            why = fault_of(schema, candidate)
+            if why is None:
+                return _with_ints(candidate, schema, schema)
+            wrong = wrong or why
+    raise Misfit(wrong or "there is no JSON in it")
+
+
+def _readings(found, schema):
+    if _is_wrapped(schema) and isinstance(found, dict) and list(found) == ["value"]:
+        yield found["value"]
+    yield found
+
+
+def _is_wrapped(schema):
+    return schema.get("type") != "object"
+
+
+def in_object(schema):
+    """Return the schema of an object that has a value of this one as its ``value``; that of an
+    object is its own."""
+    if not _is_wrapped(schema):
+        return schema
     inner = {key: part for key, part in schema.items() if key not in _DEFINITIONS}
     outer = {key: schema[key] for key in _DEFINITIONS if key in schema}
     return dict(
@@ -149,7 +168,7 @@ def _with_ints(value, schema, whole, depth=0):
         return value
     if isinstance(schema.get("$ref"), str):
         kind, _, name = schema["$ref"].rpartition("/")
-        schema = whole.get(kind.lstrip("#/"), {}).get(name, {})
+        schema = _dict(_dict(whole.get(kind.lstrip("#/"))).get(name))
         return _with_ints(value, schema, whole, depth + 1)
     if isinstance(value, float) and schema.get("type") == "integer":
         return int(value)
@@ -157,6 +176,11 @@ def _with_ints(value, schema, whole, depth=0):
         items = schema.get("items")
         return [_with_ints(item, items, whole, depth + 1) for item in value]
     if isinstance(value, dict):
-        known, others = schema.get("properties", {}), schema.get("additionalProperties")
+        known, others = _dict(schema.get("properties")), schema.get("additionalProperties")
         return {k: _with_ints(v, known.get(k, others), whole, depth + 1) for k, v in value.items()}
     return value
+
+
+def _dict(value):
+    """Return a dict; an empty one for anything else, which a schema of a stranger may have."""
+    return value if isinstance(value, dict) else {}

@@ -1,0 +1,120 @@
+"""The sub-LM of a node's calls: asked for a prompt, a row of a map, a child that may not be."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
+
+from ..errors import CallRefused, LimitReached, LMError
+from ..lm.attempts import Sampling
+from ..lm.model import seen
+from ..operators.estimate import estimate
+from ..operators.rows import Row
+from ..remote.guest.typed_replies import in_object
+from ..repl.map_options import MapOptions
+from ..repl.protocol import Call, Image, RefusedCall, Slot, refusal
+from . import prompts
+from .prompt_slot import Asked, PromptSlot, as_parts
+from .run import Run, inlined
+
+VOTE_TEMPERATURE = 0.7
+"""For votes of a model that is set to 0, where they would all be the same."""
+
+
+class SubLM:
+    """Asks for one node, which is at this depth."""
+
+    def __init__(self, run: Run, depth: int) -> None:
+        self._run = run
+        self._depth = depth
+        self.cut: Counter[int] = Counter()
+        """By cell, the replies that a provider cut short."""
+
+    async def prompt(self, at: PromptSlot, asked: Asked) -> Slot:
+        """Return the reply to a prompt. Raises ``LMError``."""
+        for image in at.images:
+            asked.images.append(await asyncio.to_thread(self._run.keep_image, image))
+        return {"value": await self._complete(at.call, at.prompt, asked, at.images)}
+
+    async def inlined(self, at: PromptSlot, asked: Asked) -> Slot:
+        """At the depth limit: a plain sub-call with the context in the prompt, if it fits."""
+        call = at.call
+        if not call.given[at.index]:
+            return {"value": await self._complete(call, at.prompt, asked)}
+        text = inlined(*at.context, self._run.prompt_chars)
+        prompt = "" if text is None else prompts.inlined(at.prompt, text)
+        if text is None or len(prompt) > self._run.prompt_chars:
+            raise CallRefused(
+                f"no child may be started at depth {self._depth + 1} (the limit is "
+                f"{self._run.limits.depth}) and this context does not fit a plain prompt of "
+                f"{self._run.prompt_chars:,} characters: use llm_query_batched on pieces"
+            )
+        return {"value": await self._complete(call, prompt, asked)}
+
+    # maps
+    def measured(self, call: Call, options: MapOptions, missing: Sequence[PromptSlot]) -> str:
+        """Return the size of a map in words. Raises ``RefusedCall`` where less is left."""
+        model, left = self._run.model(call.model, self._run.sub), self._run.ledger.left
+        price = partial(model.price, model.name)
+        size = estimate(options, [at.prompt for at in missing], price)
+        if (over := size.over(left)) is not None:
+            raise RefusedCall(refusal(size.refusal(left), limit=over))
+        return str(size)
+
+    async def row(self, at: PromptSlot, asked: Asked) -> Slot:
+        """Return the value of a row of a map. Raises ``LMError``."""
+        options = at.call.options
+        assert options is not None
+        schema = None if options.schema is None else in_object(options.schema)  # type: ignore[no-untyped-call]
+        call = replace(at.call, schema=schema)
+
+        async def complete(prompt: str, vote: int) -> str:
+            drawn = vote if options.votes > 1 else None
+            return await self._complete(call, prompt, asked, vote=drawn)
+
+        value, about = await Row(options, complete, self._may_ask).value(at.prompt)
+        return {"value": value, "about": about}
+
+    def _may_ask(self, prompt: str) -> bool:
+        """Book a prompt that asks once more; return whether it may be sent."""
+        if len(prompt) > self._run.prompt_chars:
+            return False
+        try:
+            self._run.ledger.count_calls(1)
+        except LimitReached:
+            return False
+        return True
+
+    async def _complete(
+        self,
+        call: Call,
+        prompt: str,
+        asked: Asked,
+        images: Sequence[Image] = (),
+        vote: int | None = None,
+    ) -> str:
+        model = self._run.model(call.model, self._run.sub)
+        asked.model = model.name
+        parts = await asyncio.to_thread(as_parts, images) if images else []
+        message = {"role": "user", "content": seen(prompt, parts)}
+        sampling = model.sampling if vote is None else _as_vote(model.sampling, vote)
+        if call.schema is not None:
+            sampling = replace(sampling, schema=call.schema)
+        whole = await model.client.complete(model.name, [message], asked.meter, sampling=sampling)
+        reply = whole.spoken()
+        asked.model, asked.finish, asked.thoughts = reply.model, reply.finish, reply.thoughts
+        if reply.fault is not None:
+            raise LMError(reply.fault, cause="empty", attempts=1)
+        self.cut[call.cell] += reply.cut_short
+        return reply.text
+
+
+def _as_vote(sampling: Sampling, vote: int) -> Sampling:
+    """Return the sampling of a vote: no two are drawn alike."""
+    set_to = sampling.temperature
+    greedy = (sampling.added.get("temperature") if set_to is None else set_to) == 0
+    warmth = VOTE_TEMPERATURE if greedy else set_to
+    return replace(sampling, temperature=warmth, seed=vote + 1)
