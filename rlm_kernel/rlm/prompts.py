@@ -46,6 +46,9 @@ max_turns=None)`: ask an LM that has a notebook of its own over its `context`; f
 that need several steps. Each is as dear as you are. A reply is the value that it gave, with \
 `.status`, `.turns` and `.notebook`.
 - In `async` code: `await llm_query.aio(...)`. Threads may call all of these.
+- `rows(value)`: a table, JSON, log or folder as a list of dicts; `.guess` says how it was read.
+- `find(value, words, around=80, case=False)`: the places of words, with line, offsets and text; \
+`.missing` are the words that stand nowhere.
 - `SHOW_VARS()`: the variables made so far. `limits_left()`: what you may still use.
 - `ask_human(question)`: asks the human, if one is there, as a last resort.
 - `FINAL_VAR(value)`: ends the run with the value as it is (a text, a list, a DataFrame), once its \

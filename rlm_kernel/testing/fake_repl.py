@@ -218,7 +218,10 @@ class FakeRepl:
 
     def _first(self, context: object) -> dict[str, Any]:
         """The names that are there before the first cell."""
-        asked = {g.name: getattr(self._caller, g.name) for g in GLOBALS if g.answered_by}
+        asked: dict[str, Any] = {
+            g.name: getattr(self._caller, g.name) for g in GLOBALS if g.answered_by
+        }
+        asked |= {g.name: g.function for g in GLOBALS if g.yields}
         box = {"content": "", "ready": False}
         return dict(asked, context=context, answer=box, print=print, FINAL_VAR=self._final)
 

@@ -16,7 +16,7 @@ from rlm_kernel.errors import UsageError
 from rlm_kernel.events import CallEnded
 from rlm_kernel.inputs.tools import Tools
 from rlm_kernel.kernel.cell_parser import split
-from rlm_kernel.remote.guest.globals import ASKING, GLOBALS, NAMES, Global
+from rlm_kernel.remote.guest.globals import ASKING, GLOBALS, RESERVED, Global
 from rlm_kernel.rlm import prompts
 
 README = Path(__file__).parents[2] / "README.md"
@@ -51,13 +51,13 @@ def test_the_schema_of_records_knows_each_name_that_asks(version: str) -> None:
     )
 
 
-@pytest.mark.parametrize("name", sorted(NAMES))
+@pytest.mark.parametrize("name", sorted(RESERVED))
 def test_no_tool_takes_the_name_of_a_global(name: str) -> None:
     with pytest.raises(UsageError, match="taken by the REPL itself"):
         Tools({name: 1})
 
 
-@pytest.mark.parametrize("name", sorted(NAMES - {"context"}))
+@pytest.mark.parametrize("name", sorted(RESERVED - {"context"}))
 def test_no_answer_takes_the_name_of_a_global_but_that_of_the_input(name: str) -> None:
     with pytest.raises(UsageError, match="of their own"):
         split(f"%%rlm {name}\nwho?")

@@ -9,7 +9,9 @@ import inspect
 import sys
 from typing import Any, Callable, NamedTuple, Optional
 
+from . import places as _places
 from .pieces import guarded
+from .rows import rows_of
 
 _guest: Any = None
 
@@ -76,6 +78,26 @@ def ask_human(question):
     return _guest.calls.ask_human(question)
 
 
+def rows(value):
+    """Return a table (a DataFrame, CSV and its kin, JSON, JSON lines, Markdown), a log, records or
+    a folder as a list of dicts, one for each row. ``.guess`` says how it was read; lines in which
+    nothing was recognised are rows with ``line`` and ``text``. Raises ``TypeError`` for a value
+    that has no rows."""
+    made = rows_of(value)
+    if _guest is not None:  # a fake REPL has none
+        _guest.notice_guess(made.guess)
+    return made
+
+
+def find(value, words, around=80, case=False):
+    """Return the places where words stand in a text, a list, a dict, a DataFrame or a folder: each
+    has ``word``, ``where``, ``line``, ``start``, ``end``, and ``text`` with so many characters
+    ``around`` it. ``.missing`` are the words that stand nowhere, ``.counts`` the places of each,
+    ``.of(word)`` those of one. Parts of longer words count; letters large and small are alike
+    unless ``case`` is true. Raises ``TypeError`` and ``ValueError`` for words that are none."""
+    return _places.places(value, words, around, case)
+
+
 def FINAL_VAR(value, evidence=None):
     """End the run with this value, or with the variable that a string literal names."""
     _check_evidence(evidence)
@@ -139,12 +161,14 @@ class Global(NamedTuple):
     """A name of ours in the cells' namespace. ``function`` is None for a variable; ``answered_by``
     says who answers its calls, which the host records: an ``"lm"`` or a ``"child"`` under its name,
     the ``"human"`` or the ``"host"`` itself as those of a tool, or nobody; ``told`` is false for
-    what the system message leaves out."""
+    what the system message leaves out. One that ``yields`` has a name that many give to variables
+    of their own: a cell, a tool or an answer may take it."""
 
     name: str
     function: Optional[Callable[..., Any]] = None
     answered_by: Optional[str] = None
     told: bool = True
+    yields: bool = False
 
     @property
     def call(self) -> str:
@@ -165,11 +189,16 @@ GLOBALS = (
     Global("rlm_query_batched", rlm_query_batched, answered_by="child"),
     Global("limits_left", limits_left, answered_by="host"),
     Global("ask_human", ask_human, answered_by="human"),
+    Global("rows", rows, yields=True),
+    Global("find", find, yields=True),
     Global("FINAL_VAR", FINAL_VAR),
     Global("answer", told=False),
     Global("SHOW_VARS", SHOW_VARS),
 )
 NAMES = frozenset(g.name for g in GLOBALS)
+YIELDING = frozenset(g.name for g in GLOBALS if g.yields)
+RESERVED = NAMES - YIELDING
+"""Those that no tool and no answer may be called."""
 ANSWERED = frozenset(g.name for g in GLOBALS if g.answered_by is not None)
 """Those whose calls are answered outside of the kernel."""
 ASKING = frozenset(g.name for g in GLOBALS if g.answered_by in ("lm", "child"))

@@ -16,6 +16,7 @@ from .calls import Calls
 from .describe import describe
 from .doubts import bound_in_text, doubt, looks_like_name
 from .errors import AnswerRefused, CallRefused, LimitReached, LMError
+from .globals import YIELDING
 from .hardening import harden, hide_our_frames
 from .magics import register
 from .pieces import guarded
@@ -23,26 +24,25 @@ from .replies import of_slot
 from .rewriter import Rewriter
 from .schemas import schema_of
 from .seeds import Seeds
+from .surroundings import surroundings
 from .threads import cell_now
-from .tools import define, findable
+from .tools import define
 from .type_schemas import NoSchema
 from .values import load, opened, plain, snapshot
 from .wire import SNAPSHOT_BYTES
 from .writers import Writers
 
 NAMES_SHOWN = 60
+ROWS = "rows: "
+GUESSES_TOLD = 3
 BOX = {"content": "", "ready": False}
 """The variable ``answer`` as it is at first."""
-MODULES_OFTEN_WANTED = (
-    "numpy", "pandas", "matplotlib", "scipy", "sklearn", "polars", "requests", "bs4", "yaml",
-    "tiktoken", "networkx", "sympy",
-)  # fmt: skip
 
 
-def surroundings():
-    """Python's version, and those of the modules often wanted that are there."""
-    found = [module for module in MODULES_OFTEN_WANTED if findable(module)]
-    return {"python": "%d.%d" % sys.version_info[:2], "modules": found}
+def _of_main(functions):
+    """Let multiprocessing pickle functions by name."""
+    for name, function in functions.items():
+        function.__module__, function.__qualname__ = "__main__", name
 
 
 class Guest:
@@ -72,11 +72,14 @@ class Guest:
         self._has_context = False
         self._given = None
         self._known = {}
-        self.names = self._functions(config["tools"])
+        ours = repl_globals.bind(self)
+        self.names = {**ours, **{tool["name"]: self._tool(**tool) for tool in config["tools"]}}
+        _of_main(self.names)
         for name, item in config["data"].items():
             self.names[name] = load(item, item.get("file"))
         errors = {error.__name__: error for error in (LMError, LimitReached, CallRefused)}
         self.names.update(define(config["modules"], {**errors, **self.names}))
+        self._yielding = {n: self.names[n] for n in YIELDING if self.names[n] is ours[n]}
         self._restore()
         shell.user_ns["answer"] = dict(BOX)
         self._hidden.update(self.names, ("answer", "context"))
@@ -132,6 +135,11 @@ class Guest:
     def notice(self, text):
         if text not in self._notices:
             self._notices.append(text)
+
+    def notice_guess(self, guess):
+        """Tell how rows were read, for the first few that a cell asks for."""
+        if sum(text.startswith(ROWS) for text in self._notices) < GUESSES_TOLD:
+            self.notice(ROWS + guess)
 
     def input(self, question):
         """Return the line that the human types for a cell of their own."""
@@ -293,29 +301,32 @@ class Guest:
     def _restore(self):
         """Put back what an earlier cell rebound or deleted."""
         for name, value in self.names.items():
-            if self.shell.user_ns.get(name) is not value:
+            if self.yields(name):
+                self.shell.user_ns.setdefault(name, value)
+            elif self.shell.user_ns.get(name) is not value:
                 self.shell.user_ns[name] = value
         if self._has_context and self.shell.user_ns.get("context") is not self._context:
             self.shell.user_ns["context"] = self._context
         self.shell.user_ns.setdefault("answer", dict(BOX))
 
     # the globals
-    def _functions(self, tools):
-        """Return ours and the tools that are called back, by name."""
-        names = repl_globals.bind(self)
-        names.update((tool["name"], self._tool(**tool)) for tool in tools)
-        for name, function in names.items():  # so that multiprocessing can pickle them by name
-            function.__module__, function.__qualname__ = "__main__", name
-        return names
+    def yields(self, name):
+        """Return whether a cell may call something of its own so."""
+        return name in self._yielding
 
     def variables(self):
         """Return names and values made in this session, oldest first, at most ``NAMES_SHOWN``."""
         made = [
             (name, value)
             for name, value in list(self.shell.user_ns.items())
-            if name not in self._hidden and not name.startswith("_") and not inspect.ismodule(value)
+            if self._is_made(name, value) and not name.startswith("_")
         ]
         return made[-NAMES_SHOWN:]
+
+    def _is_made(self, name, value):
+        if name in self._hidden:
+            return self.yields(name) and value is not self._yielding[name]
+        return not inspect.ismodule(value)
 
     def _tool(self, name, signature, doc):
         def tool(*args, **kwargs):
