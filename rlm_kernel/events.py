@@ -12,9 +12,11 @@ import re
 from dataclasses import dataclass, field
 from typing import Annotated, Any, ClassVar, Literal, TypeAlias
 
-FORMAT = "2.1"
-"""The version of the journal that is written now: of what its lines are and of the events in them.
-Older ones are read too; see ``record.format_version``."""
+from .answers import Evidence
+
+FORMAT = "2.2"
+"""The version of the journal that is written now; older ones are read too, see
+``record.format_version``."""
 Status: TypeAlias = Literal["answered", "failed", "limit", "interrupted"]
 CellStatus: TypeAlias = Literal["ok", "error", "timeout", "interrupted", "died"]
 Output: TypeAlias = dict[str, Any]  # an nbformat 4 output
@@ -67,10 +69,9 @@ class ContextInfo:
     is the name of the variable, made by earlier cells, that was taken as context: the rest is then
     a copy of its value, or of the kind ``"variable"`` with no sha256 where none could be made.
 
-    ``overview`` is a longer look than ``format`` and the ends, where the kernel has one, and
-    ``notes`` say more than ``notice``; both are in the journal alone. ``python`` is the version
-    in the kernel, ``modules`` are those of the packages often wanted that are there; None and empty
-    where nobody said.
+    ``overview`` is a longer look than ``format``, and ``notes`` say more than ``notice``; both are
+    in the journal alone. ``python`` is the version in the kernel, ``modules`` are those of the
+    packages often wanted that are there; None and empty where nobody said.
     """
 
     type: str
@@ -94,8 +95,7 @@ class ContextInfo:
 
 @dataclass(frozen=True)
 class RunStarted:
-    """A run began. ``format`` is the version of the record, an integer in older ones; records of
-    before it was written down are of 1 or 2."""
+    """A run began. ``format`` is the version of the record, an integer in older ones."""
 
     kind: ClassVar[str] = "run_started"
     run: str
@@ -124,8 +124,7 @@ class NodeStarted:
 
 @dataclass(frozen=True)
 class ContextSet:
-    """The node's kernel was given another ``context``: before the question in a kernel that was
-    lived in, or between two cells of a human."""
+    """The node's kernel was given another ``context``, before the question or by a human."""
 
     kind: ClassVar[str] = "context_set"
     node: NodeId
@@ -156,9 +155,8 @@ class ReplyDelta:
 
 @dataclass(frozen=True)
 class Replied:
-    """One reply of the node's LM, whole. ``finish`` is the endpoint's finish reason, or
-    ``"cut"`` where we stopped reading after the first block. ``thoughts`` are no part of the
-    ``text``: nothing of them is run, or sent to the LM again."""
+    """One reply of the node's LM, whole. ``finish`` is the endpoint's reason, ``"cut"`` where we
+    stopped reading after the first block. ``thoughts`` are no part of the ``text``."""
 
     kind: ClassVar[str] = "replied"
     node: NodeId
@@ -196,9 +194,9 @@ class OutputMade:
 @dataclass(frozen=True)
 class CellRan:
     """A cell that ended. ``answer`` is the text of what was given to ``FINAL_VAR`` or ``answer`` in
-    it, if it ended without an error; ``value``, ``type`` and ``file`` are the rest of an
-    ``Answer``, None in records before 2.1. ``notices`` is what the kernel's guard has to say to
-    the LM. Turn 0 is the prelude: what was run in the kernel before the question, by whomever.
+    it, if it ended without an error; ``value``, ``type``, ``file`` and ``evidence`` are the rest of
+    an ``Answer``, None before 2.1. ``notices`` is what the kernel's guard has to say to the LM.
+    Turn 0 is the prelude: what was run in the kernel before the question, by whomever.
     ``inputs`` are the lines that the human typed for it; None stands for one that was not shown.
     ``concurrent`` says that threads or tasks wrote its outputs together, in an order of chance.
     ``wanted`` is the form, as JSON text, that its answer had to have."""
@@ -221,6 +219,7 @@ class CellRan:
     value: str | None = None
     type: str | None = None
     file: str | None = None
+    evidence: list[Evidence] = field(default_factory=list)
     wanted: str | None = None
 
 
@@ -288,8 +287,8 @@ class KernelRestarted:
 
 @dataclass(frozen=True)
 class NodeEnded:
-    """A node ended. ``confirmed`` is false for the best answer so far of a run that hit a limit.
-    ``answer``, ``value``, ``type`` and ``file`` are as in ``CellRan``.
+    """A node ended. ``confirmed`` is false for the best answer so far of a run that hit a limit,
+    and for one that is doubted for a ``reason``; the answer's fields are as in ``CellRan``.
     ``usage`` is what the node's sandbox cost, where it has one that costs."""
 
     kind: ClassVar[str] = "node_ended"
@@ -303,6 +302,7 @@ class NodeEnded:
     value: str | None = None
     type: str | None = None
     file: str | None = None
+    evidence: list[Evidence] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -322,6 +322,7 @@ class RunEnded:
     value: str | None = None
     type: str | None = None
     file: str | None = None
+    evidence: list[Evidence] = field(default_factory=list)
 
 
 Event: TypeAlias = (

@@ -16,6 +16,7 @@ from .calls import Calls
 from .describe import describe
 from .doubts import bound_in_text, doubt, looks_like_name
 from .errors import AnswerRefused, CallRefused, LimitReached, LMError
+from .evidence import checked as evidence_in
 from .globals import YIELDING
 from .hardening import harden, hide_our_frames
 from .magics import register
@@ -148,12 +149,12 @@ class Guest:
         except StdinNotImplementedError:
             raise CallRefused("ask_human: no human is there to type a line") from None
 
-    def finish_word(self, word):
+    def finish_word(self, word, evidence=None):
         """Take a word for the answer that names no variable. Raises ``NameError`` where it was
         rather meant to; it is the best answer then that there is, if there is no other."""
         there = [n for n, _ in self.variables()]
         if not looks_like_name(word, [*there, *self.names], self.bound):
-            self.finish(word)
+            self.finish(word, evidence=evidence)
             self._named = {"word": word}
             return
         self._word = word
@@ -163,9 +164,11 @@ class Guest:
             % (word, ", ".join(there) or "none yet", word)
         )
 
-    def finish(self, value, name=None):
-        """Take a value, as it is now, for the answer, or that of the variable ``name``. Raises
-        ``AnswerRefused`` for one that is not of the wanted form, which is kept as a draft."""
+    def finish(self, value, name=None, evidence=None):
+        """Take a value, as it is now, for the answer, or that of the variable ``name``, with its
+        evidence. Raises ``AnswerRefused`` for one that is not of the wanted form, which is kept as
+        a draft, and ``TypeError`` and ``ValueError`` for what is no evidence."""
+        found = evidence_in(evidence, self._input())
         if (
             value is self.shell.user_ns.get("answer")
             and isinstance(value, dict)
@@ -175,8 +178,13 @@ class Guest:
         wanted = value is None and self._wanted is not None  # a form says what None is
         self._doubt = None if wanted else doubt(value, name)
         self._named = {"named": name}
-        self._answer = self._written(value)
+        self._answer = self._written(value)._replace(evidence=found)
         self._check(value)
+
+    def _input(self):
+        """Return the input; in a cell of the human's own what they call ``context`` now."""
+        ours = self.guards_names and self._has_context
+        return self._context if ours else self.shell.user_ns.get("context")
 
     def _written(self, value):
         self.given[:] = [value]

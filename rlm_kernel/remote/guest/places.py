@@ -157,7 +157,7 @@ def places(value: Any, words: Any, around: int, case: bool) -> Places:
         raise ValueError("find: around is a number of characters, not %r" % (around,))
     found = Places(wanted, around)
     patterns = [(word, _pattern(word, case)) for word in found.counts]
-    for chunk in _chunks(_parts(value)):
+    for chunk in chunks(value):
         _search(found, patterns, chunk, case)
     return found
 
@@ -198,25 +198,19 @@ def _lower(text: str) -> str:
     return text.replace("İ", "i").lower().replace("ς", "σ")
 
 
-def _search(
-    found: Places, patterns: list[tuple[str, _Pattern]], chunk: list[tuple[str, str]], case: bool
-) -> None:
+def _search(found: Places, patterns: list[tuple[str, _Pattern]], chunk: Chunk, case: bool) -> None:
     """Look for all words in some parts at once."""
-    whole = chunk[0][1] if len(chunk) == 1 else _APART.join(text for _, text in chunk)
-    searched = whole if case else _lower(whole)
-    starts, at = [], 0
-    for _, text in chunk:
-        starts.append(at)
-        at += len(text) + 1
-    found.searched += at - len(chunk)
+    searched = chunk.text if case else _lower(chunk.text)
+    found.searched += len(searched) - len(chunk.parts) + 1
     kept: dict[int, int] = {}  # by number in the chunk the number in what was found
     for word, pattern in patterns:
         for start, end in _spans(searched, pattern):
-            number = bisect_right(starts, start) - 1
+            number = chunk.part_at(start)
             if number not in kept:
                 kept[number] = len(found._parts)
-                found._parts.append(chunk[number])
-            found._take(word, kept[number], start - starts[number], end - starts[number])
+                found._parts.append(chunk.parts[number])
+            begin = chunk.starts[number]
+            found._take(word, kept[number], start - begin, end - begin)
 
 
 def _spans(text: str, pattern: _Pattern) -> Iterator[tuple[int, int]]:
@@ -229,18 +223,35 @@ def _spans(text: str, pattern: _Pattern) -> Iterator[tuple[int, int]]:
         at = text.find(pattern, at + len(pattern))
 
 
-def _chunks(parts: Iterable[tuple[str, str]]) -> Iterator[list[tuple[str, str]]]:
-    """Return the parts in groups that are searched at once."""
-    chunk: list[tuple[str, str]] = []
+class Chunk:
+    """Some parts of a value, each a name and a text, as one text that is searched at once."""
+
+    def __init__(self, held: list[tuple[str, str]]) -> None:
+        self.parts = held
+        self.text = held[0][1] if len(held) == 1 else _APART.join(text for _, text in held)
+        self.starts = []
+        at = 0
+        for _, text in held:
+            self.starts.append(at)
+            at += len(text) + len(_APART)
+
+    def part_at(self, place: int) -> int:
+        """Return the number of the part in which a place of the text is."""
+        return bisect_right(self.starts, place) - 1
+
+
+def chunks(value: Any) -> Iterator[Chunk]:
+    """Return the texts in a value, in groups of a few million characters, or of one text."""
+    held: list[tuple[str, str]] = []
     size = 0
-    for part in parts:
-        if chunk and size + len(part[1]) > _CHUNK_CHARS:
-            yield chunk
-            chunk, size = [], 0
-        chunk.append(part)
+    for part in _parts(value):
+        if held and size + len(part[1]) > _CHUNK_CHARS:
+            yield Chunk(held)
+            held, size = [], 0
+        held.append(part)
         size += len(part[1])
-    if chunk:
-        yield chunk
+    if held:
+        yield Chunk(held)
 
 
 def _parts(value: Any) -> Iterator[tuple[str, str]]:
