@@ -26,6 +26,7 @@ def _no_weights(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "needs(name): skipped, or failed, where `name` is missing")
+    config.addinivalue_line("markers", "impatient: of the contract; a cell does not obey")
     if not hasattr(config, "workerinput"):
         config.pluginmanager.register(Workers())
     required()  # a wrong name stops the run before its first test

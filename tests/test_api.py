@@ -48,10 +48,11 @@ def test_a_completion_gives_a_result(tmp_path: Path) -> None:
     check_whole(result)
 
 
-def test_without_a_question_it_is_looked_for_in_the_context() -> None:
+@pytest.mark.parametrize("question", [None, " "])
+def test_without_a_question_it_is_looked_for_in_the_context(question: str | None) -> None:
     lm = script(FINISH)
     with RLM(model=lm) as rlm:
-        rlm.completion("How much is 1 + 1?")
+        rlm.completion("How much is 1 + 1?", question)
     assert "`context` holds a question" in told(lm, 1)
 
 

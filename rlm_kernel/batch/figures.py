@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ..record.numbers import duration, money
+from ..record.numbers import counted, duration, money
 from .summing import Results, live_on_average, median, percentile_90, spans
 from .tables import Markdown
 
@@ -83,7 +83,7 @@ def distributions_figure(results: Results) -> Picture | Markdown:
     _spread(
         right, [r.cost for r in ran if r.cost is not None], "Cost of a run", "US dollars", money
     )
-    return Picture(figure, f"Time and cost of {len(ran):,} runs")
+    return Picture(figure, f"Time and cost of {counted(len(ran), 'run')}")
 
 
 def course_figure(results: Results) -> Picture | Markdown:
@@ -106,7 +106,7 @@ def course_figure(results: Results) -> Picture | Markdown:
         axes.set_xlim(0, last)
         axes.set_ylim(bottom=0)
         _whole_numbers(axes)
-    return Picture(figure, f"{len(ends):,} runs over time")
+    return Picture(figure, f"{counted(len(ends), 'run')} over time")
 
 
 def _two_axes() -> tuple[Figure, Axes, Axes] | None:

@@ -13,7 +13,7 @@ from rich.table import Table
 from ..batch import Counts, Results, Summary
 from ..batch.summing import median, percentile_90
 from ..batch.tables import totals
-from ..record.numbers import duration, money
+from ..record.numbers import counted, duration, money
 from ..reports.terminal import live
 
 EVERY_S = 10.0
@@ -69,7 +69,8 @@ def told_of(counts: Counts, seconds: float) -> str:
     if new > 0 and seconds > 0:
         parts.append(f"{60 * new / seconds:,.3g} a minute")
     unpriced = (
-        f" and {counts.unpriced:,} requests of unknown price, for which no limit on cost holds"
+        f" and {counted(counts.unpriced, 'request')} of unknown price, for which no limit on cost "
+        "holds"
     )
     parts.append(money(counts.cost) + unpriced * bool(counts.unpriced))
     left = counts.total - counts.done

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.text import Text
 
 from ..errors import RecordError, UsageError
+from ..record.numbers import counted
 from ..reports import comparable_run, side_by_side
 from ..reports.cell_diff import CellDiff
 from ..reports.comparable_run import ComparableRun
@@ -60,5 +61,5 @@ def _print_cells(a: ComparableRun, b: ComparableRun, found: Comparison, console:
         name = x if x == y else f"{x} (in B {y})"
         said = f"\nthe cells of node {name}, from A (-) to B (+):\n{cells.text(color=color)}"
         if cells.left_out:
-            said += f"({cells.left_out:,} cells behind these are not compared)\n"
+            said += f"(not compared: {counted(cells.left_out, 'cell')} behind these)\n"
         console.print(Text.from_ansi(said.removesuffix("\n")), soft_wrap=True)

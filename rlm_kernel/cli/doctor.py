@@ -16,7 +16,7 @@ from rich.table import Table
 from ..environments.environment import Environment
 from ..environments.kernel_config import kernel_template
 from ..environments.registry import ENVIRONMENTS, open_live
-from ..errors import RLMError
+from ..errors import LMError, RLMError
 from ..lm.client import Reply
 from ..lm.model import Model
 from ..lm.models import Models, open_models
@@ -87,6 +87,8 @@ async def _try_both(console: Console, models: Models) -> bool:
 async def _answered(ask: Callable[[Model, CallMeter], Awaitable[Reply]], model: Model) -> str:
     meter = CallMeter(Ledger(Limits(calls=1, cost=0.1)))
     reply = (await ask(model, meter)).spoken()
+    if reply.fault is not None:
+        raise LMError(reply.fault, cause="empty", attempts=1)
     usage = meter.usage
     cost = "price unknown" if usage.unpriced else f"${usage.cost:.6f}"
     # An endpoint that refuses the usual way is asked otherwise in runs, too.

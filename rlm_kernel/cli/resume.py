@@ -6,9 +6,7 @@ import argparse
 from pathlib import Path
 
 from ..errors import UsageError
-from ..events import CallEnded
-from ..record import journal
-from ..record.files import JOURNAL
+from ..events import CallEnded, Event
 from ..record.numbers import counted
 from ..replay import continuation
 from ..replay.continuation import Continuation
@@ -50,11 +48,18 @@ def rerun(options: argparse.Namespace) -> int:
 def go_on(run: Continuation, options: argparse.Namespace) -> int:
     """Carry it out as `rlm run` does a question, and say what was asked anew."""
     force = settle(options, below=[run.spoken], last=[run.place])
-    result = carry_out(force, options.quiet, lambda session, screen: session.go_on(run, [screen]))
+    calls: list[CallEnded] = []
+
+    def heard(event: Event) -> None:
+        # Not from the journal: that of a resumed run has the calls from before it was stopped.
+        if isinstance(event, CallEnded) and event.op != "tool":
+            calls.append(event)
+
+    result = carry_out(
+        force, options.quiet, lambda session, screen: session.go_on(run, [screen, heard])
+    )
     status = tell(result, options.json)
-    if not options.quiet and result.unrecorded is None:
-        made = journal.read(result.trajectory.parent / JOURNAL).events
-        calls = [event for event in made if isinstance(event, CallEnded) and event.op != "tool"]
+    if not options.quiet:
         asked = sum(call.usage.requests > 0 for call in calls)
         standard_error(highlight=False).print(
             f"{counted(len(calls) - asked, 'call')} answered from the record, {asked} asked anew",

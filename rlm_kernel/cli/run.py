@@ -32,6 +32,8 @@ _STATUS = {"answered": ANSWERED, "failed": FAILED, "limit": LIMIT, "interrupted"
 
 def work(options: argparse.Namespace) -> int:
     """Do it; return the exit status."""
+    if not options.question.strip():
+        raise UsageError("the question is empty: say what you want to know about the context")
     force = settle(options)
     source = context_of(options, force)
     form = None if options.answer is None else _form(options.answer)

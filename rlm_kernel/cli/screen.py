@@ -29,7 +29,7 @@ from ..events import (
     RunStarted,
     Usage,
 )
-from ..record.numbers import unheld
+from ..record.numbers import counted, unheld
 from ..record.outputs import cut, text_of
 from ..reports.terminal import live
 
@@ -182,8 +182,8 @@ class Screen:
         cost = f"${usage.cost:.4f}" + (" + unpriced" if usage.unpriced else "")
         seconds = time.monotonic() - self._started
         return (
-            f"{self._turn} turns · {self._calls} sub-calls · {usage.tokens:,} tokens · {cost} · "
-            f"{seconds:.1f} s"
+            f"{counted(self._turn, 'turn')} · {counted(self._calls, 'sub-call')} · "
+            f"{counted(usage.tokens, 'token')} · {cost} · {seconds:.1f} s"
         )
 
     def _now(self) -> RenderableType:

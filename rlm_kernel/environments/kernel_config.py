@@ -15,8 +15,9 @@ from ..settings.resolved import Resolved
 class KernelConfig:
     """The making of one kernel: the name of its environment, and the options of its sandbox.
 
-    The kernelspec and the working folder are for ``local``; with ``history`` its cells go into the
-    user's IPython history. ``env`` are variables besides those that its environment gives it.
+    The kernelspec, the working folder and ``nursery`` are for ``local``; with ``history`` its cells
+    go into the user's IPython history. ``env`` are variables besides those that its environment
+    gives it.
     """
 
     cwd: Path
@@ -24,6 +25,7 @@ class KernelConfig:
     kernel_name: str = "python3"
     env: dict[str, str] = field(default_factory=dict)
     history: bool = False
+    nursery: bool = True
     sandbox: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -41,6 +43,7 @@ class KernelTemplate:
     env: dict[str, str] = field(default_factory=dict)
     cwd: Path | None = None
     shared: bool = False
+    nursery: bool = True
 
     def config(self, cwd: Path, *, history: bool = False) -> KernelConfig:
         """Return how one of the kernels is made, to work in ``cwd``."""
@@ -50,6 +53,7 @@ class KernelTemplate:
             kernel_name=self.kernel_name,
             env=self.env,
             history=history,
+            nursery=self.nursery,
             sandbox=self.sandbox,
         )
 
@@ -64,4 +68,5 @@ def kernel_template(force: Resolved) -> KernelTemplate:
         kernel_name=settings.kernel,
         env=passed,
         shared=settings.children == "shared",
+        nursery=settings.nursery == "on",
     )

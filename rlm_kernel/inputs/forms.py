@@ -36,6 +36,18 @@ class Form:
         """Return it as the record has it, and as the kernel is told of it."""
         return {"schema": self.schema, "said": self.said}
 
+    @property
+    def told(self) -> str:
+        """Return what an LM is told of it first: of a type that names classes of the kernel, which
+        it knows nothing of, the schema too."""
+        try:
+            schema_of(self.said)
+        except UnknownName:
+            return f"{self.said}, by {_said_of(_plainer(self.schema))}"
+        except NoSchema:
+            pass
+        return self.said
+
     def refused(self, answer: Answer) -> str | None:
         """Return why an answer is not of this form, None where it is."""
         if answer.value is None:
@@ -138,9 +150,13 @@ def _of_schema(
     schema: dict[str, Any], said: str | None, adapter: pydantic.TypeAdapter[Any] | None = None
 ) -> Form:
     _valid(schema)
+    return Form(schema, said or _said_of(schema), adapter)
+
+
+def _said_of(schema: dict[str, Any]) -> str:
     written = json.dumps(schema, ensure_ascii=False)
     cut = written if len(written) <= SAID_CHARS else f"{written[:SAID_CHARS]}…"
-    return Form(schema, said or f"JSON Schema {cut}", adapter)
+    return f"JSON Schema {cut}"
 
 
 def _valid(schema: dict[str, Any]) -> dict[str, Any]:

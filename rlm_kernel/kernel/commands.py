@@ -9,7 +9,7 @@ from ..environments.local.kernel import check_kernelspec
 from ..errors import UsageError
 from ..events import ContextInfo
 from ..record.markdown import code, fenced, literal, one_line, shorten, table
-from ..record.numbers import spent
+from ..record.numbers import counted, spent
 from ..repl.repl import Repl
 from ..session.session import Result
 from ..settings.limits import Limits
@@ -210,7 +210,7 @@ def _in_words(info: ContextInfo) -> str:
 
 def _described(info: ContextInfo) -> Shown:
     sizes = [info.type, f"length {info.length:,}" if info.length is not None else ""]
-    sizes += [f"{info.lines:,} lines" if info.lines is not None else "", info.format or ""]
+    sizes += [counted(info.lines, "line") if info.lines is not None else "", info.format or ""]
     line = " · ".join(size for size in sizes if size)
     name = info.spec.get("variable") or info.spec.get("name") or ""
     notice = "".join(f"\n{remark}" for remark in info.remarks)

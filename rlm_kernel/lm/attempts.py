@@ -24,7 +24,19 @@ ASSUMED_OUTPUT_TOKENS = 512
 """Held for a reply before it comes; a longer one is held by as much again, and again."""
 MAX_REPLY_CHARS = 1_000_000
 """The longest reply, thoughts included: twice what models of today write at most."""
-CUT_SHORT = ("length", "max_tokens", "model_length", "content_filter")
+FILTERED = ("content_filter", "safety", "recitation", "prohibited_content", "blocklist", "spii")
+"""Finish reasons of a reply that a filter ended."""
+CUT_SHORT = (
+    "length",
+    "max_tokens",
+    "max_output_tokens",
+    "token_limit",
+    "model_length",
+    "model_context_window_exceeded",
+    "time_limit",
+    "timeout",
+    *FILTERED,
+)
 """Finish reasons of a reply that was cut by the provider. What there is of it counts."""
 FAILED = ("error", "network_error", "insufficient_system_resource", "abort")
 """Finish reasons that say that the provider failed. What there is of the reply does not count."""
@@ -95,6 +107,14 @@ class Reply:
     @property
     def only_thought(self) -> bool:
         return bool(self.thoughts) and not self.text.strip()
+
+    @property
+    def fault(self) -> str | None:
+        """Return why it is no answer to a sub-call, where it holds thoughts alone."""
+        if not self.only_thought:
+            return None
+        cut = ", and was cut off before its end" if self.cut_short else ""
+        return f"{self.model!r} replied with thoughts and no answer{cut}"
 
     def spoken(self) -> Reply:
         """Return the reply with only what it says as its text; what that thinks joins its
@@ -184,7 +204,7 @@ class Attempt:
         self.check_size()
         if self.text:
             return
-        if self.refusal or self.finish == "content_filter":
+        if self.refusal or (self.finish or "").lower() in FILTERED:
             raise Failure("refusal", self.refusal or "a content filter took the reply away")
         if self.thoughts:
             return

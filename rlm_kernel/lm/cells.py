@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import re
+import textwrap
 
 from . import fences
 from .fences import Block
@@ -11,6 +13,8 @@ MAX_CELLS = 16
 """Blocks of one reply that are run; a reply with more is answered with that number."""
 # Four spaces make it code that is shown, not written.
 _BARE_FINAL = re.compile(r"^ {0,3}(FINAL_VAR\(.*\))[ \t\r]*$", re.MULTILINE)
+_FIRST_TOKENS = re.compile(rf"\A\s*(?:{fences.TOKEN})+", re.IGNORECASE)
+_ABOVE_CHARS, _ABOVE_LINES = 8_000, 60  # above such a line, looked at for its code
 
 
 def blocks(reply: str) -> list[Block]:
@@ -31,17 +35,45 @@ def _python(reply: str) -> list[Block]:
 def sources(reply: str, *, cut_short: bool = False) -> list[str]:
     """Return the cells of a reply, in order.
 
-    A line ``FINAL_VAR(...)`` outside of any block, of whatever language, counts as a last cell:
-    models write it so. Of a reply that was ``cut_short`` what stands at its very end is no cell:
-    a block that is still open, or such a line.
+    A line ``FINAL_VAR(...)`` outside of any block, of whatever language, counts as a last cell,
+    with the code right above it: models write it so. Of a reply that was ``cut_short`` what stands
+    at its very end is no cell: a block that is still open, or such a line.
     """
     found = [block for block in blocks(reply) if block.closed or not cut_short]
     cells = [block.source for block in found]
     said = reply[: reply.rfind("\n") + 1] if cut_short else fences.untokened(reply)
-    outside = _BARE_FINAL.findall(prose(said))
-    if outside and not any("FINAL_VAR" in cell for cell in cells) and fences.parses(outside[-1]):
-        cells.append(outside[-1])
+    if not any("FINAL_VAR" in cell for cell in cells):
+        cells += _outside(prose(said))
     return cells
+
+
+def _outside(words: str) -> list[str]:
+    """Return the last line ``FINAL_VAR(...)`` of a text without blocks as a cell, with the code
+    right above it."""
+    found = list(_BARE_FINAL.finditer(words))
+    if not found or not fences.parses(found[-1][1]):
+        return []
+    call = found[-1][1]
+    above = _FIRST_TOKENS.sub("", words[: found[-1].start()])
+    lines = above[-_ABOVE_CHARS:].splitlines()[-_ABOVE_LINES:]
+    sources = (textwrap.dedent("\n".join(lines[at:])).strip("\n") for at in range(len(lines)))
+    source = next(filter(_acts, sources), None)
+    return [call if source is None else f"{source}\n{call}"]
+
+
+def _acts(source: str) -> bool:
+    """Return whether a text is code that does something: words may parse, too."""
+    tree = fences.parsed(source)
+    return not isinstance(tree, str) and bool(tree.body) and all(map(_is_act, tree.body))
+
+
+def _is_act(statement: ast.stmt) -> bool:
+    match statement:
+        case ast.Expr(value=ast.Call() | ast.Await()):
+            return True
+        case ast.AnnAssign(value=value):
+            return value is not None
+    return not isinstance(statement, ast.Expr | ast.Return | ast.Pass | ast.Break | ast.Continue)
 
 
 def answer_in_words(reply: str) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 
 from . import usage
 from .failures import Failure, sent_as_success
-from .said import short
+from .said import page_of, short
 
 STREAMED: dict[str, Any] = {"stream": True, "stream_options": {"include_usage": True}}
 """The fields that are added to a request for a stream that ends with its usage."""
@@ -20,6 +20,7 @@ COMPLETIONS = "/chat/completions"
 MODELS = "/models"
 """Paths below the endpoint's address."""
 IMAGE_CHARS = 4000  # an image is charged about a thousand tokens, whatever its bytes
+_CALLS = ("tool_calls", "function_call")
 _THOUGHT_FIELDS = ("reasoning_content", "reasoning", "thinking")
 _THOUGHT_TYPES = ("thinking", "reasoning", "reasoning_content")
 
@@ -76,6 +77,8 @@ def piece(body: object) -> Piece | None:
     """
     if (failed := sent_as_success(body)) is not None:
         raise failed
+    if isinstance(body, list) and len(body) == 1:  # some put what they send into a list
+        body = body[0]
     if not isinstance(body, dict):
         return None
     choices, reported = body.get("choices"), usage.reported(body)
@@ -94,7 +97,7 @@ def piece(body: object) -> Piece | None:
         whole=_text(message.get("content")),
         thoughts=_thoughts(delta),
         whole_thoughts=_thoughts(message),
-        called=bool(delta.get("tool_calls") or message.get("tool_calls")),
+        called=any(part.get(name) for part in (delta, message) for name in _CALLS),
         refusal=_string(refusal),
         finish=finish if isinstance(finish, str) and finish != "null" else None,
         model=model if isinstance(model, str) else None,
@@ -107,7 +110,8 @@ def model_names(body: object) -> list[str]:
     listed = body if isinstance(body, list) else _mapping(body).get("data")
     listed = _mapping(body).get("models") if listed is None else listed
     if not isinstance(listed, list):
-        raise sent_as_success(body) or Failure("garbage", short(body))
+        page = page_of(body) if isinstance(body, str) else None
+        raise sent_as_success(body) or Failure("garbage", page or short(body))
     return [name for item in listed if (name := _model_name(item))]
 
 

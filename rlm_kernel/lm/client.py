@@ -76,13 +76,13 @@ class Client:
         self._base_url = transport.checked_url(base_url or prices.OPENAI_URL)
         self._key = transport.checked_key(api_key or "")
         self._headers = dict(headers or {})
-        self._in_flight = in_flight
+        self._in_flight = transport.most_connections(in_flight)
         self._timeout_s = timeout_s
         self._retries = retries
         self._free = free
         self._backoff_s = backoff_s
         self._dialect = Dialect()
-        self._slots = asyncio.Semaphore(in_flight)
+        self._slots = asyncio.Semaphore(self._in_flight)
         self._openai: AsyncOpenAI | None = None
         self._proxy: route.Proxy | None = None
 

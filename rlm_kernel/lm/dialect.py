@@ -28,13 +28,15 @@ _NO = (
     r"un(?:supported|known|recogni[sz]ed|expected|permitted|available)"
     r"|extra[ _](?:input|field|forb)"
     r"|(?:not|n't|cannot|no longer)\s(?:\w+\s){0,2}"
-    r"(?:support|allow|permit|accept|valid|enable|available|implement|recogni[sz]e|used|sent)"
+    r"(?:support|allow|permit|accept|valid|enable|available|implement|recogni[sz]e|used|sent"
+    r"|specif)"
     r"|deprecated|additional propert|invalid (?:param|arg|field|key)|instead|must not"
     r"|(?:only|may only)\b.{0,40}(?:support|allow|default|accept|be set|be 1)"
 )
 _ONLY_STREAMS = (
     r"(?:only|must|should|requires?|need|need to|have to|has to|please)\b.{0,60}\bstream"
-    r"|non[- ]stream\w*.{0,60}(?:" + _NO + r"|false)|\bstream\b.{0,40}\b(?:must|should|required)\b"
+    r"|non[- ]stream\w*.{0,60}(?:" + _NO + r"|false)"
+    r"|\bstream(?:ing)?\b.{0,40}\b(?:must|should|required)\b"
     r"|stream (?:mode|=) ?(?:only|true)|非流式"
 )
 _ROLES = (

@@ -10,6 +10,7 @@ from ..errors import Cause
 from . import usage
 from .said import DEPTH, INSIDE, codes_in, delay_in, number_of, page_of, said_in
 
+_GOOD = ("ok", "success")
 LATER_S = 900.0
 """A longer wait than an endpoint may ask for, if it is to be asked again."""
 _STATUSES = ("code", "status", "statusCode", "status_code", "error_code", "http_status")
@@ -24,12 +25,15 @@ _WINDOW = re.compile(
     r"|exceeds the limit of \d+ *tok|longer than the model",
     re.IGNORECASE | re.DOTALL,
 )
-_NO_MODEL = re.compile(
+NO_MODEL = re.compile(
     r"model_not_found|invalid[_ ]model|not a valid model|unknown model|no such model"
     r"|model\b.{0,80}(?:not found|not exist|not available|unavailable|decommissioned)"
     r"|(?:not|n't) have access to (?:the )?model|no endpoints found",
     re.IGNORECASE | re.DOTALL,
 )
+"""Words that name a model as what is not there."""
+NOT_THERE = (404, 405)
+"""Statuses of an address that serves nothing, or of a model that is not there."""
 _REFUSED = re.compile(
     r"content_filter|content_policy|content management policy|content policy|flagged"
     r"|moderation",
@@ -108,8 +112,9 @@ def sent_as_success(body: object) -> Failure | None:
 
 def sent_as_error(body: object) -> Failure:
     """Return the failure of an error that came without a status."""
-    found = failure(_status(body), body)
-    found.charged = False
+    status = _status(body)
+    found = failure(status or 500, body)
+    found.status, found.charged = status, False
     return found
 
 
@@ -129,20 +134,28 @@ def _is_error(body: dict[str, Any]) -> bool:
     if isinstance(inner, dict) and inner.get("status_code") not in (0, None):
         return True
     coded = any((number_of(body.get(name)) or 0) >= 300 for name in _STATUSES)
-    return bool(body.get("detail")) or (coded and bool(said_in(body)))
+    return bool(body.get("detail")) or ((coded or _is_named(body)) and bool(said_in(body)))
 
 
-def _status(body: object, depth: int = DEPTH) -> int:
-    """Return the HTTP status that an error stands for: its own, or 500."""
+def _is_named(body: dict[str, Any]) -> bool:
+    """Return whether a body is an error by a code in words beside its message."""
+    code = body.get("code") or body.get("error_code")
+    in_words = isinstance(code, str) and number_of(code) is None and code.lower() not in _GOOD
+    return in_words and any(isinstance(body.get(name), str) for name in ("message", "msg"))
+
+
+def _status(body: object, depth: int = DEPTH) -> int | None:
+    """Return the HTTP status that an error says it stands for."""
     if not isinstance(body, dict) or depth == 0:
-        return 500
+        return None
     for name in _STATUSES:
         number = number_of(body.get(name)) or 0.0
         # Some number the errors of each status: 40303.
         number = number // 100 if 40_000 <= number < 60_000 else number
         if 400 <= number < 600:
             return int(number)
-    return next((s for n in INSIDE if (s := _status(body.get(n), depth - 1)) != 500), 500)
+    inner = (_status(body.get(name), depth - 1) for name in INSIDE)
+    return next((status for status in inner if status is not None), None)
 
 
 def _cause(status: int, text: str, is_page: bool, is_delay: bool) -> tuple[Cause, bool]:
@@ -160,7 +173,7 @@ def _cause(status: int, text: str, is_page: bool, is_delay: bool) -> tuple[Cause
         return _unwelcome(status, text, is_page)
     if status in (400, 451) and _REFUSED.search(text):
         return "refusal", False
-    if status == 404 or (status in (400, 422) and _NO_MODEL.search(text)):
+    if status in NOT_THERE or (status in (400, 422) and NO_MODEL.search(text)):
         return "model", False
     if status == 400 and "api_key_invalid" in text.lower().replace(" ", "_"):
         return "auth", False
@@ -168,7 +181,7 @@ def _cause(status: int, text: str, is_page: bool, is_delay: bool) -> tuple[Cause
         return "rate_limit", True
     if status == 408:
         return "timeout", True
-    if status == 409 or status >= 500:
+    if status == 409 or (status >= 500 and status != 501):
         return "server", True
     return "bad_request", False
 
@@ -180,9 +193,9 @@ def _is_money(text: str, is_delay: bool) -> bool:
 
 
 def _unwelcome(status: int, text: str, is_page: bool) -> tuple[Cause, bool]:
-    if is_page or status == 511:
+    if (is_page and status != 401) or status == 511:
         return "forbidden", False
-    if status == 403 and _NO_MODEL.search(text):
+    if status == 403 and NO_MODEL.search(text):
         return "model", False
     if status == 403 and _REFUSED.search(text):
         return "refusal", False

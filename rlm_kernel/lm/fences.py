@@ -23,22 +23,23 @@ MAX_ENDS = 8
 MAX_TALKED = 8
 """Beginnings that turned out to be none before others are passed over unseen."""
 MAX_TOKENS = 10
-_TOKEN = r"(?:<\|[\w-]{1,40}\|>|</?s>|<(?:eos|end_of_turn|end_code)>|</code>)"
+TOKEN = r"(?:<\|[\w-]{1,40}\|>|</?s>|<(?:eos|end_of_turn|end_code|turn\|)>|</code>)"
 """The tokens that models end a text with, which may come through as text."""
 _TAGGED = rf"(?:{'|'.join(sorted(LANGUAGES, reverse=True))})[\d.]*"
 _LIST = r"[ \t]*+(?:(?:[-*+]|\d{1,9}[.)])[ \t]++)*+"
-_FENCE = re.compile(
-    rf"^(?P<lead>{_LIST})(?P<mark>`{{3,}}+|~{{3,}}+)[ \t{{.]*+(?P<tag>[\w+.-]*+)[^\n`]*+$"
-    rf"|^(?P<prose>[^\n`]++)(?P<glued>`{{3,}}+)(?P<python>{_TAGGED})[ \t\r]*$",
-    re.MULTILINE | re.IGNORECASE,
+_OPENING = (
+    rf"(?:(?P<lead>{_LIST})(?P<mark>`{{3,}}+|~{{3,}}+)[ \t{{.]*+(?P<tag>[\w+.-]*+)[^\n`]*+$"
+    rf"|(?P<prose>[^\n`]++)(?P<glued>`{{3,}}+)(?P<python>{_TAGGED})[ \t\r]*$)"
 )
+_FENCE = re.compile(rf"^{_OPENING}", re.MULTILINE | re.IGNORECASE)
+_FENCE_HERE = re.compile(_OPENING, re.MULTILINE | re.IGNORECASE)
 _ELEMENT = re.compile(
     r"^(?P<lead>[ \t]*+)<(?P<tag>code|python|execute(?:_i?python)?|tool_code)>",
     re.MULTILINE | re.IGNORECASE,
 )
-_NO_MORE = re.compile(rf"[ \t]*+(?:{_TOKEN}[ \t]*+)*+\r?(?=\n|\Z)", re.IGNORECASE)
+_NO_MORE = re.compile(rf"[ \t]*+(?:{TOKEN}[ \t]*+)*+\r?(?=\n|\Z)", re.IGNORECASE)
 _ONLY_TAG = re.compile(rf"(?:[ \t]*+{_TAGGED}|[\w+.-]++)[ \t\r]*+(?=\n|\Z)", re.IGNORECASE)
-_LAST_TOKEN = re.compile(rf"{_TOKEN}\Z", re.IGNORECASE)
+_LAST_TOKEN = re.compile(rf"{TOKEN}\Z", re.IGNORECASE)
 _TOKEN_CHARS = 50
 
 
@@ -92,13 +93,18 @@ def parses(source: str) -> bool:
 
 def _fault(source: str) -> str | None:
     """Return what is wrong with the syntax of a source, if anything is."""
+    found = parsed(source)
+    return found if isinstance(found, str) else None
+
+
+def parsed(source: str) -> ast.Module | str:
+    """Return the syntax tree of a source, or what is wrong with it."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            ast.parse(source)
+            return ast.parse(source)
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         return str(error)
-    return None
 
 
 def every(reply: str) -> Iterator[Block]:
@@ -112,7 +118,9 @@ def every(reply: str) -> Iterator[Block]:
 def fenced(reply: str, position: int) -> Block | None:
     """Return the next block of any language that begins at ``position`` or after it."""
     at, talked = position, 0
-    while (opening := _FENCE.search(reply, at)) is not None:
+    # What stands before the position, such as the mark of a thought, begins no line of its own.
+    opening = _FENCE_HERE.match(reply, position) or _FENCE.search(reply, position)
+    while opening is not None:
         if opening["prose"] is None:
             break
         # Behind words on its line a fence may only be talked about.
@@ -120,9 +128,7 @@ def fenced(reply: str, position: int) -> Block | None:
         if block.closed and block.parses:
             break
         at, talked = opening.end(), talked + 1
-        if talked > MAX_TALKED:
-            opening = None
-            break
+        opening = None if talked > MAX_TALKED else _FENCE.search(reply, at)
     upto = len(reply) if opening is None else opening.start()
     element = _element(reply, position, upto)
     return element or (None if opening is None else _fenced(reply, opening))

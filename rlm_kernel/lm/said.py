@@ -123,7 +123,7 @@ def delay_in(body: object, said: str) -> float | None:
 def page_of(text: str) -> str | None:
     """Return the words of a web page, in one short line; None for what is no page."""
     if not re.search(
-        r"<(?:!doctype\s+html|html|head|body|title|h1)\b", text[:2_000], re.IGNORECASE
+        r"<(?:!doctype\s+html|\?xml|html|head|body|title|h1)\b", text[:2_000], re.IGNORECASE
     ):
         return None
     page = _Page()

@@ -1,10 +1,10 @@
 """The thoughts in a reply, told from what is said: models that reason may send both as one text.
 
 A thought begins with an opening mark (``<think>`` and its kin, with attributes or in capitals;
-``[THINK]``; a header of harmony's analysis or commentary channel) that begins the reply, begins a
-line outside of any fenced block, or follows another thought. It ends with its closing mark, or
-with the reply. A closing mark that nothing opened ends a thought too, of all the text before it:
-the opening mark then stood in the model's template.
+``[THINK]``; Gemma's ``<|channel>thought``; a header of harmony's analysis or commentary channel)
+that begins the reply, begins a line outside of any fenced block, or follows another thought. It
+ends with its closing mark, or with the reply. A closing mark that nothing opened ends a thought
+too, of all the text before it: the opening mark then stood in the model's template.
 
 A mark that is only talked about is none: in a fenced block, in backticks, in quotes, or an opening
 one in the midst of a line. Not promised: a thought whose opening mark is in the template is known
@@ -31,9 +31,10 @@ _FORMS = tuple(
         (rf"<(?:[\w-]+:)?{_KIN}(?:\s[^<>]*|/)?>", rf"</(?:[\w-]+:)?{_KIN}\s*>"),
         (r"(?-i:\[THINK(?:ING)?\])", r"(?-i:\[/THINK(?:ING)?\])"),
         (r"◁think▷", r"◁/think▷"),
+        (r"<\|channel>\s*thought\b", r"<channel\|>"),
         (
-            r"<\|(?:start_thinking|begin_of_thought)\|>",
-            r"<\|(?:end_thinking|end_of_thought)\|>",
+            r"<\|(?:start_thinking|begin_of_thought|inner_prefix)\|>",
+            r"<\|(?:end_thinking|end_of_thought|inner_suffix)\|>",
         ),
         (
             _HEADER.format("(?:analysis|commentary)"),
@@ -44,7 +45,7 @@ _FORMS = tuple(
     )
 )
 _OPENING = re.compile("|".join(opening.pattern for opening, _ in _FORMS), re.IGNORECASE)
-_ORPHAN = re.compile("|".join(closing.pattern for _, closing in _FORMS[:4]), re.IGNORECASE)
+_ORPHAN = re.compile("|".join(closing.pattern for _, closing in _FORMS[:5]), re.IGNORECASE)
 _QUOTES = ("''", '""', "“”", "()")
 _BLANK = re.compile(r"[\s\ufeff\u200b]*")
 _GAP = re.compile(r"\s*\n|[ \t]*")
@@ -157,10 +158,14 @@ def _orphaned(reply: str, start: int, end: int) -> int:
 
 def _outside(reply: str, position: int, *, code_only: bool = False) -> Iterator[tuple[int, int]]:
     """The parts of a reply that are in no fenced block. With ``code_only`` a block counts only if
-    it is surely one: Python that parses, or another language and no fence is opened in it."""
+    it is surely one: Python that parses, or another language and no fence is opened in it; and the
+    line that opens it counts as outside, since it may close one that began with the thought."""
     begin = position
     while (block := fences.fenced(reply, position)) is not None:
-        yield begin, block.start if not code_only or _is_sure(block) else block.end
+        upto = block.start
+        if code_only:
+            upto = reply.find("\n", upto, block.end) if _is_sure(block) else block.end
+        yield begin, block.end if upto < 0 else upto
         begin = position = block.end
     yield begin, len(reply)
 

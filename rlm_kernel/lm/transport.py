@@ -11,9 +11,15 @@ from contextlib import aclosing, asynccontextmanager
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, urljoin, urlsplit
 
+try:
+    import resource
+except ImportError:  # on Windows, which has no such limit
+    resource = None  # type: ignore[assignment]
+
 from ..errors import UsageError
 from . import failures, said
 from .attempts import Attempt
+from .chat import COMPLETIONS
 from .failures import Failure
 from .route import Proxy
 
@@ -30,9 +36,18 @@ PROXY_LOGIN = 407
 _UNREAD = {"X-Stainless-Raw-Response": "stream"}
 """Tells the openai package to leave the body of an answer to us."""
 TOTAL_TIMES = 6
+"""A reply that goes on may take so many times the seconds that a silence may."""
 AFTER_FINISH_S = 5.0
 """For the usage, when a reply has its finish reason and its connection stays open."""
-"""A reply that goes on may take so many times the seconds that a silence may."""
+
+
+def most_connections(wanted: int) -> int:
+    """Return how many connections there may be: half of the files that this process may have open
+    are left to kernels and records."""
+    if resource is None:
+        return wanted
+    allowed = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    return wanted if allowed == resource.RLIM_INFINITY else max(1, min(wanted, allowed // 2))
 
 
 def connect(
@@ -306,7 +321,9 @@ def checked_url(url: str) -> str:
             f"base URL {shown_url(url)!r}: give an address like https://api.openai.com/v1 or "
             "http://localhost:8000/v1"
         )
-    return url
+    address, asked, query = url.partition("?")
+    # What a portal shows to be copied is often the whole address of the completions.
+    return address.rstrip("/").removesuffix(COMPLETIONS) + asked + query
 
 
 def shown_url(text: str) -> str:

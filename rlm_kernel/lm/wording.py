@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 
 from ..errors import LMError
-from .failures import LATER_S, Failure
+from .failures import LATER_S, NO_MODEL, NOT_THERE, Failure
 
 SAID_CHARS = 300
 MODELS_SHOWN = 5
@@ -69,7 +69,8 @@ def _kind(failure: Failure, model: str, names: Sequence[str]) -> str:
 
 def _kind_of_unknown(failure: Failure, model: str, names: Sequence[str]) -> str:
     """Return which words fit a model that is not known, or an address."""
-    named = failure.status != 404 or "model" in failure.clues.lower()
+    named = failure.status not in NOT_THERE or "model" in failure.clues.lower()
+    named = named or NO_MODEL.search(failure.clues) is not None
     if model in names:
         return "unserved" if named else "address"
     return "model" if named or names else "nowhere"

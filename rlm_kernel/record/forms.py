@@ -121,7 +121,7 @@ def _sentence(error: ValidationError) -> str:
 class _Open(BaseModel):
     """A dict that may hold more than what is said of it."""
 
-    model_config = ConfigDict(strict=True, extra="allow", allow_inf_nan=False)
+    model_config = ConfigDict(strict=True, extra="allow", allow_inf_nan=False, defer_build=True)
 
 
 Count = Annotated[int, Field(ge=0, le=LARGEST)]

@@ -25,12 +25,12 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_SET_CHILD_SUBREAPER = 1, 4, 36
+PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_SET_NAME, PR_SET_CHILD_SUBREAPER = 1, 4, 15, 36
 END_S = 5.0
 """So long what a kernel started is killed again and again; it may fork meanwhile."""
 
 
-def prctl(option: int, value: int) -> None:
+def prctl(option: int, value: int | bytes) -> None:
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(option, value, 0, 0, 0)
 
@@ -71,8 +71,9 @@ def kill(pid: int) -> None:
 class _Keeper:
     """The parent of one kernel."""
 
-    def __init__(self, folder: str) -> None:
+    def __init__(self, folder: str, host: int | None) -> None:
         self._folder = folder
+        self._host = host
         self._kernel = 0
         self._woken, wake = os.pipe()
         for end in (self._woken, wake):
@@ -80,12 +81,12 @@ class _Keeper:
         signal.signal(signal.SIGCHLD, lambda number, frame: None)
         signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
 
-    def run(self) -> None:
-        """Do as the host orders until it is gone."""
+    def run(self) -> dict[str, Any] | None:
+        """Do as the host orders until it is gone. In a kernel's process that is forked meanwhile,
+        return the order for it."""
         orders, watched = b"", [0, self._woken]
-        if hasattr(os, "pidfd_open"):  # a process that the host forked may hold our input open
-            with contextlib.suppress(OSError):  # an older kernel than Python was built for
-                watched.append(os.pidfd_open(os.getppid()))
+        if self._host is not None:  # a process that the host forked may hold our input open
+            watched.append(self._host)
         while True:
             ready = select.select(watched, [], [])[0]
             if self._woken in ready:
@@ -94,30 +95,65 @@ class _Keeper:
             elif 0 in ready and (more := os.read(0, 1 << 16)):
                 orders += more
                 if orders.endswith(b"\n"):
-                    self._start(json.loads(orders))
+                    order: dict[str, Any] = json.loads(orders)
+                    if self._start(order):
+                        return order
                     orders = b""
             else:
-                return
+                return None
 
-    def _start(self, order: dict[str, Any]) -> None:
+    def _start(self, order: dict[str, Any]) -> bool:
+        """Start the kernel. Returns True in the kernel's own process, where that is forked."""
+        start = self._fork if order["forked"] else self._spawn
         try:
-            with open(order["log"], "wb") as log:
-                process = subprocess.Popen(
-                    order["argv"],
-                    cwd=order["cwd"],
-                    env={**order["env"], "JPY_PARENT_PID": str(os.getpid())},
-                    stdin=subprocess.DEVNULL,
-                    stdout=log,
-                    stderr=log,
-                    start_new_session=True,
-                    preexec_fn=_die_with_parent,
-                )
+            pid = start(order, os.open(order["log"], os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600))
         except OSError as error:
-            self._say(errno=error.errno, error=error.strerror, path=os.fsdecode(error.filename))
-            return
-        self._kernel = process.pid
+            path = None if error.filename is None else os.fsdecode(error.filename)
+            self._say(errno=error.errno, error=error.strerror, path=path)
+            return False
+        if pid:
+            self._kernel = pid
+            self._say(pid=pid)
+        return not pid
+
+    def _spawn(self, order: dict[str, Any], log: int) -> int:
+        process = subprocess.Popen(
+            order["argv"],
+            cwd=order["cwd"],
+            env={**order["env"], "JPY_PARENT_PID": str(os.getpid())},
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+            preexec_fn=_die_with_parent,
+        )
+        os.close(log)
         process.returncode = 0  # it is reaped with all others
-        self._say(pid=process.pid)
+        return process.pid
+
+    def _fork(self, order: dict[str, Any], log: int) -> int:
+        """Return 0 in the kernel's process, which has no descriptor of ours left but the log's."""
+        watchdog, cwd = os.getpid(), os.open(order["cwd"], os.O_RDONLY | os.O_DIRECTORY)
+        pid = os.fork()
+        if pid:
+            os.close(cwd)
+            os.close(log)
+            return pid
+        _die_with_parent()
+        if os.getppid() != watchdog:
+            os._exit(1)
+        signal.set_wakeup_fd(-1)
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        os.setsid()
+        os.fchdir(cwd)
+        for target, source in ((0, os.open(os.devnull, os.O_RDONLY)), (1, log), (2, log)):
+            os.dup2(source, target)
+        for name in os.listdir("/proc/self/fd"):
+            with contextlib.suppress(OSError):  # the one that listed them
+                os.close(int(name) if int(name) > 2 else -1)
+        prctl(PR_SET_DUMPABLE, 1)  # as a program of its own is, which a debugger may trace
+        prctl(PR_SET_NAME, b"ipykernel")
+        return 0
 
     def _say(self, **told: Any) -> None:
         with contextlib.suppress(OSError):  # the host is gone: our input ends too
@@ -155,16 +191,30 @@ def _die_with_parent() -> None:
     prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
-def main() -> None:
+def pidfd(pid: int) -> int | None:
+    """Return a descriptor that can be read from at the end of a process, where there are such."""
+    if hasattr(os, "pidfd_open"):
+        with contextlib.suppress(OSError):  # an older kernel than Python was built for
+            return os.pidfd_open(pid)
+    return None
+
+
+def serve(folder: str, host: int | None) -> dict[str, Any] | None:
+    """Be the watchdog until its end; return None then. ``host`` can be read from at the host's end.
+    In a kernel's process that is forked meanwhile, return the order for it."""
     prctl(PR_SET_DUMPABLE, 0)
     prctl(PR_SET_CHILD_SUBREAPER, 1)
-    keeper = _Keeper(sys.argv[1])
+    prctl(PR_SET_NAME, b"rlm-watchdog")
+    keeper = _Keeper(folder, host)
+    order = None
     try:
-        keeper.run()
+        order = keeper.run()
     finally:
-        keeper.end()
-    os._exit(0)  # which saves some milliseconds at each end
+        if order is None:
+            keeper.end()
+    return order
 
 
 if __name__ == "__main__":
-    main()
+    serve(sys.argv[1], pidfd(os.getppid()))
+    os._exit(0)  # which saves some milliseconds at each end

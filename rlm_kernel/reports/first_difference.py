@@ -17,6 +17,7 @@ from ..events import Output
 from ..record.equality import RULES, sha256
 from ..record.markdown import shorten
 from ..record.nodes import RecordedCall, RecordedCell, RecordedContext
+from ..record.numbers import counted
 from ..record.outputs import text_of
 from ..record.summary import RUNNING
 from .comparable_run import ComparableRun, PutOut, content, identity
@@ -214,7 +215,7 @@ class _Steps:
 
         calls = tuple(self._calls_of(cell))
         yield step("source", cell.source, cell.source)
-        yield step("calls", None, f"{len(calls)} calls")
+        yield step("calls", None, counted(len(calls), "call"))
         yield step("outputs", PutOut.of(cell), _outputs_shown(cell.outputs or []))
         answer = "" if cell.answer is None else f", answer: {cell.answer}"
         yield step("cell's end", (cell.status, cell.answer), cell.status + answer)

@@ -135,7 +135,7 @@ class AnswerCheck:
 
     def _suspect(self, ran: Ran) -> str | None:
         """Return what is suspicious about the answer. Only once."""
-        why = None if self._suspected else self._suspicious(ran)
+        why = None if self._suspected or ran.doubt else self._suspicious(ran)
         if why is None or ran.answer is None:
             return None
         self._suspected = True

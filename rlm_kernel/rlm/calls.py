@@ -289,10 +289,8 @@ class LiveCalls:
         whole = await model.client.complete(model.name, [message], asked.meter, sampling=sampling)
         reply = whole.spoken()
         asked.model, asked.finish, asked.thoughts = reply.model, reply.finish, reply.thoughts
-        if reply.only_thought:
-            cut = ", and was cut off before its end" if reply.cut_short else ""
-            text = f"{reply.model!r} replied with thoughts and no answer{cut}"
-            raise LMError(text, cause="empty", attempts=1)
+        if reply.fault is not None:
+            raise LMError(reply.fault, cause="empty", attempts=1)
         self.cut[call.cell] += reply.cut_short
         return {"value": reply.text}
 

@@ -160,10 +160,10 @@ def children(ran: Sequence[ChildRan]) -> str:
 
 
 def made(sources: Iterable[str], variables: Iterable[str]) -> str:
-    """Return which variables cells made or changed, each with its type and size; those that only
-    a loop left behind are left out."""
-    loops = left_by_loops(sources)
-    shown = [each for each in variables if name_of(each) not in loops]
+    """Return which variables cells made or changed, each with its type and size; what is there
+    in passing is left out."""
+    passing = bound_in_passing(sources)
+    shown = [each for each in variables if name_of(each) not in passing]
     more = f" and {len(shown) - MOST_MADE} more" if len(shown) > MOST_MADE else ""
     return f"{MADE}{'; '.join(shown[-MOST_MADE:])}{more}." if shown else ""
 
@@ -210,9 +210,9 @@ def conversation(exchanges: Sequence[Exchange], names: Sequence[str]) -> str:
 
 def variables_there(variables: Sequence[str], sources: Iterable[str]) -> str:
     """Return the variables that cells with these ``sources`` made, each with its type and size;
-    what only a loop left behind is left out."""
-    loops = left_by_loops(sources)
-    shown = [each for each in variables if name_of(each) not in loops][-MOST_THERE:]
+    what is there in passing is left out."""
+    passing = bound_in_passing(sources)
+    shown = [each for each in variables if name_of(each) not in passing][-MOST_THERE:]
     return f"Variables that are there already: {'; '.join(shown)}." if shown else ""
 
 
@@ -221,8 +221,8 @@ def name_of(shown: str) -> str:
     return shown.partition(":")[0]
 
 
-def left_by_loops(sources: Iterable[str]) -> set[str]:
-    """Return the names that these cells bind in loops alone."""
+def bound_in_passing(sources: Iterable[str]) -> set[str]:
+    """Return the names that these cells bind in loops and imports alone."""
     bound: Counter[str] = Counter()
     passing: Counter[str] = Counter()
     for source in sources:
@@ -235,6 +235,10 @@ def left_by_loops(sources: Iterable[str]) -> set[str]:
                 bound[node.id] += 1
             elif isinstance(node, ast.For | ast.AsyncFor | ast.comprehension):
                 passing.update(_stored(node.target))
+            elif isinstance(node, ast.alias):
+                imported = [(node.asname or node.name).partition(".")[0]]
+                bound.update(imported)
+                passing.update(imported)
     return {name for name, count in passing.items() if bound[name] == count}
 
 

@@ -63,11 +63,13 @@ class Feedback:
         """Return the end of a cell with what the LM must be told of it."""
         self._cell = cell
         notices, count = list(ran.notices), self._calls.made[cell]
-        if failed := self._calls.failed[cell]:
+        failed = self._calls.failed[cell]
+        known = self._told and _is_its_error(failed, count, ran)
+        if failed and not known:
             notices.append(self._failures(failed, count))
         if cut := self._calls.cut[cell]:
             notices.append(prompts.CUT_CALLS.format(cut=cut, count=count))
-        if self._told and (children := self._calls.children[cell]):
+        if self._told and not known and (children := self._calls.children[cell]):
             notices.append(facts.children(children))
         late = self._run.ledger.closed(self._depth)
         if ran.status == "timeout" and late is not None:
@@ -153,6 +155,15 @@ class Feedback:
             return self._run.style.ask[self.kind]
         unasked = self._calls.shared[self._cell].no_question()
         return prompts.NO_QUESTION if unasked else prompts.FINISH
+
+
+def _is_its_error(failed: list[facts.Failure], count: int, ran: Ran) -> bool:
+    """Return whether the failure of a cell's only call is the error that ended the cell, and so
+    stands in its output."""
+    if count != 1 or not failed or ran.status != "error" or not ran.outputs:
+        return False
+    _, error = failed[0]
+    return error.get("message") == ran.outputs[-1].get("evalue")
 
 
 def shares(wanted: list[int], room: int) -> list[int]:

@@ -54,7 +54,8 @@ def compacted(
     room = max(room - size(said[:2]), room // 2)
     share = min(DIGEST_CHARS, room // 3)
     kept = _fitting(turns, room - len(_digest(turns[:-1], variables, share)), most)
-    digest = _digest(turns[: len(turns) - len(kept)], variables, share)
+    spare = min(DIGEST_CHARS, room - sum(map(size, kept))) - share
+    digest = _digest(turns[: len(turns) - len(kept)], variables, share, max(spare, 0))
     question = text_of(said[1]).removesuffix(f"\n\n{prompts.FIRST_BLOCK}")
     first = prompts.message("user", f"{question}\n\n{digest}")
     return [said[0], first, *(message for turn in kept for message in turn)]
@@ -86,16 +87,16 @@ def _cut(message: Message, most: int) -> Message:
     return {**message, "content": cut(text_of(message), max(most, 0))}
 
 
-def _digest(turns: list[list[Message]], variables: list[str], room: int) -> str:
+def _digest(turns: list[list[Message]], variables: list[str], room: int, spare: int = 0) -> str:
     """Return earlier turns in short: the variables that there are, the LM's functions, its notes,
-    then what it did."""
+    then what it did. ``spare`` is more room, for functions and notes that need it."""
     replies = [text_of(m) for turn in turns for m in turn if m["role"] == "assistant"]
     functions = "\n\n".join(_functions(replies, {name_of(shown) for shown in variables}))
     notes = "\n".join(filter(None, map(_prose, replies)))
     parts = [prompts.EARLIER, prompts.NAMES.format(names="; ".join(variables) or "none")]
     parts = [cut(part, room // 4) for part in parts]
     for text, words in ((functions, prompts.FUNCTIONS), (notes, prompts.NOTES)):
-        left = room - sum(map(len, parts))
+        left = room + spare - sum(map(len, parts))
         if text:
             parts.append(words.format(text=cut(text, left // 2)))
     steps = "\n".join(step for turn in turns for step in _steps(turn))

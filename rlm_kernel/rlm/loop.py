@@ -197,7 +197,7 @@ class Node:
         news = await self._opened(info, repl)
         human = self._memory.intervention(0)
         if self.task.form is not None and self.task.opening is None:
-            news[-1] = prompts.with_words(news[-1], prompts.FORM.format(said=self.task.form.said))
+            news[-1] = prompts.with_words(news[-1], prompts.FORM.format(said=self.task.form.told))
         if human is not None and human.note:
             news[-1] = prompts.with_words(news[-1], prompts.HUMAN.format(note=human.note))
         return news

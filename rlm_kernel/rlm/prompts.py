@@ -47,13 +47,12 @@ that need several steps. Each is as dear as you are. A reply is the value that i
 `.status`, `.turns` and `.notebook`.
 - In `async` code: `await llm_query.aio(...)`. Threads may call all of these.
 - `rows(value)`: a table, JSON, log or folder as a list of dicts; `.guess` says how it was read.
-- `find(value, words, around=80, case=False)`: the places of words, with line, offsets and text; \
-`.missing` are the words that stand nowhere.
+- `find(value, words, around=80, case=False)`: places with line, offsets, text; `.missing` words.
 - `SHOW_VARS()`: the variables made so far. `limits_left()`: what you may still use.
 - `ask_human(question)`: asks the human, if one is there, as a last resort.
 - `FINAL_VAR(value, evidence=None)`: ends the run with the value as it is (a text, a list, a \
-DataFrame), once its cell has ended well: `FINAL_VAR(summary)`, `FINAL_VAR("Paris")`. `evidence` is a \
-list of exact quotes of `context` that it rests on, or places that `find` gave.
+DataFrame), once its cell has ended well: `FINAL_VAR(summary)`, `FINAL_VAR("Paris")`. `evidence`: \
+a list of exact quotes of `context` that it rests on, or of places from `find`.
 - `answer["content"] = x`: a draft, given out if a limit ends the run.
 {tools}
 How to work: use code for what code does well (searching, counting, parsing, joining) and the \
@@ -102,9 +101,9 @@ CHECK_TOO_SOON = (
 )
 NO_ANSWER = "{why} Call FINAL_VAR with the answer; the same call again gives it as it is."
 SUSPECT = (
-    "You gave the answer {answer!r}. It {why}. Look once more at how `context` is written and at how "
-    "you searched it (spelling, case, the form of its parts); then call FINAL_VAR with what you find. "
-    "The same call again gives it as it is."
+    "You gave the answer {answer!r}. It {why}. Look once more at how `context` is written and how "
+    "you searched it (spelling, case, the form of its parts); then call FINAL_VAR with what you "
+    "find. The same call again gives it as it is."
 )
 UNQUOTED = (
     "These quotes do not stand in `context`: {quotes}. Copy them from it (`find` gives places), or "
@@ -169,7 +168,7 @@ DIED = (
 TIMEOUT = "The cell was stopped after {seconds:g} seconds of running. Do less in one cell."
 LATE = "The cell was stopped: the time of the run is nearly over."
 NONE_LEFT = "{count}, no sub-calls left: go on without them, or finish with what there is"
-FEW_LEFT = "{count}, {left:,} sub-calls left: put several pieces into one prompt"
+FEW_LEFT = "{count}, {left} left: put several pieces into one prompt"
 FAILED_CALLS = "{failed} of {count} sub-LM calls of this cell failed: {error}"
 CUT_CALLS = (
     "{cut} of {count} sub-LM replies of this cell were cut off before their end, at the greatest "
@@ -309,7 +308,7 @@ def output(
 def calls_left(wanted: int, left: int) -> str:
     """Return the error of a call for which too few sub-calls are left."""
     words = FEW_LEFT if left else NONE_LEFT
-    return words.format(count=counted(wanted, "prompt"), left=left)
+    return words.format(count=counted(wanted, "prompt"), left=counted(left, "sub-call"))
 
 
 def last_turn(over: LimitReached, style: Style) -> str:

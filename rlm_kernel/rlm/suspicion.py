@@ -1,4 +1,4 @@
-"""Answers that are suspicious: what a search gives that found nothing, and what stood there already.
+"""Suspicious answers: what a search gives that found nothing, and what stood there already.
 
 A confident wrong answer is worse than none. Such an answer is asked for once more, and one that
 stays is given as unconfirmed: it may be right (no line may match), but nobody can know by it.
@@ -53,11 +53,12 @@ class Suspicion:
         answer = ran.answer
         if answer is None or any(one.supported for one in answer.evidence):
             return None
-        return self._nothing(answer, sources) or self._given_already(answer, ran)
+        return self._nothing(answer, ran, sources) or self._given_already(answer, ran)
 
-    def _nothing(self, answer: Answer, sources: Sequence[str]) -> str | None:
+    def _nothing(self, answer: Answer, ran: Ran, sources: Sequence[str]) -> str | None:
         text = answer.text.strip()
-        if answer.value in _EMPTY or text in _EMPTY:
+        meant = ran.wanted is not None and answer.value in ("null", "{}")  # a form says what it is
+        if not meant and (answer.value in _EMPTY or text in _EMPTY):
             return f"{text or 'nothing'}, which a search gives that matched nothing"
         if answer.type.startswith("float") and answer.value == "null":
             return "not a number, which sums over nothing give"

@@ -151,7 +151,7 @@ class Session:
         With a persistent kernel questions wait for one another. Raises ``RLMError`` only:
         ``RunFailed`` for what nobody foresaw outside of nodes.
         """
-        force, text = force or self.force, question or QUESTION
+        force, text = force or self.force, question if question and question.strip() else QUESTION
         with boundary():
             await check(kernel_template(force).config(Path()))
             async with self._lms.using(force) as models, self._alone.turn():

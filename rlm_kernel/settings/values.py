@@ -129,6 +129,12 @@ class Settings:
         "names of environment variables that cells are given besides the usual ones",
         check=check_variables,
     )
+    nursery: str = _of_place(
+        "on",
+        "on or off: whether kernels on this machine are forked from a process that has imported "
+        "what they need",
+        choices=("on", "off"),
+    )
     image: str | None = _of_sandbox(
         None, "a sandbox's image; by default one is built on first use", from_record=True
     )

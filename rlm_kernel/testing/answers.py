@@ -49,7 +49,8 @@ class Answer:
 
 
 def head(status: int, headers: Mapping[str, object]) -> bytes:
-    lines = [f"HTTP/1.1 {status} {HTTPStatus(status).phrase}"]
+    known = status in HTTPStatus.__members__.values()  # proxies have statuses of their own
+    lines = [f"HTTP/1.1 {status} {HTTPStatus(status).phrase if known else 'Unknown'}"]
     lines += [f"{k}: {v}" for k, v in {"Content-Type": "application/json", **headers}.items()]
     return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
 

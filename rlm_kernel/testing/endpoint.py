@@ -222,6 +222,9 @@ class _Connection(asyncio.Protocol):
         except asyncio.CancelledError:
             exchange.hung_up = self._lost and not self._ours
             raise
+        except Exception:
+            self._transport.abort()  # or the client would wait for what never comes
+            raise
         finally:
             exchange.ended = time.time()
         self._task = None

@@ -323,3 +323,16 @@ def test_an_answer_of_the_asked_form_is_json_in_the_result(
     assert (result["value"], result["type"]) == (["a", "b"], "tuple")
     assert result["response"] == "('a', 'b')"
     assert _run(endpoint, tmp_path, "--answer", "Nowhere").returncode == 2
+
+
+def test_a_resumed_run_says_which_calls_its_record_answered(
+    endpoint: FakeEndpoint, tmp_path: Path
+) -> None:
+    assert _run(endpoint, tmp_path).returncode == 0
+    journal = tmp_path / "run" / "journal.jsonl"
+    lines = journal.read_bytes().splitlines(keepends=True)
+    end = next(at for at, line in enumerate(lines) if b'"run_ended"' in line)
+    journal.write_bytes(b"".join(lines[:end]))  # as a killed process leaves it
+    done = _rlm(endpoint, tmp_path, "resume", "run")
+    assert (done.returncode, done.stdout) == (0, b"TEXT<sub>\n"), done.stderr.decode()
+    assert "1 call answered from the record, 0 asked anew" in done.stderr.decode()

@@ -13,7 +13,7 @@ from rich.console import Console
 
 from rlm_kernel.cli import doctor
 from rlm_kernel.settings.resolved import in_force
-from rlm_kernel.testing import QUIRKS, FakeEndpoint, QuirkyEndpoint, Status
+from rlm_kernel.testing import QUIRKS, FakeEndpoint, QuirkyEndpoint, Say, Status
 
 pytestmark = pytest.mark.anyio
 
@@ -85,6 +85,13 @@ async def test_what_would_fail_in_a_run_is_bad_here() -> None:
     assert not good
     assert "bad author author" in shown
     assert "ok  sub-LM sub" in shown
+
+
+async def test_a_reply_of_thoughts_alone_is_bad_as_a_run_could_do_nothing_with_it() -> None:
+    async with FakeEndpoint(lambda request: Say("<think>ready?</think>")) as fake:
+        good, shown = await examined(fake.base_url)
+    assert not good
+    assert "bad author author: 'author' replied with thoughts and no answer" in shown
 
 
 async def test_headers_are_shown_to_be_set_and_no_more() -> None:

@@ -1,12 +1,13 @@
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import AsyncIterator
 from functools import partial
 from pathlib import Path
 
 import pytest
-from environments import ENVIRONMENTS, ONE_TRANSPORT, Bench, Opener, bench
+from environments import ENVIRONMENTS, ONE_TRANSPORT, SECONDS, Bench, Opener, bench
+
+from rlm_kernel.repl import repl
 
 EITHER_TRANSPORT = {
     "test_contract_calls",
@@ -48,11 +49,11 @@ def kernel(shared: Bench) -> Bench:
     return shared.as_made()
 
 
-@pytest.fixture
-def hurried(kernel: Bench) -> Bench:
-    """The module's kernel, whose cells have half a second."""
-    kernel.repl.held = dataclasses.replace(kernel.repl.held, seconds=0.5)
-    return kernel
+@pytest.fixture(autouse=True)
+def _patient(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let an interrupt take its time on a busy machine, but where a cell is not to obey it."""
+    if "impatient" not in request.keywords:
+        monkeypatch.setattr(repl, "GRACE_SECONDS", SECONDS / 2)
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import cache
@@ -96,6 +97,15 @@ class Bench:
         self.cell += 1
         async with asyncio.timeout(SECONDS):
             return await self.repl.run(source, cell=self.cell, author=author)
+
+    async def briefly(self, source: str) -> Ran:
+        """Run a cell that has a second."""
+        usual = self.repl.held
+        self.repl.held = dataclasses.replace(usual, seconds=1.0)
+        try:
+            return await self.run(source)
+        finally:
+            self.repl.held = usual
 
     async def said(self, source: str, author: Author = "lm") -> str:
         """What a cell that must end well put out, as text."""

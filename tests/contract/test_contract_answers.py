@@ -126,6 +126,10 @@ async def test_evidence_that_is_no_list_of_texts_is_refused(kernel: Bench, evide
         ("async def f(): pass\nrun = f()\nFINAL_VAR(run)\nrun.close()", "a coroutine"),
         ("try:\n    1 / 0\nexcept Exception as e:\n    FINAL_VAR(e)", "an error (Zero"),
         ("FINAL_VAR('llm_query')", "the variable `llm_query`, which is a function"),
+        ("FINAL_VAR(object())", "does not show its content (`<object object at 0x"),
+        ("import threading\nFINAL_VAR({'lock': threading.Lock()})", "(`<unlocked _thread.lock"),
+        ("FINAL_VAR([1, (n for n in [1])])", "(`<generator object <genexpr> at 0x"),
+        ("FINAL_VAR(str(object()))", "(`<object object at 0x"),
     ],
 )
 async def test_what_is_no_answer_is_given_with_a_doubt(
@@ -135,7 +139,8 @@ async def test_what_is_no_answer_is_given_with_a_doubt(
     assert ran.status == "ok", shown(ran)
     assert ran.answer is not None
     assert kind in (ran.doubt or "")
-    assert (await kernel.run("FINAL_VAR(len)\nFINAL_VAR([])")).doubt is None
+    for whole in ("[]", "'it is an <object object at 0x7f0123456789>'", "'<b> at 0x12>'"):
+        assert (await kernel.run(f"FINAL_VAR(len)\nFINAL_VAR({whole})")).doubt is None
 
 
 async def test_failed_replies_are_given_with_a_doubt(kernel: Bench) -> None:
@@ -181,7 +186,7 @@ async def test_an_answer_of_another_form_than_the_wanted_one_is_an_error_of_its_
     assert (ran.status, ran.answer, ran.refused) == ("error", None, "at [1]: text wanted, found 3")
     assert "AnswerRefused: the answer, a list, is not of the form that is wanted" in shown(ran)
     ran = await kernel.run("FINAL_VAR(('a', 'b'))")
-    assert ran.answer == Answer("('a', 'b')", "tuple", '["a", "b"]')
+    assert ran.answer == Answer("['a', 'b']", "list", '["a", "b"]')
     kernel.repl.held = replace(kernel.repl.held, wanted=None)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import nbformat
 import pytest
-from environments import Bench, bench
+from environments import SECONDS, Bench, bench
 from faults.fuzz import cell
 from faults.odd import MESSAGES, Odd, made
 
@@ -91,11 +91,11 @@ async def test_a_cell_that_awaits_ends_when_it_is_interrupted_and_its_names_stay
 
 
 async def test_a_cell_that_awaits_beyond_its_time_keeps_its_kernel(
-    hurried: Bench,
+    kernel: Bench,
 ) -> None:
-    ran = await hurried.run("import asyncio\nkept = 'here'\nawait asyncio.sleep(60)")
+    ran = await kernel.briefly("import asyncio\nkept = 'here'\nawait asyncio.sleep(60)")
     assert (ran.status, ran.restarted) == ("timeout", None)
-    assert await hurried.said("kept") == "'here'"
+    assert await kernel.said("kept") == "'here'"
 
 
 async def test_the_first_cell_can_ask_for_a_line(environment: str, tmp_path: Path) -> None:
@@ -125,7 +125,7 @@ async def test_a_cell_ends_at_once_where_it_cannot_be_recorded(
     failing = None if "llm_query" in source else _full
     await kernel.run("kept = 'here'")
     guarded = f"try:\n    {source}\nexcept Exception: pass\n{goes_on}"
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(SECONDS):
         with pytest.raises(RecordError, match="the record cannot be written"):
             await kernel.repl.run(guarded, cell=1, on_output=failing)
     assert await kernel.said("kept") == "'here'"

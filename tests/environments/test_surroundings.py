@@ -100,6 +100,7 @@ TELLS = {
     f"{GONE}{RLM} run What? --context {{}}/text": "the working folder is gone",
     f"{GONE}{RLM} batch {{}}/tasks.jsonl -o results": "the working folder is gone",
     f"{RLM} run What? --context - <&-": "standard input is closed",
+    f"{RLM} run ' ' --context text": "the question is empty",
     f"{RLM} local fetch <&-": "nobody is there to ask",
     f"ulimit -n 40; {RUN}": "may have 40 open files",
     f"ulimit -n 20; {RLM} doctor": "may have 20 open files",

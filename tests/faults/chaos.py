@@ -68,12 +68,12 @@ class Live:
         return self.base / "work" / "run"
 
     def started(self, word: str) -> list[psutil.Process]:
-        """The processes of the run whose command has the word, oldest first."""
+        """The processes of the run whose name or command has the word, oldest first."""
         found = []
         with contextlib.suppress(psutil.NoSuchProcess):
             for child in psutil.Process(self.process.pid).children(recursive=True):
                 with contextlib.suppress(psutil.NoSuchProcess):
-                    if word in " ".join(child.cmdline()):
+                    if word in " ".join([child.name(), *child.cmdline()]):
                         found.append(child)
         return sorted(found, key=lambda child: child.create_time())
 
@@ -150,7 +150,7 @@ def _both(live: Live) -> None:
     live.process.kill()
 
 
-KERNEL, WATCHDOG = "ipykernel_launcher", "watchdog"
+KERNEL, WATCHDOG, NURSERY = "ipykernel", "watchdog", "rlm-nursery"
 STROKES = (
     Stroke("nothing", _nothing),
     Stroke("kill rlm", _rlm(signal.SIGKILL), (-9,)),
@@ -170,6 +170,8 @@ STROKES = (
     Stroke("kill the watchdog", lambda live: live.signal(WATCHDOG, signal.SIGKILL)),
     Stroke("stop the watchdog", lambda live: live.signal(WATCHDOG, signal.SIGSTOP)),
     Stroke("kill the watchdog and rlm", _both, (-9,), leaves=True),
+    Stroke("kill the nursery", lambda live: live.signal(NURSERY, signal.SIGKILL)),
+    Stroke("stop the nursery", lambda live: live.signal(NURSERY, signal.SIGSTOP)),
     Stroke("fill the record's disk", lambda live: live.fill(live.out), (0, 1), disk=("run", 200)),
     Stroke("a small disk of the record", _nothing, (1,), "No space left", disk=("run", 24)),
     Stroke("fill TMPDIR", lambda live: live.fill(live.base / "t"), (0, 1), disk=("t", 4096)),
@@ -308,7 +310,7 @@ def write(count: int, where: Where, seed: int | None = None, only: str = "") -> 
     chance = random.Random(seed)
     strokes = [s for s in STROKES if s.environment in ("", where.name) and only in s.name]
     if where.name != "local":
-        strokes = [s for s in strokes if KERNEL not in s.name and "kernel" not in s.name]
+        strokes = [s for s in strokes if "kernel" not in s.name and "nursery" not in s.name]
     print(f"{count} runs in {where.name}, seed {seed}\n\n{HEAD}\n{RULE}")
     problems: list[str] = []
     tally: Counter[str] = Counter()

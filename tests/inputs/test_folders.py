@@ -131,6 +131,20 @@ def test_a_file_that_vanishes_meanwhile_is_left_out_alone(make, monkeypatch):
     assert found.notice == "Skipped: 1 gone."
 
 
+def test_a_file_that_may_not_be_looked_at_is_not_said_to_be_gone(make, monkeypatch):
+    folder = make({"a.txt": "x", "listed/b.txt": "x"})
+    real = os.stat
+
+    def refusing(path, *more, **how):
+        if str(path).endswith("b.txt"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return real(path, *more, **how)
+
+    monkeypatch.setattr(os, "stat", refusing)
+    monkeypatch.setattr(os, "lstat", refusing)
+    assert contexts.from_path(folder).notes == ("Skipped are: unreadable: listed/b.txt.",)
+
+
 def test_a_folder_that_cannot_be_opened_is_named(make, monkeypatch):
     folder = make({"a.txt": "x", "secret/b.txt": "x", "gone/c.txt": "x"})
     real = os.scandir

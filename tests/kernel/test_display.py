@@ -181,6 +181,14 @@ async def test_a_turn_whose_cell_was_not_run_has_its_line_too() -> None:
     assert unrun == ["[0] turn 2: no new cell was run", "[0] turn 3: no new cell was run"]
 
 
+async def test_one_of_each_is_counted_as_one() -> None:
+    out = StringIO()
+    screen = Screen(Console(file=out))
+    for event in (*turn(1), *ended()):
+        screen(event)
+    assert "answered · 1 turn · 0 sub-calls · " in out.getvalue()
+
+
 @pytest.mark.parametrize(("cost", "told"), [(1.0, 1), (None, 0)])
 async def test_a_limit_on_cost_that_cannot_hold_is_told_when_it_is_known(
     cost: float | None, told: int

@@ -75,6 +75,24 @@ def test_a_class_of_the_kernel_is_a_form(ask, front: Front, kernel: RunningKerne
     check_equal(runs(kernel)[-1])
 
 
+def test_what_fits_a_class_is_bound_as_an_instance_of_it(
+    ask, front: Front, lm: LM, kernel: RunningKernel
+) -> None:
+    front.run(
+        "import dataclasses, pydantic\n@dataclasses.dataclass\nclass Town:\n    name: str\n"
+        "class Bill(pydantic.BaseModel):\n    total: float\n    town: Town\n"
+        "    @pydantic.field_validator('total')\n    def positive(cls, total):\n"
+        "        assert total > 0, 'a total is over 0'\n        return total"
+    )
+    ask("b: Bill", "FINAL_VAR({'total': -2, 'town': {'name': 'Bergen'}})",
+        "FINAL_VAR({'total': 2, 'town': {'name': 'Bergen'}})")  # fmt: skip
+    assert front.run("b.town.name, b.total, type(b).__name__").result == "('Bergen', 2.0, 'Bill')"
+    turns = [exchange.messages for exchange in lm.endpoint.log if exchange.stream][-3:]
+    assert '"total": {"type": "number"}' in str(turns[0][1]["content"])
+    assert "a total is over 0" in str(turns[-1][-1]["content"])
+    check_equal(runs(kernel)[-1])
+
+
 def test_a_class_that_is_not_there_is_said_before_anything_is_asked(ask, lm: LM) -> None:
     asked = ask("c: Nowhere", "FINAL_VAR(1)")
     assert asked.error[0] == "UsageError"

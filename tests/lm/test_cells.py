@@ -56,6 +56,7 @@ OTHER_FORMS = {
     "more of them": f"{FENCE}python\n{LOOK}\n{FENCE} <|eot_id|><|im_end|>",
     "one before it": f"{FENCE}python\n{LOOK}\n<end_code>\n{FENCE}",
     "one in its place": f"{FENCE}python\n{LOOK}<end_of_turn>",
+    "the end of a turn": f"{FENCE}python\n{LOOK}\n<turn|>",
     "words behind it": f"{FENCE}python\n{LOOK}\n{FENCE} sets both.",
     "in a list": f"1. Look:\n\n     {FENCE}python\n     {INDENTED}\n     {FENCE}",
     "behind a list's mark": f"-    {FENCE}python\n     {INDENTED}\n     {FENCE}",
@@ -74,6 +75,22 @@ OTHER_FORMS = {
 @pytest.mark.parametrize("reply", OTHER_FORMS.values(), ids=list(OTHER_FORMS))
 def test_a_block_is_read_as_it_was_meant(reply: str) -> None:
     assert cells.sources(reply) == [LOOK]
+
+
+@pytest.mark.parametrize(
+    ("reply", "cell"),
+    [
+        (f"{LOOK}\nFINAL_VAR(x)", f"{LOOK}\nFINAL_VAR(x)"),
+        (f"So I look:\n\n{LOOK}\n\nFINAL_VAR(x)\n", f"{LOOK}\nFINAL_VAR(x)"),
+        (f"[PYTHON]\n{LOOK}\nFINAL_VAR(x)\n[/PYTHON]", f"{LOOK}\nFINAL_VAR(x)"),
+        (f"<|python_tag|>{LOOK}\nFINAL_VAR(x)<|eom_id|>", f"{LOOK}\nFINAL_VAR(x)"),
+        (f"{LOOK}\nThat gives it.\nFINAL_VAR(x)", "FINAL_VAR(x)"),
+        ("Done\nAnswer: x\nFINAL_VAR(x)", "FINAL_VAR(x)"),
+        (f"{FENCE}text\n{LOOK}\n{FENCE}\nFINAL_VAR(x)", "FINAL_VAR(x)"),
+    ],
+)
+def test_a_bare_call_of_the_end_takes_the_code_right_above_it(reply: str, cell: str) -> None:
+    assert cells.sources(reply) == [cell]
 
 
 def test_tabs_indent_a_block_too() -> None:

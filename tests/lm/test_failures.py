@@ -73,6 +73,9 @@ CAUSES: list[tuple[int, Any, str, str]] = [
     (401, {"error": {"message": "Incorrect API key provided"}}, "auth", "Incorrect API key"),
     (400, GOOGLE_KEY, "auth", "API key not valid"),
     (403, {"error": {"message": "invalid token"}}, "auth", "invalid token"),
+    (401, NGINX.format("401 Authorization Required"), "auth", "401 Authorization Required"),
+    (403, '<?xml version="1.0"?><Error><Message>Access Denied</Message></Error>', "forbidden",
+     "Access Denied"),
     (403, PAGE, "forbidden", "Just a moment...: Attention Enable cookies"),
     (403, NGINX.format("403 Forbidden"), "forbidden", "a web page: 403 Forbidden"),
     (403, {"error": {"code": "unsupported_country_region_territory",
@@ -114,6 +117,8 @@ CAUSES: list[tuple[int, Any, str, str]] = [
     (400, {"error": {"message": "The model `x` has been decommissioned"}}, "model", "decommission"),
     (404, {"error": {"message": "The model `x` does not exist"}}, "model", "does not exist"),
     (404, {"error": "model 'x' not found, try pulling it first"}, "model", "try pulling"),
+    (405, {"detail": "Method Not Allowed"}, "model", "Method Not Allowed"),
+    (501, {"error": {"message": "streaming is not implemented"}}, "bad_request", "streaming"),
     (400, {"error": {"message": "no", "code": "content_filter"}}, "refusal", "no"),
     (400, {"error": {"code": "x"}}, "bad_request", "'code': 'x'"),
     (400, None, "bad_request", "None"),
@@ -150,6 +155,7 @@ def test_an_error_has_its_cause_and_its_own_words_in_one_line(
         ({"type": "error", "error": {"type": "x", "message": "m"}}, "server", "m"),
         ({"choices": [{"error": {"code": 429, "message": "m"}}]}, "rate_limit", "m"),
         ({"code": "1302", "msg": "busy"}, "server", "busy"),
+        ({"code": "InvalidParameter", "message": "Input is too long"}, "window", "too long"),
         ({"base_resp": {"status_code": 1008, "status_msg": "insufficient balance"}}, "money", "in"),
     ],
 )
@@ -160,6 +166,13 @@ def test_an_error_that_was_sent_as_a_success_is_one_all_the_same(
     assert found is not None
     assert (found.cause, found.said) == (cause, said) or said in found.said
     assert found.cause == cause
+
+
+def test_a_status_that_was_not_sent_is_not_shown() -> None:
+    for body, status in (({"error": "overloaded"}, None), ({"error": {"code": 503}}, 503)):
+        found = sent_as_success(body)
+        assert found is not None
+        assert found.status == status
 
 
 @pytest.mark.parametrize(
@@ -175,6 +188,8 @@ def test_an_error_that_was_sent_as_a_success_is_one_all_the_same(
         {"base_resp": {"status_code": 0, "status_msg": "success"}},
         {"object": "progress", "message": "still at it"},
         {"code": 200, "message": "success"},
+        {"code": "OK", "message": "still at it"},
+        {"status": "working", "message": "still at it"},
     ],
 )
 def test_what_is_no_error_is_none(body: Any) -> None:
@@ -211,6 +226,8 @@ def test_a_wait_in_the_details_of_an_error_is_read() -> None:
         (Status(429, retry_after=43200), ["takes no more requests for 12 hours"]),
         (Status(404, NGINX.format("404 Not Found")), ["no chat completions at this address"]),
         (Status(404, {"error": "no such model"}), ["lists the model 'fake-model' and does not"]),
+        (Status(404, {"error": "No endpoints found."}), ["lists the model 'fake-model' and does"]),
+        (Status(405), ["no chat completions at this address (status 405)"]),
     ],
     ids=repr,
 )

@@ -141,7 +141,11 @@ async def test_the_estimate_is_of_the_prompt_and_the_longest_reply() -> None:
     assert books.reserved == [(99 + 512, 0.0), (99 + 7, 0.0)]
 
 
-async def test_no_more_requests_are_in_flight_than_slots() -> None:
+@pytest.mark.parametrize(("wanted", "files"), [(4, 1024), (100, 8)])
+async def test_no_more_requests_are_in_flight_than_slots_or_half_the_files_that_may_be_open(
+    monkeypatch: pytest.MonkeyPatch, wanted: int, files: int
+) -> None:
+    monkeypatch.setattr("rlm_kernel.lm.transport.resource.getrlimit", lambda kind: (files, files))
     full = asyncio.Event()
 
     async def reply(request: dict[str, Any]) -> Any:
@@ -150,7 +154,7 @@ async def test_no_more_requests_are_in_flight_than_slots() -> None:
         await full.wait()
         return "fine"
 
-    async with FakeEndpoint(reply) as fake, client(fake.base_url, in_flight=4) as lm:
+    async with FakeEndpoint(reply) as fake, client(fake.base_url, in_flight=wanted) as lm:
         replies = await asyncio.gather(*(completed(lm, Books()) for _ in range(20)))
     assert len(replies) == len(fake.log) == 20
     assert fake.concurrency_peak == 4

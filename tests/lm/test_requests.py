@@ -40,6 +40,15 @@ async def test_the_query_of_an_address_stays_in_every_request(ask: Any) -> None:
 
 
 @ways
+@pytest.mark.parametrize("copied", ["/chat/completions", "/chat/completions/?a=b"])
+async def test_the_whole_address_of_the_completions_will_do(ask: Any, copied: str) -> None:
+    async with FakeEndpoint(Says("fine")) as fake, client(fake.base_url + copied) as lm:
+        assert (await ask(lm, Books())).text == "fine"
+        assert await lm.models() == ["fake-model"]
+    assert [e.place for e in fake.log] == ["/v1/chat/completions", "/v1/models"]
+
+
+@ways
 async def test_headers_go_with_every_request(ask: Any) -> None:
     async with (
         FakeEndpoint(Says("fine")) as fake,
@@ -191,8 +200,9 @@ async def test_an_endpoint_that_lists_no_models_is_said_to_need_a_name(body: Any
             return Answer.json(200, body)
 
     async with Listless(Says("fine")) as fake, client(fake.base_url) as lm:
-        with pytest.raises(LMError, match=r"does not list its models.*--model"):
+        with pytest.raises(LMError, match=r"does not list its models.*--model") as caught:
             await lm.models()
+    assert "<html>" not in str(caught.value)
 
 
 async def test_a_list_that_is_not_there_is_said_so_too() -> None:

@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 import pydantic
 import pytest
+from IPython.core import display
 
 from rlm_kernel.remote.guest import answers
 from rlm_kernel.remote.guest.answer_tables import HEAD_ROWS
@@ -146,6 +147,12 @@ def test_texts_are_whole(value: Any, text: str) -> None:
     made = written(value)
     assert text in made.text
     assert "..." not in made.text
+
+
+@pytest.mark.parametrize("kind", [display.Markdown, display.HTML, display.Latex])
+def test_what_is_for_display_is_given_as_its_text(kind: Any) -> None:
+    made = written(kind("**Oslo**"))
+    assert (made.text, made.type, made.json) == ("**Oslo**", kind.__name__, None)
 
 
 def test_what_contains_itself_is_given_as_text_and_that_is_said() -> None:

@@ -47,6 +47,17 @@ def test_twelve_long_turns_stay_within_a_small_window_and_keep_notes_and_functio
     assert "Write the first block." not in last
 
 
+def test_notes_have_the_room_that_the_last_turns_leave(tmp_path: Path) -> None:
+    cell = "def find{n}(x):\n    return x + {n}\nprint(context, '{n}' * 2500)"
+    turns = [f"Note {n}: box {n} is empty.\n{block(cell.format(n=n))}" for n in range(12)]
+    lm = script(*turns, "FINAL_VAR(find1(1))")
+    ask_here(lm, tmp_path / "run", window=WINDOW)
+    assert max(_tokens(lm)) < WINDOW
+    last = _of(lm.asked[-1])
+    assert [n for n in range(12) if f"box {n} is empty" not in last] == []
+    assert [n for n in range(12) if f"def find{n}(" not in last] == []
+
+
 def test_compaction_is_rare_and_one_digest_takes_the_place_of_another(tmp_path: Path) -> None:
     lm = script(FIRST, *_long(12), "FINAL_VAR(page1)")
     result = ask_here(lm, tmp_path / "run", window=2 * WINDOW)

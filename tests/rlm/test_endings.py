@@ -103,6 +103,16 @@ def test_a_failed_reply_is_no_answer_even_in_the_last_turn(tmp_path: Path) -> No
     assert (result.status, result.confirmed) == ("limit", False)
 
 
+@pytest.mark.parametrize("text", ["str(r[0])", "' '.join(r[:1])", "'\\n\\n'.join(r) + '\\n'"])
+def test_errors_of_sub_calls_are_no_answer_as_plain_text_either(tmp_path: Path, text: str) -> None:
+    boom = LMError("boom", cause="server", attempts=1)
+    giving = f"r = llm_query_batched(context.split())\nFINAL_VAR({text})"
+    lm = script(giving, "FINAL_VAR('none came, all said ' + r[0])", sub=lambda p: boom)
+    result = ask_here(lm, tmp_path / "run")
+    assert result.response == "none came, all said Error: boom"
+    assert "nothing but errors of sub-calls" in told(lm, 2)
+
+
 def test_what_is_no_answer_does_not_replace_a_draft(tmp_path: Path) -> None:
     lm = script("print(context)\nanswer['content'] = 'a draft'", "FINAL_VAR(None)")
     result = ask_here(lm, tmp_path / "run", limits=Limits(turns=2))

@@ -116,7 +116,7 @@ OPEN = "I count.\n```python\nprint('half')\nside = [1]\nif side:\n    side.appen
 OPEN_VALID = "I count.\n```python\nprint('half', context)"
 
 
-@pytest.mark.parametrize("finish", ["length", "content_filter", "max_tokens"])
+@pytest.mark.parametrize("finish", ["length", "content_filter", "MAX_TOKENS", "SAFETY", "timeout"])
 def test_a_block_that_was_cut_is_not_run_and_the_lm_is_told(tmp_path: Path, finish: str) -> None:
     author = Author(
         Say(OPEN_VALID, finish=finish),

@@ -123,6 +123,18 @@ def test_failed_prompts_are_told_by_their_place_and_cause(tmp_path: Path) -> Non
     )
 
 
+def test_a_failure_that_ended_its_cell_is_told_once(tmp_path: Path) -> None:
+    def sub(prompt: str) -> Exception:
+        return LMError("down", cause="server")
+
+    caught = "try:\n    llm_query('b')\nexcept Exception:\n    pass"
+    lm = script(f"{LOOK}\nllm_query('a')", caught, DONE, sub=sub)
+    ask(lm, tmp_path / "run")
+    assert "LMError" in told(lm, 2)
+    assert "sub-LM calls of this cell failed" not in told(lm, 2)
+    assert "1 of 1 sub-LM calls of this cell failed (the sub-LM failed)." in told(lm, 3)
+
+
 def test_children_are_told_with_their_turns_and_time(tmp_path: Path) -> None:
     def turn(messages: list[dict[str, Any]]) -> str:
         if "child?" in messages[1]["content"]:
@@ -146,14 +158,15 @@ def test_shares_fill_the_room_and_no_more() -> None:
     assert shares([], 1000) == []
 
 
-def test_names_of_loops_alone_are_found_whatever_else_a_cell_has() -> None:
+def test_names_of_loops_and_imports_alone_are_found_whatever_else_a_cell_has() -> None:
     sources = [
+        "from x import f, g as h, i\nimport j.k\ni = 3",
         "for a, (b, c) in []:\n    d = 1",
         "[e for e in []]\nb = 2",
         "%magic\nx",
         "for d in x: pass",
     ]
-    assert facts.left_by_loops(sources) == {"a", "c", "e"}
+    assert facts.bound_in_passing(sources) == {"a", "c", "e", "f", "h", "j"}
 
 
 def test_a_child_without_a_context_is_told_that_there_is_none(tmp_path: Path) -> None:

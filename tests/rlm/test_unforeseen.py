@@ -15,7 +15,6 @@ from batching import number, results_of, tasks, turn
 
 from rlm_kernel import RLM, cli
 from rlm_kernel.batch import Plan, run_batch
-from rlm_kernel.environments.local import kernel
 from rlm_kernel.errors import RunFailed, one_line
 from rlm_kernel.events import Event, Usage
 from rlm_kernel.inputs import contexts
@@ -147,10 +146,10 @@ def test_a_reader_that_raises_ends_its_run_and_leaves_the_record_whole(tmp_path:
 def test_a_full_temporary_folder_is_told_in_one_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def copytree(*given: Any, **more: Any) -> None:
+    def symlink_to(*given: Any, **more: Any) -> None:
         raise KINDS["copying"]
 
-    monkeypatch.setattr(kernel.shutil, "copytree", copytree)
+    monkeypatch.setattr(Path, "symlink_to", symlink_to)
     result = ask(script("FINAL_VAR(1)"), tmp_path / "run")
     assert (result.status, result.reason) == ("failed", one_line(KINDS["copying"]))
     check_whole(result)

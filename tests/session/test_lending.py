@@ -42,6 +42,7 @@ CHANGED: dict[str, Any] = {
     "mounts": ("/tmp",),
     "children": "shared",
     "pass_env": ("HOME",),
+    "nursery": "off",
     "app": "another",
     "transport": "http",
     "gpu": "L4",

@@ -30,6 +30,17 @@ def ask(fake: FakeEndpoint, **more: Any) -> tuple[int, str]:
     return send(fake, "POST", "/v1/chat/completions", ASK | more)
 
 
+def test_a_status_of_a_proxys_own_is_served() -> None:
+    with FakeEndpoint(lambda request: Status(524)) as fake:
+        assert ask(fake)[0] == 524
+
+
+def test_a_reply_that_raises_ends_the_connection() -> None:
+    fake = FakeEndpoint(lambda request: [][0])
+    with fake, pytest.raises(http.client.HTTPException):
+        ask(fake)
+
+
 def test_it_serves_a_test_that_has_no_event_loop() -> None:
     with FakeEndpoint(lambda request: "hello") as fake:
         status, body = ask(fake)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,7 @@ from callers import Books, client
 
 from rlm_kernel.events import Usage
 from rlm_kernel.lm.client import Client, Reply, Sampling
-from rlm_kernel.testing import QUIRKS, FakeEndpoint, Quirk, QuirkyEndpoint, Status
+from rlm_kernel.testing import QUIRKS, FakeEndpoint, Quirk, QuirkyEndpoint, Status, changes
 
 pytestmark = pytest.mark.anyio
 each = pytest.mark.parametrize("quirk", QUIRKS.values(), ids=lambda quirk: quirk.name)
@@ -144,6 +146,40 @@ async def test_requests_that_are_refused_at_the_same_time_are_each_sent_again_on
     assert statuses.count(200) == 16
     assert 1 <= statuses.count(400) <= 8
     assert statuses[-8:] == [200] * 8
+
+
+def _both(request: dict[str, Any]) -> Status | None:
+    if not {"temperature", "top_p"} <= request.keys():
+        return None
+    return Status(400, changes.error("`temperature` and `top_p` cannot both be specified"))
+
+
+def _no_streams(request: dict[str, Any]) -> Status | None:
+    if "stream" not in request:
+        return None
+    return Status(501, changes.error("streaming is not implemented"))
+
+
+OTHER_WORDS = {
+    "only_streams": changes.only_streams("Streaming is required for long requests"),
+    "no_streams": _no_streams,
+    "no_temperature": _both,
+}
+
+
+@pytest.mark.parametrize("name", OTHER_WORDS)
+async def test_a_refusal_is_met_in_other_words_too(name: str) -> None:
+    quirk = replace(QUIRKS[name], refuses=OTHER_WORDS[name])
+    async with QuirkyEndpoint(reply, quirk) as fake, client(fake.base_url, retries=0) as lm:
+        assert (await turn(lm, Books(), [])).text == TURNS[0]
+        assert await sub_call(lm, Books()) == ANSWER
+
+
+async def test_a_body_in_a_list_is_read() -> None:
+    quirk = replace(QUIRKS["never_streams"], whole=lambda body: json.dumps([body]).encode())
+    async with QuirkyEndpoint(reply, quirk) as fake, client(fake.base_url) as lm:
+        assert (await turn(lm, Books(), [])).text == TURNS[0]
+    assert len(fake.log) == 1
 
 
 async def test_what_one_model_refuses_another_may_take() -> None:

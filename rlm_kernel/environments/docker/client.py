@@ -44,6 +44,8 @@ def _unreachable(error: BaseException) -> str:
             " (`sudo usermod -aG docker $USER`, then log in again), or set up rootless Docker"
         )
     said = cause.strerror or str(cause) if cause else str(error)
+    if cause is None and "DOCKER_HOST" in os.environ:  # nothing was asked of an engine
+        return f"DOCKER_HOST={where} cannot be used: {said}"
     return (
         f"no Docker engine answers at {where} ({said}): start it (`sudo systemctl start docker`,"
         " or Docker Desktop), or set DOCKER_HOST to one that runs"

@@ -30,7 +30,11 @@ class LocalEnvironment:
     async def open(self, config: KernelConfig) -> AsyncIterator[LiveKernel]:
         files.make_folder(config.cwd)  # a cell may have removed it before it died
         opened = open_kernel(
-            config.cwd, kernel_name=config.kernel_name, env=config.env, history=config.history
+            config.cwd,
+            kernel_name=config.kernel_name,
+            env=config.env,
+            history=config.history,
+            nursery=config.nursery,
         )
         async with opened as (kernel, folder):
             yield LocalKernel(kernel, folder)

@@ -11,14 +11,14 @@ import secrets
 import shutil
 import tempfile
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from functools import cache
 from pathlib import Path
 
 from ...endings import to_the_end
 from ...errors import KernelStartError
-from .watchdog import Watchdog
+from .watchdog import Watchdog, spawned
 
 MAX_PARENT = 70
 """Bytes of the folder that the private ones are in. A socket's path ends at 107, on macOS at 103,
@@ -29,13 +29,17 @@ NEW_S = 60.0
 
 
 @asynccontextmanager
-async def private_folder() -> AsyncIterator[tuple[Path, Watchdog]]:
-    """Give a folder and the watchdog that deletes it. Raises ``KernelStartError``."""
+async def private_folder(
+    watched: Callable[[Path], Watchdog] = spawned,
+) -> AsyncIterator[tuple[Path, Watchdog]]:
+    """Give a folder and the watchdog that deletes it, which ``watched`` starts. Raises
+    ``KernelStartError``."""
     parent = parent_folder()
     await asyncio.to_thread(_sweep_once, parent)
     folder = Path(parent, f"rlm-{secrets.token_hex(4)}")
     try:
-        watchdog = Watchdog(folder)  # before anything is there that could be left
+        # before anything is there that could be left
+        watchdog = await to_the_end(asyncio.to_thread(watched, folder))
     except OSError as error:
         raise KernelStartError(f"no process can be started: {error}") from error
     try:

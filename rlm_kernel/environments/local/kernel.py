@@ -12,10 +12,12 @@ import contextlib
 import os
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
+from string import Template
 from typing import Any
 
-from jupyter_client.kernelspec import KernelSpecManager, NoSuchKernel
+from jupyter_client.kernelspec import KernelSpec, KernelSpecManager, NoSuchKernel
 from jupyter_client.manager import AsyncKernelManager
 from jupyter_client.provisioning.local_provisioner import LocalProvisioner
 
@@ -25,6 +27,7 @@ from ..kernel import Kernel
 from ..launch import LOG, NO_HISTORY, launched
 from ..live_kernel import BrokerAddress
 from .folders import private_folder
+from .nursery import Kind, kind_of, nurseries
 from .watchdog import Watchdog
 
 ALLOWED = (
@@ -77,11 +80,14 @@ class _WatchedProvisioner(LocalProvisioner):
 
     watchdog: Watchdog
     log_file: Path
+    kind: Kind | None = None
+    """The nursery's, as far as it could be told from the kernelspec."""
 
     async def launch_kernel(self, cmd: list[str], **options: Any) -> Any:
-        argv = [os.path.expanduser(word) for word in cmd]
+        argv, env = [os.path.expanduser(word) for word in cmd], options["env"]
+        start = partial(self.watchdog.start, may_fork=kind_of(argv, env) == self.kind)
         self.process: Any = await asyncio.to_thread(
-            self.watchdog.start, argv, options["env"], options.get("cwd"), self.log_file
+            start, argv, env, options.get("cwd"), self.log_file
         )
         self.pid = self.pgid = self.process.pid
         return self.connection_info
@@ -112,6 +118,19 @@ def check_kernelspec(name: str) -> None:
         ) from None
 
 
+def _starts_here(spec: KernelSpec) -> bool:
+    """Return whether no provisioner of its own starts such a kernel."""
+    return "kernel_provisioner" not in spec.metadata
+
+
+def _kind(spec: KernelSpec, env: Mapping[str, str]) -> Kind | None:
+    """Return which nursery can fork such a kernel."""
+    if not _starts_here(spec):
+        return None
+    own = {name: Template(value).safe_substitute(env) for name, value in spec.env.items()}
+    return kind_of(spec.argv, {**env, **own})
+
+
 @asynccontextmanager
 async def open_kernel(
     cwd: Path,
@@ -119,27 +138,33 @@ async def open_kernel(
     kernel_name: str = "python3",
     env: Mapping[str, str] | None = None,
     history: bool = False,
+    nursery: bool = True,
 ) -> AsyncIterator[tuple[Kernel, Path]]:
     """Give a running kernel and its private folder, both gone with all they started afterwards.
 
-    With ``history`` its cells go into the user's IPython history, as from any notebook.
+    With ``history`` its cells go into the user's IPython history, as from any notebook. With
+    ``nursery`` it is forked where that can be.
     Raises ``KernelStartError`` with the end of the kernel's log, or ``UsageError`` for an unknown
     kernelspec.
     """
     check_kernelspec(kernel_name)
-    async with private_folder() as (folder, watchdog):
-        manager = AsyncKernelManager(kernel_name=kernel_name)
-        spec = manager.kernel_spec
-        if spec is not None and "kernel_provisioner" not in spec.metadata:
+    manager = AsyncKernelManager(kernel_name=kernel_name)
+    spec = manager.kernel_spec
+    assert spec is not None
+    given = variables(env or {})
+    kind = _kind(spec, given) if nursery else None
+    start = partial(nurseries().watchdog, kind=kind, env=variables({}))
+    async with private_folder(start) as (folder, watchdog):
+        if _starts_here(spec):
             ours = _WatchedProvisioner(kernel_spec=spec, parent=manager)
-            ours.watchdog, ours.log_file = watchdog, folder / LOG
+            ours.watchdog, ours.log_file, ours.kind = watchdog, folder / LOG, kind
             manager.provisioner = ours
         running = launched(
             manager,
             folder,
             f"the inner kernel {kernel_name!r}",
             cwd=str(cwd),
-            env=variables(env or {}),
+            env=given,
             extra_arguments=[] if history else [NO_HISTORY],
         )
         async with running as kernel:

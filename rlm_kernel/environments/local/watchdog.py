@@ -1,4 +1,7 @@
-"""The host's end of ``remote.watchdog``, the parent of one kernel's process."""
+"""The host's end of ``remote.watchdog``, the parent of one kernel's process.
+
+That is a program of its own here; ``nursery`` has one that is forked, with its kernel.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, Protocol
 
 from ...remote import watchdog
 from ...remote.watchdog import END_S, PR_SET_CHILD_SUBREAPER, below, kill, parents, prctl
@@ -70,7 +73,8 @@ class WatchedProcess:
 
 
 _ORPHANAGE = threading.Event()
-_WATCHDOGS: set[int] = set()
+_OURS: set[int] = set()
+"""The processes that live until we end them, each in a session of its own."""
 _STARTING = threading.Lock()
 
 
@@ -85,13 +89,13 @@ def adopt_orphans() -> None:
 
 
 def _end_orphans() -> None:
-    """End what has become ours. What we start ourselves is a watchdog, or is in our session, which
-    no process of a kernel can be in."""
+    """End what has become ours. What we start ourselves is known, or is in our session, which no
+    process of a kernel can be in."""
     limit = time.monotonic() + END_S
-    with _STARTING:  # a watchdog that is just born looks like an orphan
+    with _STARTING:  # what is just born looks like an orphan
         while _ORPHANAGE.is_set() and time.monotonic() < limit:
             ours = [pid for pid, parent in parents().items() if parent == os.getpid()]
-            left = {pid for pid in ours if pid not in _WATCHDOGS and _session(pid) != os.getsid(0)}
+            left = {pid for pid in ours if pid not in _OURS and _session(pid) != os.getsid(0)}
             if not left:
                 return
             for pid in {*left, *below(left)}:
@@ -108,34 +112,76 @@ def _session(pid: int) -> int:
         return os.getsid(0)
 
 
+def start_ours(argv: Sequence[str], **options: Any) -> subprocess.Popen[bytes]:
+    """Start a process that lives until we end it, in a session of its own. ``options`` are those of
+    ``Popen``. Raises ``OSError``."""
+    with _STARTING:
+        process = subprocess.Popen(argv, start_new_session=True, **options)
+        _OURS.add(process.pid)
+    return process
+
+
+class Process(Protocol):
+    """A watchdog's process: ``subprocess.Popen``, as far as it is in use here."""
+
+    pid: int
+    stdin: IO[bytes] | None
+    stdout: IO[bytes] | None
+
+    def send_signal(self, sig: int) -> None: ...
+    def kill(self) -> None: ...
+    def wait(self, timeout: float | None = None) -> object: ...
+
+
+def spawned(folder: Path) -> Watchdog:
+    """Return a watchdog that is a program. Raises ``OSError``."""
+    process = start_ours(
+        [sys.executable, "-I", "-S", watchdog.__file__, str(folder)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env={},
+    )
+    return Watchdog(folder, process, forks=False)
+
+
 class Watchdog:
     """The host's end of one watchdog. Its process lives until ``close``, or until the host ends,
-    and deletes ``folder``, which need not be there yet."""
+    and deletes ``folder``, which need not be there yet. It starts its kernel's program, or
+    ``forks`` the kernel."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, process: Process, *, forks: bool) -> None:
         self._folder = folder
+        self._process = process
+        self._forks = forks
         self._kernel: WatchedProcess | None = None
         self._told: dict[str, Any] = {}
         self._answered = threading.Event()
         self._closing = threading.Lock()
         self._ending = False
-        with _STARTING:
-            self._process = subprocess.Popen(
-                [sys.executable, "-I", "-S", watchdog.__file__, str(folder)],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                env={},
-                start_new_session=True,
-            )
-            _WATCHDOGS.add(self._process.pid)
-        for work in (self._listen, self._look):
+        _OURS.add(process.pid)
+        for work in (self._listen,) if forks else (self._listen, self._look):
             threading.Thread(target=work, name="rlm-watchdog", daemon=True).start()
 
     def start(
-        self, argv: Sequence[str], env: Mapping[str, str], cwd: str | None, log: Path
+        self,
+        argv: Sequence[str],
+        env: Mapping[str, str],
+        cwd: str | None,
+        log: Path,
+        *,
+        may_fork: bool = True,
     ) -> WatchedProcess:
-        """Start the kernel; what it writes outside of cells goes to ``log``. Raises ``OSError``."""
-        order = {"argv": list(argv), "env": dict(env), "cwd": cwd, "log": str(log)}
+        """Start the kernel; what it writes outside of cells goes to ``log``. Raises ``OSError``.
+
+        ``may_fork`` says that this command line and these variables are of the nursery's kind.
+        """
+        order = {
+            "argv": list(argv),
+            "env": dict(env),
+            "cwd": cwd or os.getcwd(),
+            "log": str(log),
+            "forked": self._forks and may_fork,
+        }
         assert self._process.stdin is not None
         self._process.stdin.write(json.dumps(order).encode() + b"\n")
         self._process.stdin.flush()
@@ -179,7 +225,7 @@ class Watchdog:
         _end_orphans()
 
     def _look(self) -> None:
-        """See that somebody has stopped it, and end it."""
+        """See that somebody has stopped it, and end it. (A nursery does that for its own.)"""
         if hasattr(os, "waitid"):
             looked = os.WEXITED | os.WSTOPPED | os.WNOWAIT
             with contextlib.suppress(ChildProcessError):  # it was waited for already
@@ -201,6 +247,6 @@ class Watchdog:
                 self._process.wait(2 * END_S)
             except subprocess.TimeoutExpired:
                 self._process.kill()
-                self._process.wait()
-            _WATCHDOGS.discard(self._process.pid)
+                self._process.wait(2 * END_S)
+            _OURS.discard(self._process.pid)
             shutil.rmtree(self._folder, ignore_errors=True)

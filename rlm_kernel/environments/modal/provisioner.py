@@ -23,7 +23,6 @@ from ..pipe.sandboxed import SandboxProvisioner
 from .image import ModalImage
 from .sandbox import PATIENCE_S, ModalSandbox, SandboxSpec, SharedSandbox
 from .sdk import HOST_TAG
-from .tunnelled import SharedTunnelSandbox, TunnelSandbox
 
 OWN_USERS = (20_000, 60_000)
 _next = itertools.count(random.randrange(OWN_USERS[1]))  # sandboxes may be on one machine
@@ -91,6 +90,8 @@ class ModalProvisioner(SandboxProvisioner):
         if not self.join:
             self._watch()
         if self.transport == "http":
+            from .tunnelled import SharedTunnelSandbox, TunnelSandbox  # a web server among it
+
             tunnelled = SharedTunnelSandbox if self.join else TunnelSandbox
             self.sandbox = tunnelled(spec, self.join)
         else:

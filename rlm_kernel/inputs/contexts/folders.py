@@ -177,7 +177,8 @@ def _text_file(path: str, name: str, *, as_utf8: bool) -> TextFile | str:
         if os.path.commonpath([os.path.realpath(path), root]) != root:
             return "links that leave the folder"
     if not os.path.isfile(path):
-        return "not files" if os.path.lexists(path) else "gone"
+        os.lstat(path)  # raises for one that is gone, and where it may not even be looked at
+        return "not files"
     with open(path, "rb") as file:
         head = file.read(detect.HEAD_BYTES)
     if detect.is_binary(head, marked=not as_utf8):

@@ -191,7 +191,8 @@ def _children(turn: Turn, link: Link) -> list[str]:
         lines.append(f"- {linked} · {literal(_question(child))} · {status}")
     more = len(turn.children) - len(lines)
     if more:
-        lines.append(f"- and {more:,} more children, in the trajectory")
+        noun = "child" if more == 1 else "children"
+        lines.append(f"- and {more:,} more {noun}, in the trajectory")
     return ["\n".join(lines)] if lines else []
 
 

@@ -24,6 +24,7 @@ from ...events import (
 )
 from ...lm import cells, thoughts
 from ...record.markdown import fenced, literal, one_line, quote, shorten
+from ...record.numbers import counted
 from ...record.outputs import text_of
 from .card import Link, child_link
 from .prose import inside
@@ -142,7 +143,7 @@ class Live:
         lines = [f"- {child_link(node, self._link)} · {literal(text)}" for node, text in shown]
         more = len(self._children) - len(shown)
         if more:
-            lines.append(f"- and {more:,} more children")
+            lines.append(f"- and {more:,} more {'child' if more == 1 else 'children'}")
         return ["\n".join(lines)] if lines else []
 
 
@@ -161,4 +162,4 @@ def _tail(text: str, lines: int, mark: str = "") -> str:
     every = text.rstrip("\n").splitlines()
     kept = [shorten(line, LINE_CHARS) for line in every[-lines:]]
     above = len(every) - len(kept)
-    return "\n".join([f"{mark}… {above:,} lines above …"] * (above > 0) + kept)
+    return "\n".join([f"{mark}… {counted(above, 'line')} above …"] * (above > 0) + kept)

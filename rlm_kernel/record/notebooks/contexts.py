@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ...events import ContextInfo
 from ..markdown import code, fenced, literal, quote, shorten
+from ..numbers import counted
 
 
 def context(info: ContextInfo) -> str:
@@ -22,7 +23,7 @@ def context(info: ContextInfo) -> str:
 
 def _sizes(info: ContextInfo) -> str:
     sizes = [info.type, f"length {info.length:,}" if info.length is not None else ""]
-    sizes += [f"{info.lines:,} lines" if info.lines is not None else "", info.format or ""]
+    sizes += [counted(info.lines, "line") if info.lines is not None else "", info.format or ""]
     return " · ".join(literal(size) for size in sizes if size)
 
 

@@ -13,7 +13,10 @@ from typing import Any, NamedTuple, Optional
 from . import answer_tables
 from .errors import AnswerRefused
 from .jsonable import MOST_CHARS, NoJSON, plain
-from .schemas import fault
+from .schemas import WORDS, fault
+from .type_expressions import parsed
+from .type_schemas import NoSchema
+from .typed_values import of_type
 from .wire import SNAPSHOT_BYTES
 
 PICTURES = (("image/png", "png"), ("image/jpeg", "jpg"), ("image/svg+xml", "svg"))
@@ -65,21 +68,32 @@ def written(value: Any, display: Any = None) -> Written:
         return _unwritable(value, "%s: %s" % (type(error).__name__, error))
 
 
-def check(value: Any, wanted: dict) -> None:
-    """Raise ``AnswerRefused`` for a value that is not of the ``wanted`` form: a ``schema``, and how
-    it is ``said``. What JSON has no form for is of none, whatever its text is."""
+def check(value: Any, wanted: dict, names: Any = None) -> Any:
+    """Return the value as one of the ``wanted`` form: a ``schema``, and how it is ``said``; where
+    that names a class, which ``names`` has, an instance. Raises ``AnswerRefused`` for a value that
+    is none. What JSON has no form for is of none, whatever its text is."""
     try:
         wrong = fault(wanted["schema"], plain(value, _refused))
+        if wrong is None:
+            return _of_said(wanted["said"], value, names or {})
     except NoJSON as error:
         wrong = "it %s" % error
     except Exception as error:  # noqa: BLE001 - a stranger's object may raise anything
-        wrong = "%s: %s" % (type(error).__name__, str(error)[:300])
-    if wrong is not None:
-        raise AnswerRefused(
-            "the answer, a %s, is not of the form that is wanted, %s: %s. Call FINAL_VAR again "
-            "with a value that is" % (type(value).__name__, wanted["said"], wrong),
-            wrong,
-        )
+        wrong = "%s: %s" % (type(error).__name__, " ".join(str(error).split())[:300])
+    raise AnswerRefused(
+        "the answer, a %s, is not of the form that is wanted, %s: %s. Call FINAL_VAR again "
+        "with a value that is" % (type(value).__name__, wanted["said"], wrong),
+        wrong,
+    )
+
+
+def _of_said(said: str, value: Any, names: Any) -> Any:
+    """Return the value as one of the type that a form says; itself where it says none."""
+    try:
+        form = None if said in WORDS else parsed(said, names)
+    except NoSchema:  # it is a JSON Schema, or a class that is not there any more
+        return value
+    return value if form is None else of_type(form, value)
 
 
 def _refused(value: Any) -> Any:
@@ -90,6 +104,8 @@ def text_of(value: Any) -> str:
     """Return a value's text, with nothing left out."""
     if isinstance(value, str):
         return str(value)
+    if type(value).__module__ == "IPython.core.display" and isinstance(value.data, str):
+        return str(value.data)  # of Markdown, HTML and the like str says the name of the class
     to_string = getattr(value, "to_string", None)  # a DataFrame's str leaves rows out
     if callable(to_string) and not isinstance(value, type):
         return str(to_string())

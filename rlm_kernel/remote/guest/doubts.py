@@ -7,7 +7,7 @@ import types
 from collections.abc import Iterator
 from functools import partial
 
-from .errors import FailedReply
+from .errors import FAILED_TEXTS, FailedReply
 
 USUAL = frozenset(
     {
@@ -18,6 +18,9 @@ USUAL = frozenset(
 """Words that are names of variables far more often than answers."""
 SHORTEST = 3
 """Shorter words are one edit from too many others to be taken for a slip."""
+LOOKED_AT = 100_000
+"""Characters of an answer in which addresses are looked for."""
+_ADDRESS = re.compile(r"<[^\n]{1,300}? at 0x[0-9a-fA-F]{6,16}>")
 _BINDS = re.compile(r"\b(\w+)\s*=(?!=)|\b(?:def|class|as|for)\s+(\w+)")
 
 
@@ -62,10 +65,10 @@ def bound_in_text(source):
     return {name for found in _BINDS.findall(source) for name in found if name}
 
 
-def doubt(value, name=None):
+def doubt(value, name=None, text=""):
     """Return the words with which the LM is asked about a value that is no answer, given by the
-    variable ``name`` or as it is; None for any other."""
-    found = _nothing(value)
+    variable ``name`` or as it is; None for any other. ``text`` is what a human would be shown."""
+    found = _nothing(value) or _opaque(value, text)
     if found is None:
         return None
     kind, way = found
@@ -83,20 +86,35 @@ def _nothing(value):
         return "`%r`" % (value,), "give the value itself"
     if isinstance(value, FailedReply):
         return "the error of a sub-call that failed", "ask again, or answer without it"
-    if isinstance(value, (str, bytes)):
-        return None if value.strip() else ("an empty text", "give the answer in words")
+    if isinstance(value, (str, bytes)) and not value.strip():
+        return "an empty text", "give the answer in words"
     if isinstance(value, BaseException):
         return "an error (%s)" % type(value).__name__, "give the answer in words"
     return _failures(value) or _code(value) or _pending(value)
 
 
+def _opaque(value, text):
+    """Return what a value is in whose text an address stands for the content of an object."""
+    found = _ADDRESS.search(text[:LOOKED_AT])
+    if found is None or (isinstance(value, str) and found.group() != text.strip()):
+        return None
+    shown = found.group()[:100]
+    return "an object that does not show its content (`%s`)" % shown, "give the content itself"
+
+
 def _failures(value):
     items = value.values() if isinstance(value, dict) else value
-    if not isinstance(value, (list, tuple, set, frozenset, dict)) or not items:
+    if isinstance(value, str) and FAILED_TEXTS:  # which code may have made of them
+        items = [line for line in value.splitlines() if line.strip()]
+    elif not isinstance(value, (list, tuple, set, frozenset, dict)):
         return None
-    if not all(isinstance(item, FailedReply) for item in items):
+    if not items or not all(map(_failed, items)):
         return None
     return "nothing but errors of sub-calls that failed", "ask again, or answer without them"
+
+
+def _failed(item):
+    return isinstance(item, str) and item.strip() in FAILED_TEXTS
 
 
 def _code(value):

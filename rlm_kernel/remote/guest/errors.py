@@ -1,5 +1,9 @@
 """Errors as the code in a cell sees them."""
 
+FAILED_TEXTS: "set[str]" = set()
+"""Of the replies that failed, ``MAX_TEXTS`` at most: code makes plain texts of them."""
+MAX_TEXTS = 1000
+
 
 class LMError(RuntimeError):
     """A sub-LM or child gave no reply. ``cause`` is a word, ``attempts`` the requests made."""
@@ -43,6 +47,8 @@ class FailedReply(str):
     def __new__(cls, error):
         reply = super().__new__(cls, "Error: %s" % error)
         reply.error = error
+        if len(FAILED_TEXTS) < MAX_TEXTS:
+            FAILED_TEXTS.add(reply.strip())
         return reply
 
 

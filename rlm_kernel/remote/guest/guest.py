@@ -21,15 +21,14 @@ from .globals import YIELDING
 from .hardening import harden, hide_our_frames
 from .magics import register
 from .pieces import guarded
-from .replies import of_slot
 from .rewriter import Rewriter
 from .schemas import schema_of
 from .seeds import Seeds
 from .surroundings import surroundings
 from .threads import cell_now
-from .tools import define
+from .tools import called_back, define
 from .type_schemas import NoSchema
-from .values import load, opened, plain, snapshot
+from .values import load, opened, snapshot
 from .wire import SNAPSHOT_BYTES
 from .writers import Writers
 
@@ -74,7 +73,10 @@ class Guest:
         self._given = None
         self._known = {}
         ours = repl_globals.bind(self)
-        self.names = {**ours, **{tool["name"]: self._tool(**tool) for tool in config["tools"]}}
+        self.names = {
+            **ours,
+            **{tool["name"]: called_back(self.calls, **tool) for tool in config["tools"]},
+        }
         _of_main(self.names)
         for name, item in config["data"].items():
             self.names[name] = load(item, item.get("file"))
@@ -176,29 +178,35 @@ class Guest:
         ):
             value = value["content"]  # it is meant, and not the dict
         wanted = value is None and self._wanted is not None  # a form says what None is
-        self._doubt = None if wanted else doubt(value, name)
         self._named = {"named": name}
-        self._answer = self._written(value)._replace(evidence=found)
-        self._check(value)
+        self._answer = self._written(value, found)
+        shown = "" if self._answer.attached else self._answer.text  # a picture shows its content
+        self._doubt = None if wanted else doubt(value, name, shown)
+        made = self._check(value)
+        if made is not value:
+            self._answer = self._written(made, found)
 
     def _input(self):
         """Return the input; in a cell of the human's own what they call ``context`` now."""
         ours = self.guards_names and self._has_context
         return self._context if ours else self.shell.user_ns.get("context")
 
-    def _written(self, value):
+    def _written(self, value, evidence=()):
         self.given[:] = [value]
-        return written(value, self._bundle)
+        return written(value, self._bundle)._replace(evidence=evidence)
 
     def _check(self, value):
+        """Return the value as one of the wanted form. Raises ``AnswerRefused`` where it is none."""
         self._refused = None
+        if self._wanted is None:
+            return value
         try:
-            if self._wanted is not None:
-                check(value, self._wanted)
-                self._doubt = None  # it is what was asked for
+            made = check(value, self._wanted, self.shell.user_ns)
         except AnswerRefused as refused:
             self._refused = refused.wrong
             raise
+        self._doubt = None  # it is what was asked for
+        return made
 
     def _bundle(self, value):
         """The pictures that a notebook would show of a value. Not all that it would show: an
@@ -335,16 +343,3 @@ class Guest:
         if name in self._hidden:
             return self.yields(name) and value is not self._yielding[name]
         return not inspect.ismodule(value)
-
-    def _tool(self, name, signature, doc):
-        def tool(*args, **kwargs):
-            kwargs_and_args = {"args": list(args), "kwargs": kwargs}
-            if not plain(kwargs_and_args):
-                raise CallRefused(
-                    "%s takes JSON values only (str, numbers, lists, dicts, None)" % name
-                )
-            return of_slot(self.calls.tool(name, **kwargs_and_args))
-
-        tool.__name__ = name
-        tool.__doc__ = "%s%s\n\n%s" % (name, signature, doc)
-        return tool

@@ -37,13 +37,13 @@ _SIMPLE: dict[Any, dict] = {
     datetime.datetime: {"type": "string"}, datetime.time: {"type": "string"},
     datetime.timedelta: {"type": "string"},
 }  # fmt: skip
-_LISTS = (
+LISTS = (
     list, set, frozenset, collections.deque, collections.abc.Sequence, collections.abc.Iterable,
     collections.abc.Collection, collections.abc.Set, collections.abc.MutableSequence,
 )  # fmt: skip
-_DICTS = (dict, collections.abc.Mapping, collections.abc.MutableMapping, collections.OrderedDict,
+DICTS = (dict, collections.abc.Mapping, collections.abc.MutableMapping, collections.OrderedDict,
           collections.defaultdict)  # fmt: skip
-_UNIONS = (typing.Union, getattr(types, "UnionType", typing.Union))
+UNIONS = (typing.Union, getattr(types, "UnionType", typing.Union))
 
 
 class NoSchema(TypeError):
@@ -83,7 +83,7 @@ class _Maker:
         raise NoSchema("JSON has no form for %r: give a type or a JSON Schema" % (form,))
 
     def _generic(self, form: Any, origin: Any, inner: Any) -> dict:
-        if origin in _UNIONS:
+        if origin in UNIONS:
             return {"anyOf": [self.schema(part) for part in inner]}
         if origin is typing.Literal:
             return {"enum": list(inner)}
@@ -91,12 +91,12 @@ class _Maker:
             return self.schema(inner[0])  # Annotated
         if origin is tuple:
             return self._tuple(inner)
-        if origin in _LISTS:
+        if origin in LISTS:
             if len(inner) != 1:
                 raise NoSchema("%r is no type: a list has items of one type" % (form,))
             unique = {"uniqueItems": True} if origin in (set, frozenset) else {}
             return {"type": "array", "items": self.schema(inner[0]), **unique}
-        if origin in _DICTS:
+        if origin in DICTS:
             return {"type": "object", **self._keys(inner[0]), "additionalProperties":
                     self.schema(inner[1])}  # fmt: skip
         return self._class(origin)
@@ -131,7 +131,7 @@ class _Maker:
         if hasattr(form, "__required_keys__"):  # a TypedDict
             return self._named(form, self._required(form))
         if issubclass(form, tuple) and hasattr(form, "_fields"):
-            hints = self._hints(form)
+            hints = hints_of(form)
             return self._tuple([hints.get(name, Any) for name in form._fields])
         for base, simple in _SIMPLE.items():
             if isinstance(base, type) and base is not object and issubclass(form, base):
@@ -145,7 +145,7 @@ class _Maker:
         """Return the keys that a TypedDict must have; written as text, a key's own mark is not
         among its ``__required_keys__``."""
         needed = {"NotRequired": False, "Required": True}
-        hints = self._hints(form)
+        hints = hints_of(form)
         marks = {key: _name_of(typing.get_origin(hint)) for key, hint in hints.items()}
         return [key for key in hints if needed.get(marks[key], key in form.__required_keys__)]
 
@@ -162,7 +162,7 @@ class _Maker:
             while name in self.definitions:
                 name += "_"
             self._classes[form], self.definitions[name] = name, {}
-            hints = self._hints(form)
+            hints = hints_of(form)
             fields = {key: self.schema(hint) for key, hint in hints.items()}
             if dataclasses.is_dataclass(form):
                 fields = {f.name: fields[f.name] for f in dataclasses.fields(form)}
@@ -172,13 +172,15 @@ class _Maker:
             }  # fmt: skip
         return {"$ref": "#/$defs/%s" % self._classes[form]}
 
-    def _hints(self, form: type) -> dict:
-        module = sys.modules.get(form.__module__)
-        try:
-            names = dict(vars(module)) if module else None
-            return typing.get_type_hints(form, names, include_extras=True)
-        except Exception as error:  # noqa: BLE001 - it evaluates what a stranger wrote
-            raise NoSchema("the fields of %s have no types: %s" % (_name_of(form), error)) from None
+
+def hints_of(form: type) -> dict:
+    """Return the types of a class's fields. Raises ``NoSchema``."""
+    module = sys.modules.get(form.__module__)
+    try:
+        names = dict(vars(module)) if module else None
+        return typing.get_type_hints(form, names, include_extras=True)
+    except Exception as error:  # noqa: BLE001 - it evaluates what a stranger wrote
+        raise NoSchema("the fields of %s have no types: %s" % (_name_of(form), error)) from None
 
 
 def _name_of(form: Any) -> str:

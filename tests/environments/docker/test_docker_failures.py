@@ -72,6 +72,14 @@ def test_no_engine_says_how_to_start_one(monkeypatch: pytest.MonkeyPatch, tmp_pa
         connect()
 
 
+def test_an_address_that_cannot_be_used_is_not_said_to_need_a_start(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("DOCKER_HOST", "foo://engine")
+    with pytest.raises(UsageError, match=r"DOCKER_HOST=foo://engine cannot be used: .*protocol"):
+        connect()
+
+
 def test_a_socket_that_one_may_not_use_says_how_to_be_allowed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
