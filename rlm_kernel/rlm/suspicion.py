@@ -23,13 +23,15 @@ _EMPTY = ("0", "0.0", "-0.0", "[]", "{}", "[[]]", "null")
 _MISSED = re.compile(r"\.(?:find|rfind|index)\(")
 _NOTHING = re.compile(
     r"(?i)\W*(?:the )?(?:answer |information |name |value |it )?(?:is |was )?(?:"
-    r"none|null|nan|n/a|unknown|nothing|not (?:found|available|mentioned|specified|given|present)"
+    r"(?:none|null|nan|n/a|unknown|nothing)(?: (?:was )?found)?"
+    r"|(?:not (?:found|available|mentioned|specified|given|present)"
     r"|(?:i )?(?:could ?n.t|could not|cannot|can.t|did not|unable to|failed to) (?:be )?"
     r"(?:find|found|determine|determined|locate|located)"
     r"|(?:there (?:is|are|was|were) )?no (?:answer|match|matches|results?|data|information|such|"
     r"records?|entries|entry|mention|evidence)"
     r"|no \w+(?: \w+)? (?:was |were )?found"
-    r")\b(?: (?:found|in|for|of|about|the|that|any|was|is)\b.{0,120})?\W*\Z",
+    r")\b(?: (?:found|in|for|of|about|the|that|any|was|were|is)\b.{0,120})?"
+    r")\W*\Z",
     re.DOTALL,
 )
 _OFFERS = re.compile(r"(?i)\b(?:or|between|among|either|if|reply|respond|label|say|otherwise)\b")
@@ -57,8 +59,9 @@ class Suspicion:
 
     def _nothing(self, answer: Answer, ran: Ran, sources: Sequence[str]) -> str | None:
         text = answer.text.strip()
-        meant = ran.wanted is not None and answer.value in ("null", "{}")  # a form says what it is
-        if not meant and (answer.value in _EMPTY or text in _EMPTY):
+        if ran.wanted is not None and answer.value in ("null", "{}"):
+            return None  # a form says what they are
+        if answer.value in _EMPTY or text in _EMPTY:
             return f"{text or 'nothing'}, which a search gives that matched nothing"
         if answer.type.startswith("float") and answer.value == "null":
             return "not a number, which sums over nothing give"
