@@ -13,7 +13,7 @@ from rich.tree import Tree
 
 from ..answers import Evidence
 from ..events import CallEnded
-from ..record.evidence import lines, summed
+from ..record.evidence import lines, placed, summed
 from ..record.markdown import one_line, shorten
 from ..record.numbers import counted
 from ..record.provenance import FlowStep, Origin, Range, Span
@@ -35,10 +35,11 @@ def work(options: argparse.Namespace) -> int:
     recording = Recording.open(options.path)
     found, given = provenance_of.find(recording), recording.root.given
     evidence = given.evidence if given is not None else ()
+    standing = [] if evidence else provenance_of.standing(recording)
     if options.json:
-        write_line(json.dumps(as_json(found, evidence), indent=1))
+        write_line(json.dumps(as_json(found, evidence, standing), indent=1))
     else:
-        standard_output().print(drawn(found, evidence))
+        standard_output().print(drawn(found, evidence, standing))
     return ANSWERED
 
 
@@ -48,8 +49,11 @@ def _plain(text: str) -> str:
 
 
 # -- for people -----------------------------------------------------------------------------------
-def drawn(found: Origins, evidence: Sequence[Evidence] = ()) -> Tree:
-    """Return the way back as a tree, a screen or two at most."""
+def drawn(
+    found: Origins, evidence: Sequence[Evidence] = (), standing: Sequence[Evidence] = ()
+) -> Tree:
+    """Return the way back as a tree, a screen or two at most. ``standing`` are the words of an
+    answer without evidence, where they stand."""
     first = found.nodes[0] if found.nodes else Origin("", None, (), (), ())
     answer = "no answer" if first.answer is None else shorten(one_line(first.answer), 300)
     tree = Tree(f"[bold]{_plain(answer)}[/]")
@@ -57,6 +61,10 @@ def drawn(found: Origins, evidence: Sequence[Evidence] = ()) -> Tree:
         quotes = tree.add(_plain(summed(evidence)))
         for line in lines(evidence):
             quotes.add(_plain(line))
+    elif standing:
+        words = tree.add("No evidence was given; words of the answer stand in the context:")
+        for one in standing[:MOST]:
+            words.add(_plain(placed(one)))
     for node in found.nodes[:MOST]:
         branch = tree if node is first else tree.add(f"[bold]node {_plain(node.node)}[/]")
         _draw_node(branch, node, found if node is first else None)
@@ -150,7 +158,9 @@ def _more(branch: Tree, number: int, noun: str) -> None:
 
 
 # -- for programs ---------------------------------------------------------------------------------
-def as_json(found: Origins, evidence: Sequence[Evidence] = ()) -> dict[str, Any]:
+def as_json(
+    found: Origins, evidence: Sequence[Evidence] = (), standing: Sequence[Evidence] = ()
+) -> dict[str, Any]:
     """Plain JSON data. Offsets are characters of the part of the context that ``where`` names."""
     covered = found.covered
     context = {"unknown": found.unknown} if covered is None else {
@@ -163,6 +173,7 @@ def as_json(found: Origins, evidence: Sequence[Evidence] = ()) -> dict[str, Any]
     return {
         "answer": found.nodes[0].answer if found.nodes else None,
         "evidence": [dataclasses.asdict(one) for one in evidence],
+        "standing": [dataclasses.asdict(one) for one in standing],
         "nodes": [_node(node, found if node is found.nodes[0] else None) for node in found.nodes],
         "context": context,
     }

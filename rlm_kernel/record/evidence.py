@@ -34,9 +34,14 @@ def markdown(evidence: Sequence[Evidence]) -> str:
     return "\n".join([f"**{summed(evidence)}**", "", *items])
 
 
-def _line(one: Evidence) -> str:
+def placed(one: Evidence) -> str:
+    """Return where a quote stands, and itself."""
     quote = f"“{shorten(one_line(one.quote), QUOTE_CHARS)}”" if one.quote.strip() else ""
-    return " · ".join(filter(None, [one.state, _place(one), quote]))
+    return " · ".join(filter(None, [_place(one), quote]))
+
+
+def _line(one: Evidence) -> str:
+    return f"{one.state} · {placed(one)}"
 
 
 def _place(one: Evidence) -> str:

@@ -91,6 +91,21 @@ def test_every_page_shows_it_beside_the_answer(
     assert all(line in html for line in wanted)
 
 
+def test_of_an_answer_without_evidence_why_says_where_its_words_stand(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lm = script("print(context)\nFINAL_VAR(['The ship', 'in 1914', 'at'])")
+    ask_here(lm, tmp_path / "run", CONTEXT)
+    assert cli.main(["why", str(tmp_path / "run")]) == 0
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "No evidence was given; words of the answer stand in the context" in shown
+    assert "line 2 · characters 32–40 · “The ship”" in shown
+    assert cli.main(["why", str(tmp_path / "run"), "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert [one["quote"] for one in told["standing"]] == ["The ship"]
+    assert told["evidence"] == []
+
+
 def test_evidence_of_words_that_name_a_variable_or_none(tmp_path: Path) -> None:
     lm = script("year = 1912\nprint(context)\nFINAL_VAR('year', evidence=[(17, 30)])")
     assert ask_here(lm, tmp_path / "a", CONTEXT).evidence == (STANDS,)

@@ -5,9 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from asking import ask_here, cells, script, told
+from asking import ask, ask_here, cells, script, told
 
-from rlm_kernel import Limits
+from rlm_kernel import Limits, cli
+from rlm_kernel.cli.run import tell
+from rlm_kernel.record import trajectory
+from rlm_kernel.replay.replay import replay
+from rlm_kernel.session.event_loop import engine
 
 CONTEXT = "".join(f"line {number} of the log\n" for number in range(200))
 QUESTION = "How many errors are there in the log of the harbour?"
@@ -96,3 +100,25 @@ def test_a_short_context_may_be_the_answer_and_so_may_a_question_without_one(
 ) -> None:
     lm = script("print(context)\nFINAL_VAR(context.strip())")
     assert ask_here(lm, tmp_path / "run", "some text", "What is it?").confirmed
+
+
+def test_a_doubted_answer_of_a_child_and_of_the_root_replays(tmp_path: Path) -> None:
+    zero = "print(context)\nFINAL_VAR(0)"
+    parent = "print(context)\nFINAL_VAR(rlm_query('How many?', 'a b'))"
+    result = ask(script(parent, zero, zero, parent, zero, zero), tmp_path / "run", CONTEXT)
+    assert (result.status, result.value, result.confirmed) == ("answered", 0, False)
+    recorded = trajectory.load(tmp_path / "run")
+    verdict = engine().run(replay(recorded, lambda text: None))
+    assert (verdict.result, verdict.differences) == ("equal", [])
+    assert cli.main(["show", str(tmp_path / "run")]) == 0
+
+
+def test_the_terminal_says_why_an_answer_is_unconfirmed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lm = script(*["print(len(context))\nFINAL_VAR([])"] * 2)
+    result = ask_here(lm, tmp_path / "run", CONTEXT, "Which?")
+    assert tell(result, as_json=False) == 0
+    told = capsys.readouterr()
+    assert told.out == "[]\n"
+    assert "the answer above is unconfirmed: the answer is [], which a search gives" in told.err
