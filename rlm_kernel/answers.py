@@ -7,6 +7,28 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 
+@dataclass(frozen=True, kw_only=True)
+class Evidence:
+    """A quote of the context that an answer rests on. It is ``supported`` where it stands there, as
+    the kernel has checked, and else only asserted.
+
+    ``start`` and ``end`` are characters and ``line`` counts from 1, all of the part that ``where``
+    names: a file, ``[3].title``, or nothing for a text. They are those of its first place, None
+    where it has none.
+    """
+
+    quote: str
+    supported: bool
+    where: str = ""
+    start: int | None = None
+    end: int | None = None
+    line: int | None = None
+
+    @property
+    def state(self) -> str:
+        return "supported" if self.supported else "asserted"
+
+
 @dataclass(frozen=True)
 class Answer:
     """A value given as an answer: its ``text``, the name of its Python ``type``, and its ``value``
@@ -15,12 +37,14 @@ class Answer:
     ``value`` is None where there is none to give, as for one that is not of the wanted form; of an
     object that JSON has no form for it is the text. ``file`` is the path in the run's folder of
     what belongs to it: a figure's picture, the whole of a table that ``value`` has the head of.
+    ``evidence`` are the quotes that it was given with.
     """
 
     text: str
     type: str
     value: str | None
     file: str | None = None
+    evidence: tuple[Evidence, ...] = ()
 
     @classmethod
     def of_text(cls, text: str) -> Answer:
@@ -42,6 +66,7 @@ def answer_fields(answer: Answer | None) -> dict[str, Any]:
         "value": answer.value,
         "type": answer.type,
         "file": answer.file,
+        "evidence": list(answer.evidence),
     }
 
 
@@ -60,6 +85,9 @@ class Tells(Protocol):
     @property
     def file(self) -> str | None: ...
 
+    @property
+    def evidence(self) -> list[Evidence]: ...
+
 
 def answer_of(event: Tells) -> Answer | None:
     """Return the answer that an event tells of, if it does; in older records each is a text."""
@@ -67,4 +95,10 @@ def answer_of(event: Tells) -> Answer | None:
         return None
     if event.type is None:
         return Answer.of_text(event.answer)
-    return Answer(text=event.answer, type=event.type, value=event.value, file=event.file)
+    return Answer(
+        text=event.answer,
+        type=event.type,
+        value=event.value,
+        file=event.file,
+        evidence=tuple(event.evidence),
+    )

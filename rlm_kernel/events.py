@@ -12,6 +12,8 @@ import re
 from dataclasses import dataclass, field
 from typing import Annotated, Any, ClassVar, Literal, TypeAlias
 
+from .answers import Evidence
+
 FORMAT = "2.2"
 """The version of the journal that is written now, its lines and events; older ones are read too."""
 Status: TypeAlias = Literal["answered", "failed", "limit", "interrupted"]
@@ -66,10 +68,9 @@ class ContextInfo:
     is the name of the variable, made by earlier cells, that was taken as context: the rest is then
     a copy of its value, or of the kind ``"variable"`` with no sha256 where none could be made.
 
-    ``overview`` is a longer look than ``format`` and the ends, where the kernel has one, and
-    ``notes`` say more than ``notice``; both are in the journal alone. ``python`` is the version
-    in the kernel, ``modules`` are those of the packages often wanted that are there; None and empty
-    where nobody said.
+    ``overview`` is a longer look than ``format``, and ``notes`` say more than ``notice``; both are
+    in the journal alone. ``python`` is the version in the kernel, ``modules`` are those of the
+    packages often wanted that are there; None and empty where nobody said.
     """
 
     type: str
@@ -121,8 +122,7 @@ class NodeStarted:
 
 @dataclass(frozen=True)
 class ContextSet:
-    """The node's kernel was given another ``context``: before the question in a kernel that was
-    lived in, or between two cells of a human."""
+    """The node's kernel was given another ``context``, before the question or by a human."""
 
     kind: ClassVar[str] = "context_set"
     node: NodeId
@@ -153,9 +153,8 @@ class ReplyDelta:
 
 @dataclass(frozen=True)
 class Replied:
-    """One reply of the node's LM, whole. ``finish`` is the endpoint's finish reason, or
-    ``"cut"`` where we stopped reading after the first block. ``thoughts`` are no part of the
-    ``text``: nothing of them is run, or sent to the LM again."""
+    """One reply of the node's LM, whole. ``finish`` is the endpoint's reason, ``"cut"`` where we
+    stopped reading after the first block. ``thoughts`` are no part of the ``text``."""
 
     kind: ClassVar[str] = "replied"
     node: NodeId
@@ -193,9 +192,9 @@ class OutputMade:
 @dataclass(frozen=True)
 class CellRan:
     """A cell that ended. ``answer`` is the text of what was given to ``FINAL_VAR`` or ``answer`` in
-    it, if it ended without an error; ``value``, ``type`` and ``file`` are the rest of an
-    ``Answer``, None in records before 2.1. ``notices`` is what the kernel's guard has to say to
-    the LM. Turn 0 is the prelude: what was run in the kernel before the question, by whomever.
+    it, if it ended without an error; ``value``, ``type``, ``file`` and ``evidence`` are the rest of
+    an ``Answer``, None before 2.1. ``notices`` is what the kernel's guard has to say to the LM.
+    Turn 0 is the prelude: what was run in the kernel before the question, by whomever.
     ``inputs`` are the lines that the human typed for it; None stands for one that was not shown.
     ``concurrent`` says that threads or tasks wrote its outputs together, in an order of chance.
     ``wanted`` is the form, as JSON text, that its answer had to have."""
@@ -218,6 +217,7 @@ class CellRan:
     value: str | None = None
     type: str | None = None
     file: str | None = None
+    evidence: list[Evidence] = field(default_factory=list)
     wanted: str | None = None
 
 
@@ -289,8 +289,8 @@ class KernelRestarted:
 
 @dataclass(frozen=True)
 class NodeEnded:
-    """A node ended. ``confirmed`` is false for the best answer so far of a run that hit a limit.
-    ``answer``, ``value``, ``type`` and ``file`` are as in ``CellRan``.
+    """A node ended. ``confirmed`` is false for the best answer so far of a run that hit a limit,
+    and for one that is doubted for a ``reason``; the answer's fields are as in ``CellRan``.
     ``usage`` is what the node's sandbox cost, where it has one that costs."""
 
     kind: ClassVar[str] = "node_ended"
@@ -304,6 +304,7 @@ class NodeEnded:
     value: str | None = None
     type: str | None = None
     file: str | None = None
+    evidence: list[Evidence] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -323,6 +324,7 @@ class RunEnded:
     value: str | None = None
     type: str | None = None
     file: str | None = None
+    evidence: list[Evidence] = field(default_factory=list)
 
 
 Event: TypeAlias = (

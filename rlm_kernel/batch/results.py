@@ -25,7 +25,8 @@ class TaskResult:
     None where nothing was expected. ``cost`` is in US dollars, None where the price of a request is
     not known; ``seconds`` are those of the run, ``began`` and ``ended`` Unix seconds. ``attempts``
     counts how often the run was begun, or resumed after it had ended. ``trajectory`` is
-    relative to the folder. ``task`` has the fields of the task that mean nothing to us.
+    relative to the folder. ``evidence`` are the quotes that the answer was given with, as in
+    ``answers.Evidence``. ``task`` has the fields of the task that mean nothing to us.
     """
 
     id: str
@@ -47,6 +48,7 @@ class TaskResult:
     began: float | None = None
     ended: float | None = None
     trajectory: str | None = None
+    evidence: list[dict[str, Any]] = field(default_factory=list)
     task: dict[str, Any] = field(default_factory=dict)
 
     @property

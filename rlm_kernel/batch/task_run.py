@@ -162,6 +162,7 @@ def _bare_result(task: Task, ended: RunEnded, began: float) -> TaskResult:
         seconds=round(ended.seconds, 3),
         began=min(began, ended.time),
         ended=ended.time,
+        evidence=[dataclasses.asdict(one) for one in ended.evidence],
         task=task.rest,
     )
 

@@ -13,6 +13,8 @@ SORT_KEYS = (
     "time", "answer", "status", "turns", "calls", "tokens", "cost", "seconds", "question", "model",
 )  # fmt: skip
 """The names of ``reports.listing.KEYS``."""
+ROWS = ("sft", "chat")
+"""``reports.dialogues.Format``."""
 _ENDS = "Exit status as of `rlm run`."
 _EXECUTES = "This executes the code of the record, whoever wrote it."
 _RUN = "a run's folder or notebook"
@@ -170,15 +172,34 @@ def _why(commands: Any) -> None:
 def _export(commands: Any) -> None:
     export = commands.add_parser(
         "export",
-        help="write a run as one HTML page that can be read anywhere, offline",
+        help="write a run as one HTML page, or many as JSON lines to learn from",
         description="Write a run as one HTML page: question, answer, where it came from, every "
         "turn, every sub-call. The page needs no network and runs nothing that a model wrote. "
-        "Only an older export is written over.",
+        "Only an older export is written over. With --format sft or chat write runs, or all runs "
+        "in folders, as JSON lines: the messages as they were sent to the model that wrote the "
+        "cells, and its replies, each row once. A row of sft is a turn (`prompt`, `completion`), "
+        "one of chat a node of a run (`messages`). Runs that cannot be read are named and left "
+        "out. Exit status: 0, 1 nothing was written, 2 wrong usage.",
     )
     export.set_defaults(work="export.work")
-    _path(export)
+    export.add_argument(
+        "paths", metavar="PATH", type=Path, nargs="+", help="a run; of rows a folder of runs too"
+    )
+    export.add_argument(
+        "--format", choices=("html", *ROWS), default="html", help="what is written (html)"
+    )
     export.add_argument(
         "-o", "--output", metavar="FILE", type=Path,
-        help="by default the run's name with .html; - for standard output",
+        help="by default the run's name with .html, of rows standard output; - for that",
     )  # fmt: skip
+    export.add_argument(
+        "--only", choices=("right", "accepted"),
+        help="runs of a batch that were right; runs whose answer is confirmed",
+    )  # fmt: skip
+    export.add_argument(
+        "--ended", action="store_true", help="runs that were answered, with a record that is whole"
+    )
+    export.add_argument(
+        "--with-calls", action="store_true", help="runs that asked sub-LMs or children"
+    )
     export.add_argument("--force", action="store_true", help="write over whatever is there")

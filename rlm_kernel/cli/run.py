@@ -14,6 +14,7 @@ from ..errors import UsageError
 from ..inputs.contexts import Source
 from ..inputs.forms import Form, form_of_option
 from ..inputs.tools import Tools
+from ..record.evidence import lines, summed
 from ..remote.guest.type_expressions import UnknownName
 from ..reports.terminal import standard_error
 from ..session.event_loop import engine
@@ -104,6 +105,9 @@ def report(result: Result, as_json: bool) -> None:
         standard_error(markup=False, highlight=False, soft_wrap=True).print(
             f"rlm: with the answer: {result.file}", style="dim"
         )
+    if result.evidence and not as_json:
+        told = "\n".join([summed(result.evidence), *map("  {}".format, lines(result.evidence))])
+        standard_error(markup=False, highlight=False, soft_wrap=True).print(told, style="dim")
     if not result.confirmed:
         best = "no answer" if result.response is None else "the answer above is unconfirmed"
         standard_error(markup=False, highlight=False, soft_wrap=True).print(

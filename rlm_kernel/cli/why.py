@@ -5,12 +5,15 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
+from collections.abc import Sequence
 from typing import Any
 
 from rich.markup import escape
 from rich.tree import Tree
 
+from ..answers import Evidence
 from ..events import CallEnded
+from ..record.evidence import lines, placed, summed
 from ..record.markdown import one_line, shorten
 from ..record.numbers import counted
 from ..record.provenance import FlowStep, Origin, Range, Span
@@ -29,11 +32,14 @@ MOST = 8
 def work(options: argparse.Namespace) -> int:
     """Do it; return the exit status."""
     check_there(options.path)
-    found = provenance_of.find(Recording.open(options.path))
+    recording = Recording.open(options.path)
+    found, given = provenance_of.find(recording), recording.root.given
+    evidence = given.evidence if given is not None else ()
+    standing = [] if evidence else provenance_of.standing(recording)
     if options.json:
-        write_line(json.dumps(as_json(found), indent=1))
+        write_line(json.dumps(as_json(found, evidence, standing), indent=1))
     else:
-        standard_output().print(drawn(found))
+        standard_output().print(drawn(found, evidence, standing))
     return ANSWERED
 
 
@@ -43,11 +49,22 @@ def _plain(text: str) -> str:
 
 
 # -- for people -----------------------------------------------------------------------------------
-def drawn(found: Origins) -> Tree:
-    """Return the way back as a tree, a screen or two at most."""
+def drawn(
+    found: Origins, evidence: Sequence[Evidence] = (), standing: Sequence[Evidence] = ()
+) -> Tree:
+    """Return the way back as a tree, a screen or two at most. ``standing`` are the words of an
+    answer without evidence, where they stand."""
     first = found.nodes[0] if found.nodes else Origin("", None, (), (), ())
     answer = "no answer" if first.answer is None else shorten(one_line(first.answer), 300)
     tree = Tree(f"[bold]{_plain(answer)}[/]")
+    if evidence:
+        quotes = tree.add(_plain(summed(evidence)))
+        for line in lines(evidence):
+            quotes.add(_plain(line))
+    elif standing:
+        words = tree.add("No evidence was given; words of the answer stand in the context:")
+        for one in standing[:MOST]:
+            words.add(_plain(placed(one)))
     for node in found.nodes[:MOST]:
         branch = tree if node is first else tree.add(f"[bold]node {_plain(node.node)}[/]")
         _draw_node(branch, node, found if node is first else None)
@@ -141,7 +158,9 @@ def _more(branch: Tree, number: int, noun: str) -> None:
 
 
 # -- for programs ---------------------------------------------------------------------------------
-def as_json(found: Origins) -> dict[str, Any]:
+def as_json(
+    found: Origins, evidence: Sequence[Evidence] = (), standing: Sequence[Evidence] = ()
+) -> dict[str, Any]:
     """Plain JSON data. Offsets are characters of the part of the context that ``where`` names."""
     covered = found.covered
     context = {"unknown": found.unknown} if covered is None else {
@@ -153,6 +172,8 @@ def as_json(found: Origins) -> dict[str, Any]:
     }  # fmt: skip
     return {
         "answer": found.nodes[0].answer if found.nodes else None,
+        "evidence": [dataclasses.asdict(one) for one in evidence],
+        "standing": [dataclasses.asdict(one) for one in standing],
         "nodes": [_node(node, found if node is found.nodes[0] else None) for node in found.nodes],
         "context": context,
     }

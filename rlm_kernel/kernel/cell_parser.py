@@ -15,7 +15,7 @@ from typing import Any
 
 from ..errors import UsageError
 from ..inputs.forms import form_of_text
-from ..remote.guest.globals import NAMES
+from ..remote.guest.globals import RESERVED
 from ..remote.guest.type_expressions import UnknownName
 from .grammar import (
     ANSWER,
@@ -132,7 +132,7 @@ def _question(line: str, text: str, commands: tuple[Command, ...]) -> Question:
     name = plain[0] if plain else ANSWER
     if not name.isidentifier() or keyword.iskeyword(name):
         raise UsageError(f"{name!r} cannot be the name of a variable for the answer: {only}")
-    if name in NAMES and name != "context":
+    if name in RESERVED and name != "context":
         raise UsageError(f"the LM's cells have a {name!r} of their own: choose another name")
     if not text:
         raise UsageError("write the question below the %%rlm line")

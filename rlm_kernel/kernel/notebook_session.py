@@ -234,7 +234,7 @@ class NotebookSession:
             raise NoLM(f"{error}{found.sentence}") from error
         finally:
             self._leave()
-        if not result.confirmed:
+        if result.status != "answered":
             result = replace(result, reason=f"{result.reason}{found.sentence}")
         return self._took(result)
 

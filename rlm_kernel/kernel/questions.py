@@ -17,7 +17,7 @@ from ..session.session import Reader, Result
 from ..settings.limit_options import limit_raised
 from .cell_parser import Question
 from .display.activity import Activity
-from .display.card import answer_bundle, picture_bundle
+from .display.card import answer_bundle, evidence_bundle, picture_bundle
 from .display.display import Display
 from .front_end import ExecuteReply, Execution, FrontEnd
 from .human_input import HumanInput
@@ -69,7 +69,7 @@ class Questions:
             execution.tell(repl.changed, "stderr")
         if result.unrecorded is not None:
             execution.tell(f"The run is not recorded: {result.unrecorded}", "stderr")
-        if not result.confirmed or result.response is None or result.answer is None:
+        if result.status != "answered" or result.response is None or result.answer is None:
             return _unanswered(execution, result)
         bound = await self._bind(self._notebook.name, result.answer)
         file = "" if result.file is None else self._notebook.link(result.file)
@@ -77,6 +77,10 @@ class Questions:
         content = {"data": {**shown, **bound.shown, **_picture(result.file)}, "metadata": {}}
         number = counted.execution_count
         execution.send("execute_result", {**content, "execution_count": number})
+        if result.evidence:
+            execution.show(evidence_bundle(result.evidence))
+        if not result.confirmed:
+            execution.tell(f"The answer is unconfirmed: {result.reason}", "stderr")
         if bound.error:
             execution.tell(f"The answer is not in {self._notebook.name}: {bound.error}", "stderr")
         self._inner.tell_news(execution)

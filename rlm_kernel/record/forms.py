@@ -27,6 +27,7 @@ from pydantic import (
 )
 
 from .. import events as words
+from ..answers import Evidence
 from ..errors import RecordError
 from ..events import FORMAT, ContextInfo, Event, RunStarted, Usage
 from ..settings.resolved import ENVIRONMENTS
@@ -69,6 +70,8 @@ def event_of(data: Any, newer: bool = False) -> Event:
     for name, part in (("usage", Usage), ("context", ContextInfo)):
         if isinstance(fields.get(name), dict):
             fields[name] = known_part(part, fields[name])
+    if fields.get("evidence"):
+        fields["evidence"] = [known_part(Evidence, one) for one in fields["evidence"]]
     event: Event = known_part(cls, fields)
     return event
 
@@ -292,6 +295,8 @@ def _hint(hint: Any, newer: bool) -> Any:
         return reduce(or_, (_hint(one, newer) for one in inner))
     if origin is Annotated:
         return Annotated[inner[0], Field(pattern=f"^(?:{inner[1].pattern})$")]
+    if origin is list and dataclasses.is_dataclass(inner[0]):
+        return list[_hint(inner[0], newer)]  # type: ignore[misc]
     if dataclasses.is_dataclass(hint) and isinstance(hint, type):
         return _form(hint, newer)
     return {int: Count, float: Amount}.get(hint, hint)

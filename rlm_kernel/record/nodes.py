@@ -56,12 +56,13 @@ class RecordedCell:
 
     def gave(self, answer: Answer | None) -> bool:
         """Return whether this is its answer, but for places in memory. In records before 2.1 each
-        is a text."""
+        is a text, and in those before 2.2 none has evidence."""
         then = self.answer
         if answer is None or then is None:
             return answer is then
         alike = without_addresses(answer.text) == without_addresses(then.text)
         values = [without_addresses(one.value or "") for one in (answer, then)]
+        alike = alike and (not then.evidence or then.evidence == answer.evidence)
         return alike and (then.type == "str" or (answer.type == then.type and len({*values}) == 1))
 
     def put_out(self, outputs: list[Output], *, concurrent: bool = False) -> bool:
@@ -147,7 +148,8 @@ def _take(node: RecordedNode, event: Event) -> None:
         case CallEnded():
             node.calls.append(_call_of(event))
         case NodeEnded():
-            node.answer = answer_of(event) if event.confirmed else node.answer
+            taken = event.confirmed or event.status == "answered"
+            node.answer = answer_of(event) if taken else node.answer
         case RunStarted() | NodeStarted() | Prompted() | Replied() | KernelRestarted() | RunEnded():
             pass  # nothing that is done again
         case ReplyDelta() | CellStarted() | OutputMade() | CallStarted():

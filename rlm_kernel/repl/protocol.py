@@ -10,9 +10,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
-from ..answers import Answer
+from ..answers import Answer, Evidence
 from ..errors import CallRefused, Cause
 from ..record.equality import call_key
+from ..record.forms import LARGEST
+from ..remote.guest.evidence import MOST as MOST_EVIDENCE
+from ..remote.guest.evidence import MOST_CHARS as MOST_QUOTE
 from ..remote.guest.globals import BATCHES, CHILD_STARTING, OPS
 from ..remote.guest.images import MOST, MOST_BYTES, measured, wrong_with
 from ..remote.guest.wire import LONGEST_NAME
@@ -125,7 +128,28 @@ def as_answer(told: object) -> Answer | None:
     name, value = as_text(told.get("type"), LONGEST_NAME) or "str", told.get("value")
     if not isinstance(value, str) or not _is_json(value):
         value = json.dumps(text, ensure_ascii=False)
-    return Answer(text=text, type=name, value=value)
+    return Answer(text=text, type=name, value=value, evidence=as_evidence(told.get("evidence")))
+
+
+def as_evidence(told: object) -> tuple[Evidence, ...]:
+    """Return the evidence in a guest's report, checked; what is none is left out."""
+    items = told[:MOST_EVIDENCE] if isinstance(told, list) else []
+    return tuple(one for item in items if (one := _evidence(item)) is not None)
+
+
+def _evidence(told: object) -> Evidence | None:
+    if not isinstance(told, dict):
+        return None
+    quote, where = as_text(told.get("quote"), MOST_QUOTE), as_text(told.get("where"), MAX_NOTICE)
+    start, end, line = (_count(told.get(name)) for name in ("start", "end", "line"))
+    if quote is None or where is None:
+        return None
+    supported = told.get("supported") is True and None not in (start, end, line)
+    return Evidence(quote=quote, supported=supported, where=where, start=start, end=end, line=line)
+
+
+def _count(value: object) -> int | None:
+    return value if type(value) is int and 0 <= value <= LARGEST else None
 
 
 @dataclass(frozen=True)

@@ -6,12 +6,15 @@ speak for.
 
 from __future__ import annotations
 
+import itertools
 import json
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..answers import Evidence
 from ..errors import ContextError, RecordError
 from ..events import ContextInfo, NodeStarted
 from ..inputs import contexts
@@ -20,6 +23,9 @@ from ..record.provenance import Covered, Origin, Texts, cover, trace
 from ..record.recording import Recording
 
 MAX_BYTES = 400_000_000
+MOST_PARTS = 20
+SHORTEST_PART, LONGEST_PART = 4, 300
+"""Characters of the words of an answer that are looked for."""
 _ALONE = "a notebook alone has no prompts: give the run's folder"
 
 
@@ -63,6 +69,42 @@ def find(recording: Recording) -> Origins:
             handed[child] = part.text
     covered = cover(nodes[0], texts, handed)
     return Origins(nodes=nodes, texts=texts, covered=covered, unknown=None)
+
+
+def standing(recording: Recording) -> list[Evidence]:
+    """Return where the words of an answer stand in the context, each at its first place: of an
+    answer without evidence that is all that can be found. It shows no more than that they are
+    there. Short words and numbers are left out, since they stand anywhere. May take seconds."""
+    root = recording.root
+    given, info = root.given, root.context
+    texts = as_texts(info, recording.folder)[0] if given is not None and info is not None else None
+    if given is None or texts is None:
+        return []
+    found = (_place(part, texts) for part in itertools.islice(_telling(given.json), MOST_PARTS))
+    return [one for one in found if one is not None]
+
+
+def _telling(value: Any) -> Iterator[str]:
+    for _, text in _strings("", value):
+        words = " ".join(text.split())
+        if SHORTEST_PART <= len(words) <= LONGEST_PART:
+            yield words
+
+
+def _place(words: str, texts: Texts) -> Evidence | None:
+    pattern = r"(?<!\w)" * words[0].isalnum() + r"\s+".join(map(re.escape, words.split()))
+    found = re.search(pattern + r"(?!\w)" * words[-1].isalnum(), texts.text)
+    if found is None:
+        return None
+    [span] = texts.spans([found.span()])[:1]
+    return Evidence(
+        quote=words,
+        supported=False,
+        where=span.where,
+        start=span.start,
+        end=span.end,
+        line=span.first_line,
+    )
 
 
 def _unknown(nodes: list[Origin], reason: str) -> Origins:

@@ -10,6 +10,7 @@ from rich.markup import escape
 from rich.tree import Tree as RichTree
 
 from ..events import Usage
+from ..record.evidence import lines
 from ..record.markdown import one_line, shorten
 from ..record.numbers import counted, duration, spent
 from ..record.recording import Recording
@@ -59,7 +60,9 @@ def _tell(branch: RichTree, node: Node) -> None:
     branch.add(f"[dim]question[/] {_short(node.question)}")
     if node.answer is not None:
         name = "answer" if node.confirmed else "unconfirmed answer"
-        branch.add(f"[dim]{name}[/] {_short(node.answer)}")
+        answer = branch.add(f"[dim]{name}[/] {_short(node.answer)}")
+        for line in lines(node.given.evidence) if node.given else []:
+            answer.add(escape(line))
     if node.reason:
         branch.add(f"[dim]because[/] {_short(node.reason)}")
 
@@ -80,6 +83,7 @@ def as_json(recording: Recording) -> dict[str, Any]:
         "answer": tree.nodes[0].answer if tree.nodes else None,
         "value": given.json if given else None,
         "type": given.type if given else None,
+        "evidence": [dataclasses.asdict(one) for one in given.evidence] if given else [],
         "confirmed": tree.nodes[0].confirmed if tree.nodes else False,
         "turns": tree.turns,
         "calls": tree.calls,

@@ -6,12 +6,14 @@ from collections.abc import Iterable, Sequence
 from itertools import takewhile
 
 from ..answers import Answer
+from ..events import ContextInfo
 from ..lm import cells
 from ..lm.model import Message
 from ..repl.running_cell import Ran
 from . import prompts
 from .shown import Shown
 from .sources import bound_names, is_leftover, written_down
+from .suspicion import Suspicion
 
 SHOWN_CHARS = 200
 SHARED_CHARS = 200
@@ -38,6 +40,12 @@ class AnswerCheck:
         self._of_reply = 0
         self._news = False  # cells of the reply have put something out
         self._before_it = False  # those before the last did
+        self._suspicion: Suspicion | None = None
+        self._suspected = False
+
+    def about(self, question: str, info: ContextInfo) -> None:
+        """The answer is one to this question about this context."""
+        self._suspicion = Suspicion(question, info)
 
     def there(self, names: Iterable[str]) -> None:
         """These variables were there before the first cell."""
@@ -73,7 +81,14 @@ class AnswerCheck:
         if why is None and not last:
             why = None if self._remind else self._misread(ran) or self._unseen(ran)
             why = why or self._unread(ran.answer)
+            why = why or (None if self._remind else self._unquoted(ran) or self._suspect(ran))
         return why
+
+    def unsure(self, ran: Ran) -> str | None:
+        """Return why an answer that is taken is not confirmed; None for one that is."""
+        why = (ran.doubt and "is none") or self._suspicious(ran)
+        again = ", also when it was asked for again" if self._suspected or ran.doubt else ""
+        return why and f"the answer {why}{again}"
 
     def _once(self, words: str) -> str | None:
         """Return the words the first time."""
@@ -113,6 +128,24 @@ class AnswerCheck:
             return None
         self._waited = True
         return prompts.CHECK_TOO_SOON.format(answer=_head(ran.answer.text))
+
+    def _suspicious(self, ran: Ran) -> str | None:
+        found = self._suspicion and self._suspicion.of(ran, self._sources)
+        return f"is {found}" if found else None
+
+    def _suspect(self, ran: Ran) -> str | None:
+        """Return what is suspicious about the answer. Only once."""
+        why = None if self._suspected or ran.doubt else self._suspicious(ran)
+        if why is None or ran.answer is None:
+            return None
+        self._suspected = True
+        return prompts.SUSPECT.format(answer=_head(ran.answer.text), why=why)
+
+    def _unquoted(self, ran: Ran) -> str | None:
+        """Return which quotes do not stand in the context. Each is asked about once."""
+        evidence = ran.answer.evidence if ran.answer is not None else ()
+        missing = [repr(_head(one.quote)) for one in evidence if not one.supported]
+        return self._once(prompts.UNQUOTED.format(quotes=", ".join(missing))) if missing else None
 
     def _unread(self, answer: Answer) -> str | None:
         """Return that nothing was read, or nothing shown. Only once."""

@@ -117,7 +117,9 @@ class Dialogue:
         used = history.tokens(self._messages)
         if used <= self._model.window * share:
             return False
-        shorter = self._shorter(min(self._model.window, used), variables, forced=not share)
+        # Where the endpoint knows better, what was sent says how large its window is.
+        window = self._model.window if share else min(self._model.window, used)
+        shorter = self._shorter(window, variables, forced=not share)
         changed = len(shorter) < len(self._messages) or history.tokens(shorter) < used
         self._messages = shorter if changed else self._messages
         return changed

@@ -51,6 +51,8 @@ class Node:
         self.best = BestAnswer(task.form)
         self.answer: Answer | None = None
         """Its answer, once it has one; the kernel may be ending still."""
+        self.unsure: str | None = None
+        """Why that is not confirmed, if it is not."""
         self._memory = memory
         most = run.limits.turns
         self._most = min(most, task.max_turns or most) + memory.repeated_turns
@@ -74,6 +76,7 @@ class Node:
             await self._run_cells(repl, number, turn, over)
             self.answer = self._accepted(number, turn, over)
             if self.answer is not None:
+                self.unsure = self._check.unsure(turn.rans[-1])
                 return self.answer
             if over is not None:
                 if not turn.cells:
@@ -187,6 +190,7 @@ class Node:
             await carry(task.prelude, run.folder, run.emit)
         await repl.seed(node_seed(run.seed, task.node))
         self._check.there(repl.names)
+        self._check.about(task.question, info)
         if not run.style.remind and (info.length == 0 or _is_question(task) or repl.names):
             self._check.take_for_granted()
         self.begun = True

@@ -51,10 +51,13 @@ max_turns=None)`: ask an LM that has a notebook of its own over its `context`; f
 that need several steps. Each is as dear as you are. A reply is the value that it gave, with \
 `.status`, `.turns` and `.notebook`.
 - In `async` code: `await llm_query.aio(...)`. Threads may call all of these.
+- `rows(value)`: a table, JSON, log or folder as a list of dicts; `.guess` says how it was read.
+- `find(value, words, around=80, case=False)`: places with line, offsets, text; `.missing` words.
 - `SHOW_VARS()`: the variables made so far. `limits_left()`: what you may still use.
 - `ask_human(question)`: asks the human, if one is there, as a last resort.
-- `FINAL_VAR(value)`: ends the run with the value as it is (a text, a list, a DataFrame), once its \
-cell has ended well: `FINAL_VAR(summary)`, `FINAL_VAR("Paris")`.
+- `FINAL_VAR(value, evidence=None)`: ends the run with the value as it is (a text, a list, a \
+DataFrame), once its cell has ended well: `FINAL_VAR(summary)`, `FINAL_VAR("Paris")`. `evidence`: \
+a list of exact quotes of `context` that it rests on, or of places from `find`.
 - `answer["content"] = x`: a draft, given out if a limit ends the run.
 {tools}
 How to work: use code for what code does well (searching, counting, parsing, joining) and the \
@@ -102,6 +105,15 @@ CHECK_TOO_SOON = (
     "wrote it before you had seen that. Read the output; then call FINAL_VAR again."
 )
 NO_ANSWER = "{why} Call FINAL_VAR with the answer; the same call again gives it as it is."
+SUSPECT = (
+    "You gave the answer {answer!r}. It {why}. Look once more at how `context` is written and how "
+    "you searched it (spelling, case, the form of its parts); then call FINAL_VAR with what you "
+    "find. The same call again gives it as it is."
+)
+UNQUOTED = (
+    "These quotes do not stand in `context`: {quotes}. Copy them from it (`find` gives places), or "
+    "leave them out; then call FINAL_VAR again. The same call again gives the answer as it is."
+)
 NOT_THERE = (
     'FINAL_VAR("{word}") gives the word itself: there is no variable of this name. A cell of yours '
     "that would have made one was not run, or its kernel has ended. Make it again and give it, or, "

@@ -26,7 +26,8 @@ from .task import Task
 
 @dataclass(frozen=True)
 class Outcome:
-    """The end of a node or a run. An answer that is not ``confirmed`` is the best so far.
+    """The end of a node or a run. An answer that is not ``confirmed`` is the best so far, or of one
+    that was answered, one that is doubted for the ``reason``.
     ``may_pass`` says of a failure that its cause may be gone a little later."""
 
     status: Status
@@ -105,7 +106,10 @@ def _node(run: Run, task: Task) -> Node:
 
 
 def _answered(node: Node) -> Outcome | None:
-    return None if node.answer is None else Outcome("answered", node.answer, confirmed=True)
+    """Return the outcome of a node that has its answer."""
+    sure = node.unsure is None
+    answered = Outcome("answered", node.answer, confirmed=sure, reason=node.unsure)
+    return None if node.answer is None else answered
 
 
 async def _solve(node: Node, repl: CellRunner | None = None) -> Outcome:
@@ -117,8 +121,8 @@ async def _solve(node: Node, repl: CellRunner | None = None) -> Outcome:
     outcome, kernel = OURS, AsyncExitStack()
     try:
         with boundary(node.run.folder):
-            answer = await node.solve(await _entered(node, repl, kernel))
-        outcome = Outcome("answered", answer, confirmed=True)
+            await node.solve(await _entered(node, repl, kernel))
+        outcome = _answered(node) or OURS
     except asyncio.CancelledError:
         outcome = _cancelled(node)
         raise

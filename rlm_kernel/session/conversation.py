@@ -38,7 +38,7 @@ class Conversation:
         """Take a question that has ended, and return its result. One that was gone on with is
         there already."""
         asked = self._head if result.question == QUESTION else result.question
-        answer = result.response if result.confirmed else None
+        answer = result.response if result.status == "answered" else None
         exchange = Exchange(
             question=cut(asked, SHOWN_CHARS),
             answer=f"(no answer: {result.status})" if answer is None else cut(answer, SHOWN_CHARS),

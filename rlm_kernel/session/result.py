@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ..answers import Answer
+from ..answers import Answer, Evidence
 from ..events import Status, Usage
 from ..inputs.forms import Form
 
@@ -17,12 +17,14 @@ class Result:
 
     ``response`` is the answer as text, ``value`` the same as plain JSON data and ``type`` the name
     of its Python type in the kernel; of a run whose ``status`` is not ``answered`` it is the best
-    answer so far, unconfirmed, or None. ``reason`` says why there is no confirmed one. ``usage``
+    answer so far, unconfirmed, or None; one that was given may be unconfirmed too. ``reason`` says
+    why there is no confirmed one. ``usage``
     sums the tree. ``trajectory`` is the root's notebook, in the run's folder. ``may_pass`` says of
     a run that failed that its cause may be gone a little later. ``unrecorded`` says why
     its record or a notebook of it is not on the disk, if so. ``file`` is what belongs to the
-    answer: a figure's picture, the whole of a table that ``value`` has the head of. ``answer`` is
-    all that was recorded of it.
+    answer: a figure's picture, the whole of a table that ``value`` has the head of. ``evidence``
+    are the quotes of the input that it was given with, each ``supported`` or not. ``answer`` is all
+    that was recorded of it.
     """
 
     response: str | None
@@ -37,6 +39,7 @@ class Result:
     value: Any = None
     type: str | None = None
     file: Path | None = None
+    evidence: tuple[Evidence, ...] = ()
     answer: Answer | None = field(default=None, repr=False)
 
     @property
@@ -45,13 +48,16 @@ class Result:
         return None if self.usage.unpriced else self.usage.cost
 
 
-def recalled(answer: Answer | None, form: Form | None, trajectory: Path, question: str) -> Result:
-    """Return the result of a question that a record answered, at no cost."""
+def recalled(
+    answer: Answer | None, form: Form | None, trajectory: Path, question: str, unsure: str | None
+) -> Result:
+    """Return the result of a question that a record answered, at no cost. ``unsure`` says why its
+    answer was not confirmed, if it was not."""
     return Result(
         **told(answer, form, trajectory.parent),
         status="answered",
-        confirmed=True,
-        reason=None,
+        confirmed=unsure is None,
+        reason=unsure,
         usage=Usage(),
         trajectory=trajectory,
         question=question,
@@ -68,5 +74,6 @@ def told(answer: Answer | None, form: Form | None, folder: Path) -> dict[str, An
         "value": answer.json if form is None else form.value_of(answer),
         "type": answer.type,
         "file": None if answer.file is None else folder / answer.file,
+        "evidence": answer.evidence,
         "answer": answer,
     }

@@ -232,7 +232,9 @@ class Session:
                 await to_the_end(self._kernel.hand_back(past))
         started = recording.started
         form = None if started is None else form_in(started.settings)
-        return self.conversation.take(recalled(answer, form, self.trajectory, question))
+        unsure = recording.ended.reason if recording.ended is not None else None
+        told = recalled(answer, form, self.trajectory, question, unsure)
+        return self.conversation.take(told)
 
     # what goes on
     async def go_on(

@@ -5,10 +5,7 @@ from __future__ import annotations
 import ast
 import asyncio
 import inspect
-import os
-import tempfile
 import time
-import traceback
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from functools import partial
@@ -26,8 +23,8 @@ from ..remote.guest.calls import Calls as GuestCalls
 from ..remote.guest.describe import describe
 from ..remote.guest.doubts import doubt
 from ..remote.guest.errors import AnswerRefused
+from ..remote.guest.evidence import checked as evidence_in
 from ..remote.guest.globals import BATCHES, GLOBALS, variable_line
-from ..remote.guest.values import opened
 from ..repl.broker import Request
 from ..repl.frames import Payload
 from ..repl.guest_client import KernelSetup
@@ -35,6 +32,7 @@ from ..repl.protocol import Call, Calls, RefusedCall, Slot, as_answer, check, re
 from ..repl.running_cell import Author, Ran
 from ..rlm.cell_runner import OpenRunner
 from ..settings.limits import CellLimits, Rate
+from .in_process import Stream, error_content, loaded
 
 GRACE_SECONDS = 3.0
 """How long a cancelled cell may take to end before nobody waits for it."""
@@ -105,7 +103,7 @@ class FakeRepl:
 
     async def set_context(self, source: Source) -> ContextInfo:
         """Bind ``context`` to the source's value; a new one takes the names of all cells away."""
-        value, notes = await asyncio.to_thread(_loaded, source)
+        value, notes = await asyncio.to_thread(loaded, source)
         self._caller.given = value
         self._globals = self._first(value)
         self._own = {*self._globals, "__builtins__"}
@@ -145,7 +143,7 @@ class FakeRepl:
         started = time.monotonic()
         error = await self._awaited(asyncio.ensure_future(in_daemon_thread(self._executed, source)))
         if error is not None:
-            show("error", _told(error, source))
+            show("error", error_content(error, source))
         if self._failure is not None:
             raise self._failure
         return self._ended(error, kept, time.monotonic() - started)
@@ -220,9 +218,10 @@ class FakeRepl:
 
     def _first(self, context: object) -> dict[str, Any]:
         """The names that are there before the first cell."""
+        ours: dict[str, Any] = {g.name: g.function for g in GLOBALS if g.yields}
         asked = {g.name: getattr(self._caller, g.name) for g in GLOBALS if g.answered_by}
         box = {"content": "", "ready": False}
-        return dict(asked, context=context, answer=box, print=print, FINAL_VAR=self._final)
+        return dict(ours | asked, context=context, answer=box, print=print, FINAL_VAR=self._final)
 
     def _bind(
         self, loop: asyncio.AbstractEventLoop, show: Callable[[str, dict[str, Any]], object]
@@ -235,7 +234,7 @@ class FakeRepl:
                 show("execute_result", {"data": data, "execution_count": len(self.ran)})
 
         self._loop = loop
-        self._globals["print"] = partial(print, file=_Stream(show))
+        self._globals["print"] = partial(print, file=Stream(show))
         self._globals["__show__"] = shown
         self._own |= {"print", "__show__"}
 
@@ -244,14 +243,15 @@ class FakeRepl:
         return made and not inspect.ismodule(self._globals[name])
 
     def _final(self, value: object, evidence: object = None) -> None:
-        name = value if isinstance(value, str) and value.isidentifier() else None
-        self._named, self._word = (name, None) if name in self._globals else (None, name)
-        given = self._globals[self._named] if self._named is not None else value
+        word = value if isinstance(value, str) and value.isidentifier() else None
+        self._named, self._word = (word, None) if word in self._globals else (None, word)
+        given = value if self._named is None else self._globals[self._named]
         self._doubt = doubt(given, self._named)  # type: ignore[no-untyped-call]
-        self._give(given)
+        self._give(given, evidence_in(evidence, self._globals["context"]))
 
-    def _give(self, value: object) -> None:
-        self._answer, self._refused = as_answer(written(value).told()), None
+    def _give(self, value: object, evidence: Sequence[Any] = ()) -> None:
+        told = {**written(value).told(), "evidence": list(evidence)}
+        self._answer, self._refused = as_answer(told), None
         try:
             if self.held.wanted is not None:
                 check_form(value, self.held.wanted)
@@ -312,38 +312,3 @@ class FakeRepl:
             self._failure = error
             return refusal("the run ends", "LMError", cause="interrupted")
         return {"value": slots} if call.op in BATCHES else slots[0]
-
-
-class _Stream:
-    """The file that the cell's ``print`` writes to."""
-
-    def __init__(self, show: Callable[[str, dict[str, Any]], object]) -> None:
-        self._show = show
-
-    def write(self, text: str) -> int:
-        self._show("stream", {"name": "stdout", "text": text})
-        return len(text)
-
-    def flush(self) -> None:
-        """Nothing is held back."""
-
-
-def _loaded(source: Source) -> tuple[Any, list[str]]:
-    if source.path is not None and source.kind != "folder":
-        return opened(source.spec(), str(source.path))
-    handle, path = tempfile.mkstemp(prefix="rlm-fake-")
-    with os.fdopen(handle, "wb") as file:
-        file.write(source.data or b"")
-    if source.kind == "folder":
-        return opened({**source.spec(), "files": path}, str(source.path))
-    return opened({**source.spec(), "remove": True}, path)
-
-
-def _told(error: Exception, source: str) -> dict[str, Any]:
-    """The error as a kernel's message tells it, with the line of the cell."""
-    frames = traceback.extract_tb(error.__traceback__)
-    at = [frame.lineno or 0 for frame in frames if frame.filename == "<cell>"]
-    lines = source.splitlines()
-    arrow = [f"----> {at[0]} {lines[at[0] - 1]}"] if at and at[0] <= len(lines) else []
-    name = type(error).__name__
-    return {"ename": name, "evalue": str(error), "traceback": [*arrow, f"{name}: {error}"]}

@@ -101,6 +101,28 @@ async def test_a_word_of_an_earlier_questions_cells_is_a_word(kernel: Bench) -> 
     assert ran.answer == Answer.of_text("harbour")
 
 
+async def test_evidence_is_looked_for_in_the_input(kernel: Bench) -> None:
+    await kernel.give("It burnt in 1912.\nIt was built again.")
+    ran = await kernel.run(
+        "context = context[:2] + ' never burnt'\n"
+        "FINAL_VAR('yes', evidence=['burnt in  1912', 'never burnt', (18, 20)])"
+    )
+    assert ran.answer is not None
+    said = [(one.quote, one.supported, one.line) for one in ran.answer.evidence]
+    assert said == [("burnt in  1912", True, 1), ("never burnt", False, None), ("It", True, 2)]
+
+
+async def test_rows_and_find_are_there_and_give_way(kernel: Bench) -> None:
+    await kernel.give("name,age\nann,3\nbob,4\n")
+    shown_rows = await kernel.run("rows(context)")
+    assert "2 rows. Read as a table: name, age." in shown(shown_rows)
+    assert await kernel.said("print(find(context, ['bob', 'cid']).missing)") == "['cid']"
+    await kernel.run("rows = 3\ndef find(x): return x")
+    assert await kernel.said("print(rows, find('mine'))") == "3 mine"
+    await kernel.run("del rows, find")
+    assert await kernel.said("print(rows(context)[1])") == "{'name': 'bob', 'age': 4}"
+
+
 @pytest.mark.parametrize("evidence", ["'a quote'", "[1]", "{}", "('a',)"])
 async def test_evidence_that_is_no_list_of_texts_is_refused(kernel: Bench, evidence: str) -> None:
     for value in ("'word'", "'two words'", "3"):

@@ -47,6 +47,36 @@ def test_the_answer_is_the_result_and_is_bound(lm: LM, front: Front, notes: Path
     assert front.run("size, len(context)").result == "('700', 700)"
 
 
+def test_the_evidence_of_an_answer_is_shown_below_it(
+    lm: LM, front: Front, kernel: RunningKernel
+) -> None:
+    front.run("context = 'It burnt in 1912.'")
+    giving = block("print(context)\nFINAL_VAR('1912', evidence=['burnt in 1912', 'in 1913'])")
+    lm.say(giving, giving)
+    asked = front.run("%%rlm year\nWhen?")
+    assert asked.result == "1912"
+    shown = [message["content"]["data"] for message in asked.of("display_data")]
+    [told] = [data for data in shown if "quotes found" in data.get("text/plain", "")]
+    assert "supported · line 1 · characters 3–16 · “burnt in 1912”" in told["text/plain"]
+    assert "asserted" in told["text/markdown"]
+    check_equal(runs(kernel)[-1])
+
+
+def test_an_answer_that_is_doubted_is_bound_and_said_to_be_unconfirmed(
+    lm: LM, front: Front, kernel: RunningKernel
+) -> None:
+    front.run("context = 'abc'")
+    giving = block("print(context)\nFINAL_VAR(context.count('z'))")
+    lm.say(giving, giving)
+    asked = front.run("%%rlm many\nHow many?")
+    assert (asked.status, asked.result) == ("ok", "0")
+    assert "The answer is unconfirmed: the answer is 0, which a search gives" in asked.stream(
+        "stderr"
+    )
+    assert front.run("many").result == "0"
+    check_equal(runs(kernel)[-1])
+
+
 def test_an_answer_without_a_name_is_bound_to_answer_(lm: LM, front: Front, notes: Path) -> None:
     lm.say(LENGTH)
     assert front.run(f"%%rlm --context {notes.name}\nHow long?").result == "700"

@@ -17,7 +17,7 @@ from rlm_kernel.events import CallEnded
 from rlm_kernel.inputs.tools import Tools
 from rlm_kernel.kernel.cell_parser import split
 from rlm_kernel.record.notebooks.metadata import SCHEMA
-from rlm_kernel.remote.guest.globals import GLOBALS, NAMES, OPS, Global
+from rlm_kernel.remote.guest.globals import GLOBALS, OPS, RESERVED, Global
 from rlm_kernel.rlm import prompts
 
 README = Path(__file__).parents[2] / "README.md"
@@ -57,13 +57,13 @@ def test_older_schemas_know_the_names_of_their_time(version: str) -> None:
     assert _ops(version) == RECORDED - {"llm_map"}
 
 
-@pytest.mark.parametrize("name", sorted(NAMES))
+@pytest.mark.parametrize("name", sorted(RESERVED))
 def test_no_tool_takes_the_name_of_a_global(name: str) -> None:
     with pytest.raises(UsageError, match="taken by the REPL itself"):
         Tools({name: 1})
 
 
-@pytest.mark.parametrize("name", sorted(NAMES - {"context"}))
+@pytest.mark.parametrize("name", sorted(RESERVED - {"context"}))
 def test_no_answer_takes_the_name_of_a_global_but_that_of_the_input(name: str) -> None:
     with pytest.raises(UsageError, match="of their own"):
         split(f"%%rlm {name}\nwho?")

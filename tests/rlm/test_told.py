@@ -195,8 +195,9 @@ def test_the_small_style_is_told_none_of_it(tmp_path: Path) -> None:
     )
 
 
-BEFORE = 1840
-"""Characters of the system message before it said any of this, with its fields unfilled."""
+BEFORE = 1840 + 302
+"""Characters of the system message before it said any of this, with its fields unfilled, and of
+what it says of ``rows``, ``find`` and ``evidence``."""
 
 
 def test_all_of_it_is_at_most_three_hundred_tokens_of_a_first_request() -> None:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ...errors import CallRefused, LimitReached, LMError, UsageError
-from ...remote.guest.globals import NAMES
+from ...remote.guest.globals import RESERVED
 from ..contexts import Source, from_value
 from .bundle import Bundle
 from .host import OnHost, call, refused
@@ -97,7 +97,7 @@ class Tools:
 def _check_name(name: object) -> None:
     if not isinstance(name, str) or not name.isidentifier() or keyword.iskeyword(name):
         raise UsageError(f"tool name {name!r}: give a Python identifier")
-    if name in NAMES:
+    if name in RESERVED:
         raise UsageError(f"tool name {name!r} is taken by the REPL itself: choose another")
 
 

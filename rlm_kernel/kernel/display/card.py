@@ -11,14 +11,16 @@ import dataclasses
 import html
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias
 from urllib.parse import quote as percent
 
+from ...answers import Evidence
 from ...events import CallEnded, CellRan, KernelRestarted, NodeEnded, NodeStarted, Output, Replied
 from ...lm.cells import blocks
+from ...record.evidence import lines, markdown, summed
 from ...record.filters import for_terminal
 from ...record.markdown import code, fenced, literal, one_line, printable, quote, shorten
 from ...record.notebooks.metadata import page
@@ -131,6 +133,12 @@ def answer_bundle(text: str, file: str = "", table: str | None = None) -> Bundle
     prose = fenced(shown, "json") if _is_data(shown) else words(shown).replace("\n", "  \n")
     markdown = prose if table is None else table
     return {"text/plain": for_terminal(text), "text/markdown": markdown}
+
+
+def evidence_bundle(evidence: Sequence[Evidence]) -> Bundle:
+    """Show the quotes that an answer rests on, and which of them stand in the input."""
+    text = "\n".join([summed(evidence), *lines(evidence)])
+    return {"text/plain": for_terminal(text), "text/markdown": markdown(evidence)}
 
 
 def picture_bundle(suffix: str, data: bytes) -> Bundle:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..equality import VERSION, digest, sha256
-from ...answers import answer_fields, answer_of
+from ...answers import Answer, answer_fields, answer_of
 from ...events import (CallEnded, CellRan, ContextInfo, ContextSet, Event, KernelRestarted, RunStarted)
 from ..files import JOURNAL
 from ..format_version import FormatVersion
@@ -55,7 +55,7 @@ def describe(events: list[Event], node: Node, place: NotebookContext) -> dict[st
         **row(node),
         "question": node.question,
         "context": _context(node.context) if node.context else None,
-        **answer_fields(node.given),
+        **_answer(node.given),
         "cells": [cell_row(event) for event in events if isinstance(event, CellRan)],
         "calls": [_call_row(event) for event in events if isinstance(event, CallEnded)],
         "restarts": [
@@ -90,6 +90,13 @@ def _context(info: ContextInfo) -> dict[str, Any]:
     fields = dataclasses.asdict(info)
     shown = ("notes", "overview", "python", "modules")
     return {name: fields[name] for name in fields if name not in shown}
+
+
+def _answer(answer: Answer | None) -> dict[str, Any]:
+    """Return an answer's fields, its evidence only where it has any."""
+    fields = answer_fields(answer)
+    evidence = [dataclasses.asdict(one) for one in fields.pop("evidence", [])]
+    return {**fields, **({"evidence": evidence} if evidence else {})}
 
 
 def record(root: bool, seal: str | None) -> dict[str, str] | None:
@@ -128,7 +135,7 @@ def cell_row(event: CellRan) -> dict[str, Any]:
         "source": sha256(event.source),
         "outputs": digest(event.outputs, concurrent=event.concurrent),
         **({"concurrent": True} if event.concurrent else {}),
-        **answer_fields(answer_of(event)),
+        **_answer(answer_of(event)),
         **({} if event.wanted is None else {"wanted": event.wanted}),
         "seconds": event.seconds,
         "inputs": event.inputs,

@@ -7,9 +7,10 @@ from collections.abc import Iterator
 from typing import Any
 
 from ...errors import RecordError
-from ...answers import Answer
+from ...answers import Answer, Evidence
 from .. import blobs
 from ..equality import digest, digest_as_kept, sha256
+from ..forms import known_part
 from ..nodes import RecordedCall, RecordedCell, RecordedContext, RecordedNode, slot
 from ..packing import unpack
 from .pages import About, Page
@@ -36,7 +37,8 @@ def node_of(page: Page, about: About) -> RecordedNode:
     are among its calls. Raises ``RecordError`` for cells that are not what they should be."""
     context = about["context"] and RecordedContext(about["context"]["spec"])
     node = RecordedNode(about["node"], about["parent"], context)
-    node.answer = answer_in(about) if about["confirmed"] else None
+    taken = about["confirmed"] or about["status"] == "answered"
+    node.answer = answer_in(about) if taken else None
     try:
         node.happened = list(_happened(page, about))
     except (KeyError, TypeError, AttributeError) as error:  # of the cells' outputs
@@ -111,7 +113,8 @@ def answer_in(row: dict[str, Any]) -> Answer | None:
         return None
     if row.get("type") is None:
         return Answer.of_text(row["answer"])
-    return Answer(row["answer"], row["type"], row["value"], row["file"])
+    evidence = tuple(known_part(Evidence, one) for one in row.get("evidence", []))
+    return Answer(row["answer"], row["type"], row["value"], row["file"], evidence)
 
 
 def _call_of(row: dict[str, Any]) -> RecordedCall:

@@ -12,6 +12,7 @@ from typing import Any, assert_never
 
 from ...answers import Answer
 from ...events import (CallEnded, CallStarted, CellRan, CellStarted, ContextSet, Event, KernelRestarted, NodeEnded, NodeStarted, Output, OutputMade, Prompted, Replied, ReplyDelta, RunEnded, RunStarted, Usage)
+from .. import evidence
 from .answers import linked, shown
 from .cells import Cells
 from .contexts import context
@@ -143,9 +144,15 @@ def _conclude(cells: Cells, nodes: tuple[Node, ...], events: list[Event]) -> Non
 def _answer(node: Node) -> str:
     if node.answer is None:
         return f"**No answer** · {literal(node.reason or node.status)}"
-    head = "**Answer**" if node.confirmed else "**Unconfirmed answer**: the best so far"
+    head = "**Answer**" if node.confirmed else f"**Unconfirmed answer**: {_doubted(node)}"
     given = node.given or Answer.of_text(node.answer)
-    return "\n\n".join(filter(None, [head, shown(given), linked(node, given.file)]))
+    parts = [head, shown(given), linked(node, given.file), evidence.markdown(given.evidence)]
+    return "\n\n".join(filter(None, parts))
+
+
+def _doubted(node: Node) -> str:
+    """Return why an answer is not confirmed, as Markdown."""
+    return literal(node.reason or "") if node.status == "answered" else "the best so far"
 
 
 def _tree(cells: Cells, nodes: tuple[Node, ...]) -> str:

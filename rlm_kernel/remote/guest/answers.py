@@ -37,11 +37,13 @@ class Written(NamedTuple):
     json: Optional[str] = None
     attached: Optional[Attached] = None
     notice: Optional[str] = None
+    evidence: tuple = ()
 
     def told(self) -> dict:
         """Return it for a cell's report, which carries the file's bytes beside it."""
         suffix = self.attached.suffix if self.attached else None
-        return {"text": self.text, "type": self.type, "value": self.json, "suffix": suffix}
+        told = {"text": self.text, "type": self.type, "value": self.json, "suffix": suffix}
+        return {**told, "evidence": self.evidence}
 
 
 def written(value: Any, display: Any = None) -> Written:

@@ -83,7 +83,7 @@ def _end_of(value: Any, most: int) -> str:
 
 def text_format(text: str) -> str | None:
     """The format of a text in words, None when nothing is sure."""
-    head, lines = _first_lines(text)
+    head, lines = first_lines(text)
     whole = len(text) <= _LOOK_CHARS
     if not lines:
         return None
@@ -98,7 +98,7 @@ def text_format(text: str) -> str | None:
     )
 
 
-def _first_lines(text: str) -> tuple[str, list[str]]:
+def first_lines(text: str) -> tuple[str, list[str]]:
     """Return the first part of a text, and its lines that are whole and not empty."""
     head = text[:_LOOK_CHARS].replace("\r\n", "\n")
     lines = head.split("\n")
@@ -164,7 +164,7 @@ def _line_format(lines: list[str]) -> str | None:
 
 def _table_format(lines: list[str]) -> str | None:
     """CSV and its kin: at least three rows with the same number of fields under a header."""
-    for form, rows in _tables(lines):
+    for form, rows in split_forms(lines):
         names = [field.strip() for field in rows[0]]
         if all(0 < len(field) <= 40 for field in names) and len(set(names)) == len(names):
             return f"{form}: {some(names)}"
@@ -173,11 +173,11 @@ def _table_format(lines: list[str]) -> str | None:
 
 def _headless_format(text: str) -> str | None:
     """Return the format of a table whose first row is data, None of any other text."""
-    form, rows = next(_tables(_first_lines(text)[1]), ("", []))
+    form, rows = next(split_forms(first_lines(text)[1]), ("", []))
     return f"{form}, without a header" if form and not has_header(rows) else None
 
 
-def _tables(lines: list[str]) -> Iterator[tuple[str, list[list[str]]]]:
+def split_forms(lines: list[str]) -> Iterator[tuple[str, list[list[str]]]]:
     """Return each way to read the lines as a table of at least three even rows: its name and the
     rows."""
     for mark, name in ((",", "CSV"), ("\t", "TSV"), (";", "CSV"), ("|", "CSV")):

@@ -9,7 +9,9 @@ import inspect
 import sys
 from typing import Any, Callable, NamedTuple, Optional
 
+from . import places as _places
 from .pieces import guarded
+from .rows import rows_of
 
 _guest: Any = None
 
@@ -110,29 +112,44 @@ def ask_human(question):
     return _guest.calls.ask_human(question)
 
 
+def rows(value):
+    """Return a table (a DataFrame, CSV and its kin, JSON, JSON lines, Markdown), a log, records or
+    a folder as a list of dicts, one for each row. ``.guess`` says how it was read; lines in which
+    nothing was recognised are rows with ``line`` and ``text``. Raises ``TypeError`` for a value
+    that has no rows."""
+    made = rows_of(value)
+    if _guest is not None:  # a fake REPL has none
+        _guest.notice_guess(made.guess)
+    return made
+
+
+def find(value, words, around=80, case=False):
+    """Return the places where words stand in a text, a list, a dict, a DataFrame or a folder: each
+    has ``word``, ``where``, ``line``, ``start``, ``end``, and ``text`` with so many characters
+    ``around`` it. ``.missing`` are the words that stand nowhere, ``.counts`` the places of each,
+    ``.of(word)`` those of one. Parts of longer words count; letters large and small are alike
+    unless ``case`` is true. Raises ``TypeError`` and ``ValueError`` for words that are none."""
+    return _places.places(value, words, around, case)
+
+
 def FINAL_VAR(value, evidence=None):
-    """End the run with this value, or with the variable that a string literal names."""
-    _check_evidence(evidence)
-    _guest.finish(value)
+    """End the run with this value, or with the variable that a string literal names.
+
+    ``evidence`` is a list of what it rests on: quotes of the input (str), places in it as
+    characters (``(start, end)``, ``(file, start, end)``), or what ``find`` gives. A quote that
+    stands in the input, white space aside, is shown as supported, any other as asserted.
+    """
+    _guest.finish(value, evidence=evidence)
 
 
 def _named(name, evidence=None):
     """``FINAL_VAR("name")``: end the run with the caller's variable of that name, or with the word
     itself where there is none and it does not look like the name of one."""
-    _check_evidence(evidence)
     frame = sys._getframe(1)
     for names in (frame.f_locals, frame.f_globals):
         if name in names:
-            return _guest.finish(names[name], name)
-    _guest.finish_word(name)
-
-
-def _check_evidence(evidence):
-    """Refuse what the argument will never take; what it takes is not used yet."""
-    texts = isinstance(evidence, list) and all(isinstance(text, str) for text in evidence)
-    if evidence is not None and not texts:
-        kind = type(evidence).__name__
-        raise TypeError("FINAL_VAR: evidence is a list of str, quotes of the input, not %s" % kind)
+            return _guest.finish(names[name], name, evidence=evidence)
+    _guest.finish_word(name, evidence)
 
 
 class _Listing(str):
@@ -164,10 +181,6 @@ llm_query.aio = _llm_query_aio  # type: ignore[attr-defined]
 llm_query_batched.aio = _llm_query_batched_aio  # type: ignore[attr-defined]
 llm_map.aio = _llm_map_aio  # type: ignore[attr-defined]
 FINAL_VAR.named = _named  # type: ignore[attr-defined]
-# Nobody is told of ``evidence`` before it is of use.
-FINAL_VAR.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
-    [inspect.Parameter("value", inspect.Parameter.POSITIONAL_OR_KEYWORD)]
-)
 
 
 class Global(NamedTuple):
@@ -175,7 +188,8 @@ class Global(NamedTuple):
     says who answers its calls, which the host records: an ``"lm"`` or a ``"child"`` under its name,
     the ``"human"`` or the ``"host"`` itself as those of a tool, or nobody; a call of a ``batch``
     brings many prompts; ``asks_by`` names another whose calls it makes; ``told`` is false for what
-    the system message leaves out."""
+    the system message leaves out. One that ``yields`` has a name that many give to variables of
+    their own: a cell, a tool or an answer may take it."""
 
     name: str
     function: Optional[Callable[..., Any]] = None
@@ -183,6 +197,7 @@ class Global(NamedTuple):
     batch: bool = False
     asks_by: Optional[str] = None
     told: bool = True
+    yields: bool = False
 
     @property
     def call(self) -> str:
@@ -206,11 +221,16 @@ GLOBALS = (
     Global("rlm_query_batched", rlm_query_batched, answered_by="child", batch=True),
     Global("limits_left", limits_left, answered_by="host"),
     Global("ask_human", ask_human, answered_by="human"),
+    Global("rows", rows, yields=True),
+    Global("find", find, yields=True),
     Global("FINAL_VAR", FINAL_VAR),
     Global("answer", told=False),
     Global("SHOW_VARS", SHOW_VARS),
 )
 NAMES = frozenset(g.name for g in GLOBALS)
+YIELDING = frozenset(g.name for g in GLOBALS if g.yields)
+RESERVED = NAMES - YIELDING
+"""Those that no tool and no answer may be called."""
 ANSWERED = frozenset(g.name for g in GLOBALS if g.answered_by is not None)
 """Those whose calls are answered outside of the kernel."""
 ASKING = frozenset(g.name for g in GLOBALS if g.answered_by in ("lm", "child"))

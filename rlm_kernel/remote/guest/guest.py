@@ -16,33 +16,33 @@ from .calls import Calls
 from .describe import describe
 from .doubts import bound_in_text, doubt, looks_like_name
 from .errors import AnswerRefused, CallRefused, LimitReached, LMError
+from .evidence import checked as evidence_in
+from .globals import YIELDING
 from .hardening import harden, hide_our_frames
 from .magics import register
 from .pieces import guarded
-from .replies import of_slot
 from .rewriter import Rewriter
 from .schemas import schema_of
 from .seeds import Seeds
+from .surroundings import surroundings
 from .threads import cell_now
-from .tools import define, findable
+from .tools import called_back, define
 from .type_schemas import NoSchema
-from .values import load, opened, plain, snapshot
+from .values import load, opened, snapshot
 from .wire import SNAPSHOT_BYTES
 from .writers import Writers
 
 NAMES_SHOWN = 60
+ROWS = "rows: "
+GUESSES_TOLD = 3
 BOX = {"content": "", "ready": False}
 """The variable ``answer`` as it is at first."""
-MODULES_OFTEN_WANTED = (
-    "numpy", "pandas", "matplotlib", "scipy", "sklearn", "polars", "requests", "bs4", "yaml",
-    "tiktoken", "networkx", "sympy",
-)  # fmt: skip
 
 
-def surroundings():
-    """Python's version, and those of the modules often wanted that are there."""
-    found = [module for module in MODULES_OFTEN_WANTED if findable(module)]
-    return {"python": "%d.%d" % sys.version_info[:2], "modules": found}
+def _of_main(functions):
+    """Let multiprocessing pickle functions by name."""
+    for name, function in functions.items():
+        function.__module__, function.__qualname__ = "__main__", name
 
 
 class Guest:
@@ -72,11 +72,17 @@ class Guest:
         self._has_context = False
         self._given = None
         self._known = {}
-        self.names = self._functions(config["tools"])
+        ours = repl_globals.bind(self)
+        self.names = {
+            **ours,
+            **{tool["name"]: called_back(self.calls, **tool) for tool in config["tools"]},
+        }
+        _of_main(self.names)
         for name, item in config["data"].items():
             self.names[name] = load(item, item.get("file"))
         errors = {error.__name__: error for error in (LMError, LimitReached, CallRefused)}
         self.names.update(define(config["modules"], {**errors, **self.names}))
+        self._yielding = {n: self.names[n] for n in YIELDING if self.names[n] is ours[n]}
         self._restore()
         shell.user_ns["answer"] = dict(BOX)
         self._hidden.update(self.names, ("answer", "context"))
@@ -133,6 +139,11 @@ class Guest:
         if text not in self._notices:
             self._notices.append(text)
 
+    def notice_guess(self, guess):
+        """Tell how rows were read, for the first few that a cell asks for."""
+        if sum(text.startswith(ROWS) for text in self._notices) < GUESSES_TOLD:
+            self.notice(ROWS + guess)
+
     def input(self, question):
         """Return the line that the human types for a cell of their own."""
         try:
@@ -140,12 +151,12 @@ class Guest:
         except StdinNotImplementedError:
             raise CallRefused("ask_human: no human is there to type a line") from None
 
-    def finish_word(self, word):
+    def finish_word(self, word, evidence=None):
         """Take a word for the answer that names no variable. Raises ``NameError`` where it was
         rather meant to; it is the best answer then that there is, if there is no other."""
         there = [n for n, _ in self.variables()]
         if not looks_like_name(word, [*there, *self.names], self.bound):
-            self.finish(word)
+            self.finish(word, evidence=evidence)
             self._named = {"word": word}
             return
         self._word = word
@@ -155,9 +166,11 @@ class Guest:
             % (word, ", ".join(there) or "none yet", word)
         )
 
-    def finish(self, value, name=None):
-        """Take a value, as it is now, for the answer, or that of the variable ``name``. Raises
-        ``AnswerRefused`` for one that is not of the wanted form, which is kept as a draft."""
+    def finish(self, value, name=None, evidence=None):
+        """Take a value, as it is now, for the answer, or that of the variable ``name``, with its
+        evidence. Raises ``AnswerRefused`` for one that is not of the wanted form, which is kept as
+        a draft, and ``TypeError`` and ``ValueError`` for what is no evidence."""
+        found = evidence_in(evidence, self._input())
         if (
             value is self.shell.user_ns.get("answer")
             and isinstance(value, dict)
@@ -166,16 +179,21 @@ class Guest:
             value = value["content"]  # it is meant, and not the dict
         wanted = value is None and self._wanted is not None  # a form says what None is
         self._named = {"named": name}
-        self._answer = self._written(value)
+        self._answer = self._written(value, found)
         shown = "" if self._answer.attached else self._answer.text  # a picture shows its content
         self._doubt = None if wanted else doubt(value, name, shown)
         made = self._check(value)
         if made is not value:
-            self._answer = self._written(made)
+            self._answer = self._written(made, found)
 
-    def _written(self, value):
+    def _input(self):
+        """Return the input; in a cell of the human's own what they call ``context`` now."""
+        ours = self.guards_names and self._has_context
+        return self._context if ours else self.shell.user_ns.get("context")
+
+    def _written(self, value, evidence=()):
         self.given[:] = [value]
-        return written(value, self._bundle)
+        return written(value, self._bundle)._replace(evidence=evidence)
 
     def _check(self, value):
         """Return the value as one of the wanted form. Raises ``AnswerRefused`` where it is none."""
@@ -299,39 +317,29 @@ class Guest:
     def _restore(self):
         """Put back what an earlier cell rebound or deleted."""
         for name, value in self.names.items():
-            if self.shell.user_ns.get(name) is not value:
+            if self.yields(name):
+                self.shell.user_ns.setdefault(name, value)
+            elif self.shell.user_ns.get(name) is not value:
                 self.shell.user_ns[name] = value
         if self._has_context and self.shell.user_ns.get("context") is not self._context:
             self.shell.user_ns["context"] = self._context
         self.shell.user_ns.setdefault("answer", dict(BOX))
 
     # the globals
-    def _functions(self, tools):
-        """Return ours and the tools that are called back, by name."""
-        names = repl_globals.bind(self)
-        names.update((tool["name"], self._tool(**tool)) for tool in tools)
-        for name, function in names.items():  # so that multiprocessing can pickle them by name
-            function.__module__, function.__qualname__ = "__main__", name
-        return names
+    def yields(self, name):
+        """Return whether a cell may call something of its own so."""
+        return name in self._yielding
 
     def variables(self):
         """Return names and values made in this session, oldest first, at most ``NAMES_SHOWN``."""
         made = [
             (name, value)
             for name, value in list(self.shell.user_ns.items())
-            if name not in self._hidden and not name.startswith("_") and not inspect.ismodule(value)
+            if self._is_made(name, value) and not name.startswith("_")
         ]
         return made[-NAMES_SHOWN:]
 
-    def _tool(self, name, signature, doc):
-        def tool(*args, **kwargs):
-            kwargs_and_args = {"args": list(args), "kwargs": kwargs}
-            if not plain(kwargs_and_args):
-                raise CallRefused(
-                    "%s takes JSON values only (str, numbers, lists, dicts, None)" % name
-                )
-            return of_slot(self.calls.tool(name, **kwargs_and_args))
-
-        tool.__name__ = name
-        tool.__doc__ = "%s%s\n\n%s" % (name, signature, doc)
-        return tool
+    def _is_made(self, name, value):
+        if name in self._hidden:
+            return self.yields(name) and value is not self._yielding[name]
+        return not inspect.ismodule(value)

@@ -76,14 +76,14 @@ def names_of(rows: Rows) -> tuple[list[str], bool, list[str]]:
         names = [f"column_{number}" for number in range(1, len(rows[0]) + 1)]
         named = names[0] if len(names) == 1 else f"{names[0]} to {names[-1]}"
         return names, False, [f"There is no header: the first row is data; named {named}."]
-    names, twice = _distinct(rows[0])
+    names, twice = distinct(rows[0])
     if not twice:
         return names, True, []
     told = ", ".join(f"{old!r} is {new!r} then" for old, new in twice[:8])
     return names, True, [f"Names that stand more than once in the header: {told}."]
 
 
-def _distinct(header: list[str]) -> tuple[list[str], list[tuple[str, str]]]:
+def distinct(header: list[str]) -> tuple[list[str], list[tuple[str, str]]]:
     """Return names of which none comes twice, and those that were changed for it."""
     names: list[str] = []
     changed = []

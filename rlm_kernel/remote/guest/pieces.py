@@ -31,14 +31,14 @@ def _pieces(value: Any, depth: int) -> Iterator[str]:
     kind = type(value)
     if kind is str:
         yield json.dumps(value[:500], ensure_ascii=False)
-    elif kind in (list, tuple, dict) and depth > 5:
+    elif (kind in (tuple, dict) or _is_list(kind)) and depth > 5:
         yield "…"
-    elif kind in (list, tuple):
-        yield "[" if kind is list else "("
+    elif kind is tuple or _is_list(kind):
+        yield "(" if kind is tuple else "["
         for number, item in enumerate(value):
             yield ", " if number else ""
             yield from _pieces(item, depth + 1)
-        yield "]" if kind is list else ",)" if len(value) == 1 else ")"
+        yield "]" if kind is not tuple else ",)" if len(value) == 1 else ")"
     elif kind is dict:
         yield "{"
         for number, (key, item) in enumerate(value.items()):
@@ -51,6 +51,11 @@ def _pieces(value: Any, depth: int) -> Iterator[str]:
         yield repr(value[:500])
     else:
         yield str(guarded(_plain, value) or f"<{kind.__name__}>")
+
+
+def _is_list(kind: Any) -> bool:
+    """Return whether its values are written as a list is."""
+    return bool(kind.__repr__ is list.__repr__)
 
 
 def _plain(value: Any) -> str:

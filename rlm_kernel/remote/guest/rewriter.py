@@ -48,7 +48,8 @@ class Rewriter(ast.NodeTransformer):
         return ast.fix_missing_locations(ast.copy_location(call, node))
 
     def visit_FunctionDef(self, node):
-        if not self._local and self._guest.guards_names and node.name in self._guest.names:
+        guarded = node.name in self._guest.names and not self._guest.yields(node.name)
+        if not self._local and self._guest.guards_names and guarded:
             self._guest.notice(
                 "Line %d: the definition of `%s` was ignored: it is there already. Call it."
                 % (node.lineno, node.name)

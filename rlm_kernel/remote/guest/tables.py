@@ -7,16 +7,18 @@ import contextlib
 import csv
 import io
 import itertools
+import sys
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Optional
 
 from .columns import Column, converted, scan
-from .headers import names_of, own_lines, shape_of, titles
+from .headers import distinct, names_of, own_lines, shape_of, titles
 
 _LOOK_CHARS = 65_536
 _MARKS = ",\t;|"
+_SMALL = 1 << 20
 _NAMED = 8
 """The most columns that a note names."""
 
@@ -51,6 +53,38 @@ def read_table(text: str) -> tuple[Any, list[str]]:
     except csv.Error as problem:
         return text, [f"It could not be read as a table ({problem}), so it stands as text."]
     return value, layout.notes + _texts(layout, columns)
+
+
+def read_rows(text: str) -> tuple[list[dict[str, Any]], list[str]]:
+    """Return the rows of a table as dicts of the values that ``read_table`` gives, None for what is
+    missing, and its notes; no rows where it cannot be read."""
+    if len(text) > _SMALL or "pandas" in sys.modules:
+        value, notes = read_table(text)
+        if isinstance(value, str):
+            return [], notes
+        return (value if isinstance(value, list) else frame_rows(value)), notes
+    layout = layout_of(text)  # pandas takes longer to import than a small text to read
+    if not layout.names:
+        return [], []
+    try:
+        value, columns = _from_rows(None, text, layout)
+    except csv.Error as problem:
+        return [], [f"It could not be read as a table ({problem})."]
+    return value, layout.notes + _texts(layout, columns)
+
+
+def frame_rows(frame: Any) -> list[dict[str, Any]]:
+    """Return the rows of a DataFrame as dicts, None for what is missing."""
+    names, _ = distinct([str(name) for name in frame.columns])
+    columns = []
+    for at in range(len(names)):
+        column = frame.iloc[:, at]
+        gaps = column.isna()
+        values = column.tolist()
+        if gaps.any():
+            values = [None if gap else value for value, gap in zip(values, gaps.tolist())]
+        columns.append(values)
+    return [dict(zip(names, row)) for row in zip(*columns)]
 
 
 def layout_of(text: str) -> Layout:

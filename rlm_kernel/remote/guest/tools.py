@@ -6,7 +6,9 @@ import sys
 import traceback
 import types
 
-from .errors import UsageError
+from .errors import CallRefused, UsageError
+from .replies import of_slot
+from .values import plain
 
 PACKAGE = "rlm_tools"
 
@@ -26,6 +28,20 @@ def define(modules, names):
     vars(package).update(names)
     sys.modules[PACKAGE] = package
     return {tool: value for module in modules for tool, value in _made(module).items()}
+
+
+def called_back(calls, name, signature, doc):
+    """Return the function of a tool that runs in the host's process."""
+
+    def tool(*args, **kwargs):
+        kwargs_and_args = {"args": list(args), "kwargs": kwargs}
+        if not plain(kwargs_and_args):
+            raise CallRefused("%s takes JSON values only (str, numbers, lists, dicts, None)" % name)
+        return of_slot(calls.tool(name, **kwargs_and_args))
+
+    tool.__name__ = name
+    tool.__doc__ = "%s%s\n\n%s" % (name, signature, doc)
+    return tool
 
 
 def _check(needs):

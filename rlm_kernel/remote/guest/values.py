@@ -14,6 +14,7 @@ from typing import Any
 
 from .errors import CallRefused, FailedReply
 from .replies import ChildReply
+from .row_list import Rows
 from .tables import read_as_before, read_table
 
 _ESCAPED = "backslashreplace"
@@ -121,13 +122,13 @@ def _json_or_text(text: str) -> Any:
 
 def plain(value: Any) -> bool:
     """Return whether ``json.loads(json.dumps(value))`` gives an equal value of the same types; of a
-    reply a str."""
+    reply a str, of rows a list."""
     kind = type(value)
     if kind in (str, ChildReply, FailedReply, int, bool, type(None)):
         return True
     if kind is float:
         return math.isfinite(value)
-    if kind is list:
+    if kind in (list, Rows):
         return all(plain(item) for item in value)
     if kind is dict:
         return all(type(key) is str and plain(item) for key, item in value.items())

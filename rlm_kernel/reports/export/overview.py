@@ -72,8 +72,9 @@ def answer(recording: Recording) -> Html:
         said = "The run is still going, or was killed." if root.status == RUNNING else root.reason
         return joined(h("h2", "No answer"), h("p", said or root.status))
     name = "Answer" if root.confirmed else "Unconfirmed answer"
-    reason = h("p", f"The best so far: {root.reason}", class_="note") if root.reason else None
-    return joined(h("h2", name), texts.answer(root.answer), reason)
+    said = "Not sure" if root.status == "answered" else "The best so far"
+    reason = h("p", f"{said}: {root.reason}", class_="note") if root.reason else None
+    return joined(h("h2", name), texts.answer(root.answer), reason, texts.evidence(root))
 
 
 # -- where it came from ---------------------------------------------------------------------------

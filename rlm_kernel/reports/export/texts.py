@@ -21,8 +21,10 @@ from rich.color import ColorSystem
 from rich.style import Style
 from rich.text import Text
 
+from ...record.evidence import lines, summed
 from ...record.filters import bare_html
 from ...record.markdown import shorten
+from ...record.summary import Node
 from .markup import Html, escaped, h, joined, visible
 
 LONGEST_PROSE = 20_000
@@ -140,6 +142,15 @@ def answer(text: str) -> Html:
     ):
         return folded(text, "data")
     return prose(text)
+
+
+def evidence(node: Node) -> Html | None:
+    """Show the quotes that an answer rests on, and which of them stand in the input."""
+    given = node.given.evidence if node.given else ()
+    if not given:
+        return None
+    items = [h("li", line) for line in lines(given)]
+    return joined(h("p", summed(given), class_="note"), h("ul", *items, class_="evidence"))
 
 
 def _is_data(text: str) -> bool:

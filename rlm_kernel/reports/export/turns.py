@@ -71,7 +71,8 @@ def _ending(node: Node) -> Html:
         said = "still running" if node.status == RUNNING else node.reason or node.status
         return h("p", f"No answer: {said}", class_="note")
     name = "Answer" if node.confirmed else "Unconfirmed answer"
-    return h("div", h("p", name, class_="label"), texts.answer(node.answer), class_="result")
+    shown = [h("p", name, class_="label"), texts.answer(node.answer), texts.evidence(node)]
+    return h("div", *shown, class_="result")
 
 
 class _Story:
