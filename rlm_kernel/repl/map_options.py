@@ -9,6 +9,7 @@ from typing import Any
 
 from ..remote.guest.maps import LONGEST_PLACE, MOST_EXAMPLES, MOST_VOTES, WORDS_CHARS
 from ..remote.guest.schemas import MOST_SCHEMA_CHARS
+from ..remote.guest.wire import LONGEST_NAME
 
 
 @dataclass(frozen=True)
@@ -17,7 +18,8 @@ class MapOptions:
     item and value, and how many votes an item has. ``rows`` are the items' places in the table,
     ``spans`` those in the input where they were cut out of it: the part's name, the first
     character and the one after the last, None where that is not known. ``ahead`` are the items,
-    and their characters, that the same map has in later calls."""
+    and their characters, that the same map has in later calls. ``since`` is the
+    name of an earlier run's folder, whose rows may answer."""
 
     question: str
     schema: dict[str, Any] | None = None
@@ -26,6 +28,7 @@ class MapOptions:
     rows: list[int] = field(default_factory=list)
     spans: list[list[Any]] | None = None
     ahead: tuple[int, int] = (0, 0)
+    since: str | None = None
 
     @property
     def written(self) -> dict[str, Any]:
@@ -35,6 +38,7 @@ class MapOptions:
             "schema": self.schema,
             "examples": [list(pair) for pair in self.examples],
             "votes": self.votes,
+            "since": self.since,
         }
         return {name: value for name, value in written.items() if value}
 
@@ -54,10 +58,12 @@ def options_of(header: Mapping[str, Any], count: int) -> MapOptions | None:
     write them as ours does."""
     question, schema, votes = header.get("question"), header.get("schema"), header.get("votes")
     examples, rows, ahead = header.get("examples"), header.get("rows"), header.get("ahead")
-    spans = header.get("spans")
+    spans, since = header.get("spans"), header.get("since")
     if not isinstance(question, str) or not (schema is None or is_schema(schema)):
         return None
     if not isinstance(votes, int) or not 1 <= votes <= MOST_VOTES:
+        return None
+    if since is not None and not _is_name(since):
         return None
     if not isinstance(examples, list) or not all(map(_is_example, examples)):
         return None
@@ -75,6 +81,7 @@ def options_of(header: Mapping[str, Any], count: int) -> MapOptions | None:
         rows=rows,  # type: ignore[arg-type]
         spans=spans,
         ahead=(ahead[0], ahead[1]),  # type: ignore[index]
+        since=since,
     )
 
 
@@ -87,6 +94,13 @@ def is_schema(schema: object) -> bool:
     except (ValueError, RecursionError):  # lone surrogates, which no request can carry
         return False
     return size <= 8 * MOST_SCHEMA_CHARS
+
+
+def _is_name(value: object) -> bool:
+    """Return whether it can be the name of a folder, and is no path to another place."""
+    if not isinstance(value, str) or not 0 < len(value) <= LONGEST_NAME:
+        return False
+    return value not in (".", "..") and not set("/\\\0") & set(value)
 
 
 def _is_example(pair: object) -> bool:

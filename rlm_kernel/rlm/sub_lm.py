@@ -11,6 +11,7 @@ from functools import partial
 from ..errors import CallRefused, LimitReached, LMError
 from ..lm.attempts import Sampling
 from ..lm.model import seen
+from ..operators.earlier import answers
 from ..operators.estimate import estimate
 from ..operators.rows import Row
 from ..remote.guest.typed_replies import in_object
@@ -55,10 +56,22 @@ class SubLM:
         return {"value": await self._complete(call, prompt, asked)}
 
     # maps
+    async def earlier(self, call: Call) -> dict[str, Slot]:
+        """Return by its text what an item of a map was answered in the run that the map names.
+        Raises ``CallRefused`` where there is none beside this one."""
+        options = call.options
+        if options is None or options.since is None:
+            return {}
+        folder = self._run.folder.parent / options.since
+        default = self._run.sub.name
+        return await asyncio.to_thread(answers, folder, options, call.model, default)
+
     def measured(self, call: Call, options: MapOptions, missing: Sequence[PromptSlot]) -> str:
         """Return the size of a map in words. Raises ``RefusedCall`` where less is left."""
         model, left = self._run.model(call.model, self._run.sub), self._run.ledger.left
         price = partial(model.price, model.name)
+        if options.since is not None:  # nobody knows yet how many of those ahead are new
+            options = replace(options, ahead=(0, 0))
         size = estimate(options, [at.prompt for at in missing], price)
         if (over := size.over(left)) is not None:
             raise RefusedCall(refusal(size.refusal(left), limit=over))
@@ -68,6 +81,8 @@ class SubLM:
         """Return the value of a row of a map. Raises ``LMError``."""
         options = at.call.options
         assert options is not None
+        if at.earlier is not None:
+            return at.earlier
         schema = None if options.schema is None else in_object(options.schema)  # type: ignore[no-untyped-call]
         call = replace(at.call, schema=schema)
 
