@@ -111,7 +111,7 @@ class LiveCalls:
             raise RefusedCall(refused)
         missing = await self._with_earlier([at for at in made if at.index not in known])
         new = [at for at in missing if at.earlier is None]
-        size = self._admit(made[0], new) if call.op != "tool" and new else ""
+        size = await self._admit(made[0], new) if call.op != "tool" and new else ""
         began = CallStarted(node=self._node, cell=call.cell, op=call.op, count=count, size=size)
         self._run.emit(began)
         if call.op.startswith("llm") and call.options is None:
@@ -159,17 +159,19 @@ class LiveCalls:
             at = index if call.op in BATCHES else None
             self.failed[call.cell].append((at, slot["error"]))
 
-    def _admit(self, first: PromptSlot, missing: Sequence[PromptSlot]) -> str:
-        """Book the call, or record why all of it is refused; return the size of a map in words."""
+    async def _admit(self, first: PromptSlot, missing: Sequence[PromptSlot]) -> str:
+        """Book the call, or record why all of it is refused; return its size in words, if it is
+        worth telling."""
         ledger, options, size = self._run.ledger, first.call.options, ""
         try:
             if (closed := ledger.closed(self._depth)) is not None:
                 raise closed
-            if options is not None:
-                size = self._sub.measured(first.call, options, missing)
+            size = await self._sub.admit(first.call, missing, by_hand=self._by_hand)
             ledger.count_calls(len(missing) * (options.votes if options is not None else 1))
         except RefusedCall as refused:
             slot = refused.slot
+        except CallRefused as error:
+            slot = refusal(str(error))
         except LimitReached as error:
             slot = self._refused_by(error)
         else:

@@ -147,7 +147,7 @@ async def test_a_row_without_a_value_is_an_error_with_its_attempts(
 
 def test_a_map_is_measured_with_all_that_is_ahead_of_it() -> None:
     options = MapOptions("Spam?", LABELS, votes=3, ahead=(900, 90_000))
-    size = estimate(options, ["x" * 100] * 100, lambda usage: usage.tokens / 1e6)
+    size = estimate(["x" * 100] * 100, lambda usage: usage.tokens / 1e6, options)
     assert size.requests == 3000
     assert 3 * 100_000 / 4 < size.tokens < 5 * 100_000
     assert size.cost == size.tokens / 1e6
@@ -161,6 +161,6 @@ def test_a_map_is_measured_with_all_that_is_ahead_of_it() -> None:
 
 
 def test_a_price_that_is_not_known_is_not_said() -> None:
-    size = estimate(MapOptions("Which?"), ["x"], lambda usage: None)
+    size = estimate(["x"], lambda usage: None, MapOptions("Which?"))
     assert "$" not in size.refusal({"calls": 0, "tokens": 5, "cost": None})
     assert Usage().cost == 0.0
