@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..remote.guest.maps import LONGEST_PLACE, MOST_EXAMPLES, MOST_VOTES, WORDS_CHARS
+from ..remote.guest.maps import LONGEST_PLACE, MOST_EXAMPLES, MOST_VOTES, around
 from ..remote.guest.schemas import MOST_SCHEMA_CHARS
 from ..remote.guest.wire import LONGEST_NAME
 
@@ -45,7 +45,7 @@ class MapOptions:
     @property
     def chars(self) -> int:
         """Return how much longer a prompt is than its item, at most."""
-        return len(json.dumps(self.written)) + WORDS_CHARS
+        return around(self.written)
 
     def place(self, index: int) -> dict[str, Any]:
         """Return what the record has of the place of an item of the call."""

@@ -86,6 +86,16 @@ def test_examples_stand_before_the_item_in_the_form_of_a_reply() -> None:
     assert '<item>\nbuy\n</item>\n{"value": "spam"}' in asked.partition("that")[0]
 
 
+@pytest.mark.parametrize("schema", [None, LABELS, PERSON])
+@pytest.mark.parametrize("count", [0, 50])
+def test_a_prompt_is_no_longer_than_its_item_and_the_room_around_it(
+    schema: Any, count: int
+) -> None:
+    examples = [("item> an example", "spam")] * count
+    options = MapOptions("Spam?" * 100, schema, examples, votes=3)
+    assert len(prompt("x" * 1000, options, 2)) <= 1000 + options.chars
+
+
 def test_prompts_of_votes_differ_in_more_than_their_number() -> None:
     options = MapOptions("Spam?", LABELS, votes=2)
     assert '"spam", "ham"' in prompt("x", options, 0)

@@ -233,6 +233,7 @@ def test_a_map_replays_from_its_record_and_why_names_the_places(tmp_path: Path) 
     result = ask(lm, tmp_path / "run", context=mails())
     assert result.value == {"ham": 34, "spam": 11}
     check_whole(result)
+    assert "Map: <code>Is this spam?</code>" in result.trajectory.read_text("utf-8")
     recorded = trajectory.load(tmp_path / "run")
     verdict = engine().run(replay(recorded, lambda text: None))
     assert (verdict.differences, verdict.ambiguities, verdict.calls) == ([], [], 100)

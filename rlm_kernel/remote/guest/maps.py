@@ -14,9 +14,15 @@ MOST_EXAMPLES = 50
 PART_CHARS = 8 << 20
 """The characters of items in one call."""
 WORDS_CHARS = 1000
-"""Room for the words around an item."""
+MARKS_CHARS = 60
+"""Room for the words around an item, and around an example."""
 LONGEST_PLACE = 1000
 """Characters of the name of the part that an item is in."""
+
+
+def around(asked: "dict[str, Any]") -> int:
+    """Return how much longer a prompt is than its item, at most, by what is asked about all."""
+    return len(json.dumps(asked)) + WORDS_CHARS + MARKS_CHARS * len(asked.get("examples", ()))
 
 
 class Map:
@@ -45,7 +51,7 @@ class Map:
         self._asked["examples"] = [*_examples(examples, self._form)]
         if since is not None:
             self._asked["since"] = _run_name(since)
-        self.around = len(json.dumps(self._asked)) + WORDS_CHARS
+        self.around = around(self._asked)
         self._answered = self._stopped = False
 
     def over(self, found: Cut, *, spans: bool = False) -> "Map":
