@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from ..remote.guest.maps import LONGEST_PLACE, MOST_EXAMPLES, MOST_VOTES, around
@@ -56,33 +56,22 @@ class MapOptions:
 def options_of(header: Mapping[str, Any], count: int) -> MapOptions | None:
     """Return the options in a request for ``count`` items, checked; None where the guest did not
     write them as ours does."""
-    question, schema, votes = header.get("question"), header.get("schema"), header.get("votes")
-    examples, rows, ahead = header.get("examples"), header.get("rows"), header.get("ahead")
-    spans, since = header.get("spans"), header.get("since")
-    if not isinstance(question, str) or not (schema is None or is_schema(schema)):
-        return None
-    if not isinstance(votes, int) or not 1 <= votes <= MOST_VOTES:
-        return None
-    if since is not None and not _is_name(since):
-        return None
-    if not isinstance(examples, list) or not all(map(_is_example, examples)):
-        return None
-    if not _is_counts(rows, count) or not _is_counts(ahead, 2) or len(examples) > MOST_EXAMPLES:
-        return None
-    if spans is not None and not (
-        isinstance(spans, list) and [*map(_is_span, spans)] == [True] * count
-    ):
-        return None
-    return MapOptions(
-        question=question,
-        schema=schema,
-        examples=[(text, value) for text, value in examples],
-        votes=votes,
-        rows=rows,  # type: ignore[arg-type]
-        spans=spans,
-        ahead=(ahead[0], ahead[1]),  # type: ignore[index]
-        since=since,
+    given: dict[str, Any] = {one.name: header.get(one.name) for one in fields(MapOptions)}
+    right = (
+        isinstance(given["question"], str)
+        and (given["schema"] is None or is_schema(given["schema"]))
+        and isinstance(given["votes"], int)
+        and 1 <= given["votes"] <= MOST_VOTES
+        and _are_examples(given["examples"])
+        and _are_counts(given["rows"], count)
+        and _are_counts(given["ahead"], 2)
+        and (given["spans"] is None or _are_spans(given["spans"], count))
+        and (given["since"] is None or _is_name(given["since"]))
     )
+    if not right:
+        return None
+    pairs = [(text, value) for text, value in given["examples"]]
+    return MapOptions(**{**given, "examples": pairs, "ahead": tuple(given["ahead"])})
 
 
 def is_schema(schema: object) -> bool:
@@ -103,15 +92,25 @@ def _is_name(value: object) -> bool:
     return value not in (".", "..") and not set("/\\\0") & set(value)
 
 
-def _is_example(pair: object) -> bool:
-    return isinstance(pair, list) and len(pair) == 2 and isinstance(pair[0], str)
+def _are_examples(values: object) -> bool:
+    """Return whether they are pairs of a text and a value, and not too many."""
+    return (
+        isinstance(values, list)
+        and len(values) <= MOST_EXAMPLES
+        and all(isinstance(v, list) and len(v) == 2 and isinstance(v[0], str) for v in values)
+    )
 
 
-def _is_counts(values: object, count: int) -> bool:
+def _are_counts(values: object, count: int) -> bool:
     """Return whether they are so many whole numbers of at least 0."""
     if not isinstance(values, list) or len(values) != count:
         return False
     return all(type(value) is int and value >= 0 for value in values)
+
+
+def _are_spans(values: object, count: int) -> bool:
+    """Return whether they are so many places, as a part's name and two ends."""
+    return isinstance(values, list) and len(values) == count and all(map(_is_span, values))
 
 
 def _is_span(span: object) -> bool:
