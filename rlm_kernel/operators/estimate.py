@@ -1,4 +1,4 @@
-"""The size of a map before it starts: requests, tokens and money, beside what is left of them."""
+"""The size of a map or a batch before it starts, beside what is left: requests, tokens, money."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ class Estimate:
     """``cost`` in US dollars is None where the price is not known."""
 
     rows: int
+    noun: str
     votes: int
     tokens: int
     cost: float | None
@@ -32,11 +33,10 @@ class Estimate:
 
     def __str__(self) -> str:
         votes = f" with {self.votes} votes each" if self.votes > 1 else ""
+        requests = counted(self.requests, "sub-call")
         cost = "" if self.cost is None else f", about {money(self.cost)}"
-        return (
-            f"{counted(self.rows, 'row')}{votes}: {counted(self.requests, 'sub-call')} of about "
-            f"{self.tokens:,} tokens together{cost}"
-        )
+        tokens = f"about {self.tokens:,} tokens together{cost}"
+        return f"{counted(self.rows, self.noun)}{votes}: {requests} of {tokens}"
 
     def over(self, left: Mapping[str, float | None]) -> str | None:
         """Return the first of ``calls``, ``tokens`` and ``cost`` of which less is left; None where
@@ -57,16 +57,18 @@ class Estimate:
         )
 
 
-def estimate(options: MapOptions, items: Sequence[str], price: Price) -> Estimate:
-    """Return what a call about these items takes, with all of the same map that is ahead. A quarter
-    of the characters are taken for tokens."""
-    ahead, ahead_chars = options.ahead
-    rows = len(items) + ahead
-    around = len(prompt("", options))
-    chars = options.votes * (sum(map(len, items)) + ahead_chars + rows * around)
-    said = options.votes * rows * (FREE_TOKENS if options.schema is None else FORM_TOKENS)
-    usage = Usage(input_tokens=chars // CHARS_A_TOKEN, output_tokens=said)
-    return Estimate(rows=rows, votes=options.votes, tokens=usage.tokens, cost=price(usage))
+def estimate(texts: Sequence[str], price: Price, options: MapOptions | None = None) -> Estimate:
+    """Return what a call about these prompts takes; with ``options`` they are items of a map, and
+    all of the same map that is ahead counts. A quarter of the characters are taken for tokens."""
+    rows, chars, votes, around, said = len(texts), sum(map(len, texts)), 1, 0, FREE_TOKENS
+    if options is not None:
+        rows, chars, votes = rows + options.ahead[0], chars + options.ahead[1], options.votes
+        around = len(prompt("", options))
+        said = FREE_TOKENS if options.schema is None else FORM_TOKENS
+    read = votes * (chars + rows * around) // CHARS_A_TOKEN
+    usage = Usage(input_tokens=read, output_tokens=votes * rows * said)
+    noun = "prompt" if options is None else "row"
+    return Estimate(rows=rows, noun=noun, votes=votes, tokens=usage.tokens, cost=price(usage))
 
 
 def _left(left: Mapping[str, float | None]) -> str:

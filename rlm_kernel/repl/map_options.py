@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
-from ..remote.guest.maps import LONGEST_PLACE, MOST_EXAMPLES, MOST_VOTES, WORDS_CHARS
+from ..remote.guest.maps import LONGEST_PLACE, MOST_EXAMPLES, MOST_VOTES, around
 from ..remote.guest.schemas import MOST_SCHEMA_CHARS
+from ..remote.guest.wire import LONGEST_NAME
 
 
 @dataclass(frozen=True)
@@ -17,7 +18,8 @@ class MapOptions:
     item and value, and how many votes an item has. ``rows`` are the items' places in the table,
     ``spans`` those in the input where they were cut out of it: the part's name, the first
     character and the one after the last, None where that is not known. ``ahead`` are the items,
-    and their characters, that the same map has in later calls."""
+    and their characters, that the same map has in later calls. ``since`` is the
+    name of an earlier run's folder, whose rows may answer."""
 
     question: str
     schema: dict[str, Any] | None = None
@@ -26,6 +28,7 @@ class MapOptions:
     rows: list[int] = field(default_factory=list)
     spans: list[list[Any]] | None = None
     ahead: tuple[int, int] = (0, 0)
+    since: str | None = None
 
     @property
     def written(self) -> dict[str, Any]:
@@ -35,13 +38,14 @@ class MapOptions:
             "schema": self.schema,
             "examples": [list(pair) for pair in self.examples],
             "votes": self.votes,
+            "since": self.since,
         }
         return {name: value for name, value in written.items() if value}
 
     @property
     def chars(self) -> int:
         """Return how much longer a prompt is than its item, at most."""
-        return len(json.dumps(self.written)) + WORDS_CHARS
+        return around(self.written)
 
     def place(self, index: int) -> dict[str, Any]:
         """Return what the record has of the place of an item of the call."""
@@ -52,30 +56,22 @@ class MapOptions:
 def options_of(header: Mapping[str, Any], count: int) -> MapOptions | None:
     """Return the options in a request for ``count`` items, checked; None where the guest did not
     write them as ours does."""
-    question, schema, votes = header.get("question"), header.get("schema"), header.get("votes")
-    examples, rows, ahead = header.get("examples"), header.get("rows"), header.get("ahead")
-    spans = header.get("spans")
-    if not isinstance(question, str) or not (schema is None or is_schema(schema)):
-        return None
-    if not isinstance(votes, int) or not 1 <= votes <= MOST_VOTES:
-        return None
-    if not isinstance(examples, list) or not all(map(_is_example, examples)):
-        return None
-    if not _is_counts(rows, count) or not _is_counts(ahead, 2) or len(examples) > MOST_EXAMPLES:
-        return None
-    if spans is not None and not (
-        isinstance(spans, list) and [*map(_is_span, spans)] == [True] * count
-    ):
-        return None
-    return MapOptions(
-        question=question,
-        schema=schema,
-        examples=[(text, value) for text, value in examples],
-        votes=votes,
-        rows=rows,  # type: ignore[arg-type]
-        spans=spans,
-        ahead=(ahead[0], ahead[1]),  # type: ignore[index]
+    given: dict[str, Any] = {one.name: header.get(one.name) for one in fields(MapOptions)}
+    right = (
+        isinstance(given["question"], str)
+        and (given["schema"] is None or is_schema(given["schema"]))
+        and isinstance(given["votes"], int)
+        and 1 <= given["votes"] <= MOST_VOTES
+        and _are_examples(given["examples"])
+        and _are_counts(given["rows"], count)
+        and _are_counts(given["ahead"], 2)
+        and (given["spans"] is None or _are_spans(given["spans"], count))
+        and (given["since"] is None or _is_name(given["since"]))
     )
+    if not right:
+        return None
+    pairs = [(text, value) for text, value in given["examples"]]
+    return MapOptions(**{**given, "examples": pairs, "ahead": tuple(given["ahead"])})
 
 
 def is_schema(schema: object) -> bool:
@@ -89,15 +85,32 @@ def is_schema(schema: object) -> bool:
     return size <= 8 * MOST_SCHEMA_CHARS
 
 
-def _is_example(pair: object) -> bool:
-    return isinstance(pair, list) and len(pair) == 2 and isinstance(pair[0], str)
+def _is_name(value: object) -> bool:
+    """Return whether it can be the name of a folder, and is no path to another place."""
+    if not isinstance(value, str) or not 0 < len(value) <= LONGEST_NAME:
+        return False
+    return value not in (".", "..") and not set("/\\\0") & set(value)
 
 
-def _is_counts(values: object, count: int) -> bool:
+def _are_examples(values: object) -> bool:
+    """Return whether they are pairs of a text and a value, and not too many."""
+    return (
+        isinstance(values, list)
+        and len(values) <= MOST_EXAMPLES
+        and all(isinstance(v, list) and len(v) == 2 and isinstance(v[0], str) for v in values)
+    )
+
+
+def _are_counts(values: object, count: int) -> bool:
     """Return whether they are so many whole numbers of at least 0."""
     if not isinstance(values, list) or len(values) != count:
         return False
     return all(type(value) is int and value >= 0 for value in values)
+
+
+def _are_spans(values: object, count: int) -> bool:
+    """Return whether they are so many places, as a part's name and two ends."""
+    return isinstance(values, list) and len(values) == count and all(map(_is_span, values))
 
 
 def _is_span(span: object) -> bool:

@@ -80,7 +80,7 @@ class LiveCalls:
         self._memory = memory
         self._by_hand = by_hand
         self._occurrences = Occurrences()
-        self._refused: Counter[int] = Counter()
+        self._refusals: Counter[int] = Counter()
         self.failed: defaultdict[int, list[Failure]] = defaultdict(list)
         """By cell, the prompts that failed."""
         self.seconds: defaultdict[int, float] = defaultdict(float)
@@ -109,8 +109,9 @@ class LiveCalls:
         if len(known) == 1 and (refused := _by_limit(slot_of(known[min(known)]))) is not None:
             self._run.emit(known[min(known)])
             raise RefusedCall(refused)
-        missing = [prompt for prompt in made if prompt.index not in known]
-        size = self._admit(made[0], missing) if call.op != "tool" and missing else ""
+        missing = await self._with_earlier([at for at in made if at.index not in known])
+        new = [at for at in missing if at.earlier is None]
+        size = await self._admit(made[0], new) if call.op != "tool" and new else ""
         began = CallStarted(node=self._node, cell=call.cell, op=call.op, count=count, size=size)
         self._run.emit(began)
         if call.op.startswith("llm") and call.options is None:
@@ -158,24 +159,41 @@ class LiveCalls:
             at = index if call.op in BATCHES else None
             self.failed[call.cell].append((at, slot["error"]))
 
-    def _admit(self, first: PromptSlot, missing: Sequence[PromptSlot]) -> str:
-        """Book the call, or record why all of it is refused; return the size of a map in words."""
+    async def _admit(self, first: PromptSlot, missing: Sequence[PromptSlot]) -> str:
+        """Book the call, or record why all of it is refused; return its size in words, if it is
+        worth telling."""
         ledger, options, size = self._run.ledger, first.call.options, ""
         try:
             if (closed := ledger.closed(self._depth)) is not None:
                 raise closed
-            if options is not None:
-                size = self._sub.measured(first.call, options, missing)
+            size = await self._sub.admit(first.call, missing, by_hand=self._by_hand)
             ledger.count_calls(len(missing) * (options.votes if options is not None else 1))
         except RefusedCall as refused:
             slot = refused.slot
+        except CallRefused as error:
+            slot = refusal(str(error))
         except LimitReached as error:
             slot = self._refused_by(error)
         else:
             self.made[first.call.cell] += len(missing)
             return size
-        self._emit(first, Asked(CallMeter(ledger)), slot, time.time(), 0.0)
-        raise RefusedCall(slot)
+        raise self._refused(first, slot)
+
+    async def _with_earlier(self, missing: list[PromptSlot]) -> list[PromptSlot]:
+        """Return the prompts, those of a map's items with what an earlier run was answered, where
+        the map names one. Records why all of it is refused where there is none."""
+        if not missing or missing[0].call.options is None:
+            return missing
+        try:
+            known = await self._sub.earlier(missing[0].call)
+        except CallRefused as error:
+            raise self._refused(missing[0], refusal(str(error))) from error
+        return [replace(at, earlier=known.get(at.prompt)) for at in missing]
+
+    def _refused(self, first: PromptSlot, slot: Slot) -> RefusedCall:
+        """Record that all of a call is refused; return the error."""
+        self._emit(first, Asked(CallMeter(self._run.ledger)), slot, time.time(), 0.0)
+        return RefusedCall(slot)
 
     def _refused_by(self, error: LimitReached) -> Slot:
         """Return the error of a call that a limit refused. An LM that has calls left can write it
@@ -228,8 +246,8 @@ class LiveCalls:
         call, prompt = at.call, at.prompt
         if is_refused(slot):
             prompt = cut(prompt, REFUSED_CHARS)
-            self._refused[call.cell] += 1
-            if self._refused[call.cell] > MOST_REFUSED:
+            self._refusals[call.cell] += 1
+            if self._refusals[call.cell] > MOST_REFUSED:
                 return
         self._run.emit(
             CallEnded(

@@ -19,6 +19,9 @@ NOBODY = (
     "a terminal, have one. Decide as you think best, and say in the answer what you assumed"
 )
 
+ALLOW = "A cell is about to make {size}. Go on? (yes or no)"
+NO = ("n", "no", "stop")
+
 AskHuman = Callable[[str], Awaitable[str]]
 """Shows a question to the human and returns the reply. Raises ``CallRefused`` where none comes.
 Cancelling it takes the question back."""
@@ -59,6 +62,16 @@ class Human:
             self._asked += 1
             with self._standing_still():
                 return (await self._ask(question))[:REPLY_CHARS]
+
+    async def allow(self, size: str) -> None:
+        """Ask if a call of this size may be made. Raises ``CallRefused`` where the human says no;
+        where nobody is there, or no reply comes, the run's limits have to do."""
+        try:
+            reply = await self.reply(ALLOW.format(size=size))
+        except CallRefused:
+            return
+        if reply.strip().casefold() in NO:
+            raise CallRefused(f"the human did not allow {size}: ask about fewer pieces")
 
     @contextmanager
     def may_hold(self, clock: asyncio.Timeout) -> Iterator[None]:

@@ -9,19 +9,21 @@ from typing import Any
 
 from ..lm.model import image_part
 from ..repl.frames import Payload
-from ..repl.protocol import Call, Image
+from ..repl.protocol import Call, Image, Slot
 from .run import CallMeter
 
 
 @dataclass(frozen=True)
 class PromptSlot:
-    """One prompt of a call, or the call of a tool: where it stands in the record."""
+    """One prompt of a call, or the call of a tool: where it stands in the record. ``earlier`` is
+    what a run before this one was answered, if that is the answer."""
 
     call: Call
     number: int
     key: str
     occurrence: int
     index: int
+    earlier: Slot | None = None
 
     @property
     def prompt(self) -> str:

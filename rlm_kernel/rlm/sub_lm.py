@@ -11,10 +11,10 @@ from functools import partial
 from ..errors import CallRefused, LimitReached, LMError
 from ..lm.attempts import Sampling
 from ..lm.model import seen
-from ..operators.estimate import estimate
+from ..operators.earlier import answers
+from ..operators.estimate import Estimate, estimate
 from ..operators.rows import Row
 from ..remote.guest.typed_replies import in_object
-from ..repl.map_options import MapOptions
 from ..repl.protocol import Call, Image, RefusedCall, Slot, refusal
 from . import prompts
 from .prompt_slot import Asked, PromptSlot, as_parts
@@ -22,6 +22,11 @@ from .run import Run, inlined
 
 VOTE_TEMPERATURE = 0.7
 """For votes of a model that is set to 0, where they would all be the same."""
+
+
+LARGE = 1000
+"""Sub-calls of one call, and US dollars, over which the human is asked first."""
+DEAR = 1.0
 
 
 class SubLM:
@@ -32,6 +37,7 @@ class SubLM:
         self._depth = depth
         self.cut: Counter[int] = Counter()
         """By cell, the replies that a provider cut short."""
+        self._allowed: set[int] = set()
 
     async def prompt(self, at: PromptSlot, asked: Asked) -> Slot:
         """Return the reply to a prompt. Raises ``LMError``."""
@@ -55,19 +61,45 @@ class SubLM:
         return {"value": await self._complete(call, prompt, asked)}
 
     # maps
-    def measured(self, call: Call, options: MapOptions, missing: Sequence[PromptSlot]) -> str:
-        """Return the size of a map in words. Raises ``RefusedCall`` where less is left."""
-        model, left = self._run.model(call.model, self._run.sub), self._run.ledger.left
-        price = partial(model.price, model.name)
-        size = estimate(options, [at.prompt for at in missing], price)
-        if (over := size.over(left)) is not None:
+    async def earlier(self, call: Call) -> dict[str, Slot]:
+        """Return by its text what an item of a map was answered in the run that the map names.
+        Raises ``CallRefused`` where there is none beside this one."""
+        options = call.options
+        if options is None or options.since is None:
+            return {}
+        folder = self._run.folder.parent / options.since
+        default = self._run.sub.name
+        return await asyncio.to_thread(answers, folder, options, call.model, default)
+
+    async def admit(self, call: Call, new: Sequence[PromptSlot], *, by_hand: bool) -> str:
+        """Return the size of a map, or of a large batch, in words. The human, if one is there, is
+        asked before what is very large, once a cell, unless the cell is one ``by_hand``. Raises
+        ``RefusedCall`` for a map where less is left, ``CallRefused`` where the human says no."""
+        if not call.op.startswith("llm") or (call.options is None and len(new) <= LARGE):
+            return ""
+        left, size = self._run.ledger.left, self._measured(call, new)
+        over = size.over(left)
+        if over is not None and call.options is not None:
             raise RefusedCall(refusal(size.refusal(left), limit=over))
+        large = size.requests > LARGE or (size.cost or 0.0) > DEAR
+        if large and over != "calls" and not by_hand and call.cell not in self._allowed:
+            await self._run.human.allow(str(size))
+            self._allowed.add(call.cell)
         return str(size)
+
+    def _measured(self, call: Call, new: Sequence[PromptSlot]) -> Estimate:
+        model, options = self._run.model(call.model, self._run.sub), call.options
+        if options is not None and options.since is not None:
+            options = replace(options, ahead=(0, 0))  # nobody knows yet how many of those are new
+        price = partial(model.price, model.name)
+        return estimate([at.prompt for at in new], price, options)
 
     async def row(self, at: PromptSlot, asked: Asked) -> Slot:
         """Return the value of a row of a map. Raises ``LMError``."""
         options = at.call.options
         assert options is not None
+        if at.earlier is not None:
+            return at.earlier
         schema = None if options.schema is None else in_object(options.schema)  # type: ignore[no-untyped-call]
         call = replace(at.call, schema=schema)
 

@@ -86,6 +86,16 @@ def test_examples_stand_before_the_item_in_the_form_of_a_reply() -> None:
     assert '<item>\nbuy\n</item>\n{"value": "spam"}' in asked.partition("that")[0]
 
 
+@pytest.mark.parametrize("schema", [None, LABELS, PERSON])
+@pytest.mark.parametrize("count", [0, 50])
+def test_a_prompt_is_no_longer_than_its_item_and_the_room_around_it(
+    schema: Any, count: int
+) -> None:
+    examples = [("item> an example", "spam")] * count
+    options = MapOptions("Spam?" * 100, schema, examples, votes=3)
+    assert len(prompt("x" * 1000, options, 2)) <= 1000 + options.chars
+
+
 def test_prompts_of_votes_differ_in_more_than_their_number() -> None:
     options = MapOptions("Spam?", LABELS, votes=2)
     assert '"spam", "ham"' in prompt("x", options, 0)
@@ -147,7 +157,7 @@ async def test_a_row_without_a_value_is_an_error_with_its_attempts(
 
 def test_a_map_is_measured_with_all_that_is_ahead_of_it() -> None:
     options = MapOptions("Spam?", LABELS, votes=3, ahead=(900, 90_000))
-    size = estimate(options, ["x" * 100] * 100, lambda usage: usage.tokens / 1e6)
+    size = estimate(["x" * 100] * 100, lambda usage: usage.tokens / 1e6, options)
     assert size.requests == 3000
     assert 3 * 100_000 / 4 < size.tokens < 5 * 100_000
     assert size.cost == size.tokens / 1e6
@@ -161,6 +171,6 @@ def test_a_map_is_measured_with_all_that_is_ahead_of_it() -> None:
 
 
 def test_a_price_that_is_not_known_is_not_said() -> None:
-    size = estimate(MapOptions("Which?"), ["x"], lambda usage: None)
+    size = estimate(["x"], lambda usage: None, MapOptions("Which?"))
     assert "$" not in size.refusal({"calls": 0, "tokens": 5, "cost": None})
     assert Usage().cost == 0.0

@@ -233,6 +233,7 @@ def test_a_map_replays_from_its_record_and_why_names_the_places(tmp_path: Path) 
     result = ask(lm, tmp_path / "run", context=mails())
     assert result.value == {"ham": 34, "spam": 11}
     check_whole(result)
+    assert "Map: <code>Is this spam?</code>" in result.trajectory.read_text("utf-8")
     recorded = trajectory.load(tmp_path / "run")
     verdict = engine().run(replay(recorded, lambda text: None))
     assert (verdict.differences, verdict.ambiguities, verdict.calls) == ([], [], 100)
@@ -299,3 +300,56 @@ def test_a_tree_that_does_not_end_or_lacks_a_branch_is_an_error(
     )
     result, _ = _asked(source, tmp_path / "run", sub)
     assert words in str(result.response)
+
+
+def test_rows_of_an_earlier_run_answer_again_and_only_what_is_new_is_asked(tmp_path: Path) -> None:
+    first, _ = _asked(
+        f"{MAP}print(t)\nFINAL_VAR(t.counts())", tmp_path / "first", judged, context=TEXT
+    )
+    since = (
+        "t = llm_map(context, 'Is this spam?', labels=['spam', 'ham'], since='rlm-runs/first')\n"
+        "print(t)\nFINAL_VAR([t.counts(), [r.index for r in t if not r.since]])"
+    )
+    more = f"mail 50: buy this now\n{TEXT}"
+    limits = Limits(calls=1 + 2 * len((*MALFORMED, *REFUSED)))
+    second, lm = _asked(since, tmp_path / "second", judged, context=more, limits=limits)
+    counts, new = second.value
+    assert counts == {"ham": first.value["ham"], "spam": first.value["spam"] + 1}
+    assert new == sorted([0, *(n + 1 for n in (*MALFORMED, *REFUSED))])
+    assert {item(prompt) for prompt in lm.prompts} >= {"mail 50: buy this now"}
+    assert len({item(prompt) for prompt in lm.prompts}) == 6
+    old = [call for call in calls(second) if call.about.get("since") == "first"]
+    assert len(old) == 45
+    assert sum(call.usage.requests for call in old) == 0
+    assert old[0].about["span"][1] == more.index("mail 0:")
+    check_whole(second)
+
+
+@pytest.mark.parametrize(
+    "change", ["question='Spam?'", "labels=['ham', 'spam']", "votes=2", "model='another'"]
+)
+def test_what_is_asked_otherwise_is_asked_anew(tmp_path: Path, change: str) -> None:
+    arguments = "question='Is it?', labels=['spam', 'ham'], votes=1, model=None"
+    source = "t = llm_map(['a'], **dict({}))\nprint(t)\nFINAL_VAR(len(t))"
+    _asked(source.format(arguments), tmp_path / "first", lambda prompt: '"ham"')
+    source = (
+        f"given = dict({arguments})\ngiven.update({change}, since='first')\n"
+        "t = llm_map(['a'], **given)"
+    )
+    _, lm = _asked(f"{source}\nprint(t)\nFINAL_VAR(len(t))", tmp_path / "second", lambda p: '"ham"')
+    assert len(lm.prompts) == (2 if "votes" in change else 1)
+
+
+@pytest.mark.parametrize(
+    ("since", "words"),
+    [("nothing", "no record"), ("..", "give the name"), ("a/nothing", "no record")],
+)
+def test_an_earlier_run_that_is_not_there_is_an_error_of_the_cell(
+    tmp_path: Path, since: str, words: str
+) -> None:
+    source = (
+        f"try:\n    llm_map(['a'], 'Which?', since={since!r})\n"
+        "except ValueError as e:\n    print(e)\n    FINAL_VAR(f'{e} ')"
+    )
+    result, lm = _asked(source, tmp_path / "run", lambda prompt: "x")
+    assert (words in str(result.response), lm.prompts) == (True, []), result.response

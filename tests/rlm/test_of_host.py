@@ -21,6 +21,7 @@ from rlm_kernel.record import trajectory
 from rlm_kernel.replay.replay import replay
 from rlm_kernel.replay.verdict import Verdict
 from rlm_kernel.reports.terminal import Terminal
+from rlm_kernel.rlm import sub_lm
 from rlm_kernel.rlm.human import MOST_QUESTIONS, QUESTION_CHARS, AskHuman, Human
 from rlm_kernel.session.event_loop import engine
 from rlm_kernel.session.session import Session
@@ -248,3 +249,41 @@ def test_where_there_is_no_terminal_nobody_is_there(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr("sys.stdin", StringIO("piped\n"))
     assert human_at(screen) is None
     assert human_at(Screen(Terminal(file=StringIO()))) is None
+
+
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        (
+            "llm_map(['x'] * 20, 'Which?', votes=2)",
+            "20 rows with 2 votes each: 40 sub-calls of",
+        ),
+        ("llm_query_batched(['x'] * 40)", "40 prompts: 40 sub-calls of about 4,010"),
+    ],
+)
+@pytest.mark.parametrize("reply", ["yes", "No"])
+def test_before_a_very_large_call_the_human_is_asked_and_may_refuse_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str, said: str, reply: str
+) -> None:
+    monkeypatch.setattr(sub_lm, "LARGE", 30)
+    source = (
+        f"print(context)\ntry:\n    n = len({call})\n"
+        "except ValueError as e:\n    n = str(e)\nprint(n)\nFINAL_VAR(n)"
+    )
+    lm, (human, heard) = script(source, "FINAL_VAR(n)"), _human(reply)
+    result = _asked(lm, tmp_path / "run", human)
+    assert len(heard) == 1
+    assert said in heard[0]
+    assert len(lm.prompts) == (40 if reply == "yes" else 0)
+    refused = str(result.response).startswith("the human did not allow")
+    assert refused == (reply == "No")
+
+
+def test_a_large_call_that_a_limit_refuses_asks_nobody(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sub_lm, "LARGE", 30)
+    source = "print(context)\nllm_query_batched(['x'] * 40)"
+    lm, (human, heard) = script(source, "FINAL_VAR('done')"), _human()
+    _asked(lm, tmp_path / "run", human, Limits(calls=35))
+    assert (heard, lm.prompts) == ([], [])

@@ -19,10 +19,17 @@ def sub_calls(calls: list[CallEnded], link: Callable[[str], str]) -> str:
     asked = sorted(calls, key=lambda call: (call.call, call.index))  # they end in any order
     rows = [_row(call, link) for call in asked[:MAX_ROWS]]
     more = len(calls) - len(rows)
-    parts = [table(["", "asked", "answered"], rows)]
+    parts = [_of_map(call) for call in asked if call.options]
+    parts.append(table(["", "asked", "answered"], rows))
     if more:
         parts.append(f"and {more:,} more, in the record")
     return details(_summary(calls), "\n\n".join(parts))
+
+
+def _of_map(call: CallEnded) -> str:
+    """Return the question of a map, whose rows show their items."""
+    question = str(call.options.get("question"))
+    return f"Map: {code(shorten(one_line(question[:2000]), 240))}"
 
 
 def _row(call: CallEnded, link: Callable[[str], str]) -> list[str]:

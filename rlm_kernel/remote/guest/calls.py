@@ -51,15 +51,33 @@ class Calls:
         return of_batch(await self._carried_out_aio(self._batch(prompts, model, schema, images)))
 
     def llm_map(
-        self, items, question, labels=None, type=None, by=None, examples=None, votes=1, model=None
+        self,
+        items,
+        question,
+        labels=None,
+        type=None,
+        by=None,
+        examples=None,
+        votes=1,
+        since=None,
+        model=None,
     ):
-        asked = Map(question, labels, type, examples, votes)
+        asked = Map(question, labels, type, examples, votes, since)
         return self._carried_out(self._mapped(model, asked, items, by))
 
     async def llm_map_aio(
-        self, items, question, labels=None, type=None, by=None, examples=None, votes=1, model=None
+        self,
+        items,
+        question,
+        labels=None,
+        type=None,
+        by=None,
+        examples=None,
+        votes=1,
+        since=None,
+        model=None,
     ):
-        asked = Map(question, labels, type, examples, votes)
+        asked = Map(question, labels, type, examples, votes, since)
         return await self._carried_out_aio(self._mapped(model, asked, items, by))
 
     def llm_find(self, items, question, top=derived.BEST, by=None, model=None):

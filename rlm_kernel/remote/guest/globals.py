@@ -53,24 +53,29 @@ async def _llm_query_batched_aio(prompts, model=None, schema=None, images=None):
     return await _guest.calls.llm_query_batched_aio(prompts, model, schema, images)
 
 
-def llm_map(items, question, labels=None, type=None, by=None, examples=None, votes=1, model=None):
+def llm_map(
+    items, question, labels=None, type=None, by=None, examples=None, votes=1, since=None, model=None
+):
     """Ask a sub-LM one question about each item and return a table of a row an item.
 
     ``items`` are a list, a DataFrame, a folder, or a text that is cut ``by`` ``"line"``,
     ``"paragraph"``, ``"row"``, ``"file"``, ``"chars"`` or a number of characters. With ``labels``,
     a list, or a ``type``, as ``schema`` takes it, the values are of that form; ``examples`` are
-    pairs of an item and its value; of several ``votes`` the most frequent value counts. The table
-    has ``.values``, ``.counts()``, ``.failed``, ``.df`` and ``.csv``, its rows ``.item``,
-    ``.value``, ``.state`` and ``.span``. An item that failed loses no other.
+    pairs of an item and its value; of several ``votes`` the most frequent value counts. Rows that
+    an earlier run, ``since``, has answered to the letter are not asked about again. The table has
+    ``.values``, ``.counts()``, ``.failed``, ``.df`` and ``.csv``, its rows ``.item``, ``.value``,
+    ``.state`` and ``.span``. An item that failed loses no other.
     """
-    return _guest.calls.llm_map(items, question, labels, type, by, examples, votes, model)
+    return _guest.calls.llm_map(items, question, labels, type, by, examples, votes, since, model)
 
 
 async def _llm_map_aio(
-    items, question, labels=None, type=None, by=None, examples=None, votes=1, model=None
+    items, question, labels=None, type=None, by=None, examples=None, votes=1, since=None, model=None
 ):
     """``llm_map`` for asyncio code."""
-    made = _guest.calls.llm_map_aio(items, question, labels, type, by, examples, votes, model)
+    made = _guest.calls.llm_map_aio(
+        items, question, labels, type, by, examples, votes, since, model
+    )
     return await made
 
 

@@ -25,7 +25,8 @@ class MapRow:
     """One item and what the sub-LM said of it. ``state`` is ``"ok"``; ``"tied"``, where as many
     votes were for another value; ``"failed"``, for the reason in ``why``; or ``"empty"``, where
     there was nothing to ask about. ``where``, ``start`` and ``end`` are the item's place in what
-    was cut, ``attempts`` the requests made, ``votes`` the values of all that were asked for."""
+    was cut, ``attempts`` the requests made, ``votes`` the values of all that were asked for,
+    ``since`` the earlier run that answered."""
 
     index: int
     item: Any
@@ -37,6 +38,7 @@ class MapRow:
     start: Optional[int] = None
     end: Optional[int] = None
     votes: Any = None
+    since: str = ""
 
     @property
     def span(self) -> "Optional[tuple[int, int]]":
@@ -115,6 +117,8 @@ class MapTable(Sequence):
     def _summary(self) -> str:
         states = Counter(row.state for row in self.rows)
         said = ", ".join("%s %s" % (format(n, ","), state) for state, n in states.most_common())
+        old = sum(bool(row.since) for row in self.rows)
+        said += ", %s of them from an earlier run" % format(old, ",") if old else ""
         cut = " cut %s" % self.said if self.said else ""
         return "llm_map: %s%s%s" % (counted(len(self.rows), "row"), cut, said and ": " + said)
 

@@ -7,15 +7,22 @@ from .errors import CallRefused, from_host
 from .items import Cut, text_of
 from .map_table import MapRow, MapTable
 from .typed_replies import Misfit, WantedForm
+from .wire import LONGEST_NAME
 
 MOST_VOTES = 9
 MOST_EXAMPLES = 50
 PART_CHARS = 8 << 20
 """The characters of items in one call."""
 WORDS_CHARS = 1000
-"""Room for the words around an item."""
+MARKS_CHARS = 60
+"""Room for the words around an item, and around an example."""
 LONGEST_PLACE = 1000
 """Characters of the name of the part that an item is in."""
+
+
+def around(asked: "dict[str, Any]") -> int:
+    """Return how much longer a prompt is than its item, at most, by what is asked about all."""
+    return len(json.dumps(asked)) + WORDS_CHARS + MARKS_CHARS * len(asked.get("examples", ()))
 
 
 class Map:
@@ -32,6 +39,7 @@ class Map:
         type: Any = None,
         examples: Any = None,
         votes: int = 1,
+        since: Any = None,
     ) -> None:
         if not isinstance(question, str) or not question.strip():
             raise TypeError("llm_map(items, question): the question must be a str, and not empty")
@@ -41,7 +49,9 @@ class Map:
         schema = None if self._form is None else self._form.own
         self._asked: dict = {"question": question, "votes": votes, "schema": schema}
         self._asked["examples"] = [*_examples(examples, self._form)]
-        self.around = len(json.dumps(self._asked)) + WORDS_CHARS
+        if since is not None:
+            self._asked["since"] = _run_name(since)
+        self.around = around(self._asked)
         self._answered = self._stopped = False
 
     def over(self, found: Cut, *, spans: bool = False) -> "Map":
@@ -113,6 +123,7 @@ class Map:
             row.why, row.attempts = error["message"], error.get("attempts", 0)
             return
         row.attempts, row.votes = about.get("attempts", 1), about.get("votes")
+        row.since = about.get("since", "")
         try:
             row.value = slot["value"] if self._form is None else self._form.taken(slot["value"])
             row.state = "tied" if about.get("tied") else "ok"
@@ -133,6 +144,13 @@ def _in_parts(rows: "list[MapRow]", texts: "list[str]", batch: int) -> Any:
         chars += size
     if part:
         yield part
+
+
+def _run_name(since: Any) -> str:
+    name = since.rstrip("/").rpartition("/")[2] if isinstance(since, str) else ""
+    if name in ("", ".", "..") or set("\\\0") & set(name) or len(name) > LONGEST_NAME:
+        raise ValueError("llm_map: since=%r: give the name of an earlier run's folder" % (since,))
+    return name
 
 
 def _form(labels: Any, type: Any) -> "Optional[WantedForm]":
