@@ -320,8 +320,8 @@ def test_an_answer_of_the_asked_form_is_json_in_the_result(
     ]
     done = _run(endpoint, tmp_path, "--answer", "list[str]", "--json")
     result = json.loads(done.stdout)
-    assert (result["value"], result["type"]) == (["a", "b"], "tuple")
-    assert result["response"] == "('a', 'b')"
+    assert (result["value"], result["type"]) == (["a", "b"], "list")
+    assert result["response"] == "['a', 'b']"
     assert _run(endpoint, tmp_path, "--answer", "Nowhere").returncode == 2
 
 

@@ -258,6 +258,17 @@ async def test_an_interpreter_without_ipykernel_fails_as_a_program_would(
         watchdog.close()
 
 
+async def test_a_working_folder_may_be_given_from_ours(
+    tmp_path: Path, nurseries: Nurseries, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "below").mkdir()
+    monkeypatch.chdir(tmp_path)
+    async with _kernel(Path("below")) as kernel:
+        assert _forked(kernel)
+        where = await _told(kernel, "import json, os; print(json.dumps(os.getcwd()))")
+        assert where == str(tmp_path / "below")
+
+
 async def test_a_folder_that_is_not_there_is_told_by_its_name(
     tmp_path: Path, nurseries: Nurseries
 ) -> None:

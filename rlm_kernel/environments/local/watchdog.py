@@ -178,7 +178,7 @@ class Watchdog:
         order = {
             "argv": list(argv),
             "env": dict(env),
-            "cwd": cwd or os.getcwd(),
+            "cwd": os.path.abspath(cwd or "."),  # a nursery's is another one than ours
             "log": str(log),
             "forked": self._forks and may_fork,
         }

@@ -20,6 +20,11 @@ SHORTEST = 3
 """Shorter words are one edit from too many others to be taken for a slip."""
 LOOKED_AT = 100_000
 """Characters of an answer in which addresses are looked for."""
+DISPLAYS = (
+    "_ipython_display_", "_repr_html_", "_repr_latex_", "_repr_markdown_", "_repr_mimebundle_",
+    "_repr_svg_",
+)  # fmt: skip
+"""Methods of objects that a notebook shows otherwise than by their text."""
 _ADDRESS = re.compile(r"<[^\n]{1,300}? at 0x[0-9a-fA-F]{6,16}>")
 _BINDS = re.compile(r"\b(\w+)\s*=(?!=)|\b(?:def|class|as|for)\s+(\w+)")
 
@@ -97,6 +102,8 @@ def _opaque(value, text):
     """Return what a value is in whose text an address stands for the content of an object."""
     found = _ADDRESS.search(text[:LOOKED_AT])
     if found is None or (isinstance(value, str) and found.group() != text.strip()):
+        return None
+    if any(hasattr(type(value), name) for name in DISPLAYS):
         return None
     shown = found.group()[:100]
     return "an object that does not show its content (`%s`)" % shown, "give the content itself"
