@@ -17,6 +17,7 @@ from .suspicion import Suspicion
 
 SHOWN_CHARS = 200
 SHARED_CHARS = 200
+MOST_QUOTES = 5
 
 
 class AnswerCheck:
@@ -86,7 +87,7 @@ class AnswerCheck:
 
     def unsure(self, ran: Ran) -> str | None:
         """Return why an answer that is taken is not confirmed; None for one that is."""
-        why = (ran.doubt and "is none") or self._suspicious(ran)
+        why = (ran.doubt and "is no answer") or self._suspicious(ran)
         again = ", also when it was asked for again" if self._suspected or ran.doubt else ""
         return why and f"the answer {why}{again}"
 
@@ -142,10 +143,11 @@ class AnswerCheck:
         return prompts.SUSPECT.format(answer=_head(ran.answer.text), why=why)
 
     def _unquoted(self, ran: Ran) -> str | None:
-        """Return which quotes do not stand in the context. Each is asked about once."""
+        """Return which quotes do not stand in the context. Only once."""
         evidence = ran.answer.evidence if ran.answer is not None else ()
         missing = [repr(_head(one.quote)) for one in evidence if not one.supported]
-        return self._once(prompts.UNQUOTED.format(quotes=", ".join(missing))) if missing else None
+        asked = self._once(prompts.UNQUOTED) if missing else None
+        return asked and asked.format(quotes=", ".join(missing[:MOST_QUOTES]))
 
     def _unread(self, answer: Answer) -> str | None:
         """Return that nothing was read, or nothing shown. Only once."""

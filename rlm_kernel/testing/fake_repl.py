@@ -24,6 +24,7 @@ from ..remote.guest.describe import describe
 from ..remote.guest.doubts import doubt
 from ..remote.guest.errors import AnswerRefused
 from ..remote.guest.evidence import checked as evidence_in
+from ..remote.guest.evidence import checked as evidence_in
 from ..remote.guest.globals import BATCHES, GLOBALS, variable_line
 from ..repl.broker import Request
 from ..repl.frames import Payload
@@ -244,7 +245,8 @@ class FakeRepl:
 
     def _final(self, value: object, evidence: object = None) -> None:
         word = value if isinstance(value, str) and value.isidentifier() else None
-        self._named, self._word = (word, None) if word in self._globals else (None, word)
+        named = word in self._globals and word not in YIELDING
+        self._named, self._word = (word, None) if named else (None, word)
         given = value if self._named is None else self._globals[self._named]
         self._doubt = doubt(given, self._named)  # type: ignore[no-untyped-call]
         self._give(given, evidence_in(evidence, self._globals["context"]))

@@ -32,3 +32,15 @@ def test_a_tool_may_have_such_a_name(tmp_path: Path) -> None:
     lm = script("rows = 3", "FINAL_VAR(rows(context))")
     result = ask(lm, tmp_path / "run", tools={"rows": shouted})
     assert result.response == "SOME TEXT"
+
+
+def test_a_word_that_is_such_a_name_or_like_one_is_a_word(tmp_path: Path) -> None:
+    for number, word in enumerate(("kind", "rows", "row")):
+        lm = script(f"print(context)\nFINAL_VAR('{word}')")
+        assert ask(lm, tmp_path / f"{number}").response == word
+    lm = script("print(context)\nrows = 'mine'\nFINAL_VAR('rows')")
+    assert ask(lm, tmp_path / "own").response == "mine"
+    lm = script("print(contxt)", "FINAL_VAR(context)")
+    notices = cells(ask(lm, tmp_path / "hint"))[0].notices
+    assert "llm_query" in notices[0]
+    assert "rows" not in notices[0]

@@ -41,6 +41,13 @@ def test_a_quote_that_does_not_stand_there_is_asked_about_once(tmp_path: Path) -
     assert "do not stand in `context`: 'sank in 1912'" in told(lm, 2)
 
 
+def test_a_model_that_goes_on_with_false_quotes_is_not_asked_for_ever(tmp_path: Path) -> None:
+    false = "print(context)\nFINAL_VAR('x', evidence=['no quote {n}'])"
+    lm = script(*(false.format(n=n) for n in range(3)))
+    result = ask_here(lm, tmp_path / "run", CONTEXT)
+    assert [one.quote for one in result.evidence] == ["no quote 1"]
+
+
 def test_the_record_and_each_notebook_alone_keep_it(result: Result) -> None:
     ended = [*of(NodeEnded, events(result)), *of(RunEnded, events(result))]
     assert [event.evidence for event in ended] == [[STANDS, FALSE]] * 2

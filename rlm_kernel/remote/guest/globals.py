@@ -152,7 +152,7 @@ def _named(name, evidence=None):
     itself where there is none and it does not look like the name of one."""
     frame = sys._getframe(1)
     for names in (frame.f_locals, frame.f_globals):
-        if name in names:
+        if name in names and not _guest.is_yielding(name, names[name]):
             return _guest.finish(names[name], name, evidence=evidence)
     _guest.finish_word(name, evidence)
 

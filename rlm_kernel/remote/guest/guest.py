@@ -26,7 +26,7 @@ from .schemas import schema_of
 from .seeds import Seeds
 from .surroundings import surroundings
 from .threads import cell_now
-from .tools import called_back, define
+from .tools import called_back, define, named_of_main
 from .type_schemas import NoSchema
 from .values import load, opened, snapshot
 from .wire import SNAPSHOT_BYTES
@@ -37,12 +37,6 @@ ROWS = "rows: "
 GUESSES_TOLD = 3
 BOX = {"content": "", "ready": False}
 """The variable ``answer`` as it is at first."""
-
-
-def _of_main(functions):
-    """Let multiprocessing pickle functions by name."""
-    for name, function in functions.items():
-        function.__module__, function.__qualname__ = "__main__", name
 
 
 class Guest:
@@ -77,7 +71,7 @@ class Guest:
             **ours,
             **{tool["name"]: called_back(self.calls, **tool) for tool in config["tools"]},
         }
-        _of_main(self.names)
+        named_of_main(self.names)
         for name, item in config["data"].items():
             self.names[name] = load(item, item.get("file"))
         errors = {error.__name__: error for error in (LMError, LimitReached, CallRefused)}
@@ -155,7 +149,7 @@ class Guest:
         """Take a word for the answer that names no variable. Raises ``NameError`` where it was
         rather meant to; it is the best answer then that there is, if there is no other."""
         there = [n for n, _ in self.variables()]
-        if not looks_like_name(word, [*there, *self.names], self.bound):
+        if not looks_like_name(word, [*there, *self._reserved()], self.bound):
             self.finish(word, evidence=evidence)
             self._named = {"word": word}
             return
@@ -308,7 +302,7 @@ class Guest:
 
     def _hint(self, error):
         if isinstance(error, NameError):
-            names = ", ".join([n for n, _ in self.variables()] + sorted(self.names))
+            names = ", ".join([n for n, _ in self.variables()] + sorted(self._reserved()))
             self.notice("Names there are: context, %s." % names)
         elif isinstance(error, ImportError):
             found = ", ".join(surroundings()["modules"])
@@ -330,6 +324,13 @@ class Guest:
         """Return whether a cell may call something of its own so."""
         return name in self._yielding
 
+    def is_yielding(self, name, value):
+        """Return whether the value is our own of a name that yields."""
+        return self.yields(name) and value is self._yielding[name]
+
+    def _reserved(self):
+        return self.names.keys() - self._yielding.keys()
+
     def variables(self):
         """Return names and values made in this session, oldest first, at most ``NAMES_SHOWN``."""
         made = [
@@ -341,5 +342,5 @@ class Guest:
 
     def _is_made(self, name, value):
         if name in self._hidden:
-            return self.yields(name) and value is not self._yielding[name]
+            return self.yields(name) and not self.is_yielding(name, value)
         return not inspect.ismodule(value)

@@ -44,6 +44,12 @@ def called_back(calls, name, signature, doc):
     return tool
 
 
+def named_of_main(functions):
+    """Let multiprocessing pickle functions by name."""
+    for name, function in functions.items():
+        function.__module__, function.__qualname__ = "__main__", name
+
+
 def _check(needs):
     for module, need in needs.items():
         if not findable(module):
