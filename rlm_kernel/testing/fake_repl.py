@@ -24,8 +24,7 @@ from ..remote.guest.describe import describe
 from ..remote.guest.doubts import doubt
 from ..remote.guest.errors import AnswerRefused
 from ..remote.guest.evidence import checked as evidence_in
-from ..remote.guest.evidence import checked as evidence_in
-from ..remote.guest.globals import BATCHES, GLOBALS, variable_line
+from ..remote.guest.globals import BATCHES, GLOBALS, YIELDING, variable_line
 from ..repl.broker import Request
 from ..repl.frames import Payload
 from ..repl.guest_client import KernelSetup
