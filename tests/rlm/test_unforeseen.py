@@ -15,6 +15,7 @@ from batching import number, results_of, tasks, turn
 
 from rlm_kernel import RLM, cli
 from rlm_kernel.batch import Plan, run_batch
+from rlm_kernel.cli import settle
 from rlm_kernel.errors import RunFailed, one_line
 from rlm_kernel.events import Event, Usage
 from rlm_kernel.inputs import contexts
@@ -213,7 +214,7 @@ def test_a_command_that_raises_anything_says_it_in_one_line(
     def from_path(*given: Any, **more: Any) -> None:
         raise KINDS["lines"]
 
-    monkeypatch.setattr(contexts, "from_path", from_path)
+    monkeypatch.setattr(settle, "from_path", from_path)
     lm = ["--base-url", "http://127.0.0.1:9/v1", "--model", "nobody's"]
     assert cli.main(["run", "What?", "--context", str(tmp_path), *lm]) == 1
     said = capsys.readouterr().err
