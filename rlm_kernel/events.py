@@ -1,6 +1,5 @@
 """The events of a run, as small frozen records.
 
-The loop emits them; the recorder, the ledger's display and the tests read the same records.
 Every record has a ``kind``. Those in ``TRANSIENT`` are for the screen only and are not written to
 the journal. Times are Unix seconds, durations seconds, money US dollars, sizes characters.
 """
@@ -21,8 +20,7 @@ CellStatus: TypeAlias = Literal["ok", "error", "timeout", "interrupted", "died"]
 Output: TypeAlias = dict[str, Any]  # an nbformat 4 output
 NodeId: TypeAlias = Annotated[str, re.compile(r"0(\.[1-9][0-9]{0,8}){0,99}")]
 """``ROOT``, or ``"0.2"`` for its second child. It is part of file names."""
-ROOT: NodeId = "0"
-"""The node that answers the question itself."""
+ROOT: NodeId = "0"  # the node that answers the question itself
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ Complete = Callable[[str, int], Awaitable[str]]
 
 @dataclass
 class _Vote:
-    """What one vote gave: a value or an error."""
+    """The outcome of one vote: a value or an error."""
 
     value: Any = None
     error: LMError | None = None

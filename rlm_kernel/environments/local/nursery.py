@@ -28,9 +28,9 @@ from .watchdog import Watchdog, spawned, start_ours
 
 log = logging.getLogger("rlm_kernel")
 READY_S = 60.0
-"""How long a nursery may take to import what kernels need."""
+"""The limit for importing what kernels need."""
 FORK_S = 10.0
-"""How long a fork may take, on a machine that has much else to do."""
+"""The limit for a fork, on a machine that has much else to do."""
 MOST = 2
 """Nurseries at a time; one more takes the place of the oldest."""
 LAUNCHERS = ("ipykernel_launcher", "ipykernel")

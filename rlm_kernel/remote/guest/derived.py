@@ -1,4 +1,4 @@
-"""What is made of maps: the items that bear on a question most, and one text out of many.
+"""Makes of maps: the items that bear on a question most, and one text out of many.
 
 Each takes ``mapped(asked, items, by)``, which yields the calls of a map and returns its table.
 """

@@ -1,7 +1,7 @@
 """Errors as the code in a cell sees them."""
 
 FAILED_TEXTS: "set[str]" = set()
-"""Of the replies that failed, ``MAX_TEXTS`` at most: code makes plain texts of them."""
+"""The texts of replies that failed, ``MAX_TEXTS`` at most: code makes plain texts of them."""
 MAX_TEXTS = 1000
 
 

@@ -57,7 +57,7 @@ class MapTable(Sequence):
         self.question = question
         self.rows = rows
         self.said = said
-        """How the items were cut, in words."""
+        """The way in which the items were cut, in words."""
 
     def __len__(self) -> int:
         return len(self.rows)
