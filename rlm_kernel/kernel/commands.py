@@ -2,25 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 
 from ..environments.local.kernel import check_kernelspec
 from ..errors import UsageError
 from ..events import ContextInfo
-from ..record.markdown import code, fenced, literal, one_line, shorten, table
+from ..record.markdown import code, fenced, isolated, literal, one_line, shorten, table
+from ..record.notebooks.metadata import ROOT_PAGE
 from ..record.numbers import counted, spent
+from ..record.summary import RUNNING, add_up
 from ..repl.repl import Repl
-from ..session.session import Result
+from ..reports.listing import Row
+from ..reports.run_table import began
+from ..session.human_calls import HumanCalls
 from ..settings.limits import Limits
 from ..settings.option import Group
 from ..settings.resolved import LIMIT_NAMES, OPTIONS, Resolved, unknown_variables
+from .display.card import page_link
+from .front_end import Execution
 from .grammar import SETTING_VERBS, Command, help_text
 from .notebook_session import URLS, NotebookSession, kept_keys
 from .replaying.session import NotebookReplay
+from .runs.folder import chosen
+from .runs.watching import Watch
 
 Shown = dict[str, str]
 """A MIME bundle."""
+Linked = tuple[str, str]
+"""A cell of a table that is a link: its text on a terminal, and its Markdown."""
+MOST_RUNS = 50
+"""Runs that are listed, the newest ones."""
 _OF_KERNELS = tuple(v for v, n in SETTING_VERBS.items() if OPTIONS[n].group is Group.PLACE)
 """Verbs that start another kernel."""
 NOT_IN_REPLAY = ("context", *_OF_KERNELS)
@@ -28,20 +40,14 @@ NOT_IN_REPLAY = ("context", *_OF_KERNELS)
 
 
 class Commands:
-    """The verbs of ``grammar.VERBS``, done in a notebook's session. ``link`` makes a path a link's
-    target, ``tell`` shows a line of what takes long."""
+    """The verbs of ``grammar.VERBS``, done in a notebook's session for a cell."""
 
     def __init__(
-        self,
-        notebook: NotebookSession,
-        replay: NotebookReplay,
-        link: Callable[[Path], str],
-        tell: Callable[[str], None],
+        self, notebook: NotebookSession, replay: NotebookReplay, execution: Execution
     ) -> None:
         self._notebook = notebook
         self._notebook_replay = replay
-        self._link = link
-        self._tell = tell
+        self._execution = execution
         self._verbs: Mapping[str, Callable[[Command, Repl], Awaitable[Shown | None]]] = {
             "status": self._status,
             "context": self._context,
@@ -49,6 +55,7 @@ class Commands:
             **dict.fromkeys(_OF_KERNELS, self._kernel),
             "runs": self._runs,
             "open": self._open,
+            "watch": self._watch,
             "cost": self._cost,
             "stop": self._stop,
             "replay": self._replay,
@@ -112,44 +119,69 @@ class Commands:
         return _joined([made, _text(warnings)] if warnings else [made])
 
     async def _cost(self, command: Command, repl: Repl) -> Shown:
-        by_hand = self._notebook.session.by_hand
-        rows = [["calls in your own cells", spent(by_hand.usage), self._page(by_hand.trajectory)]]
-        rows += [self._row(result) for result in self._notebook.results]
+        by_hand, results = self._notebook.session.by_hand, self._notebook.results
+        hand = by_hand.trajectory
+        rows: list[list[str | Linked]] = [
+            ["calls in your own cells", spent(by_hand.usage), self._linked(hand) if hand else ""]
+        ]
+        every = await self._notebook.runs.rows(self._folders)
+        told = [row for row in every if row.question != HumanCalls.QUESTION]
+        rows += [[_asked(row), _used(row), self._linked(row.path)] for row in told[-MOST_RUNS:]]
+        here = add_up([by_hand.usage, *(result.usage for result in results)])
+        whole = add_up(row.usage for row in every if row.usage is not None)
+        rows.append(["all of this kernel", spent(here), ""])
+        rows.append([f"all {counted(len(every), 'run')} of the folder", spent(whole), ""])
         return _table(["", "spent", "trajectory"], rows)
 
     async def _runs(self, command: Command, repl: Repl) -> Shown:
-        rows = [
-            [str(number), *self._row(result), result.status]
-            for number, result in enumerate(self._notebook.results, 1)
-        ]
-        if not rows:
+        runs = await self._questions()
+        if not runs:
             return _text("No question was asked yet.")
-        return _table(["", "question", "spent", "trajectory", "status"], rows)
+        rows: list[list[str | Linked]] = [
+            [str(number), began(row), _asked(row), row.status, _answer(row), _used(row),
+             self._linked(row.path)]
+            for number, row in enumerate(runs, 1)
+        ]  # fmt: skip
+        head = ["", "began", "question", "status", "answer", "spent", "trajectory"]
+        shown = _table(head, rows[-MOST_RUNS:])
+        more = len(rows) - MOST_RUNS
+        return shown if more <= 0 else _joined([_text(f"{more:,} older ones and:"), shown])
 
-    def _row(self, result: Result) -> list[str]:
-        return [shorten(one_line(result.question), 80), spent(result.usage),
-                self._page(result.trajectory)]  # fmt: skip
+    async def _questions(self) -> list[Row]:
+        return await self._notebook.runs.questions(self._folders)
 
-    def _page(self, trajectory: Path | None) -> str:
-        return "" if trajectory is None else self._link(trajectory)
+    @property
+    def _folders(self) -> list[Path]:
+        """Return the folders of this kernel's runs, wherever they are."""
+        return [result.trajectory.parent for result in self._notebook.results]
+
+    def _linked(self, run: Path) -> Linked:
+        """Return the trajectory of a run, or a page itself, as a link that is its path."""
+        page = run if run.suffix == ".ipynb" else run / ROOT_PAGE
+        target = self._notebook.link(page)
+        return target, page_link(page.parent.name, target, str)
 
     async def _open(self, command: Command, repl: Repl) -> Shown:
-        results = self._notebook.results
-        number = len(results) if command.value is None else _number(command.value, len(results))
-        if not 1 <= number <= len(results):
-            raise UsageError(
-                "no question was asked yet" if not results
-                else f"there is no run {command.value!r}: %rlm runs lists 1 to {len(results)}"
-            )  # fmt: skip
-        target = self._link(results[number - 1].trajectory)
-        return {"text/plain": target, "text/markdown": f"[{literal(target)}](<{target}>)"}
+        run = chosen(await self._questions(), command.value)
+        target = self._notebook.link(run.path / ROOT_PAGE)
+        return {"text/plain": target, "text/markdown": page_link(target, target, str)}
+
+    async def _watch(self, command: Command, repl: Repl) -> None:
+        await self.watch(command)
+
+    async def watch(self, command: Command) -> None:
+        """Show a run, by default one that goes on or else the newest. Raises ``RLMError``."""
+        runs = await self._questions()
+        live = [row for row in runs if row.status == RUNNING]
+        run = chosen(live if live and command.value is None else runs, command.value)
+        await Watch(run, self._execution, self._notebook.link).show()
 
     async def _stop(self, command: Command, repl: Repl) -> Shown:
         return _text("Nothing runs.")  # while something does, the outer kernel takes the word
 
     async def _replay(self, command: Command, repl: Repl) -> Shown | None:
         if command.begins:
-            if await self._notebook_replay.begin(command, repl, self._tell):
+            if await self._notebook_replay.begin(command, repl, self._execution.tell):
                 return None
             return _text(f"replay: {self._notebook.replay}; this notebook is no trajectory")
         folder = None if command.folder is None else Path(command.folder).expanduser()
@@ -178,8 +210,17 @@ class Commands:
         return _text(help_text())
 
 
-def _number(written: str, last: int) -> int:
-    return int(written) if written.isdecimal() else 0
+def _asked(row: Row) -> str:
+    return isolated(shorten(one_line(row.question or "unknown"), 80))
+
+
+def _answer(row: Row) -> str:
+    text = shorten(one_line(row.answer or ""), 60)
+    return isolated(text if row.confirmed or not text else f"({text})")
+
+
+def _used(row: Row) -> str:
+    return "" if row.usage is None else spent(row.usage)
 
 
 def _value(force: Resolved, name: str) -> tuple[str, str]:
@@ -227,13 +268,14 @@ def _text(text: str) -> Shown:
     return {"text/plain": text}
 
 
-def _table(head: list[str], rows: list[list[str]]) -> Shown:
-    widths = [max(len(row[i]) for row in [head, *rows]) for i in range(len(head))]
+def _table(head: list[str], rows: Sequence[Sequence[str | Linked]]) -> Shown:
+    plain = [[cell if isinstance(cell, str) else cell[0] for cell in row] for row in rows]
+    widths = [max(len(row[i]) for row in [head, *plain]) for i in range(len(head))]
     lines = [
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-        for row in [head, *rows]
+        for row in [head, *plain]
     ]
-    marked = [[literal(cell) for cell in row] for row in rows]
+    marked = [[literal(cell) if isinstance(cell, str) else cell[1] for cell in row] for row in rows]
     return {"text/plain": "\n".join(lines), "text/markdown": table(head, marked)}
 
 

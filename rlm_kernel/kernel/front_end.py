@@ -36,6 +36,7 @@ class Execution:
         self.request = request
         self.count = count
         self.interrupted = False
+        self._shown: list[tuple[str, dict[str, Any]]] = []
 
     @property
     def code(self) -> str:
@@ -47,11 +48,20 @@ class Execution:
 
     def tell(self, line: str, stream: str = "stdout") -> None:
         """Show a line of ours below the cell."""
-        self.send("stream", {"name": stream, "text": f"{line}\n"})
+        self._show("stream", {"name": stream, "text": f"{line}\n"})
 
     def show(self, bundle: Bundle) -> None:
         """Show a display below the cell."""
-        self.send("display_data", {"data": bundle, "metadata": {}})
+        self._show("display_data", {"data": bundle, "metadata": {}})
+
+    def _show(self, kind: str, content: dict[str, Any]) -> None:
+        self._shown.append((kind, content))
+        self.send(kind, content)
+
+    def show_again(self) -> None:
+        """Show what was told and shown so far once more, after it was cleared."""
+        for kind, content in self._shown:
+            self.send(kind, content)
 
     def done(self) -> ExecuteReply:
         """Return the reply to a cell that ended well."""

@@ -297,9 +297,12 @@ VERBS = {
         "let the LM go on from here, in the same kernel; your word to it may stand below",
         _continue,
     ),
-    "runs": Verb("", "list the runs", _alone),
+    "runs": Verb("", "list the runs in the notebook's folder, those of older kernels too", _alone),
     "open": Verb("[RUN]", "link to a run's trajectory, by default the last one's", _run),
-    "cost": Verb("", "say what the session has spent", _alone),
+    "watch": Verb(
+        "[RUN]", "show a run as its record tells it until it ends; also while a cell runs", _run
+    ),
+    "cost": Verb("", "say what this kernel and all runs of the folder have spent", _alone),
     "stop": Verb("", "end the run that goes on", _alone),
     "replay": Verb(
         f"[{'|'.join(REPLAY)} [FOLDER]|PATH] [--context PATH]",

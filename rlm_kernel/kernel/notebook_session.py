@@ -18,6 +18,7 @@ from ..inputs.contexts import Source
 from ..inputs.forms import Form, form_of_option
 from ..inputs.tools import Tools
 from ..record.equality import canonical
+from ..record.recorder import RUNS
 from ..remote.guest.type_expressions import UnknownName
 from ..repl.repl import Repl
 from ..repl.running_cell import Author, Ran
@@ -28,6 +29,7 @@ from ..settings import config
 from ..settings.resolved import Layer, Resolved, Wrote, in_force
 from .cell_parser import Question
 from .grammar import ANSWER, Command
+from .runs.folder import FolderRuns
 
 URLS = ("base_url", "sub_base_url")
 NOT_ASKED = ("base_url", "sub_base_url", "out", "kernel", "environment", "pass_env", "exclude")
@@ -65,6 +67,7 @@ class NotebookSession:
         self.context: ContextInfo | None = None
         """What ``%rlm context`` gave last."""
         self.results: list[Result] = []
+        self.runs = FolderRuns(cwd / RUNS)
         self.name = ANSWER
         """The variable that the answer to the last question is for."""
         self._left: StoppedAt | None = None
@@ -307,7 +310,7 @@ class NotebookSession:
         if mode == "off":
             return answer_cache.CachedAnswer(None, "")
         wanted = replace(wanted, context=await answer_cache.digest_of(about, repl))
-        folders = [self.cwd / "rlm-runs", self.replay_folder, out]
+        folders = [self.cwd / RUNS, self.replay_folder, out]
         found = await asyncio.to_thread(answer_cache.find, wanted, [f for f in folders if f])
         if found.recording is None and mode == "only":
             raise UsageError(found.sentence.strip())

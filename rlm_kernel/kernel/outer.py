@@ -50,6 +50,7 @@ UNKNOWN = (
 )
 """Not announced among the features; a front end that asks all the same is told."""
 STOP = ["%rlm", "stop"]
+WATCH = ["%rlm", "watch"]
 Handler = Callable[[Any, Any, Message], Awaitable[None]]
 log = logging.getLogger("rlm_kernel")
 
@@ -146,7 +147,7 @@ class RLMKernel(Kernel):
             log.warning("an invalid message was dropped: %s", error)
             return
         kind = request["msg_type"]
-        handler = self._stop if kind == "execute_request" else self.shell_handlers[kind]
+        handler = self._beside if kind == "execute_request" else self.shell_handlers[kind]
         self._publish_status("busy", "shell", request)
         try:
             await handler(self.shell_stream, idents, request)
@@ -207,18 +208,18 @@ class RLMKernel(Kernel):
             code = self._wire.unpack(content).get("code")
         except (ValueError, IndexError, AttributeError):  # ipykernel's own signs, or no message
             return False
-        return isinstance(code, str) and code.split() == STOP
+        return isinstance(code, str) and (code.split() == STOP or _watches(code))
 
-    async def _stop(self, stream: Any, ident: Any, parent: Message) -> None:
-        """Stop the cell that runs: ``%rlm stop`` came in another one, or by another front end."""
+    async def _beside(self, stream: Any, ident: Any, parent: Message) -> None:
+        """Stop the cell that runs, or show its run: ``%rlm stop`` or ``%rlm watch`` came in another
+        one, or by another front end."""
         self._publish_execute_input(parent["content"]["code"], parent, self.execution_count)
-        await _on_engine(self._requests.interrupt())
-        content = {
-            "status": "ok",
-            "execution_count": self.execution_count,
-            "user_expressions": {},
-            "payload": [],
-        }
+        if _watches(parent["content"]["code"]):
+            content, _ = await _on_engine(self._requests.watch(parent))
+        else:
+            await _on_engine(self._requests.interrupt())
+            content = {"status": "ok", "user_expressions": {}, "payload": []}
+        content = {**content, "execution_count": self.execution_count}
         self._wire.send(stream, "execute_reply", content, parent, ident)
 
     async def execute_request(self, stream: Any, ident: Any, parent: Message) -> None:
@@ -296,6 +297,10 @@ class RLMKernel(Kernel):
         """Write a line to the log, which headless runs show on the terminal."""
         with contextlib.suppress(OSError, ValueError):  # nobody reads it any more
             print(for_terminal(f"[rlm] {line}"), file=sys.__stderr__, flush=True)
+
+
+def _watches(code: str) -> bool:
+    return code.split()[:2] == WATCH and "\n" not in code.strip()
 
 
 async def _on_engine(work: Coroutine[Any, Any, T]) -> T:

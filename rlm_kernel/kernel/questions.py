@@ -64,18 +64,21 @@ class Questions:
             return ended(execution, counted)
         if execution.interrupted:
             raise asyncio.CancelledError
-        result = await self._asked(execution, question, repl)
-        if repl.changed:
-            execution.tell(repl.changed, "stderr")
-        if result.unrecorded is not None:
-            execution.tell(f"The run is not recorded: {result.unrecorded}", "stderr")
+        with self._shown(execution) as readers:
+            result = await self._asked(execution, question, repl, readers)
+            return await self._told(execution, result, repl, counted.execution_count)
+
+    async def _told(
+        self, execution: Execution, result: Result, repl: Repl, number: int | None
+    ) -> ExecuteReply:
+        """Show the answer, and bind it; or show why there is none. Return the reply to the cell."""
         if result.status != "answered" or result.response is None or result.answer is None:
+            _warn(execution, result, repl)
             return _unanswered(execution, result)
         bound = await self._bind(self._notebook.name, result.answer)
         file = "" if result.file is None else self._notebook.link(result.file)
         shown = answer_bundle(result.response, file, table_of(result.answer))
         content = {"data": {**shown, **bound.shown, **_picture(result.file)}, "metadata": {}}
-        number = counted.execution_count
         execution.send("execute_result", {**content, "execution_count": number})
         if result.evidence:
             execution.show(evidence_bundle(result.evidence))
@@ -83,26 +86,29 @@ class Questions:
             execution.tell(f"The answer is unconfirmed: {result.reason}", "stderr")
         if bound.error:
             execution.tell(f"The answer is not in {self._notebook.name}: {bound.error}", "stderr")
+        _warn(execution, result, repl)
         self._inner.tell_news(execution)
         return execution.done()
 
-    async def _asked(self, execution: Execution, question: Question, repl: Repl) -> Result:
+    async def _asked(
+        self, execution: Execution, question: Question, repl: Repl, readers: list[Reader]
+    ) -> Result:
         session = self._notebook.session
         session.ask_human = self._human.at(execution)
         try:
-            with self._shown(execution) as readers:
-                if question.goes_on:
-                    stopped_at = await self._replay.leave(repl)
-                    return await self._notebook.go_on(question, stopped_at, repl, readers)
-                return await self._notebook.ask(question, repl, readers)
+            if question.goes_on:
+                stopped_at = await self._replay.leave(repl)
+                return await self._notebook.go_on(question, stopped_at, repl, readers)
+            return await self._notebook.ask(question, repl, readers)
         finally:
             session.ask_human = None
 
     @contextmanager
     def _shown(self, execution: Execution) -> Iterator[list[Reader]]:
-        """Give readers that show a run in the human's cell and to consoles."""
+        """Give readers that show a run in the human's cell and to consoles. What belongs below its
+        answer is shown at the end."""
         link, say = self._notebook.page_link, self._front_end.say
-        display = Display(execution.send, log=say, link=link)
+        display = Display(execution.send, log=say, link=link, again=execution.show_again)
         try:
             yield [display, Activity(self._front_end.send)]
         finally:
@@ -133,6 +139,13 @@ def _picture(file: Path | None) -> dict[str, Any]:
     """Return the picture that belongs to an answer, if there is one. Blocks, for one file."""
     known = file is not None and file.suffix != ".csv" and file.is_file()
     return picture_bundle(file.suffix, file.read_bytes()) if file is not None and known else {}
+
+
+def _warn(execution: Execution, result: Result, repl: Repl) -> None:
+    if repl.changed:
+        execution.tell(repl.changed, "stderr")
+    if result.unrecorded is not None:
+        execution.tell(f"The run is not recorded: {result.unrecorded}", "stderr")
 
 
 def _unanswered(execution: Execution, result: Result) -> ExecuteReply:

@@ -47,6 +47,7 @@ class RequestHandler:
         self._task: asyncio.Task[Any] | None = None
         self._execution: Execution | None = None
         self._count = 0
+        self._watches: set[asyncio.Task[Any]] = set()
 
     # Made when they are first needed: a wrong setting is told by a cell.
     @property
@@ -80,9 +81,13 @@ class RequestHandler:
             self._front_end.say(f"the inner kernel is not ready: {error}")
         # The first question would wait for it for a second.
         await asyncio.to_thread(importlib.import_module, "openai")
+        if self._opened is not None:
+            await self._opened.runs.mend()
 
     async def close(self) -> None:
         """End what runs, seal the records, end the inner kernel."""
+        for watch in self._watches:
+            watch.cancel()
         if (task := self._task) is not None:
             self._cancel(task)
             await asyncio.wait({task}, timeout=STOP_SECONDS)
@@ -125,6 +130,22 @@ class RequestHandler:
             self._count = execution.count
             self._inner.settle()
 
+    async def watch(self, request: Message) -> ExecuteReply:
+        """Show a run while a cell runs, and return the content and metadata of the reply."""
+        execution = Execution(self._front_end, request, self._count)
+        task = asyncio.current_task()
+        assert task is not None
+        self._watches.add(task)
+        try:
+            cell = cell_parser.split(execution.code)
+            for command in cell.commands:
+                await Commands(self._notebook, self._replay, execution).watch(command)
+        except RLMError as error:
+            return execution.failed(type(error).__name__, str(error))
+        finally:
+            self._watches.discard(task)
+        return execution.done()
+
     def failed(self, request: Message, name: str, text: str) -> ExecuteReply:
         """Show an error that kept a cell from being run, and return its reply."""
         return Execution(self._front_end, request, self._count).failed(name, text)
@@ -155,7 +176,7 @@ class RequestHandler:
 
     async def _carry_out(self, execution: Execution, cell: cell_parser.Cell) -> None:
         """Do what the ``%rlm`` lines of a cell say, and show what they have to show."""
-        commands = Commands(self._notebook, self._replay, self._notebook.link, execution.tell)
+        commands = Commands(self._notebook, self._replay, execution)
         for command in cell.commands:
             if (shown := await commands.run(command, await self._inner.repl())) is not None:
                 execution.show(shown)

@@ -16,6 +16,8 @@ from . import filters
 _PLAIN = frozenset(" ,.;'\"?/%-")
 _LIST_MARK = re.compile(r"^(\d+(?=\.(?: |$))|(?=-))([-.])")
 _LONE = re.compile(r"[\ud800-\udfff]")
+_TURNS = re.compile(r"[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")  # the order of reading
+_FROM_THE_RIGHT = ("R", "AL")
 
 
 def printable(text: str) -> str:
@@ -57,6 +59,25 @@ def one_line(text: str) -> str:
     shown = printable(text)
     clean = "".join(" " if unicodedata.category(c) in ("Cc", "Zl", "Zp") else c for c in shown)
     return " ".join(clean.split())
+
+
+def runs_left(text: str) -> bool:
+    """Return whether something in the text is read from the right to the left."""
+    if text.isascii():
+        return False
+    return any(unicodedata.bidirectional(char) in _FROM_THE_RIGHT for char in text)
+
+
+def isolated(text: str) -> str:
+    """Return running text that leaves the order of what stands beside it alone, whichever way it
+    runs."""
+    plain = _TURNS.sub("", text)
+    return f"\u2068{plain}\u2069" if runs_left(plain) else plain
+
+
+def directed(markdown: str) -> str:
+    """Return Markdown whose paragraphs begin at the side at which their script begins."""
+    return f'<div dir="auto">\n\n{markdown}\n\n</div>' if runs_left(markdown) else markdown
 
 
 def shorten(text: str, size: int) -> str:

@@ -43,6 +43,17 @@ def unheld(usage: Usage, settings: Mapping[str, Any]) -> str:
     return "the price is not known, so the limit on cost cannot hold"
 
 
+def unanswered(ends: Mapping[str, int]) -> str:
+    """Return how many of a run's children ended without an answer, by the statuses of all of them;
+    empty where every one has an answer."""
+    others = {status: number for status, number in ends.items() if status != "answered" and number}
+    if not others:
+        return ""
+    how = ", ".join(f"{number:,} {status}" for status, number in others.items())
+    noun = "child" if (whole := sum(ends.values())) == 1 else "children"
+    return f"{sum(others.values()):,} of {whole:,} {noun} without an answer ({how})"
+
+
 def spent(usage: Usage) -> str:
     about = "about " if usage.estimated else ""
     return f"{about}{counted(usage.tokens, 'token')} · {price(usage)}"

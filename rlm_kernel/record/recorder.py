@@ -45,6 +45,8 @@ from .shelf import Shelf
 from .summary import Fold
 
 T = TypeVar("T")
+RUNS = "rlm-runs"
+"""The folder of runs in a working folder."""
 INTERVAL_S = 1.0
 FULL = (errno.ENOSPC, errno.EDQUOT)
 LONGEST_PROMPT = 2000  # characters of a prompt that are kept in memory for the view
@@ -58,9 +60,9 @@ def new_run_folder(base: Path, name: str) -> Path:
     """
     stem = re.sub(r"[^\w.-]+", "-", name).strip("-.")[:60] or "run"
     try:
-        return _make_folder(base / "rlm-runs", stem)
+        return _make_folder(base / RUNS, stem)
     except (OSError, RecordError):
-        elsewhere = Path(jupyter_data_dir()) / "rlm-runs"
+        elsewhere = Path(jupyter_data_dir()) / RUNS
     try:
         return _make_folder(elsewhere, stem)
     except OSError as error:

@@ -43,6 +43,11 @@ def _time(seconds: float | None, form: str) -> str:
     return "–" if seconds is None else datetime.fromtimestamp(seconds).strftime(form)
 
 
+def began(row: Row) -> str:
+    """Return when a run began, to the minute."""
+    return _time(row.began, "%m-%d %H:%M")
+
+
 def _cost(row: Row) -> str:
     """Return the cost, with a plus where a part of the price is not known."""
     if row.usage is None:
@@ -61,7 +66,7 @@ def _named(path: Path) -> str:
 
 
 _COLUMNS = (
-    _Column("began", least=0, most=16, cell=lambda row: _time(row.began, "%m-%d %H:%M")),
+    _Column("began", least=0, most=16, cell=began),
     _Column("status", least=0, most=11, cell=lambda row: row.status),
     _Column("turns", least=90, most=9, cell=lambda row: _number(row.turns), right=True),
     _Column("calls", least=120, most=9, cell=lambda row: _number(row.calls), right=True),

@@ -12,6 +12,7 @@ from ..endings import at_no_cost
 from ..errors import RecordError
 from ..events import ROOT, Event, KernelRestarted, RunStarted
 from ..inputs.forms import Form
+from ..record.notebooks.metadata import OWNER
 from ..record.recorder import Recorder
 from ..record.summary import summarise
 from ..record.versions import versions
@@ -31,12 +32,14 @@ RESUMED = "the run was stopped here, and goes on from its record"
 @dataclass
 class RecordedRun:
     """A run whose events go to its ``recorder``. ``conversation`` is what was asked in its kernel
-    before. ``outcome`` is there once it was solved, and
-    ``unrecorded`` says once it is sealed why its record is not whole, if so."""
+    before. ``owner`` marks the process whose kernel it is asked in, where that outlives the
+    question. ``outcome`` is there once it was solved, and ``unrecorded`` says once it is sealed why
+    its record is not whole, if so."""
 
     run: Run
     recorder: Recorder
     conversation: Sequence[Exchange] = ()
+    owner: str | None = None
     outcome: Outcome | None = None
     unrecorded: str | None = None
 
@@ -54,6 +57,8 @@ class RecordedRun:
         notebook itself sets, ``origin`` is what the run goes on from, ``form`` what its answer
         must be."""
         settings = await asyncio.to_thread(announced, self.run, force, trust_html=trust_html)
+        if self.owner is not None:
+            settings[OWNER] = self.owner
         if origin is not None:
             settings["origin"] = dict(origin)
         if form is not None:

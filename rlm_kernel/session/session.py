@@ -11,6 +11,7 @@ from typing import Any
 
 from ..endings import to_the_end
 from ..environments.kernel_config import kernel_template
+from ..environments.owner_tag import host_mark
 from ..environments.registry import check
 from ..events import ROOT, Event
 from ..inputs.contexts import Source
@@ -328,7 +329,7 @@ class Session:
             vision=force.settings.vision == "on",
         )
         told = self.conversation.told if onward is None else onward.conversation
-        return RecordedRun(run, recorder, told)
+        return RecordedRun(run, recorder, told, host_mark() if self._persistent else None)
 
     async def _begin_by_hand(self, models: Models) -> RecordedRun:
         """Begin the record of the human's own cells and their calls."""

@@ -49,6 +49,8 @@ from rlm_kernel.kernel.display.display import Display
 pytestmark = pytest.mark.anyio
 LIMITS = {"turns": 20, "cost": 5.0, "seconds": 3600.0}
 SETTINGS = {"model": "gpt-5", "limits": LIMITS}
+MARKDOWN = "text/markdown"
+SHOWN = ("display_data", "update_display_data")
 
 
 class Page:
@@ -85,6 +87,10 @@ class Page:
         """The data of the cell's outputs, in their order, as they stand now."""
         shown: dict[str, dict[str, Any]] = {}
         for number, (kind, content) in enumerate(self.messages):
+            if kind == "clear_output":
+                assert content == {"wait": True}
+                shown.clear()
+                continue
             name = content["transient"].get("display_id", str(number))
             assert kind == "display_data" or name in shown
             shown[name] = content["data"]
@@ -96,7 +102,9 @@ class Page:
 
     @property
     def turns(self) -> list[str]:
-        return [str(data.get("text/markdown")) for data in self.outputs[1:]]
+        """The blocks of the turns as they were published."""
+        made = [str(c["data"].get("text/markdown")) for k, c in self.messages if k in SHOWN]
+        return [text for text in made if text.startswith("<details><summary>Turn ")]
 
     async def newer(self) -> None:
         with anyio.fail_after(10):
@@ -127,7 +135,62 @@ async def test_the_finished_output_is_a_header_and_a_block_a_turn() -> None:
         "[trajectory](rlm-runs/my%20run/trajectory.ipynb)"
     ).replace("&#45;", "-")
     summaries = [re.findall("<summary>(.*)</summary>", text) for text in page.turns]
-    assert summaries == [["Turn 1 · I look. · 1.2 s · ok"], ["Turn 2 · I count. · 1.2 s · ok"]]
+    assert summaries == [
+        ["Turn 1 · cell 1 · I look. · 1.2 s · ok"],
+        ["Turn 2 · cell 2 · I count. · 1.2 s · ok"],
+    ]
+    page.display.close()
+    header, fold = page.outputs
+    assert header["text/markdown"] == page.head
+    assert "<details><summary>2 turns: code, outputs and sub-calls</summary>" in fold[MARKDOWN]
+    assert all(text in fold[MARKDOWN] for text in page.turns)
+
+
+async def test_hosts_that_take_no_updates_show_the_end_all_the_same() -> None:
+    page = begun(Page()).show(*turn(1), *ended())
+    page.display.close()
+    last = max(i for i, (kind, _) in enumerate(page.messages) if kind == "clear_output")
+    after = [kind for kind, _ in page.messages[last + 1 :]]
+    assert after == ["display_data"] * 2
+    assert "answered" in str(page.messages[last + 1])
+
+
+async def test_what_the_cell_had_shown_before_is_shown_again_with_the_end() -> None:
+    page = Page()
+    before = ("display_data", {"data": {"text/plain": "context"}, "transient": {}})
+    page.display = Display(page._publish, link=str, again=lambda: page.messages.append(before))
+    begun(page).show(*ended())
+    assert page.outputs[0] == {"text/plain": "context"}
+
+
+async def test_children_without_an_answer_are_named_at_the_top() -> None:
+    page = begun(Page()).show(*turn(1)[:2], started("0.1"), started("0.2"), started("0.3"))
+    for node, status in (("0.1", "limit"), ("0.2", "answered"), ("0.3", "limit")):
+        page.show(NodeEnded(node, status, None, False, None, 1.0))  # type: ignore[arg-type]
+    page.show(*ended())
+    assert "2 of 3 children without an answer (2 limit)" in page.head
+
+
+async def test_a_reply_that_repeats_the_one_before_is_named() -> None:
+    page = begun(Page()).show(*turn(1), prompted("0", 2, "Go on."))
+    page.show(replied("0", 2, "```python\nprint(1)\n```"), prompted("0", 3, "Go on."))
+    page.show(replied("0", 3, "I am lost."), prompted("0", 4, "Go on."))
+    page.show(replied("0", 4, "I am lost."), *turn(5, source="print(1)"), *ended())
+    found = [re.findall(r"([^·]*)</summary>", text)[0].strip() for text in page.turns]
+    assert found == [
+        "ok",
+        "<b>repeated, not run</b>",
+        "<b>no cell</b>",
+        "<b>repeated, no cell</b>",
+        "<b>repeated, ok</b>",
+    ]
+
+
+async def test_a_title_from_right_to_left_leaves_the_facts_beside_it_in_their_order() -> None:
+    page = begun(Page()).show(*turn(1, "תשובה\u202e"), *turn(2, "一つ"), *ended())
+    assert "· \u2068תשובה\u2069 · 1.2 s · ok" in page.turns[0]
+    assert "· 一つ · 1.2 s · ok" in page.turns[1]
+    assert answer_bundle("שלום")[MARKDOWN] == '<div dir="auto">\n\nשלום\n\n</div>'
 
 
 async def test_a_turn_is_published_once_and_before_the_next_is_written() -> None:
@@ -237,8 +300,9 @@ async def test_the_code_is_seen_while_it_is_written() -> None:
     assert "> First I &#42;look" in page.head
     page.clock += 1
     page.show(ReplyDelta("0", 1, "*.\n```python\n" + "x = 1\n" * 50 + "print(con"))
-    assert "```python\n# … 21 lines above …\nx = 1" in page.head
+    assert "```python\n# … 38 lines above …\nx = 1" in page.head
     assert "print(con\n```" in page.head
+    assert page.head.split("\n\n")[1].startswith('<div style="height: ')
     page.clock += 1
     page.show(ReplyDelta("0", 1, "\f"))
     assert "print" not in page.head
@@ -293,6 +357,7 @@ async def test_the_clock_goes_on_while_nothing_happens(monkeypatch: pytest.Monke
 
 async def test_after_the_end_nothing_is_published() -> None:
     page = begun(Page()).show(*turn(1), ReplyDelta("0", 2, "late"), *ended())
+    page.display.close()
     seen = len(page.messages)
     page.display.close()
     await anyio.lowlevel.checkpoint()
@@ -304,7 +369,7 @@ async def test_close_shows_what_was_not_yet_shown() -> None:
     page = begun(Page()).show(*turn(1, "I look."))
     page.display.close()
     page.display.close()
-    assert ["Turn 1 · I look." in text for text in page.turns] == [True]
+    assert ["Turn 1 · cell 1 · I look." in text for text in page.turns] == [True]
     assert "**stopped** · 1 turn ·" in page.head
 
 
@@ -355,18 +420,32 @@ async def test_a_child_is_a_line_and_its_usage_is_counted() -> None:
     assert "0.1.1" not in only
 
 
-async def test_rich_outputs_stand_below_their_turn_as_they_are() -> None:
+async def test_pictures_stand_in_their_turn_and_those_of_the_last_below_the_answer() -> None:
     image = {"image/png": "aGk=", "text/plain": "<Figure>"}
     many = [
         {"output_type": "display_data", "data": image, "metadata": {"image/png": {"width": n}}}
-        for n in range(MAX_RICH + 3)
+        for n in range(1, MAX_RICH + 4)
     ]
-    page = begun(Page()).show(*turn(1, outputs=many), *ended())
-    assert page.outputs[2:] == [image] * MAX_RICH
-    metadata = [content["metadata"] for _, content in page.messages if "image" in str(content)]
-    assert {"image/png": {"width": MAX_RICH - 1}} in metadata
-    assert "3 more displays" in page.turns[0]
-    assert page.turns[0].count("[shown below: image/png]") == MAX_RICH
+    source = "import x\nplt.title('Tickets by <day>')"
+    page = begun(Page()).show(*turn(1, outputs=many), *turn(2, outputs=many, source=source))
+    assert page.turns[0].count('<img alt="Figure made by print(1)"') == MAX_RICH
+    page.show(*turn(3), *ended())
+    page.display.close()
+    said, *shown = page.outputs[1:-1]
+    assert said["text/plain"] == "Shown in turn 2:"
+    alt = 'alt="Figure: Tickets by &lt;day&gt;"'
+    assert [data["image/png"] for data in shown] == ["aGk="] * MAX_RICH
+    assert shown[0]["text/html"] == f'<img {alt} width="1" src="data:image/png;base64,aGk=">'
+    assert page.turns[1].count(alt) == MAX_RICH
+
+
+async def test_a_picture_that_is_no_base64_becomes_no_html() -> None:
+    image = {"image/png": '" onerror="x', "text/plain": "<Figure>"}
+    bad = {"output_type": "display_data", "data": image, "metadata": {}}
+    page = begun(Page()).show(*turn(1, outputs=[bad]), *ended())
+    page.display.close()
+    assert "<img" not in str([c["data"].get(k) for _, c in page.messages[1:] if "data" in c
+                              for k in ("text/html", MARKDOWN)])  # fmt: skip
 
 
 async def test_an_error_is_seen_in_the_summary_and_in_the_block() -> None:
@@ -399,9 +478,14 @@ async def test_a_terminal_that_shows_no_updates_reads_well() -> None:
     page = begun(Page(), question="How\nmany?").show(
         *turn(1)[:2], call("0", 0), turn(1)[2], *ended()
     )
+    page.display.close()
     printed = [c["data"]["text/plain"] for kind, c in page.messages if kind == "display_data"]
-    assert printed == ["RLM · gpt-5 · How many?", "[turn 1] 1 sub-call · 1.2 s\n  print(1)\n1"]
-    assert page.updates[-1]["data"]["text/plain"] == (
+    assert printed[:2] == [
+        "RLM · gpt-5 · How many?",
+        "[turn 1] cell 1 · 1 sub-call · 1.2 s\n  print(1)\n1",
+    ]
+    assert printed[3] == ""
+    assert printed[2] == (
         "RLM · answered · 1 turn · 14 sub-calls · 31,204 tokens · $0.0123 · 12.1 s\n"
         "trajectory: rlm-runs/my run/trajectory.ipynb"
     )
@@ -412,7 +496,7 @@ async def test_a_terminal_gets_no_orders_from_an_lm() -> None:
     stream = {"output_type": "stream", "name": "stdout", "text": orders}
     ran = {"source": f"'{orders}'", "outputs": [stream], "notices": [orders]}
     page = begun(Page(), question=orders).show(*turn(1, orders, **ran), *ended("failed", orders))
-    for _, content in page.messages:
+    for content in (content for kind, content in page.messages if kind in SHOWN):
         assert not re.search(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]", content["data"]["text/plain"])
     assert not re.search(r"[\x00-\x1f\x7f-\x9f]", "".join(page.logged))
 
@@ -441,7 +525,7 @@ def parts(markdown: str) -> tuple[int, int]:
     html += "".join(
         child.content for t in tokens for child in t.children or [] if child.type == "html_inline"
     )
-    assert not re.search(r"<(?!/?(details|summary|b|code|span|br|progress)\b)", html)
+    assert not re.search(r"<(?!/?(details|summary|b|code|span|br|progress|div|style)\b)", html)
     assert not any(child.type == "image" for t in tokens for child in t.children or [])
     return html.count("<details>"), html.count("</details>")
 
@@ -469,7 +553,8 @@ def hostile_run(text: str) -> Page:
 
 def check_contained(text: str) -> None:
     page = hostile_run(text)
-    for _, content in page.messages:
+    page.display.close()
+    for content in (content for kind, content in page.messages if kind in SHOWN):
         opened, closed = parts(content["data"]["text/markdown"])
         assert opened == closed
     (block,) = page.turns
@@ -596,6 +681,6 @@ async def test_every_beginning_of_a_run_can_be_shown() -> None:
     for size in range(len(events) + 1):
         page = Page().show(*events[:size])
         page.display.close()
-        for _, content in page.messages:
+        for content in (content for kind, content in page.messages if kind in SHOWN):
             opened, closed = parts(content["data"].get("text/markdown", ""))
             assert opened == closed

@@ -26,10 +26,10 @@ def test_nbconvert_executes_a_notebook_that_asks(headless: Headless) -> None:
     headless.write(*CELLS)
     done = headless.execute()
     assert done.returncode == 0, done.stderr
-    header, *turns, answer = headless.outputs(1)
+    header, answer, turns = headless.outputs(1)
     assert header.startswith("RLM · answered · 2 turns")
-    assert len(turns) == 2
     assert answer == "70 characters"
+    assert turns == ""  # on a terminal; the log has a line for each
     assert headless.outputs(2) == ["70 characters 140\n"]
     lines = [line for line in done.stderr.split("\n") if line.startswith("[rlm] ")]
     assert "How long?" in lines[0]

@@ -10,7 +10,6 @@ import base64
 import dataclasses
 import html
 import json
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,10 +18,21 @@ from urllib.parse import quote as percent
 
 from ...answers import Evidence
 from ...events import CallEnded, CellRan, KernelRestarted, NodeEnded, NodeStarted, Output, Replied
-from ...lm.cells import blocks
+from ...record import headings, pictures
 from ...record.evidence import lines, markdown, summed
 from ...record.filters import for_terminal
-from ...record.markdown import code, fenced, literal, one_line, printable, quote, shorten
+from ...record.markdown import (
+    code,
+    details,
+    directed,
+    fenced,
+    isolated,
+    literal,
+    one_line,
+    printable,
+    quote,
+    shorten,
+)
 from ...record.notebooks.metadata import page
 from ...record.notebooks.prose import thoughts, without_blocks
 from ...record.notebooks.subcalls import MAX_ROWS, sub_calls
@@ -37,14 +47,16 @@ Link: TypeAlias = Callable[[Path], str]
 OUTPUT_CHARS = 4_000
 PROSE_CHARS = 20_000
 SOURCE_CHARS = 100_000
-TITLE_CHARS = 80
 MAX_RICH = 8
+MAX_PICTURE = 1_000_000
+MAX_FOLD = 8_000_000
+"""Characters of a picture that is shown in its turn, and of all turns together."""
 MAX_CHILDREN = 8
 PICTURES = {"png": "image/png", "jpg": "image/jpeg"}
 _KEPT_CHARS = 2_000
 _RICH = ("text/html", "text/latex", "text/markdown", "application/json")
-_FENCE = re.compile(r"\s*(?:```|~~~)")
-_MARKS = re.compile(r"^[#>*\s-]+(?=\s\S)|\*\*|`")  # of Markdown, which a title has no use for
+PRINTED = "<style>@media print{details::details-content{content-visibility:visible}}</style>"
+"""What is folded is not on paper otherwise."""
 
 
 @dataclass
@@ -57,9 +69,11 @@ class Child:
 
 @dataclass
 class Turn:
-    """A turn as it is kept until it is shown: long prompts and replies only in part."""
+    """A turn as it is kept until it is shown: long prompts and replies only in part. ``status``
+    says how it ended, once it has."""
 
     replied: Replied
+    status: str = ""
     cells: list[CellRan] = field(default_factory=list)
     calls: dict[int, list[CallEnded]] = field(default_factory=dict)
     restarts: dict[int, KernelRestarted] = field(default_factory=dict)
@@ -80,49 +94,54 @@ class Turn:
         return self.replied.seconds + sum(cell.seconds for cell in self.cells)
 
     @property
-    def status(self) -> str:
-        """Return the status of its last cell, where a turn stops; of a turn that ran none, whether
-        the LM wrote one (which it had written before, say)."""
-        if self.cells:
-            return self.cells[-1].status
-        return "cell not run" if blocks(self.replied.text) else "no cell"
-
-    @property
     def prose(self) -> str:
         return without_blocks(self.replied.text, [cell.source for cell in self.cells])
-
-    @property
-    def title(self) -> str:
-        """Return the first line of what the LM says, or else of its code."""
-        said = [_MARKS.sub("", line) for line in self.prose.splitlines() if not _FENCE.match(line)]
-        written = [line for cell in self.cells for line in cell.source.splitlines()]
-        texts = (one_line(line) for line in [*said, *written])
-        title = next(filter(None, texts), "")
-        return title if len(title) <= TITLE_CHARS else f"{title[: TITLE_CHARS - 1].rstrip()}…"
 
 
 def turn_bundle(turn: Turn, link: Link) -> Bundle:
     """Show the turn as one block that opens on a click."""
-    title = amounts(html.escape(turn.title, quote=False))
+    title = headings.title(turn.prose, [cell.source for cell in turn.cells])
     status = turn.status if turn.status == "ok" else f"<b>{turn.status}</b>"
-    facts = [f"Turn {turn.replied.turn}", title, _calls(turn), duration(turn.seconds), status]
+    facts = [
+        f"Turn {turn.replied.turn}",
+        headings.numbered([cell.cell for cell in turn.cells]),
+        isolated(amounts(html.escape(title, quote=False))),
+        headings.calls(turn.call_count),
+        duration(turn.seconds),
+        status,
+    ]
     body = [_said(turn.prose), thoughts(turn.replied.thoughts), *_children(turn, link)]
-    shown = rich(turn)
     for cell in turn.cells:
-        body += _cell(turn, cell, shown, link)
-    more = sum(map(_is_rich, _outputs(turn))) - len(shown)
-    if more:
-        body.append(f"*and {more:,} more displays, in the trajectory*")
+        body += _cell(turn, cell)
     markdown = "\n\n".join(filter(None, body))
     summary = " · ".join(filter(None, facts))
     # Not ``markdown.details``: a title may hold dollar signs, and those must not make a formula.
     block = f"<details><summary>{summary}</summary>\n\n{markdown}\n\n</details>"
-    return {"text/plain": _plain(turn, shown), "text/markdown": block}
+    return {"text/plain": _plain(turn), "text/markdown": block}
 
 
-def rich(turn: Turn) -> list[Output]:
-    """Return the outputs that are more than text, the first few of them: shown below the turn."""
-    return [output for output in _outputs(turn) if _is_rich(output)][:MAX_RICH]
+def turns_bundle(blocks: Sequence[str]) -> Bundle:
+    """Show all turns, each a block, in one that opens on a click."""
+    kept, size = [], 0
+    for block in blocks:
+        size += len(block)
+        if size > MAX_FOLD:
+            break
+        kept.append(block)
+    more = len(blocks) - len(kept)
+    if more:
+        kept.append(f"*and {counted(more, 'more turn')}, in the trajectory*")
+    name = f"{counted(len(blocks), 'turn')}: code, outputs and sub-calls"
+    folded = f"{PRINTED}\n\n{details(name, chr(10).join(['', *kept]))}"
+    return {"text/plain": "", "text/markdown": folded}  # a terminal has shown each in its time
+
+
+def rich_bundles(turn: Turn) -> list[tuple[Bundle, dict[str, Any]]]:
+    """Return the displays of a turn that are more than text, the first few of them, and how each is
+    to be shown; a picture with what it shows in words."""
+    made = [(output, cell.source) for cell in turn.cells for output in cell.outputs]
+    shown = [(output, source) for output, source in made if _is_rich(output)][:MAX_RICH]
+    return [(_worded(output, source), output.get("metadata") or {}) for output, source in shown]
 
 
 def answer_bundle(text: str, file: str = "", table: str | None = None) -> Bundle:
@@ -131,7 +150,7 @@ def answer_bundle(text: str, file: str = "", table: str | None = None) -> Bundle
     text = f"{text}\n({file})" if file else text
     shown = printable(text)
     prose = fenced(shown, "json") if _is_data(shown) else words(shown).replace("\n", "  \n")
-    markdown = prose if table is None else table
+    markdown = directed(prose) if table is None else table
     return {"text/plain": for_terminal(text), "text/markdown": markdown}
 
 
@@ -158,13 +177,17 @@ def child_link(node: str, link: Link) -> str:
     return page_link(f"child {node}", page(node, root=False), link)
 
 
-def _outputs(turn: Turn) -> list[Output]:
-    return [output for cell in turn.cells for output in cell.outputs]
-
-
 def _is_rich(output: Output) -> bool:
     data = output.get("data") or {}
     return any(mime in _RICH or mime.startswith("image/") for mime in data)
+
+
+def _worded(output: Output, source: str) -> Bundle:
+    """Return an output's data; no front end has words for a picture unless it is HTML."""
+    data, metadata = output["data"], output.get("metadata") or {}
+    if pictures.mime_of(data) is None or "text/html" in data:
+        return dict(data)
+    return {**data, "text/html": pictures.img(data, metadata, pictures.alt(source))}
 
 
 def _is_data(text: str) -> bool:
@@ -177,10 +200,6 @@ def _is_data(text: str) -> bool:
 def _said(prose: str) -> str:
     """Put prose in a quote: it ends whatever was left open in it, a fence for one."""
     return inside(words(cut(prose, PROSE_CHARS))) if prose else ""
-
-
-def _calls(turn: Turn) -> str:
-    return counted(turn.call_count, "sub-call") if turn.call_count else ""
 
 
 def _children(turn: Turn, link: Link) -> list[str]:
@@ -200,17 +219,28 @@ def _question(child: Child) -> str:
     return shorten(one_line(child.started.question[:_KEPT_CHARS]), 160)
 
 
-def _cell(turn: Turn, cell: CellRan, shown: list[Output], link: Link) -> list[str]:
+def _cell(turn: Turn, cell: CellRan) -> list[str]:
     parts = [fenced(cut(cell.source, SOURCE_CHARS), "python")]
     if len(turn.cells) > 1:
         parts.insert(0, f"*cell {cell.cell} · {cell.status} · {duration(cell.seconds)}*")
+    shown = [output for output in cell.outputs if _is_shown(output)][:MAX_RICH]
     if output := _text(cell, shown):
         parts.append(inside(fenced(output, "")))
+    words = pictures.alt(cell.source)
+    parts += [pictures.img(out["data"], out.get("metadata") or {}, words) for out in shown]
     if calls := turn.calls.get(cell.cell):
-        parts.append(sub_calls(calls, lambda node: child_link(node, link)))
+        # The children are linked above.
+        parts.append(sub_calls(calls, lambda node: literal(f"child {node}")))
     if notices := _notices(turn, cell):
         parts.append(quote("\n".join(notices)))
     return parts
+
+
+def _is_shown(output: Output) -> bool:
+    """Return whether an output is shown in its turn as the picture that it is."""
+    data = output.get("data") or {}
+    mime = pictures.mime_of(data)
+    return mime is not None and len(data[mime]) <= MAX_PICTURE
 
 
 def _notices(turn: Turn, cell: CellRan) -> list[str]:
@@ -220,24 +250,29 @@ def _notices(turn: Turn, cell: CellRan) -> list[str]:
 
 
 def _text(cell: CellRan, shown: list[Output]) -> str:
-    """Return the outputs as text; of one that is shown below the turn only its type."""
+    """Return the outputs as text; of a picture that is shown only its type."""
     outputs = [_below(output) if output in shown else output for output in cell.outputs]
     return text_of(outputs, OUTPUT_CHARS).strip("\n")
 
 
 def _below(output: Output) -> Output:
-    types = ", ".join(mime for mime in output["data"] if mime != "text/plain")
-    return {"output_type": "display_data", "data": {"text/plain": f"[shown below: {types}]"}}
+    mime = pictures.mime_of(output["data"])
+    return {"output_type": "display_data", "data": {"text/plain": f"[shown below: {mime}]"}}
 
 
-def _plain(turn: Turn, shown: list[Output]) -> str:
+def _plain(turn: Turn) -> str:
     """Return the turn as a terminal shows it."""
-    facts = [_calls(turn), duration(turn.seconds), "" if turn.status == "ok" else turn.status]
+    facts = [
+        headings.numbered([cell.cell for cell in turn.cells]),
+        headings.calls(turn.call_count),
+        duration(turn.seconds),
+        "" if turn.status == "ok" else turn.status,
+    ]
     parts = [f"[turn {turn.replied.turn}] " + " · ".join(filter(None, facts))]
     if turn.prose:
         parts.append(cut(turn.prose, OUTPUT_CHARS))
     for cell in turn.cells:
         parts.append("\n".join(f"  {line}" for line in cell.source[:SOURCE_CHARS].split("\n")))
-        parts += filter(None, [_text(cell, shown)])
+        parts += filter(None, [_text(cell, [])])
         parts += [f"note: {notice}" for notice in _notices(turn, cell)]
     return for_terminal("\n".join(parts))

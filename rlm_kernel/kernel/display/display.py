@@ -1,8 +1,10 @@
 """A run as a person at a notebook sees it: Jupyter messages made from its events.
 
-First one display that is updated: progress, and what is being written and run just now; at the
-end it is the header of what is below it. Then, for each finished turn, a block that is published
-once, so that it stays open where it was opened, and the turn's figures and tables below it.
+While it goes on: one display that is updated, of a height of its own, with the progress and what
+is being written and run just now; below it a block for each finished turn, published once, so that
+it stays where it is and open where it was opened. At the end all of that is replaced, since some
+hosts take no updates: a header, under which the answer comes; what the last turn that showed
+something showed; and the turns in one fold.
 """
 
 from __future__ import annotations
@@ -33,9 +35,10 @@ from ...events import (
     RunStarted,
 )
 from ...record.filters import for_terminal
+from ...record.headings import Course
 from ...record.markdown import literal, one_line, shorten
 from ...record.notebooks.metadata import ROOT_PAGE
-from .card import Bundle, Child, Link, Turn, page_link, rich, turn_bundle
+from .card import Bundle, Child, Link, Turn, page_link, rich_bundles, turn_bundle, turns_bundle
 from .live import Live
 from .progress import Progress
 from .prose import amounts
@@ -49,12 +52,15 @@ Publish = Callable[[str, dict[str, Any]], None]
 
 
 class Display:
-    """Reads the events of one run. To be used on one asyncio loop, ``close`` too.
+    """Reads the events of one run, and is closed once its answer was shown. To be used on one
+    asyncio loop, ``close`` too.
 
     ``publish`` takes the type and the content of a message for the human's cell. ``link`` turns a
     notebook's path in the run's folder (``trajectory.ipynb``, ``calls/0.1.ipynb``) into its path
     as seen from the human's notebook; an absolute path is shown, not linked. ``log`` gets one
-    plain line when the run starts, a cell ends and the run ends. ``now`` gives seconds.
+    plain line when the run starts, a cell ends and the run ends. ``again`` shows once more what
+    the cell had shown before the run, which is replaced with the rest. ``now`` gives seconds, and
+    ``began`` is when the run began by it, where that is not now.
     """
 
     def __init__(
@@ -64,16 +70,25 @@ class Display:
         now: Callable[[], float] = time.monotonic,
         log: Callable[[str], None] | None = None,
         link: Link,
+        again: Callable[[], None] = lambda: None,
+        began: float | None = None,
     ) -> None:
         self._publish = publish
         self._now = now
         self._log = log
         self._link = link
+        self._again = again
         self._id = uuid.uuid4().hex
-        self._progress = Progress(now)
+        self._progress = Progress(now, began)
         self._live = Live(link)
+        self._course = Course()
         self._turn: Turn | None = None
+        self._blocks: list[str] = []
+        self._displays: list[tuple[Bundle, dict[str, Any]]] = []
+        self._displaying = 0
+        """The turn that these displays are of."""
         self._open = False
+        self._folded = True
         self._noted = False
         self._timer: asyncio.TimerHandle | None = None
         self._waiting = False  # an update is due, and the timer will make it
@@ -97,14 +112,18 @@ class Display:
         if self._open:
             self._touch()
 
-    def close(self) -> None:
-        """Publish what is not yet shown and stop the clock. Closing twice does nothing."""
+    def close(self, status: str = "stopped") -> None:
+        """Publish what is not yet shown, and what belongs below an answer; stop the clock. A run
+        without an end of its own has this ``status``. Closing twice does nothing."""
         if self._open:
             self._finish_turn()
-            self._conclude("stopped", self._progress.stopped(), None)
+            self._conclude(status, self._progress.stopped(), None)
+        if not self._folded:
+            self._folded = True
+            self._fold()
 
     def _begin(self, event: RunStarted) -> None:
-        self._open = True
+        self._open, self._folded = True, False
         note = self._progress.unheld
         self._noted = bool(note)
         asked = f"RLM · {self._progress.model} · {one_line(event.question)}"
@@ -155,35 +174,48 @@ class Display:
         turn, self._turn = self._turn, None
         if turn is None:
             return
+        turn.status = self._course.status(turn.replied, turn.cells)
         if not turn.cells:  # those that ran had their lines
             self._say_turn(self._progress.unrun(turn.replied.turn, turn.status))
         if not (turn.replied.text.strip() or turn.replied.thoughts or turn.cells):
             return
-        self._send("display_data", turn_bundle(turn, self._link))
-        for output in rich(turn):
-            self._send("display_data", output["data"], metadata=output.get("metadata"))
+        shown = turn_bundle(turn, self._link)
+        self._send("display_data", shown)
+        self._blocks.append(shown["text/markdown"])
+        if displays := rich_bundles(turn):
+            self._displays, self._displaying = displays, turn.replied.turn
 
     def _end(self, event: RunEnded) -> None:
         self._finish_turn()
         self._conclude(event.status, self._progress.ended(event), event.reason)
 
     def _conclude(self, status: str, totals: str, reason: str | None) -> None:
-        """Replace the progress by the header of the whole."""
+        """Put the header of the whole in the place of all that was shown."""
         self._open = False
         self._disarm()
         why = shorten(one_line(reason or ""), 300)
         why = "" if why == status else why
         trajectory_link = page_link("trajectory", ROOT_PAGE, self._link)
         status_shown = status if status == "answered" else f"**{status}**"
-        header = " · ".join([self._name(), status_shown, amounts(totals), trajectory_link])
-        markdown = header + (f"\n\n{literal(why)}" if why else "")
-        plain = " · ".join(filter(None, ["RLM", status, why, totals]))
+        children = self._progress.children
+        facts = [self._name(), status_shown, amounts(totals), children, trajectory_link]
+        markdown = " · ".join(filter(None, facts)) + (f"\n\n{literal(why)}" if why else "")
+        plain = " · ".join(filter(None, ["RLM", status, why, totals, children]))
         trajectory = f"trajectory: {self._link(Path(ROOT_PAGE))}"
         self._say(f"{plain} · {trajectory}")
         plain += f"\n{trajectory}"
-        self._send(
-            "update_display_data", {"text/plain": plain, "text/markdown": markdown}, self._id
-        )
+        self._publish("clear_output", {"wait": True})
+        self._again()
+        self._send("display_data", {"text/plain": plain, "text/markdown": markdown})
+
+    def _fold(self) -> None:
+        if self._displays:
+            said = f"Shown in turn {self._displaying}:"
+            self._send("display_data", {"text/plain": said, "text/markdown": f"*{said}*"})
+        for data, metadata in self._displays:
+            self._send("display_data", data, metadata=metadata)
+        if self._blocks:
+            self._send("display_data", turns_bundle(self._blocks))
 
     def _touch(self) -> None:
         """Update now, or as soon as the last update is old enough."""

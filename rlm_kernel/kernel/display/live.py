@@ -1,4 +1,4 @@
-"""The present moment of a run: the lines below its progress."""
+"""The present moment of a run: a block of one height below its progress."""
 
 from __future__ import annotations
 
@@ -29,14 +29,16 @@ from ...record.outputs import text_of
 from .card import Link, child_link
 from .prose import inside
 
-CODE_LINES = 30
-PROSE_LINES = 6
-OUTPUT_LINES = 15
-LINE_CHARS = 300
+LINES = 14
+"""Lines of code, of output and of children together."""
+OUTPUT_LINES = 5
+HEIGHT = "22em"
+"""Room for them, whatever they are: what stands below must not move with each update."""
+LINE_CHARS = 110
 KEPT_CHARS = 30_000
 HEAD_CHARS = 1_000
 OUTPUT_CHARS = 4_000
-CHILDREN = 8
+CHILDREN = 4
 
 
 class Live:
@@ -63,8 +65,9 @@ class Live:
                 self._begin("waiting for the LM" if event.turn else "classifying the question")
             case ReplyDelta(node=events.ROOT):
                 self._write(event.text)
-            case Replied(node=events.ROOT):
-                self._doing = "reading the reply"
+            case Replied(node=events.ROOT) if event.turn:
+                self._begin("running the turn's cells")
+                self._source = next(iter(cells.sources(event.text)), "")
             case CellStarted(node=events.ROOT):
                 self._begin(f"running cell {event.cell}")
                 self._source = event.source
@@ -124,23 +127,27 @@ class Live:
 
     def view(self) -> str:
         """Return Markdown for a display that is replaced with each update."""
-        parts = [self.doing(), *self._written(), *self._below()]
-        if self._source:
-            parts.append(_code(self._source))
+        below = self._below()
         stream = {"output_type": "stream", "name": "stdout", "text": self._output}
         output = text_of([stream], OUTPUT_CHARS)
-        if output.strip():
-            parts.append(inside(fenced(_tail(output, OUTPUT_LINES), "")))
-        return "\n\n".join(parts)
+        shown = _tail(output, OUTPUT_LINES) if output.strip() else ""
+        room = LINES - len(below) - shown.count("\n") - bool(shown)
+        parts = [self.doing(), "\n".join(below), *self._written(room)]
+        if self._source:
+            parts.append(_code(self._source, room))
+        if shown:
+            parts.append(inside(fenced(shown, "")))
+        view = "\n\n".join(filter(None, parts))
+        return f'<div style="height: {HEIGHT}; overflow: auto">\n\n{view}\n\n</div>'
 
-    def _written(self) -> list[str]:
+    def _written(self, room: int) -> list[str]:
         """Show the reply as far as it is written: its newest block, or the prose before it."""
         said = thoughts.split(self._reply)
         blocks = cells.blocks(said.text)
         if blocks:
-            return [_code(blocks[-1].source)]
+            return [_code(blocks[-1].source, room)]
         shown = said.text if said.text.strip() else said.thoughts
-        return [quote(_tail(shown, PROSE_LINES))] if shown.strip() else []
+        return [quote(_tail(shown, room))] if shown.strip() else []
 
     def _below(self) -> list[str]:
         shown = list(self._children.items())[:CHILDREN]
@@ -148,7 +155,7 @@ class Live:
         more = len(self._children) - len(shown)
         if more:
             lines.append(f"- and {more:,} more {'child' if more == 1 else 'children'}")
-        return ["\n".join(lines)] if lines else []
+        return lines
 
 
 def _shorter(reply: str) -> str:
@@ -157,13 +164,14 @@ def _shorter(reply: str) -> str:
     return reply if over <= 0 else reply[:HEAD_CHARS] + reply[HEAD_CHARS + over :]
 
 
-def _code(source: str) -> str:
-    return fenced(_tail(source, CODE_LINES, mark="# "), "python")
+def _code(source: str, lines: int) -> str:
+    return fenced(_tail(source, lines, mark="# "), "python")
 
 
 def _tail(text: str, lines: int, mark: str = "") -> str:
     """Return the last lines, none of them very long; what is above is counted after ``mark``."""
     every = text.rstrip("\n").splitlines()
-    kept = [shorten(line, LINE_CHARS) for line in every[-lines:]]
+    kept = every if len(every) <= lines else every[1 - lines :]
+    kept = [shorten(line, LINE_CHARS) for line in kept]
     above = len(every) - len(kept)
     return "\n".join([f"{mark}… {counted(above, 'line')} above …"] * (above > 0) + kept)

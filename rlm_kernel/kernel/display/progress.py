@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any, assert_never
 
@@ -24,13 +25,14 @@ from ...events import (
     RunStarted,
     Usage,
 )
-from ...record.numbers import counted, duration, money, spent, unheld
+from ...record.numbers import counted, duration, money, spent, unanswered, unheld
 
 
 class Progress:
-    """The totals over the whole tree, and how far the root is. ``now`` gives seconds."""
+    """The totals over the whole tree, and how far the root is. ``now`` gives seconds, and ``began``
+    is when the run began by it, where that is not when it is told so."""
 
-    def __init__(self, now: Callable[[], float]) -> None:
+    def __init__(self, now: Callable[[], float], began: float | None = None) -> None:
         self.model = ""
         self.turn = 0
         self.turns = 0
@@ -42,7 +44,9 @@ class Progress:
         self._asked = 0
         self._done = 0
         self._now = now
+        self._began = began
         self._started = now()
+        self._ends: Counter[str] = Counter()  # of children
 
     def add(self, event: Event) -> None:
         match event:
@@ -50,7 +54,9 @@ class Progress:
                 self.model = str(event.settings.get("model") or "")
                 self._settings = event.settings
                 self._limits = event.settings.get("limits") or {}
-                self._started = self._now()
+                self._started = self._now() if self._began is None else self._began
+            case NodeEnded() if event.node != ROOT:
+                self._ends[event.status] += 1
             case Prompted():
                 self._prompted = True
                 self.turn = event.turn if event.node == ROOT else self.turn
@@ -78,6 +84,11 @@ class Progress:
                 pass
             case _:
                 assert_never(event)
+
+    @property
+    def children(self) -> str:
+        """Return how many children ended without an answer, in words; empty where none did."""
+        return unanswered(self._ends)
 
     def line(self) -> str:
         """Return the line for a run under way."""

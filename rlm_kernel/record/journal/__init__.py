@@ -6,11 +6,13 @@ of a whole record is ``{"sealed": sha256 of all bytes before it}``. Long texts a
 """
 
 from .ends import Ending, beginning, ending, ends
+from .following import Follower, is_written
 from .reading import Problem, Record, damage, event_lines, read, unfit
 from .writing import Journal, RunHasEnded
 
 __all__ = [
     "Ending",
+    "Follower",
     "Journal",
     "Problem",
     "Record",
@@ -20,6 +22,7 @@ __all__ = [
     "ending",
     "ends",
     "event_lines",
+    "is_written",
     "read",
     "unfit",
 ]

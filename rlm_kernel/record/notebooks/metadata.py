@@ -22,6 +22,9 @@ SCHEMA = FormatVersion(2, 3)
 """The version of ``metadata.rlm`` that is written now; in those before 2.1 the major version is
 that of the rules of comparison too."""
 ROOT_PAGE = "trajectory.ipynb"
+OWNER = "owner"
+"""The setting of a run that marks the process whose kernel it was asked in. It is in the record
+alone."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +53,7 @@ def describe(events: list[Event], node: Node, place: NotebookContext) -> dict[st
         "schema": str(SCHEMA),
         "rules": str(VERSION),
         "run": run.run if run else "",
-        "settings": run.settings if run else {},
+        "settings": _shown_settings(run) if run else {},
         "versions": run.versions if run else {},
         **row(node),
         "question": node.question,
@@ -69,6 +72,11 @@ def describe(events: list[Event], node: Node, place: NotebookContext) -> dict[st
     }
     packed: dict[str, Any] = pack(data, sha256 if place.folder else None)
     return packed
+
+
+def _shown_settings(run: RunStarted) -> dict[str, Any]:
+    """Return the settings without the mark of a process, which says nothing to others."""
+    return {name: value for name, value in run.settings.items() if name != OWNER}
 
 
 def _contexts(events: list[Event]) -> dict[str, Any]:

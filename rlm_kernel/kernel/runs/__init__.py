@@ -1,0 +1,1 @@
+"""The runs of a notebook's folder: listed, mended, and watched from their records."""

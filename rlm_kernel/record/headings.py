@@ -1,0 +1,70 @@
+"""The heading of a turn, the same in a notebook's cell, a trajectory and a page."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from ..events import CellRan, Replied
+from .markdown import one_line
+from .notebooks.prose import without_blocks
+from .numbers import counted
+
+TITLE_CHARS = 80
+_FENCE = re.compile(r"\s*(?:```|~~~)")
+_FENCED = re.compile(r"^\s*(?:```|~~~)", re.MULTILINE)
+_MARKS = re.compile(r"^[#>*\s-]+(?=\s\S)|\*\*|`")  # of Markdown, which a title has no use for
+
+
+def title(prose: str, sources: Iterable[str]) -> str:
+    """Return the first line of what the LM says, or else of its code."""
+    said = [_MARKS.sub("", line) for line in prose.splitlines() if not _FENCE.match(line)]
+    written = [line for source in sources for line in source.splitlines()]
+    found = next(filter(None, (one_line(line) for line in [*said, *written])), "")
+    return found if len(found) <= TITLE_CHARS else f"{found[: TITLE_CHARS - 1].rstrip()}…"
+
+
+def numbered(cells: Sequence[int]) -> str:
+    """Return the numbers of a turn's cells in words: ``cell 8``, ``cells 8–10``."""
+    if not cells:
+        return ""
+    return f"cell {cells[0]}" if len(cells) == 1 else f"cells {cells[0]}–{cells[-1]}"
+
+
+def calls(number: int) -> str:
+    """Return how many sub-calls there were in words; empty for none."""
+    return counted(number, "sub-call") if number else ""
+
+
+@dataclass
+class Course:
+    """The turns of one node so far, as much of them as tells whether the next repeats the last."""
+
+    _text: str | None = None
+    _source: str | None = None
+
+    def status(self, replied: Replied, ran: Sequence[CellRan]) -> str:
+        """Return how a turn ended, by its last cell; of one that ran none why. That it repeats the
+        turn before stands in front. To be asked once a turn, in their order."""
+        again = self._repeats(replied, ran)
+        status = ran[-1].status if ran else self._unrun(replied.text, again=again)
+        self._text = replied.text.strip()
+        if ran:
+            self._source = ran[-1].source.strip()
+        return f"repeated, {status}" if again else status
+
+    def _repeats(self, replied: Replied, ran: Sequence[CellRan]) -> bool:
+        if replied.text.strip() == self._text:
+            return True
+        if self._source is None:
+            return False
+        if ran:
+            return len(ran) == 1 and ran[0].source.strip() == self._source
+        text = replied.text.strip()
+        return without_blocks(text, [self._source]) != text
+
+    def _unrun(self, text: str, *, again: bool) -> str:
+        if not _FENCED.search(text):
+            return "no cell"
+        return "not run" if again else "cell not run"
