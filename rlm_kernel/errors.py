@@ -124,6 +124,18 @@ class LimitReached(RLMError):
         """True where several runs share it: it ends them as they are, to be gone on with later."""
 
 
+class LMStuck(LimitReached):
+    """An LM gave the same reply, to the same end, in each of these turns."""
+
+    def __init__(self, turns: range) -> None:
+        number = len(turns)
+        super().__init__("equal_replies", spent=number, allowed=number)
+        self.args = (
+            f"the LM is stuck: its replies of turns {turns[0]} to {turns[-1]} are the same, and "
+            "gave nothing new",
+        )
+
+
 def _amount(value: float) -> str:
     return f"{round(value, 4):,.12g}"
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass, field
 from typing import Any
 
 from rich.console import Console, Group, RenderableType
@@ -29,12 +30,19 @@ from ..events import (
     RunStarted,
     Usage,
 )
+from ..record.headings import REPEATED, Course
 from ..record.numbers import counted, unheld
 from ..record.outputs import cut, text_of
 from ..reports.terminal import live
 
 SHOWN_CHARS = 1200
 CODE_LINES = 16
+
+
+@dataclass
+class _Turn:
+    replied: Replied
+    ran: list[CellRan] = field(default_factory=list)
 
 
 class _Live(Live):
@@ -69,7 +77,8 @@ class Screen:
         self._nodes = 0
         self._reply = ""
         self._doing = "starting"
-        self._no_cell: dict[str, int] = {}  # turns by node that have run no cell so far
+        self._turns: dict[str, _Turn] = {}  # by node, as long as it is not over
+        self._courses: dict[str, Course] = {}
         self._live: _Live | None = None
         self._held: list[tuple[RenderableType, bool]] | None = None
         """The words for after the human's reply, while a question is there."""
@@ -121,7 +130,7 @@ class Screen:
             case Replied():
                 self._turn = max(self._turn, event.turn)
                 if event.turn:
-                    self._no_cell[event.node] = event.turn
+                    self._turns[event.node] = _Turn(event)
                 self._add(event.usage)
                 self._reply = ""
             case CellStarted():
@@ -138,17 +147,24 @@ class Screen:
                 self._add(event.usage)
                 self._doing = f"turn {self._turn}: sub-calls {self._done} of {self._asked}"
             case CellRan():
-                self._no_cell.pop(event.node, None)
+                if event.node in self._turns:
+                    self._turns[event.node].ran.append(event)
                 self._ran(event)
             case KernelRestarted():
                 self._say(Text(f"  kernel restarted: {event.reason}", "yellow"))
             case RunEnded():
                 self._say(Text(f"{event.status} · {self._totals()}", "bold"))
             case Prompted() | NodeEnded():
-                if (turn := self._no_cell.pop(event.node, None)) is not None:
-                    self._say(Text(f"[{event.node}] turn {turn}: no new cell was run", "cyan"))
+                if (turn := self._turns.pop(event.node, None)) is not None:
+                    self._tell_unrun(event.node, turn)
             case OutputMade():
                 pass
+
+    def _tell_unrun(self, node: str, turn: _Turn) -> None:
+        """Say of a turn that ran nothing new why."""
+        status = self._courses.setdefault(node, Course()).status(turn.replied, turn.ran)
+        if not turn.ran or status.startswith(REPEATED):
+            self._say(Text(f"[{node}] turn {turn.replied.turn}: {status}", "cyan"))
 
     def _add(self, usage: Usage) -> None:
         """Count it, and say once where a limit on cost is not one any more."""

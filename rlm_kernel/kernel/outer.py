@@ -26,6 +26,7 @@ from .. import __version__
 from ..environments.messages import REFUSED, Message, failure, pack_any_text
 from ..errors import RLMError, UsageError
 from ..record.filters import for_terminal
+from ..record.notebooks.language import LANGUAGE_INFO
 from ..session.event_loop import engine
 from .request_handler import RequestHandler
 from .requests import COMMS, faulty
@@ -64,15 +65,7 @@ class RLMKernel(Kernel):
         f"rlm_kernel {__version__}: Python cells, and a language model that writes its own.\n"
         "%rlm context PATH, then a cell that begins with %%rlm asks; %rlm help says more."
     )
-    language_info = {  # noqa: RUF012 - a traitlet of ipykernel's
-        "name": "python",
-        "version": sys.version.split()[0],
-        "mimetype": "text/x-python",
-        "codemirror_mode": {"name": "ipython", "version": 3},
-        "pygments_lexer": "ipython3",
-        "nbconvert_exporter": "python",
-        "file_extension": ".py",
-    }
+    language_info = LANGUAGE_INFO
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)

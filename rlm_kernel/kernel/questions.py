@@ -159,5 +159,6 @@ def _unanswered(execution: Execution, result: Result) -> ExecuteReply:
 
 def _way_on(reason: str) -> str:
     """Return the end of a sentence that says how to go on after the limit that was reached."""
-    option = f" {raised}" if (raised := limit_raised(reason)) else ""
-    return f"; `%rlm continue{option}` goes on, and %rlm limits raises it for all questions"
+    if not (raised := limit_raised(reason)):
+        return "; `%rlm continue` goes on: write a word to the LM below it"
+    return f"; `%rlm continue {raised}` goes on, and %rlm limits raises it for all questions"

@@ -12,6 +12,7 @@ from .notebooks.prose import without_blocks
 from .numbers import counted
 
 TITLE_CHARS = 80
+REPEATED = "repeated"
 _FENCE = re.compile(r"\s*(?:```|~~~)")
 _FENCED = re.compile(r"^\s*(?:```|~~~)", re.MULTILINE)
 _MARKS = re.compile(r"^[#>*\s-]+(?=\s\S)|\*\*|`")  # of Markdown, which a title has no use for
@@ -29,7 +30,10 @@ def numbered(cells: Sequence[int]) -> str:
     """Return the numbers of a turn's cells in words: ``cell 8``, ``cells 8–10``."""
     if not cells:
         return ""
-    return f"cell {cells[0]}" if len(cells) == 1 else f"cells {cells[0]}–{cells[-1]}"
+    if len(cells) == 1:
+        return f"cell {cells[0]}"
+    in_a_row = cells[-1] - cells[0] == len(cells) - 1
+    return f"cells {cells[0]}–{cells[-1]}" if in_a_row else f"cells {', '.join(map(str, cells))}"
 
 
 def calls(number: int) -> str:
@@ -52,7 +56,7 @@ class Course:
         self._text = replied.text.strip()
         if ran:
             self._source = ran[-1].source.strip()
-        return f"repeated, {status}" if again else status
+        return f"{REPEATED}, {status}" if again else status
 
     def _repeats(self, replied: Replied, ran: Sequence[CellRan]) -> bool:
         if replied.text.strip() == self._text:

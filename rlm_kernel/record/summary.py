@@ -94,6 +94,15 @@ class Tree:
         return tuple(node for node in self.nodes if node.id in inside)
 
 
+def in_order(nodes: Iterable[Node]) -> list[Node]:
+    """Return the nodes by their names, each after its parent, whenever they started."""
+
+    def parts(node: Node) -> list[tuple[int, str]]:
+        return [(int(p) if p.isdecimal() else 0, p) for p in node.id.split(".")]
+
+    return sorted(nodes, key=parts)
+
+
 def summarise(events: Iterable[Event]) -> Tree:
     """Add up a whole record, or any part of it."""
     fold = Fold()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections import Counter
 from typing import Any
 
 from rich.console import Console
@@ -12,9 +13,9 @@ from rich.tree import Tree as RichTree
 from ..events import Usage
 from ..record.evidence import lines
 from ..record.markdown import one_line, shorten
-from ..record.numbers import counted, duration, spent
+from ..record.numbers import counted, duration, spent, unanswered
 from ..record.recording import Recording
-from ..record.summary import Node
+from ..record.summary import RUNNING, Node, in_order
 
 MAX_PROBLEMS = 20
 
@@ -27,12 +28,14 @@ def render(recording: Recording, console: Console) -> None:
         drawn = RichTree(_line(root))
         branches = {root.id: drawn}
         _tell(drawn, root)
-        for node in tree.nodes[1:]:
+        for node in in_order(tree.nodes[1:]):
             branches[node.id] = branches.get(node.parent or "", drawn).add(_line(node))
             _tell(branches[node.id], node)
         console.print(drawn)
         if len(tree.nodes) > 1:
-            console.print(f"[bold]all[/] · {_sizes(tree.turns, tree.calls, tree.usage)}")
+            ends = Counter(node.status for node in tree.nodes[1:] if node.status != RUNNING)
+            sizes = [_sizes(tree.turns, tree.calls, tree.usage), unanswered(ends)]
+            console.print(f"[bold]all[/] · {' · '.join(filter(None, sizes))}")
     elif tree.ended is not None and tree.ended.status != "answered":
         why = escape(tree.ended.reason or "")
         console.print(f"[bold]{tree.ended.status}[/] before its kernel was ready: {why}")

@@ -31,7 +31,7 @@ from .feedback import Feedback
 from .kernel_setup import carry, set_up
 from .run import Run
 from .task import Task
-from .turn import Repetition, Turn, turn_of
+from .turn import EqualReplies, Repetition, Turn, turn_of
 
 
 class Node:
@@ -63,6 +63,7 @@ class Node:
         self._feedback = Feedback(run, task.depth, self.calls)
         self._check = AnswerCheck(remind=run.style.remind)
         self._repetition = Repetition()
+        self._equal = EqualReplies()
 
     async def solve(self, repl: CellRunner) -> Answer:
         """Return the answer. Raises ``LimitReached`` where turns, or what a run may use, are over
@@ -84,7 +85,9 @@ class Node:
                 raise over
             if turn.repeated:
                 self._dialogue.vary()
-            over = self._over(number + 1)
+            recalled = self._memory.sources(number) is not None
+            self._equal.take(number, reply.text, turn.rans, recalled=recalled)
+            over = self._over(number + 1) or self._equal.stuck(number)
             if over is not None and over.shared:
                 raise over
             news = self._feedback.after(turn, self._most - number, over)

@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from ..answers import Answer
+from ..errors import LMStuck
 from ..lm import cells
 from ..lm.client import Reply
+from ..record.equality import digest
 from ..repl.running_cell import Author, Ran
 from . import prompts
 from .memory import Intervention
@@ -30,6 +32,30 @@ class Repetition:
     def of(self, sources: Sequence[str]) -> bool:
         """Return whether these sources are that cell, and nothing else."""
         return len(sources) == 1 and sources[0] == self._last
+
+
+class EqualReplies:
+    """Knows for how many turns an LM has said the same and got the same for it."""
+
+    MOST = 3
+
+    def __init__(self) -> None:
+        self._first = 0
+        self._last: tuple[str, list[str]] | None = None
+
+    def take(self, number: int, text: str, rans: Sequence[Ran], *, recalled: bool) -> None:
+        """A turn is over; one that is ``recalled`` from a record is another run's."""
+        gave = [digest(ran.outputs) for ran in rans]
+        said = text.strip()
+        same = self._last is not None and self._last[0] == said and gave in ([], self._last[1])
+        if recalled or not same:
+            self._first = number
+            self._last = None if recalled else (said, gave)
+
+    def stuck(self, number: int) -> LMStuck | None:
+        """Return why the next turn is to be the last; None where it is not."""
+        turns = range(self._first, number + 1)
+        return LMStuck(turns) if self._last is not None and len(turns) >= self.MOST else None
 
 
 @dataclass

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 import shlex
@@ -17,6 +18,7 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from stories import (
     HOSTILE,
+    OUTPUTS,
     call,
     cell,
     context_set,
@@ -29,10 +31,11 @@ from stories import (
 )
 
 from rlm_kernel.errors import RecordError
-from rlm_kernel.events import CellRan, Event, NodeEnded
+from rlm_kernel.events import CellRan, Event, NodeEnded, Replied
 from rlm_kernel.record.equality import digest
 from rlm_kernel.record.markdown import details, fenced, inert, literal, quote, shorten, table
-from rlm_kernel.record.notebooks import ipynb, metadata
+from rlm_kernel.record.notebooks import ipynb, metadata, pages
+from rlm_kernel.record.notebooks.events import events_of
 from rlm_kernel.record.notebooks.metadata import NotebookContext
 from rlm_kernel.record.notebooks.notebook import build
 from rlm_kernel.record.notebooks.prose import reminders, without_blocks
@@ -79,7 +82,7 @@ def test_tools_stand_before_the_first_cell_and_in_the_metadata() -> None:
     made = view(story(), run=run)
     nbformat.validate(made)
     jsonschema.Draft202012Validator(SCHEMA).validate(json.loads(json.dumps(made.metadata.rlm)))
-    assert names(made)[:3] == ["n0-header", "n0-context", "n0-tools"]
+    assert names(made)[:4] == ["n0-header", "n0-answer", "n0-context", "n0-tools"]
     assert "<script" not in re.sub("`{4}python.*?`{4}", "", source(made, "tools"), flags=re.DOTALL)
     kept = unpack(made.metadata.rlm, lambda name, chars: "")["settings"]
     assert kept == run.settings
@@ -88,6 +91,7 @@ def test_tools_stand_before_the_first_cell_and_in_the_metadata() -> None:
 def test_the_cells_tell_the_run_in_its_order() -> None:
     assert names(view(story())) == [
         "n0-header",
+        "n0-answer",
         "n0-context",
         "n0-parameters",
         "n0-replay",
@@ -103,7 +107,6 @@ def test_the_cells_tell_the_run_in_its_order() -> None:
         "n0-cell-2-restart",
         "n0-cell-3-author",
         "n0-cell-3",
-        "n0-answer",
         "n0-totals",
         "n0-verdict",
     ]
@@ -131,6 +134,7 @@ def test_what_ran_before_the_question_stands_before_the_first_turn() -> None:
     made = view(lived_in())
     assert names(made) == [
         "n0-header",
+        "n0-answer",
         "n0-context",
         "n0-parameters",
         "n0-replay",
@@ -146,13 +150,12 @@ def test_what_ran_before_the_question_stands_before_the_first_turn() -> None:
         "n0-turn-1",
         "n0-cell-4",
         "n0-cell-4-calls",
-        "n0-answer",
         "n0-totals",
         "n0-verdict",
     ]
-    assert source(made, "cell-2-author") == "###### Written by the LM, earlier"
-    assert source(made, "cell-3-author") == "###### Written by the human"
-    assert source(made, "prelude") == "###### Before the question"
+    assert source(made, "cell-2-author") == "### Written by the LM, earlier"
+    assert source(made, "cell-3-author") == "### Written by the human"
+    assert source(made, "prelude") == "## Before the question"
     assert "**Context** was set here · str" in source(made, "context-set")
     assert "notes.txt" in source(made, "context-set")
     assert "variable <code>n</code>" in source(made, "context-set-2")
@@ -188,7 +191,10 @@ def test_a_record_of_a_humans_cells_needs_no_question_and_no_context() -> None:
 
 def test_prose_loses_its_executed_block_and_keeps_its_markdown() -> None:
     text = source(view(story()), "turn-1")
-    assert text == "###### Turn 1\n\nI look at **each** review.\n\nThen I count."
+    assert text == (
+        "## Turn 1 · cell 1 · I look at each review. · 24 sub-calls · ok\n\n"
+        "I look at **each** review.\n\nThen I count."
+    )
 
 
 def test_a_cell_has_its_real_outputs_and_its_facts() -> None:
@@ -230,9 +236,11 @@ def test_the_answer_says_whether_it_is_confirmed() -> None:
     def answer(*end: Any) -> str:
         return source(view([started("0"), NodeEnded("0", *end, 11.0)]), "answer")
 
-    assert answer("answered", "42", True, None).startswith("**Answer**\n\n42")
-    assert answer("limit", "41", False, "turns").startswith("**Unconfirmed answer**")
-    assert answer("failed", None, False, "the LM is down") == "**No answer** · the LM is down"
+    assert answer("answered", "42", True, None).startswith("## Answer\n\n42")
+    assert answer("limit", "41", False, "turns").startswith(
+        "## Unconfirmed answer\n\nthe best so far"
+    )
+    assert answer("failed", None, False, "the LM is down") == "## No answer\n\nthe LM is down"
 
 
 def test_an_ended_run_says_where_its_answer_came_from_with_links() -> None:
@@ -249,11 +257,97 @@ def test_an_ended_run_says_where_its_answer_came_from_with_links() -> None:
     ended = NodeEnded("0", "answered", "['a', 'b']", True, None, 18.0)
     way = source(view([*events, ended]), "answer").split("\n\n")[-1]
     assert way == (
-        "**Where it came from** · [cell 2](#Turn-2) ← [cell 1](#Turn-1) "
+        "**Where it came from** · [cell 2](#cell-id=n0-cell-2) ← "
+        "[cell 1](#cell-id=n0-cell-1) "
         "(<code>found</code>; 2 sub-calls; node [0.1](calls/0.1.ipynb))"
     )
-    assert source(view(events), "turn-1") == "###### Turn 1"
+    assert {"n0-cell-1", "n0-cell-2"} <= set(names(view(events)))
+    assert source(view(events), "turn-1") == (
+        f"## Turn 1 · cell 1 · {literal(ask)} · 2 sub-calls · ok"
+    )
     assert not [c for c in view(events).cells if c.id.endswith("answer")]
+
+
+def test_every_turn_is_in_the_outline_and_no_level_is_left_out() -> None:
+    for events in (story(), lived_in()):
+        marks = [c.source.split(" ")[0] for c in view(events).cells if c.source.startswith("#")]
+        levels = [len(mark) for mark in marks if set(mark) == {"#"}]
+        assert levels[0] == 1
+        assert all(after - before <= 1 for before, after in itertools.pairwise(levels))
+        assert max(levels) <= 4  # of deeper ones JupyterLab makes no entries
+    heads = [c.source.split("\n")[0] for c in view(story()).cells if "## Turn" in c.source]
+    assert [head.split(" · ")[-1] for head in heads] == ["ok", "**died**"]
+    assert not source(view(story()[:4]), "turn-1").split("\n")[0].endswith("cell")
+
+
+def test_what_a_replay_needs_is_folded_and_a_cell_has_one_number() -> None:
+    made = view([*story()[:-2], cell("0", 7, turn=2, execution_count=19, outputs=[OUTPUTS[2]])])
+    code = [c for c in made.cells if c.cell_type == "code"]
+    hidden = [c.metadata.get("jupyter", {}).get("source_hidden", False) for c in code]
+    assert hidden == [True, True, *[False] * (len(code) - 2)]
+    (ran,) = [c for c in code if c.id == "n0-cell-7"]
+    assert (ran.execution_count, ran.outputs[0].execution_count) == (7, 7)
+    assert "cells 2, 7" in source(view([*story()[:-2], cell("0", 7, turn=2)]), "turn-2")
+
+
+def test_the_ends_of_children_are_told_at_the_top() -> None:
+    ends = [NodeEnded("0.1", "limit", None, False, None, 1.0), *story()[-2:]]
+    text = source(view([started("0"), started("0.1"), started("0.2"), *ends]), "header")
+    assert "**1 of 1 child without an answer (1 limit).**" in text
+    assert "without an answer" not in source(view(story()), "header")
+
+
+def test_totals_are_in_the_order_of_the_nodes_and_their_sum_says_how_they_ended() -> None:
+    nodes = [started("0"), started("0.10"), started("0.2"), story()[-2]]
+    rows = source(view(nodes), "totals").splitlines()[4:]
+    assert [re.findall(r"\[(.*)\]", row) for row in rows] == [["0"], ["0.2"], ["0.10"], []]
+    assert rows[-1].startswith("| **all** | 1 answered, 2 running |")
+
+
+def test_a_question_and_a_title_from_right_to_left_are_isolated() -> None:
+    events = [started("0", question="מה?"), replied("0", 1, "אני בודק.\n```\nx\n```"), cell("0", 1)]
+    ended = NodeEnded("0", "answered", "שלום", True, None, 18.0)
+    made = view([*events, ended])
+    assert source(made, "header").startswith("# \u2068מה?\u2069\n")
+    assert "· \u2068אני בודק.\u2069 · ok" in source(made, "turn-1")
+    assert '<div dir="auto">\n\nשלום\n\n</div>' in source(made, "answer")
+
+
+def test_a_picture_says_what_it_shows() -> None:
+    data = {"image/png": "aGk=", "text/plain": "<Figure>"}
+    shown = {"output_type": "display_data", "data": data, "metadata": {"image/png": {"width": 9.0}}}
+    code = "import x\nax.set_title('Tickets by day')"
+    (made,) = [
+        c.outputs[0].metadata
+        for c in view([started("0"), cell("0", 1, source=code, outputs=[shown])]).cells
+        if c.id == "n0-cell-1"
+    ]
+    assert made["image/png"] == {"alt": "Figure: Tickets by day", "width": 9}
+    assert isinstance(made["image/png"]["width"], int)
+
+
+def test_whole_numbers_are_integers_as_a_browser_saves_them() -> None:
+    run = run_started(settings={"limits": {"seconds": 3600.0, "cost": 0.5}})
+    made = view([*story()[:-2], call("0", 9, cell=3, call=9, reply=20.0)], run=run)
+    about = made.metadata.rlm
+    assert str(about.settings.limits.seconds) == "3600"
+    assert about.settings.limits.cost == 0.5
+    assert str(about.calls[-1].reply) == "20.0"  # a replay may print it
+    about.pop("calls")
+    floats = re.findall(r"[\d.e+]+", re.sub(r'"[^"]*"', "", json.dumps(made)))
+    assert not [number for number in floats if number.endswith(".0")]
+
+
+def test_turns_of_older_notebooks_are_read_too(tmp_path: Path) -> None:
+    new = view(story())
+    old = json.loads(json.dumps(new))
+    for each in old["cells"]:
+        each["source"] = re.sub(r"^## (Turn \d+) ·.*", r"###### \1", each["source"])
+    for made in (new, old):
+        path = tmp_path / "trajectory.ipynb"
+        path.write_bytes(ipynb.dumps(made))
+        said = [e.text for e in events_of(pages.load(path))[0] if isinstance(e, Replied)]
+        assert said == ["I look at **each** review.\n\nThen I count.", ""]
 
 
 def test_calls_of_a_running_cell_are_shown_already() -> None:

@@ -66,6 +66,35 @@ def test_a_small_models_repeated_cell_is_not_run_again(tmp_path: Path) -> None:
     assert "it was not run again" in told(lm, 4)
 
 
+@pytest.mark.parametrize(
+    ("style", "step"), [("strong", block(LOOK)), ("small", block(LOOK)), ("strong", "I am lost.")]
+)
+def test_an_lm_that_is_stuck_gets_one_last_turn_and_the_record_says_why(
+    tmp_path: Path, style: str, step: str
+) -> None:
+    first = [SORTED] if style == "small" else []
+    lm = ScriptedLM([*first, *[step] * 20])
+    result = ask_here(lm, _folder(tmp_path), prompt=style)
+    assert len(lm.asked) == 4 + len(first)
+    assert "This is your last turn" in str(lm.asked[-1][-1]["content"])
+    assert result.status == "limit"
+    reason = "the LM is stuck: its replies of turns 1 to 3 are the same, and gave nothing new"
+    assert result.reason == reason
+    (ended,) = of(RunEnded, events(result))
+    assert (ended.status, ended.reason) == ("limit", reason)
+
+
+def test_an_lm_that_was_stuck_may_answer_in_its_last_turn(tmp_path: Path) -> None:
+    result = ask_here(script(*[LOOK] * 3, f"{LOOK}\nFINAL_VAR('yes')"), _folder(tmp_path))
+    assert (result.status, result.response) == ("answered", "yes")
+
+
+def test_a_cell_that_gives_something_new_each_time_is_no_repetition(tmp_path: Path) -> None:
+    step = "n = globals().get('n', 0) + 1\nprint(context, n)"
+    result = ask_here(script(*[step] * 5, "FINAL_VAR(n)"), _folder(tmp_path))
+    assert result.response == "5"
+
+
 def test_a_repeated_cell_whose_calls_had_failed_is_run_again(tmp_path: Path) -> None:
     replies = iter([LMError("busy", cause="server", attempts=6), "good"])
     asking = "print(context)\nr = llm_query_batched(['a'])\nprint(r)"

@@ -6,8 +6,10 @@ import re
 from typing import Any
 
 from ...events import Output
-from ..markdown import inert, literal, printable
+from ..markdown import literal, printable
+from ..pictures import alt, mime_of
 from ..summary import Node
+from .language import whole
 from .metadata import page
 
 _NOT_IN_ID = re.compile(r"[^A-Za-z0-9]")
@@ -49,14 +51,32 @@ class Cells:
             target = f"../{target}" if root else target.removeprefix("calls/")
         return f"[{literal(node)}]({target})"
 
+    def anchor(self, name: str) -> str:
+        """Return the address of a cell of this notebook, which JupyterLab and nbconvert know."""
+        return f"#cell-id={self._stem(name)}"
+
+    def _stem(self, name: str) -> str:
+        return _NOT_IN_ID.sub("-", f"n{self.node.id}-{name}")[-50:]
+
     def _add(self, name: str, cell: dict[str, Any]) -> None:
-        stem = _NOT_IN_ID.sub("-", f"n{self.node.id}-{name}")[-50:]
+        stem = self._stem(name)
         unique, again = stem, 1
         while unique in self._ids:
             again += 1
             unique = f"{stem}-{again}"
         self._ids.add(unique)
         self.made.append({"id": unique, **cell})
+
+
+def as_shown(output: Output, source: str, number: int | None) -> Output:
+    """Return an output as it is kept, with what only readers look at: a picture says what it shows,
+    by the ``source`` of its cell, and a result has the cell's ``number``."""
+    shown = as_kept(output)
+    if "metadata" in shown:
+        shown["metadata"] = _worded(shown, source)
+    if "execution_count" in shown:
+        shown["execution_count"] = number
+    return shown
 
 
 def as_kept(output: Output) -> Output:
@@ -80,6 +100,15 @@ def as_kept(output: Output) -> Output:
             named = {key: printable(str(output.get(key, ""))) for key in ("ename", "evalue")}
             return {"output_type": "error", **named, "traceback": lines}
     return {"output_type": "stream", "name": "stderr", "text": f"[an unknown output: {output!r}]"}
+
+
+def _worded(output: Output, source: str) -> dict[str, Any]:
+    metadata: dict[str, Any] = whole(output["metadata"])
+    mime = mime_of(output["data"])
+    given = metadata.get(mime or "", {})
+    if mime is None or not isinstance(given, dict):
+        return metadata
+    return {**metadata, mime: {"alt": alt(source), **given}}
 
 
 def _printable_data(data: dict[str, Any]) -> dict[str, Any]:

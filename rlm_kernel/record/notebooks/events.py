@@ -6,9 +6,21 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from ...errors import RecordError
 from ...answers import answer_fields
-from ...events import (CallEnded, CellRan, ContextInfo, Event, KernelRestarted, NodeEnded, NodeStarted, Replied, RunStarted, Usage, to_dict)
+from ...errors import RecordError
+from ...events import (
+    CallEnded,
+    CellRan,
+    ContextInfo,
+    Event,
+    KernelRestarted,
+    NodeEnded,
+    NodeStarted,
+    Replied,
+    RunStarted,
+    Usage,
+    to_dict,
+)
 from .. import blobs
 from ..forms import event_of, known_part
 from ..packing import unpack
@@ -16,7 +28,8 @@ from ..summary import RUNNING
 from .node import answer_in
 from .pages import About, Page
 
-_TURN = re.compile(r"###### Turn (\d{1,9})(?:\n\n|\Z)")
+_TURN = re.compile(r"(?:##|######) Turn (\d{1,9})(?: · [^\n]*)?(?:\n\n|\Z)")
+"""The heading of a turn; in older notebooks it has six signs and the number alone."""
 
 
 def events_of(page: Page) -> tuple[list[Event], list[str]]:

@@ -9,14 +9,23 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
-from ..equality import VERSION, digest, sha256
 from ...answers import Answer, answer_fields, answer_of
-from ...events import (CallEnded, CellRan, ContextInfo, ContextSet, Event, KernelRestarted, RunStarted)
+from ...events import (
+    CallEnded,
+    CellRan,
+    ContextInfo,
+    ContextSet,
+    Event,
+    KernelRestarted,
+    RunStarted,
+)
+from ..equality import VERSION, digest, sha256
 from ..files import JOURNAL
 from ..format_version import FormatVersion
 from ..markdown import shorten
 from ..packing import pack
 from ..summary import Node
+from .language import whole
 
 SCHEMA = FormatVersion(2, 3)
 """The version of ``metadata.rlm`` that is written now; in those before 2.1 the major version is
@@ -29,7 +38,8 @@ alone."""
 
 @dataclass(frozen=True)
 class NotebookContext:
-    """The place of a node in its run. ``nodes`` are the node and all below it, as ``Tree.below`` gives them.
+    """The place of a node in its run. ``nodes`` are the node and all below it, as ``Tree.below``
+    gives them.
 
     ``folder`` says that a ``blobs`` folder goes with the notebook, so that long texts may be
     referred to instead of copied. ``seal`` is the record's, once it has one.
@@ -70,7 +80,9 @@ def describe(events: list[Event], node: Node, place: NotebookContext) -> dict[st
         "tree": [row(below) for below in place.nodes[1:]],
         "record": record(node.parent is None, place.seal),
     }
-    packed: dict[str, Any] = pack(data, sha256 if place.folder else None)
+    # The replies of calls stay as they are: a replay may print them.
+    numbers = {name: part if name == "calls" else whole(part) for name, part in data.items()}
+    packed: dict[str, Any] = pack(numbers, sha256 if place.folder else None)
     return packed
 
 

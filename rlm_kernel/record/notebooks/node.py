@@ -6,8 +6,8 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from ...errors import RecordError
 from ...answers import Answer, Evidence
+from ...errors import RecordError
 from .. import blobs
 from ..equality import digest, digest_as_kept, sha256
 from ..forms import known_part

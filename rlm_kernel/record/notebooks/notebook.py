@@ -6,32 +6,32 @@ context or a sub-call wrote goes through ``markdown``, so that it stays text.
 
 from __future__ import annotations
 
-import re
 import shlex
-from typing import Any, assert_never
+from collections import Counter
+from typing import Any
 
 from ...answers import Answer
-from ...events import (CallEnded, CallStarted, CellRan, CellStarted, ContextSet, Event, KernelRestarted, NodeEnded, NodeStarted, Output, OutputMade, Prompted, Replied, ReplyDelta, RunEnded, RunStarted, Usage)
+from ...events import Event, Usage
 from .. import evidence
+from ..markdown import code, directed, isolated, literal, one_line, quote, shorten, table
+from ..numbers import counted, duration, price, spent, unanswered
+from ..summary import RUNNING, Node, in_order, summarise
 from .answers import linked, shown
 from .cells import Cells
 from .contexts import context
-from ..numbers import counted, duration, price, spent
 from .ipynb import Notebook
-from ..markdown import code, fenced, inert, literal, one_line, printable, quote, shorten, table
-from .metadata import NotebookContext, describe, page
-from .prose import reminders, thoughts, without_blocks
-from .subcalls import MAX_ROWS, sub_calls
-from ..summary import RUNNING, Node, summarise
+from .language import KERNELSPEC, LANGUAGE_INFO
+from .metadata import NotebookContext, describe
+from .provenance_line import where_from
+from .subcalls import MAX_ROWS
 from .tools import tools
 from .turns import tell
-from .provenance_line import where_from
 
 MAX_NODES = 200  # of the table over the tree
 _PARAMETERS = """\
 # To run these cells on another input: a path here. Sub-calls are then live and cost money.
 context_path = None"""
-_KERNEL = {"name": "rlm", "display_name": "RLM", "language": "python"}
+_FOLDED = {"jupyter": {"source_hidden": True}}
 
 
 def build(node_events: list[Event], place: NotebookContext) -> Notebook:
@@ -42,26 +42,31 @@ def build(node_events: list[Event], place: NotebookContext) -> Notebook:
     about = describe(node_events, nodes[0], place)
     cells = Cells(nodes[0], [row["outputs"] for row in about["cells"]])
     _introduce(cells, nodes, place)
-    tell(cells, node_events)
     _conclude(cells, nodes, node_events)
+    _prepare(cells, nodes[0], place)
+    tell(cells, node_events)
+    _close(cells, nodes)
     return _notebook(cells.made, {"rlm": about})
 
 
 def _notebook(cells: list[dict[str, Any]], extra: dict[str, Any]) -> Notebook:
-    metadata = {"kernelspec": _KERNEL, "language_info": {"name": "python"}} | extra
+    metadata = {"kernelspec": KERNELSPEC, "language_info": LANGUAGE_INFO} | extra
     return {"nbformat": 4, "nbformat_minor": 5, "metadata": metadata, "cells": cells}
 
 
 def _introduce(cells: Cells, nodes: tuple[Node, ...], place: NotebookContext) -> None:
-    node = nodes[0]
     cells.markdown("header", "\n\n".join(_header(cells, nodes, place)))
+
+
+def _prepare(cells: Cells, node: Node, place: NotebookContext) -> None:
+    """Add what a replay needs and few read, folded."""
     if node.context is not None:
         cells.markdown("context", context(node.context))
     if place.run is not None and (shown := tools(place.run.settings)):
         cells.markdown("tools", shown)
     if node.parent is None:
-        cells.code("parameters", _PARAMETERS, {"tags": ["parameters"]}, [])
-    cells.code("replay", _replay_line(node, place), {}, [])
+        cells.code("parameters", _PARAMETERS, {"tags": ["parameters"], **_FOLDED}, [])
+    cells.code("replay", _replay_line(node, place), dict(_FOLDED), [])
 
 
 def _replay_line(node: Node, place: NotebookContext) -> str:
@@ -76,15 +81,17 @@ def _replay_line(node: Node, place: NotebookContext) -> str:
 def _header(cells: Cells, nodes: tuple[Node, ...], place: NotebookContext) -> list[str]:
     node, below = nodes[0], nodes[1:]
     title = one_line(node.question)
-    parts = [f"# {literal(shorten(title, 120)) or 'RLM'}"]
+    parts = [f"# {isolated(literal(shorten(title, 120))) or 'RLM'}"]
     if len(title) > 120 or "\n" in node.question.strip():
-        parts.append(quote(shorten(node.question, 4000)))
+        parts.append(directed(quote(shorten(node.question, 4000))))
     model = f" · model {code(node.model)}" if node.model else ""
     parts.append(f"**{node.status}**{model} · {_totals(node)}")
     if node.reason:
         parts.append(quote(shorten(node.reason, 1000)))
     if below:
-        parts.append(f"With {counted(len(below), 'node')} below: {spent(node.total)}.")
+        ends = unanswered(Counter(each.status for each in below if each.status != RUNNING))
+        with_below = f"With {counted(len(below), 'node')} below: {spent(node.total)}."
+        parts.append(f"{with_below} **{ends[:1].upper()}{ends[1:]}.**" if ends else with_below)
     where = f"Run {code(place.run.run)}, node {literal(node.id)}" if place.run else "Node"
     parts.append(where + _parent(cells, node) + _children(cells, node))
     if place.run and node.parent is None and (origin := place.run.settings.get("origin")):
@@ -132,21 +139,27 @@ def _children(cells: Cells, node: Node) -> str:
 
 
 def _conclude(cells: Cells, nodes: tuple[Node, ...], events: list[Event]) -> None:
+    """Add the answer, and where it came from."""
     node = nodes[0]
     if node.status != RUNNING and (node.question or node.answer is not None):
-        origin = where_from(events, node.id, cells.link) if node.answer is not None else ""
+        answered = node.answer is not None
+        origin = where_from(events, node.id, cells.link, cells.anchor) if answered else ""
         cells.markdown("answer", "\n\n".join(filter(None, [_answer(node), origin])))
-    if node.parent is None:
+
+
+def _close(cells: Cells, nodes: tuple[Node, ...]) -> None:
+    if nodes[0].parent is None:
         cells.markdown("totals", _tree(cells, nodes))
     cells.code("verdict", "%rlm verdict", {}, [])
 
 
 def _answer(node: Node) -> str:
     if node.answer is None:
-        return f"**No answer** · {literal(node.reason or node.status)}"
-    head = "**Answer**" if node.confirmed else f"**Unconfirmed answer**: {_doubted(node)}"
+        return f"## No answer\n\n{literal(node.reason or node.status)}"
+    head = "## Answer" if node.confirmed else f"## Unconfirmed answer\n\n{_doubted(node)}"
     given = node.given or Answer.of_text(node.answer)
-    parts = [head, shown(given), linked(node, given.file), evidence.markdown(given.evidence)]
+    shown_as = directed(shown(given))
+    parts = [head, shown_as, linked(node, given.file), evidence.markdown(given.evidence)]
     return "\n\n".join(filter(None, parts))
 
 
@@ -157,13 +170,16 @@ def _doubted(node: Node) -> str:
 
 def _tree(cells: Cells, nodes: tuple[Node, ...]) -> str:
     head = ["node", "status", "turns:", "sub-calls:", "tokens in:", "tokens out:", "US$:", "s:"]
-    rows = [_tree_row(cells.link(n.id, root=n.parent is None), n, n.own) for n in nodes[:MAX_NODES]]
+    shown = in_order(nodes)[:MAX_NODES]
+    rows = [_tree_row(cells.link(n.id, root=n.parent is None), n, n.own) for n in shown]
     more = len(nodes) - len(rows)
     if more:
         rows.append([f"and {more:,} more", *[""] * 7])
     whole = _tree_row("**all**", nodes[0], nodes[0].total)
+    ends = Counter(node.status for node in nodes)
+    whole[1] = ", ".join(f"{number:,} {status}" for status, number in ends.items())
     whole[2:4] = [f"{sum(n.turns for n in nodes):,}", f"{sum(n.calls for n in nodes):,}"]
-    return "**Totals**\n\n" + table(head, [*rows, whole])
+    return "## Totals\n\n" + table(head, [*rows, whole])
 
 
 def _tree_row(name: str, node: Node, usage: Usage) -> list[str]:

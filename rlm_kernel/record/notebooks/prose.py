@@ -9,8 +9,8 @@ import re
 from typing import Any
 
 from ...events import CellRan, Output
-from ..outputs import ANSI
 from ..markdown import details, fenced, shorten
+from ..outputs import ANSI
 
 THOUGHT_CHARS = 20_000
 MADE, LEFT = "Made: ", "Left: "

@@ -5,31 +5,34 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ...events import Event
-from ..provenance import Origin, FlowStep, trace
-from ..numbers import counted
 from ..markdown import code
+from ..numbers import counted
+from ..provenance import FlowStep, Origin, trace
 
 MOST = 6
 """Cells, names of a cell, and children of a cell that are named."""
 
 
-def where_from(events: list[Event], node: str, link: Callable[[str], str]) -> str:
-    """Return Markdown, empty where nothing is known. ``link`` makes a link to a child."""
+def where_from(
+    events: list[Event], node: str, link: Callable[[str], str], anchor: Callable[[str], str]
+) -> str:
+    """Return Markdown, empty where nothing is known. ``link`` makes a link to a child, ``anchor``
+    the address of a cell."""
     found = trace(events, node)
     if not found or not found[0].steps:
         return ""
     steps = found[0].steps
-    told = [_step(found[0], step, link) for step in steps[:MOST]]
+    told = [_step(found[0], step, link, anchor) for step in steps[:MOST]]
     more = len(steps) - len(told)
     told += [f"and {counted(more, 'more cell')}"] if more > 0 else []
     return "**Where it came from** · " + " ← ".join(told)
 
 
-def _step(origin: Origin, step: FlowStep, link: Callable[[str], str]) -> str:
-    # The heading of a turn is its anchor; what ran before the question has one for all.
-    anchor = f"#Turn-{step.turn}" if step.turn else "#Before-the-question"
-    parts = [f"[cell {step.cell}]({anchor})"]
-    if step.why == "bound":
+def _step(
+    origin: Origin, step: FlowStep, link: Callable[[str], str], anchor: Callable[[str], str]
+) -> str:
+    parts = [f"[cell {step.cell}]({anchor(f'cell-{step.cell}')})"]
+    if step.why == "bound" and step.names:
         parts.append(", ".join(code(name) for name in step.names[:MOST]))
     elif step.why in ("shown", "seen"):
         parts.append("its output" if step.why == "shown" else "its output was read")

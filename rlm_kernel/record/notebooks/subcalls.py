@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from ..nodes import failure
 from ...events import CallEnded
-from ..numbers import counted, duration, price
 from ..markdown import code, details, one_line, shorten, table
+from ..nodes import failure
+from ..numbers import counted, duration, price
 from ..summary import add_up
 
 MAX_ROWS = 20

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import assert_never
 
 from ...events import (
@@ -21,10 +22,12 @@ from ...events import (
     RunEnded,
     RunStarted,
 )
-from ..markdown import code, fenced, inert, literal, quote, shorten
-from ..numbers import counted, duration
-from .cells import Cells, as_kept
+from .. import headings
+from ..markdown import inert, isolated, literal, quote, shorten
+from ..numbers import duration
+from .cells import Cells, as_shown
 from .contexts import context_set
+from .language import whole
 from .prose import reminders, thoughts, without_blocks
 from .subcalls import sub_calls
 
@@ -32,9 +35,9 @@ from .subcalls import sub_calls
 def tell(cells: Cells, events: list[Event]) -> None:
     """Add the cells of the turns, in the order in which things happened."""
     calls: dict[int, list[CallEnded]] = {}
-    ran = _cells_of_turns(events)
+    ran, heads = _cells_of_turns(events), _Headings(events)
     if cells.node.context is not None and any(map(_before_question, events)):
-        cells.markdown("prelude", "###### Before the question")
+        cells.markdown("prelude", "## Before the question")
     author = "human"
     for event in events:
         match event:
@@ -43,7 +46,7 @@ def tell(cells: Cells, events: list[Event]) -> None:
             case Prompted():
                 _prompted(cells, event, ran.get(event.turn - 1, []))
             case Replied():
-                _replied(cells, event, [cell.source for cell in ran.get(event.turn, [])])
+                _replied(cells, event, ran.get(event.turn, []), heads)
             case CallEnded():
                 calls.setdefault(event.cell, []).append(event)
             case CellRan():
@@ -61,12 +64,43 @@ def tell(cells: Cells, events: list[Event]) -> None:
         cells.markdown(f"cell-{number}-calls", sub_calls(made, cells.link))
 
 
-def _replied(cells: Cells, event: Replied, sources: list[str]) -> None:
+class _Headings:
+    """The headings of a node's turns, to be asked in their order."""
+
+    def __init__(self, events: list[Event]) -> None:
+        self._course = headings.Course()
+        made = [event for event in events if isinstance(event, CallEnded) and event.op != "tool"]
+        self._calls = Counter(event.cell for event in made)
+        turns = (Prompted, Replied, NodeEnded)
+        over = [event for event in events if isinstance(event, turns)]
+        self._under_way = over[-1] if over and isinstance(over[-1], Replied) else None
+
+    def of(self, event: Replied, ran: list[CellRan], text: str) -> str:
+        """Return the heading of a turn, whose prose is ``text``."""
+        if not event.turn:
+            return "## Kind of question"
+        numbers = [cell.cell for cell in ran]
+        title = headings.title(text, [cell.source for cell in ran])
+        status = self._course.status(event, ran)
+        if event is self._under_way and not ran:
+            status = ""
+        facts = [
+            f"## Turn {event.turn}",
+            headings.numbered(numbers),
+            isolated(literal(title)),
+            headings.calls(sum(self._calls[number] for number in numbers)),
+            f"**{status}**" if status not in ("", "ok") else status,
+        ]
+        return " · ".join(filter(None, facts))
+
+
+def _replied(cells: Cells, event: Replied, ran: list[CellRan], heads: _Headings) -> None:
+    sources = [cell.source for cell in ran]
     text = inert(without_blocks(event.text, sources))
     thought = thoughts(event.thoughts)
+    heading = heads.of(event, ran, without_blocks(event.text, sources))
     if text or sources or thought:  # one of code only has its heading, which links lead to
-        title = f"Turn {event.turn}" if event.turn else "Kind of question"
-        cells.markdown(f"turn-{event.turn}", f"###### {title}\n\n{text}".strip())
+        cells.markdown(f"turn-{event.turn}", f"{heading}\n\n{text}".strip())
     if thought:
         cells.markdown(f"turn-{event.turn}-thoughts", thought)
 
@@ -77,7 +111,7 @@ def _signed(cells: Cells, event: CellRan, author: str) -> str:
     expected = "lm" if event.turn else author
     if event.author != expected:
         who = "Written by the human" if event.author == "human" else "Written by the LM, earlier"
-        cells.markdown(f"cell-{event.cell}-author", f"###### {who}")
+        cells.markdown(f"cell-{event.cell}-author", f"### {who}")
     return event.author if event.turn == 0 else "human"
 
 
@@ -117,8 +151,10 @@ def _ran(cells: Cells, event: CellRan, calls: list[CallEnded]) -> None:
         "digest": next(cells.digests),
     }
     tags = {"tags": ["raises-exception"]} if event.status != "ok" else {}
-    outputs = [as_kept(output) for output in event.outputs]
-    cells.code(name, event.source, {"rlm": about} | tags, outputs, event.execution_count)
+    # Its number in the record, by which it is spoken of everywhere; that of its kernel says less.
+    number = None if event.execution_count is None else event.cell
+    outputs = [as_shown(output, event.source, number) for output in event.outputs]
+    cells.code(name, event.source, whole({"rlm": about}) | tags, outputs, number)
     if calls:
         cells.markdown(f"{name}-calls", sub_calls(calls, cells.link))
     notices = [*_ending(event), *event.notices]
