@@ -64,20 +64,30 @@ class Questions:
             return ended(execution, counted)
         if execution.interrupted:
             raise asyncio.CancelledError
-        with self._shown(execution) as readers:
+        with self._shown(execution) as display:
+            readers: list[Reader] = [display, Activity(self._front_end.send)]
             result = await self._asked(execution, question, repl, readers)
-            return await self._told(execution, result, repl, counted.execution_count)
+            bound = None
+            if result.status == "answered" and result.answer is not None:
+                bound = await self._bind(self._notebook.name, result.answer)
+            display.conclude()
+            return self._told(execution, result, bound, repl, counted.execution_count)
 
-    async def _told(
-        self, execution: Execution, result: Result, repl: Repl, number: int | None
+    def _told(
+        self,
+        execution: Execution,
+        result: Result,
+        bound: _Bound | None,
+        repl: Repl,
+        number: int | None,
     ) -> ExecuteReply:
-        """Show the answer, and bind it; or show why there is none. Return the reply to the cell."""
-        if result.status != "answered" or result.response is None or result.answer is None:
+        """Show the answer, or why there is none. Return the reply to the cell."""
+        if bound is None or result.response is None:
             _warn(execution, result, repl)
             return _unanswered(execution, result)
-        bound = await self._bind(self._notebook.name, result.answer)
         file = "" if result.file is None else self._notebook.link(result.file)
-        shown = answer_bundle(result.response, file, table_of(result.answer))
+        table = None if result.answer is None else table_of(result.answer)
+        shown = answer_bundle(result.response, file, table)
         content = {"data": {**shown, **bound.shown, **_picture(result.file)}, "metadata": {}}
         execution.send("execute_result", {**content, "execution_count": number})
         if result.evidence:
@@ -104,13 +114,14 @@ class Questions:
             session.ask_human = None
 
     @contextmanager
-    def _shown(self, execution: Execution) -> Iterator[list[Reader]]:
-        """Give readers that show a run in the human's cell and to consoles. What belongs below its
-        answer is shown at the end."""
+    def _shown(self, execution: Execution) -> Iterator[Display]:
+        """Give the reader that shows a run in the human's cell. What belongs below its answer is
+        shown at the end."""
         link, say = self._notebook.page_link, self._front_end.say
         display = Display(execution.send, log=say, link=link, again=execution.show_again)
+        display.announce()
         try:
-            yield [display, Activity(self._front_end.send)]
+            yield display
         finally:
             display.close()
 

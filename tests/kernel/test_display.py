@@ -76,6 +76,8 @@ class Page:
     def show(self, *events: Event) -> Page:
         for event in events:
             self.display(event)
+            if isinstance(event, RunEnded):
+                self.display.conclude()
         return self
 
     @property
@@ -88,7 +90,7 @@ class Page:
         shown: dict[str, dict[str, Any]] = {}
         for number, (kind, content) in enumerate(self.messages):
             if kind == "clear_output":
-                assert content == {"wait": True}
+                assert list(content) == ["wait"]
                 shown.clear()
                 continue
             name = content["transient"].get("display_id", str(number))
@@ -161,6 +163,19 @@ async def test_what_the_cell_had_shown_before_is_shown_again_with_the_end() -> N
     page.display = Display(page._publish, link=str, again=lambda: page.messages.append(before))
     begun(page).show(*ended())
     assert page.outputs[0] == {"text/plain": "context"}
+
+
+async def test_room_is_taken_at_once_and_given_back_where_nothing_came_of_it() -> None:
+    page = Page()
+    page.display.announce()
+    assert page.head.startswith("**RLM** · starting\n\n<div style=")
+    begun(page)
+    assert [kind for kind, _ in page.messages] == ["display_data", "update_display_data"]
+    page.show(*ended())
+    none = Page()
+    none.display.announce()
+    none.display.close()
+    assert [kind for kind, _ in none.messages] == ["display_data", "clear_output"]
 
 
 async def test_children_without_an_answer_are_named_at_the_top() -> None:
@@ -300,7 +315,7 @@ async def test_the_code_is_seen_while_it_is_written() -> None:
     assert "> First I &#42;look" in page.head
     page.clock += 1
     page.show(ReplyDelta("0", 1, "*.\n```python\n" + "x = 1\n" * 50 + "print(con"))
-    assert "```python\n# … 38 lines above …\nx = 1" in page.head
+    assert "```python\n# … 43 lines above …\nx = 1" in page.head
     assert "print(con\n```" in page.head
     assert page.head.split("\n\n")[1].startswith('<div style="height: ')
     page.clock += 1

@@ -52,8 +52,8 @@ Publish = Callable[[str, dict[str, Any]], None]
 
 
 class Display:
-    """Reads the events of one run, and is closed once its answer was shown. To be used on one
-    asyncio loop, ``close`` too.
+    """Reads the events of one run. ``conclude`` it before its answer is shown and ``close`` it
+    after that. To be used on one asyncio loop.
 
     ``publish`` takes the type and the content of a message for the human's cell. ``link`` turns a
     notebook's path in the run's folder (``trajectory.ipynb``, ``calls/0.1.ipynb``) into its path
@@ -87,6 +87,8 @@ class Display:
         self._displays: list[tuple[Bundle, dict[str, Any]]] = []
         self._displaying = 0
         """The turn that these displays are of."""
+        self._header: Bundle | None = None
+        self._announced = False
         self._open = False
         self._folded = True
         self._noted = False
@@ -112,15 +114,37 @@ class Display:
         if self._open:
             self._touch()
 
+    def announce(self) -> None:
+        """Take the room that the run is shown in, before there is anything to show of it: what
+        stands below is to move when the human has just run the cell, and not later."""
+        self._announced = True
+        plain = "RLM · starting"
+        view = f"**RLM** · starting\n\n{self._live.view()}"
+        self._send("display_data", {"text/plain": plain, "text/markdown": view}, self._id)
+
     def close(self, status: str = "stopped") -> None:
         """Publish what is not yet shown, and what belongs below an answer; stop the clock. A run
         without an end of its own has this ``status``. Closing twice does nothing."""
         if self._open:
             self._finish_turn()
-            self._conclude(status, self._progress.stopped(), None)
+            self._stop(status, self._progress.stopped(), None)
+        elif self._announced:  # and nothing came of it
+            self._announced = False
+            self._publish("clear_output", {"wait": False})
+            self._again()
+        self.conclude()
         if not self._folded:
             self._folded = True
             self._fold()
+
+    def conclude(self) -> None:
+        """Put the header of the whole in the place of all that was shown, once the run is over. To
+        be called when the answer is there too: what stands below moves but once."""
+        header, self._header = self._header, None
+        if header is not None:
+            self._publish("clear_output", {"wait": True})
+            self._again()
+            self._send("display_data", header)
 
     def _begin(self, event: RunStarted) -> None:
         self._open, self._folded = True, False
@@ -129,7 +153,9 @@ class Display:
         asked = f"RLM · {self._progress.model} · {one_line(event.question)}"
         plain = " · ".join(filter(None, [asked, note]))
         self._say(plain)
-        self._send("display_data", {"text/plain": plain, "text/markdown": self._view()}, self._id)
+        kind = "update_display_data" if self._announced else "display_data"
+        self._announced = False
+        self._send(kind, {"text/plain": plain, "text/markdown": self._view()}, self._id)
         self._updated = self._now()
         self._arm(TICK_S)
 
@@ -187,10 +213,10 @@ class Display:
 
     def _end(self, event: RunEnded) -> None:
         self._finish_turn()
-        self._conclude(event.status, self._progress.ended(event), event.reason)
+        self._stop(event.status, self._progress.ended(event), event.reason)
 
-    def _conclude(self, status: str, totals: str, reason: str | None) -> None:
-        """Put the header of the whole in the place of all that was shown."""
+    def _stop(self, status: str, totals: str, reason: str | None) -> None:
+        """Stop the clock, and make the header of the whole."""
         self._open = False
         self._disarm()
         why = shorten(one_line(reason or ""), 300)
@@ -204,9 +230,7 @@ class Display:
         trajectory = f"trajectory: {self._link(Path(ROOT_PAGE))}"
         self._say(f"{plain} · {trajectory}")
         plain += f"\n{trajectory}"
-        self._publish("clear_output", {"wait": True})
-        self._again()
-        self._send("display_data", {"text/plain": plain, "text/markdown": markdown})
+        self._header = {"text/plain": plain, "text/markdown": markdown}
 
     def _fold(self) -> None:
         if self._displays:

@@ -29,10 +29,10 @@ from ...record.outputs import text_of
 from .card import Link, child_link
 from .prose import inside
 
-LINES = 14
+LINES = 9
 """Lines of code, of output and of children together."""
-OUTPUT_LINES = 5
-HEIGHT = "22em"
+OUTPUT_LINES = 4
+HEIGHT = "14.5em"
 """Room for them, whatever they are: what stands below must not move with each update."""
 LINE_CHARS = 110
 KEPT_CHARS = 30_000
@@ -62,7 +62,9 @@ class Live:
             case NodeEnded():
                 self._children.pop(event.node, None)
             case Prompted(node=events.ROOT):
-                self._begin("waiting for the LM" if event.turn else "classifying the question")
+                # What the last cell was and gave stays to be looked at meanwhile.
+                self._doing = "waiting for the LM" if event.turn else "classifying the question"
+                self._asked = 0
             case ReplyDelta(node=events.ROOT):
                 self._write(event.text)
             case Replied(node=events.ROOT) if event.turn:
@@ -106,7 +108,8 @@ class Live:
         self._size = ""
 
     def _write(self, text: str) -> None:
-        self._doing = "writing"
+        if not self._reply:
+            self._begin("writing")
         # A form feed says that the reply begins anew.
         self._reply = "" if text == "\f" else _shorter(self._reply + text)
 

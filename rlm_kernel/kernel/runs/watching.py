@@ -89,9 +89,9 @@ class Watch:
             if await self._take_in():
                 last_news = time.monotonic()
                 continue
-            self._held.release()
             if self._follower.over:
                 return "damaged" if self._ended is None else self._ended.status
+            self._held.release()
             if alive is False:  # and was so before the last look at its record
                 return "killed"
             if time.monotonic() - last_news > SILENT_S:
@@ -135,6 +135,7 @@ class Watch:
         yield event
 
     def _tell_end(self, display: Display, status: str) -> None:
+        display.conclude()
         self._held.release()
         ended = self._ended
         if ended is not None and (answer := answer_of(ended)) is not None:

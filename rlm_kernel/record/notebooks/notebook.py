@@ -176,8 +176,9 @@ def _tree(cells: Cells, nodes: tuple[Node, ...]) -> str:
     if more:
         rows.append([f"and {more:,} more", *[""] * 7])
     whole = _tree_row("**all**", nodes[0], nodes[0].total)
-    ends = Counter(node.status for node in nodes)
-    whole[1] = ", ".join(f"{number:,} {status}" for status, number in ends.items())
+    if len(nodes) > 1:
+        ends = Counter(node.status for node in nodes)
+        whole[1] = ", ".join(f"{number:,} {status}" for status, number in ends.items())
     whole[2:4] = [f"{sum(n.turns for n in nodes):,}", f"{sum(n.calls for n in nodes):,}"]
     return "## Totals\n\n" + table(head, [*rows, whole])
 
