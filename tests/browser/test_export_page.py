@@ -197,7 +197,7 @@ async def test_the_colours_follow_the_system_and_the_button(reader: Reader, shor
         return str(await reader.page.evaluate("getComputedStyle(document.body).backgroundColor"))
 
     dark = await ground()
-    await reader.page.get_by_role("button", name="Dark colours").click()
+    await reader.page.get_by_role("button", name="Dark", pressed=True).click()
     light = await ground()
     assert dark != light
     await reader.page.emulate_media(color_scheme="light")

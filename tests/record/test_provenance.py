@@ -82,6 +82,20 @@ def test_what_only_looks_at_a_value_is_not(look: str) -> None:
     assert (2, "bound") not in way("found = [context]", look, "FINAL_VAR(found)")
 
 
+def test_a_cell_that_only_imports_is_no_origin_and_what_it_made_is_named() -> None:
+    made = origin(
+        ran(1, "import pandas as pd"),
+        ran(2, "context = load()"),
+        ran(3, "import re\ndf = pd.DataFrame(context)"),
+        ran(4, "FINAL_VAR(re.sub('a', 'b', df))"),
+    )
+    assert [(step.cell, step.names) for step in made.steps] == [
+        (4, ()),
+        (3, ("df",)),
+        (2, ("context",)),
+    ]
+
+
 def test_names_of_functions_and_comprehensions_are_their_own() -> None:
     [made] = statements("def f(x, *, y=z):\n    n = x\n    return n + g")
     assert (made.reads, made.sets) == ({"z", "g"}, {"f"})

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import gzip
 import hashlib
+import itertools
 import json
 import re
 from html.parser import HTMLParser
@@ -16,7 +17,7 @@ from asking import ask, block, script
 from hostile import HOSTILE, HUGE, hostile_run
 from longruns import LAST, journal_of, long_run, record
 from stories import HOSTILE as ODD
-from stories import cell, context_set, replied, run_started, started, story
+from stories import call, cell, context_set, replied, run_started, started, story
 
 from rlm_kernel import cli
 from rlm_kernel.errors import RecordError, UsageError
@@ -267,6 +268,34 @@ def test_the_drawing_of_a_timeline_does_not_grow_with_the_calls() -> None:
     assert large.count("<rect") + large.count("<path") < 20
     assert len(large) < 50_000
     assert "at most" in large
+
+
+def test_calls_that_wait_to_be_sent_are_not_drawn_as_under_way() -> None:
+    limited = run_started(settings={"limits": {"in_flight": 4}})
+    batch = [
+        call("0", n, count=20, started=10.0, seconds=1.0 + n // 4, child=None) for n in range(20)
+    ]
+    for first, peak in ((limited, 4), (run_started(), 20)):
+        drawn = timeline([first, started("0"), replied("0", 1, "x"), *batch])
+        assert f"20 sub-calls, at most {peak} at once" in str(drawn)
+
+
+def test_headings_leave_no_level_out_and_a_turn_names_its_cells(tmp_path: Path) -> None:
+    page = of(story(), tmp_path)
+    levels = [int(level) for level in re.findall(r"<h([1-6])[ >]", page.text)]
+    assert levels[0] == 1
+    assert all(after - before <= 1 for before, after in itertools.pairwise(levels))
+    assert "Turn 2 · cells 2–3 · ok" not in page.shown
+    for text in ("Turn 1 · cell 1", "Turn 2 · cell 2 · died"):
+        assert text in page.shown
+
+
+def test_children_without_an_answer_are_told_beside_the_status(tmp_path: Path) -> None:
+    limit = NodeEnded("0.2", "limit", None, False, "turns", 14.0)
+    page = of([*story()[:-2], started("0.10"), started("0.2"), limit, *story()[-2:]], tmp_path)
+    assert "1 of 2 children without an answer (1 limit)" in page.shown
+    rows = re.findall(r'href="#node-([0-9.]+)"', page.text.partition('class="nodes"')[2])
+    assert rows[:4] == ["0", "0.1", "0.2", "0.10"]
 
 
 def test_times_that_cannot_be_and_idle_children_do_not_stop_the_page(tmp_path: Path) -> None:

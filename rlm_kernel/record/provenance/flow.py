@@ -71,6 +71,7 @@ class _Walk:
         self._answer = answer
         self._restarted_after = restarted_after
         self._sources = [statements(cell.source) for cell in cells]
+        self._modules = _modules(self._sources)
         self._asking = _asking(self._sources, _INFORMING | tools)
         self._outputs: dict[int, str] = {}
         self._needed: set[str] = set()
@@ -132,9 +133,9 @@ class _Walk:
             read |= statement.reads
             self._wanted |= statement.constants
             self._needed -= statement.sets
-            self._needed |= statement.reads
+            self._needed |= statement.reads - self._modules
         cell = self._cells[index]
-        names = tuple(sorted(given - {"context"})) if why == "bound" else ()
+        names = tuple(sorted(given)) if why == "bound" else ()
         asks = bool(read & self._asking)
         return FlowStep(
             cell=cell.cell,
@@ -181,6 +182,14 @@ class _Walk:
 def stands_in(text: str, whole: str) -> bool:
     """Return whether it stands there literally, not as a part of a longer word or number."""
     return text in whole and bool(re.search(rf"(?<!\w){re.escape(text)}(?!\w)", whole))
+
+
+def _modules(sources: list[list[Statement]]) -> frozenset[str]:
+    """Return the names that are imported and nothing else: no answer comes from them."""
+    every = [statement for cell in sources for statement in cell]
+    imported = frozenset[str]().union(*(statement.imports for statement in every))
+    made = frozenset[str]().union(*(statement.gives - statement.imports for statement in every))
+    return imported - made
 
 
 def _asking(sources: list[list[Statement]], names: frozenset[str]) -> frozenset[str]:

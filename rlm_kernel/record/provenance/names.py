@@ -28,14 +28,16 @@ class Statement:
     """One statement at the top of a cell.
 
     ``sets`` are bound whatever happens in it, so that what they were before is gone; ``changes``
-    may be bound in it, or changed in place. ``constants`` are the texts of the literals in it.
-    ``answers`` is true where it calls ``FINAL_VAR`` or sets ``answer``.
+    may be bound in it, or changed in place. ``constants`` are the texts of the literals in it,
+    ``imports`` the names that it imports. ``answers`` is true where it calls ``FINAL_VAR`` or sets
+    ``answer``.
     """
 
     reads: frozenset[str]
     sets: frozenset[str] = frozenset()
     changes: frozenset[str] = frozenset()
     constants: frozenset[str] = frozenset()
+    imports: frozenset[str] = frozenset()
     answers: bool = False
 
     @property
@@ -65,6 +67,7 @@ def _statement(node: ast.stmt) -> Statement:
         sets=frozenset(found.binds if certain else ()),
         changes=frozenset(found.changes | (set() if certain else found.binds)),
         constants=frozenset(found.constants),
+        imports=frozenset(found.imports),
         answers="FINAL_VAR" in found.reads or "answer" in found.binds | found.changes,
     )
 
@@ -92,6 +95,7 @@ class _Names(ast.NodeVisitor):
     binds: set[str] = field(default_factory=set)
     changes: set[str] = field(default_factory=set)
     constants: set[str] = field(default_factory=set)
+    imports: set[str] = field(default_factory=set)
     _scopes: list[frozenset[str]] = field(default_factory=list)
 
     def visit_Name(self, node: ast.Name) -> None:
@@ -152,8 +156,9 @@ class _Names(ast.NodeVisitor):
             self.reads.add(name)
 
     def visit_Import(self, node: ast.Import | ast.ImportFrom) -> None:
-        for alias in node.names:
-            self.binds.add((alias.asname or alias.name).partition(".")[0])
+        names = {(alias.asname or alias.name).partition(".")[0] for alias in node.names}
+        self.binds |= names
+        self.imports |= names
 
     visit_ImportFrom = visit_Import
 

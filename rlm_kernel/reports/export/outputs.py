@@ -8,32 +8,32 @@ from typing import Any
 from ...events import Output
 from ...record.filters import bare_html, safe
 from ...record.numbers import counted
+from ...record.pictures import alt, mime_of
 from .markup import Html, h, joined, visible
 from .texts import folded, prose
 
 MOST = 100
-_IMAGES = ("image/png", "image/jpeg", "image/gif")
 
 
-def outputs(made: list[Output]) -> Html | None:
-    """Show a cell's outputs, at most ``MOST``; None where there are none."""
+def outputs(made: list[Output], source: str) -> Html | None:
+    """Show the outputs of a cell of this source, at most ``MOST``; None where there are none."""
     if not made:
         return None
-    shown = [_output(output) for output in made[:MOST]]
+    shown = [_output(output, source) for output in made[:MOST]]
     more = len(made) - len(shown)
     if more > 0:
         shown.append(h("p", f"and {counted(more, 'more output')}, in the record", class_="note"))
     return h("div", *shown, class_="outputs")
 
 
-def _output(output: Output) -> Html:
+def _output(output: Output, source: str) -> Html:
     match output.get("output_type"):
         case "stream":
             kind = "text stderr" if output.get("name") == "stderr" else "text"
             return folded(_text(output.get("text")), kind)
         case "display_data" | "execute_result":
             data = output.get("data")
-            return _display(data if isinstance(data, dict) else {})
+            return _display(data if isinstance(data, dict) else {}, source)
         case "error":
             return _error(output)
     return folded(f"[an unknown output: {output!r}]")
@@ -50,15 +50,13 @@ def _error(output: Output) -> Html:
     return folded(told or named, "text error")
 
 
-def _display(data: dict[str, Any]) -> Html:
+def _display(data: dict[str, Any], source: str) -> Html:
     """Show the best of the forms that it came in."""
     whole = {k: v if k == "application/json" else _text(v) for k, v in data.items()}
     kept, _ = safe(whole, {})
-    for mime in _IMAGES:
-        if mime in kept:
-            address = f"data:{mime};base64,{''.join(str(kept[mime]).split())}"
-            alt = str(kept.get("text/plain") or "An image that the cell showed")[:200]
-            return h("img", src=address, alt=alt, loading="lazy")
+    if (mime := mime_of(kept)) is not None:
+        address = f"data:{mime};base64,{''.join(str(kept[mime]).split())}"
+        return h("img", src=address, alt=alt(source), loading="lazy")
     if "text/html" in kept and (made := bare_html(visible(kept["text/html"]))):
         return h("div", Html(made), class_="rich", tabindex=0, role="group", aria_label="Output")
     if "text/markdown" in kept:

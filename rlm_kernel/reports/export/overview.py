@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
+
 from ...record.markdown import one_line, shorten
-from ...record.numbers import counted, duration, price, spent
+from ...record.numbers import counted, duration, price, spent, unanswered
 from ...record.provenance import FlowStep, Origin, Span
 from ...record.recording import Recording
-from ...record.summary import RUNNING, Node, Tree
+from ...record.summary import RUNNING, Node, Tree, in_order
 from ..provenance_of import Origins
 from . import texts
 from .markup import Html, block_id, h, joined
@@ -45,7 +48,10 @@ def _facts(tree: Tree) -> Html:
         ("Time", duration(root.seconds)),
     ]
     shown = [h("div", h("dt", name), h("dd", value)) for name, value in facts if value]
-    return joined(h("p", _pill(root)), h("dl", *shown, class_="facts"))
+    ends = Counter(node.status for node in tree.nodes[1:] if node.status != RUNNING)
+    children = unanswered(ends)
+    beside = h("span", children, class_="pill bad") if children else None
+    return joined(h("p", joined(_pill(root), beside, by=" ")), h("dl", *shown, class_="facts"))
 
 
 def _pill(node: Node) -> Html:
@@ -150,7 +156,8 @@ def _covered(found: Origins) -> Html:
         return joined(name, h("p", "The prompts hold no part of it word for word.", class_="note"))
     told = (
         f"The prompts held {covered.share:.1%} of the context, in "
-        f"{counted(len(covered.spans), 'part')} (approximate: exact matches only)."
+        f"{counted(len(covered.spans), 'part')} (approximate: exact matches only). The bar is the "
+        "context from its beginning to its end; blue is what sub-LMs read."
     )
     largest = sorted(covered.spans, key=lambda span: span.start - span.end)[:MOST_SPANS]
     items = [h("li", _span(span)) for span in sorted(largest, key=covered.spans.index)]
@@ -190,20 +197,26 @@ def nodes(tree: Tree) -> Html:
     names = ["Node", "Status", "Turns", "Sub-calls", "Tokens", "Cost", "Time"]
     top = h("tr", *(h("th", name, scope="col") for name in names))
     most = max(node.own.tokens for node in tree.nodes)
-    rows = [_row(node, tree.nodes[0].depth, most) for node in tree.nodes[:MAX_NODES]]
+    shown = in_order(tree.nodes)[:MAX_NODES]
+    rows = [_row(node, tree.nodes[0].depth, most, names[1:]) for node in shown]
     more = len(tree.nodes) - len(rows)
     if more > 0:
         rows.append(h("tr", h("td", f"and {more:,} more, in the record", colspan=len(names))))
     whole = tree.nodes[0]
     sizes = [f"{tree.turns:,}", f"{tree.calls:,}", f"{tree.usage.tokens:,}", price(tree.usage)]
-    total = ["", *sizes, duration(whole.seconds)]
-    foot = h("tr", h("th", "All", scope="row"), *(h("td", text) for text in total))
+    total = _cells(["", *sizes, duration(whole.seconds)], names[1:])
+    foot = h("tr", h("th", "All", scope="row"), *total)
     table = h("table", h("thead", top), h("tbody", *rows), h("tfoot", foot), class_="nodes")
     inside = h("div", table, class_="scroll", tabindex=0, role="region", aria_label="Nodes")
     return joined(h("h2", "Nodes"), inside)
 
 
-def _row(node: Node, depth: int, most: int) -> Html:
+def _cells(texts: Sequence[str], names: Sequence[str]) -> list[Html]:
+    """Return cells that say what they are, for where the table has no head."""
+    return [h("td", text, data_name=name) for text, name in zip(texts, names, strict=True)]
+
+
+def _row(node: Node, depth: int, most: int, names: Sequence[str]) -> Html:
     level = min(max(node.depth - depth, 0), 6)
     link = h("a", shorten(one_line(node.id), 80), href=f"#{block_id('node', node.id)}")
     question = one_line(node.question)
@@ -216,12 +229,17 @@ def _row(node: Node, depth: int, most: int) -> Html:
     return h(
         "tr",
         h("th", link, asked, scope="row", class_=f"level{level}"),
-        h("td", node.status),
-        h("td", f"{node.turns:,}"),
-        h("td", f"{node.calls:,}"),
-        h("td", f"{node.own.tokens:,}", bar),
-        h("td", price(node.own)),
-        h("td", duration(node.seconds)),
+        *_cells(
+            [
+                node.status,
+                f"{node.turns:,}",
+                f"{node.calls:,}",
+                joined(f"{node.own.tokens:,}", bar),
+                price(node.own),
+                duration(node.seconds),
+            ],
+            names,
+        ),
     )
 
 

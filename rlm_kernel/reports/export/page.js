@@ -15,8 +15,6 @@
   const showTheme = () => {
     const isDark = chosen === null ? dark.matches : chosen === "dark";
     $("theme").setAttribute("aria-pressed", String(isDark));
-    $("theme").textContent = isDark ? "Light" : "Dark";
-    $("theme").setAttribute("aria-label", "Dark colours");
   };
   $("theme").hidden = false;
   $("theme").addEventListener("click", () => {

@@ -6,6 +6,7 @@ has some hundred elements at most, however many calls there were.
 
 from __future__ import annotations
 
+import dataclasses
 import heapq
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -46,6 +47,8 @@ class Stretch:
     end: float
     kind: str
     title: str = ""
+    child: bool = False
+    """Whether a node of its own answered."""
 
 
 @dataclass
@@ -72,10 +75,13 @@ class Scale:
 
 def lanes(events: Iterable[Event]) -> list[Lane]:
     """Return a lane for each node, in the order of their start. What ran before the question is
-    left out."""
+    left out, and so is the time that a call waited to be sent."""
     made: dict[str, Lane] = {}
+    most: int | None = None
     for event in events:
         match event:
+            case RunStarted():
+                most = (event.settings.get("limits") or {}).get("in_flight")
             case NodeStarted():
                 made[event.node] = Lane(event.node)
             case CellRan(turn=0):
@@ -84,8 +90,7 @@ def lanes(events: Iterable[Event]) -> list[Lane]:
                 if event.node in made:
                     _add(made[event.node], event)
             case (
-                RunStarted()
-                | ContextSet()
+                ContextSet()
                 | Prompted()
                 | ReplyDelta()
                 | CellStarted()
@@ -98,7 +103,26 @@ def lanes(events: Iterable[Event]) -> list[Lane]:
                 pass
             case _:
                 assert_never(event)
+    if isinstance(most, int):
+        _send(made.values(), max(most, 1))
     return [_since_question(lane) for lane in made.values()]
+
+
+def _send(lanes: Iterable[Lane], most: int) -> None:
+    """Let each call that asked an LM begin when fewer than ``most`` were on their way: a record
+    says when it was asked for, and how many may be in flight."""
+    asked = [
+        (stretch, lane, at)
+        for lane in lanes
+        for at, stretch in enumerate(lane.calls)
+        if not stretch.child
+    ]
+    ends: list[float] = []
+    for stretch, lane, at in sorted(asked, key=lambda one: (one[0].start, one[0].end)):
+        free = heapq.heappop(ends) if len(ends) >= most else stretch.start
+        heapq.heappush(ends, stretch.end)
+        start = min(max(stretch.start, free), stretch.end)
+        lane.calls[at] = dataclasses.replace(stretch, start=start)
 
 
 def _add(lane: Lane, event: Replied | CellRan | CallEnded) -> None:
@@ -107,7 +131,8 @@ def _add(lane: Lane, event: Replied | CellRan | CallEnded) -> None:
         title = f"node {event.child}" if event.child else f"{event.op}, cell {event.cell}"
         ended = event.started + event.seconds
         title = f"{title} · {duration(event.seconds)}"
-        lane.calls.append(Stretch(start=event.started, end=ended, kind=kind, title=title))
+        child = event.child is not None
+        lane.calls.append(Stretch(event.started, ended, kind, title, child=child))
         return
     kind, name = ("turn", f"Turn {event.turn}") if isinstance(event, Replied) else _cell(event)
     begun = event.time - event.seconds

@@ -23,6 +23,8 @@ from ...events import (
     RunEnded,
     RunStarted,
 )
+from ...record import headings
+from ...record.headings import Course
 from ...record.markdown import one_line, shorten
 from ...record.notebooks.prose import reminders, without_blocks
 from ...record.numbers import counted, duration, price
@@ -46,7 +48,7 @@ def node_section(node: Node, events: Sequence[Event], *, root: bool) -> Html:
         parts.append(h("p", shorten(node.question, 2000), class_="question"))
     if node.context is not None:
         parts.append(_context(node.context))
-    parts += _Story(node, events).told()
+    parts += _Story(node, events, "h3" if root else "h4").told()
     if not root:
         parts.append(_ending(node))
     return h("section", *parts, id=block_id("node", node.id), class_="node")
@@ -78,8 +80,11 @@ def _ending(node: Node) -> Html:
 class _Story:
     """One node's events told in their order; those of a turn stand in one element."""
 
-    def __init__(self, node: Node, events: Sequence[Event]) -> None:
+    def __init__(self, node: Node, events: Sequence[Event], heading: str) -> None:
         self._node = node
+        self._heading = heading
+        self._course = Course()
+        self._reply: Replied | None = None
         self._events = events
         self._ran: dict[int, list[CellRan]] = {}
         for event in events:
@@ -130,12 +135,21 @@ class _Story:
 
     def _close(self) -> None:
         if self._parts:
-            before = "Before the question" if self._node.question else "By hand"
-            name = h("h4", f"Turn {self._turn}" if self._turn else before)
             facts = h("p", self._facts, class_="facts") if self._facts else None
+            name = h(self._heading, self._name())
             head = h("header", name, facts)
             self._done.append(h("article", head, *self._parts, class_="turn"))
-        self._parts, self._facts = [], ""
+        self._parts, self._facts, self._reply = [], "", None
+
+    def _name(self) -> str:
+        """Return the heading of a turn, with its cells and how it ended where that is not well."""
+        if not self._turn:
+            return "Before the question" if self._node.question else "By hand"
+        ran = self._ran.get(self._turn, [])
+        status = "" if self._reply is None else self._course.status(self._reply, ran)
+        cells = headings.numbered([cell.cell for cell in ran])
+        told = [f"Turn {self._turn}", cells, "" if status == "ok" else status]
+        return " · ".join(filter(None, told))
 
     def _prompted(self, event: Prompted) -> None:
         """Show what the LM was told beside the outputs of its cells."""
@@ -152,6 +166,7 @@ class _Story:
         if event.turn == 0:
             return  # it sorted the question
         self._open(event.turn)
+        self._reply = event
         used = f"{event.usage.input_tokens:,} tokens in, {event.usage.output_tokens:,} out"
         known = [used, price(event.usage), duration(event.seconds)] if event.time else []
         self._facts = " · ".join([shorten(one_line(event.model), 80), *known])
@@ -174,7 +189,7 @@ class _Story:
             h("p", label, class_="label"),
             texts.code(event.source),
             self._sub_calls(event.cell, calls) if calls else None,
-            outputs(event.outputs),
+            outputs(event.outputs, event.source),
             *notices,
             id=block_id("cell", event.node, event.cell),
             class_="cell" if event.status == "ok" else "cell failed",
