@@ -114,7 +114,7 @@ class Commands:
             ["replay", notebook.replay, ""],
         ]
         rows += [[f"limit {name}", value, origin] for name, value, origin in _limit_rows(force)]
-        made = _table(["", "in force", "from"], rows)
+        made = _table(["setting", "in force", "from"], rows)
         warnings = "\n".join(unknown_variables())
         return _joined([made, _text(warnings)] if warnings else [made])
 
@@ -131,7 +131,7 @@ class Commands:
         whole = add_up(row.usage for row in every if row.usage is not None)
         rows.append(["all of this kernel", spent(here), ""])
         rows.append([f"all {counted(len(every), 'run')} of the folder", spent(whole), ""])
-        return _table(["", "spent", "trajectory"], rows)
+        return _table(["what", "spent", "trajectory"], rows)
 
     async def _runs(self, command: Command, repl: Repl) -> Shown:
         runs = await self._questions()
@@ -142,7 +142,7 @@ class Commands:
              self._linked(row.path)]
             for number, row in enumerate(runs, 1)
         ]  # fmt: skip
-        head = ["", "began", "question", "status", "answer", "spent", "trajectory"]
+        head = ["run", "began", "question", "status", "answer", "spent", "trajectory"]
         shown = _table(head, rows[-MOST_RUNS:])
         more = len(rows) - MOST_RUNS
         return shown if more <= 0 else _joined([_text(f"{more:,} older ones and:"), shown])

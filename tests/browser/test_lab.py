@@ -98,6 +98,44 @@ async def test_a_question_is_seen_at_work_and_goes_on_by_hand(
     await book.shows(3, "There are 7 words.")
 
 
+SHIFTS = """() => {
+  window.shifted = 0;
+  new PerformanceObserver(list => {
+    for (const entry of list.getEntries()) if (!entry.hadRecentInput) window.shifted += entry.value;
+  }).observe({type: "layout-shift"});
+}"""
+
+
+async def test_nothing_moves_while_a_run_goes_on_and_a_reloaded_page_shows_its_end(
+    lab: Lab, page: Page, shoot: Shoot, replies: list[Turns]
+) -> None:
+    (lab.folder / "words.txt").write_text(TEXT)
+    cells = [f"'cell {number}'" for number in range(30)]
+    lab.write("calm.ipynb", "%rlm context words.txt", QUESTION, *cells)
+    looks = [block(f"for n in range({n}):\n    print('line', n, context)") for n in (3, 30, 9)]
+    turns = Turns(*looks, FINISH, free=2)
+    turns.replies[2] = COUNT
+    replies.append(turns)
+    book = await Notebook(page).open(lab, "calm.ipynb")
+    await book.run(0)
+    await book.done(0)
+    await book.run(1)
+    await book.shows(1, "RLM · fake-model")
+    await page.evaluate(SHIFTS)
+    await turns.wait_until_withheld()
+    await book.shows(1, "Turn 2")
+    assert await page.evaluate("window.shifted") < 0.1
+    await page.keyboard.press("ControlOrMeta+S")
+    await page.reload()
+    await book.run(2, "%rlm watch")
+    await book.shows(2, "Turn 2 · cell 3")
+    await shoot("watched")
+    turns.gate.set()
+    await book.shows(2, "There are 7 words.")
+    await book.shows(2, "4 turns: code, outputs and sub-calls")
+    await book.status("Idle")
+
+
 async def test_a_restart_from_the_menu_ends_a_run(
     lab: Lab, page: Page, shoot: Shoot, replies: list[Turns]
 ) -> None:

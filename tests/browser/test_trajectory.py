@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import nbformat
@@ -62,3 +63,25 @@ async def test_a_cell_that_is_edited_is_named(
     assert "ReplayDiffers" in told
     assert "before cell 6: FINAL_VAR('another answer')" in told
     await shoot("trajectory-differs")
+
+
+async def test_it_is_not_changed_by_being_opened_and_saved_and_its_turns_are_its_outline(
+    lab: Lab, page: Page, shoot: Shoot, notebook: Path
+) -> None:
+    before = notebook.read_bytes()
+    book = await Notebook(page).open(lab, str(notebook.relative_to(lab.folder)))
+    await page.keyboard.press("ControlOrMeta+Shift+K")
+    outline = page.locator(".jp-TableOfContents-content .jp-tocItem-content")
+    await expect(outline.filter(has_text=re.compile("Turn 2 · cell 2"))).to_be_visible(
+        timeout=SECONDS * 1000
+    )
+    await shoot("trajectory-outline")
+    await expect(page.locator(".jp-mod-dirty")).to_have_count(0)
+    # What a human changes and takes back makes it be saved whole.
+    await book.cells.last.locator(".cm-content").click()
+    await page.keyboard.insert_text("x")
+    await expect(page.locator(".jp-mod-dirty").first).to_be_visible()
+    await page.keyboard.press("Backspace")
+    await page.keyboard.press("ControlOrMeta+S")
+    await expect(page.locator(".jp-mod-dirty")).to_have_count(0, timeout=SECONDS * 1000)
+    assert notebook.read_bytes() == before

@@ -32,9 +32,11 @@ from .prose import inside
 LINES = 9
 """Lines of code, of output and of children together."""
 OUTPUT_LINES = 4
-HEIGHT = "14.5em"
+HEIGHT = "16.5em"
 """Room for them, whatever they are: what stands below must not move with each update."""
-LINE_CHARS = 110
+LINE_CHARS = 100
+PROSE_LINES = 4
+PROSE_CHARS = 300
 KEPT_CHARS = 30_000
 HEAD_CHARS = 1_000
 OUTPUT_CHARS = 4_000
@@ -133,7 +135,7 @@ class Live:
         below = self._below()
         stream = {"output_type": "stream", "name": "stdout", "text": self._output}
         output = text_of([stream], OUTPUT_CHARS)
-        shown = _tail(output, OUTPUT_LINES) if output.strip() else ""
+        shown = _tail(output, OUTPUT_LINES, LINE_CHARS) if output.strip() else ""
         room = LINES - len(below) - shown.count("\n") - bool(shown)
         parts = [self.doing(), "\n".join(below), *self._written(room)]
         if self._source:
@@ -141,7 +143,7 @@ class Live:
         if shown:
             parts.append(inside(fenced(shown, "")))
         view = "\n\n".join(filter(None, parts))
-        return f'<div style="height: {HEIGHT}; overflow: auto">\n\n{view}\n\n</div>'
+        return f'<div style="height: {HEIGHT}; overflow: hidden">\n\n{view}\n\n</div>'
 
     def _written(self, room: int) -> list[str]:
         """Show the reply as far as it is written: its newest block, or the prose before it."""
@@ -150,7 +152,7 @@ class Live:
         if blocks:
             return [_code(blocks[-1].source, room)]
         shown = said.text if said.text.strip() else said.thoughts
-        return [quote(_tail(shown, room))] if shown.strip() else []
+        return [quote(_tail(shown, PROSE_LINES, PROSE_CHARS))] if shown.strip() else []
 
     def _below(self) -> list[str]:
         shown = list(self._children.items())[:CHILDREN]
@@ -168,13 +170,14 @@ def _shorter(reply: str) -> str:
 
 
 def _code(source: str, lines: int) -> str:
-    return fenced(_tail(source, lines, mark="# "), "python")
+    return fenced(_tail(source, lines, LINE_CHARS, mark="# "), "python")
 
 
-def _tail(text: str, lines: int, mark: str = "") -> str:
-    """Return the last lines, none of them very long; what is above is counted after ``mark``."""
+def _tail(text: str, lines: int, chars: int, mark: str = "") -> str:
+    """Return the last lines, each of so many characters at most; what is above is counted after
+    ``mark``."""
     every = text.rstrip("\n").splitlines()
     kept = every if len(every) <= lines else every[1 - lines :]
-    kept = [shorten(line, LINE_CHARS) for line in kept]
+    kept = [shorten(line, chars) for line in kept]
     above = len(every) - len(kept)
     return "\n".join([f"{mark}… {counted(above, 'line')} above …"] * (above > 0) + kept)

@@ -20,7 +20,7 @@ def sub_calls(calls: list[CallEnded], link: Callable[[str], str]) -> str:
     rows = [_row(call, link) for call in asked[:MAX_ROWS]]
     more = len(calls) - len(rows)
     parts = [_of_map(call) for call in asked if call.options]
-    parts.append(table(["", "asked", "answered"], rows))
+    parts.append(table(["#", "asked", "answered"], rows))
     if more:
         parts.append(f"and {more:,} more, in the record")
     return details(_summary(calls), "\n\n".join(parts))
