@@ -454,6 +454,21 @@ async def test_pictures_stand_in_their_turn_and_those_of_the_last_below_the_answ
     assert page.turns[1].count(alt) == MAX_RICH
 
 
+async def test_the_fold_is_bounded_and_counts_what_is_left_out(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(display, "MAX_FOLD", 1_000)
+    page = begun(Page())
+    for number in range(1, 30):
+        page.show(*turn(number, "I look."))
+    page.show(*ended())
+    page.display.close()
+    fold = page.outputs[-1][MARKDOWN]
+    assert len(fold) < 1_500
+    assert "29 turns: code" in fold
+    assert f"and {29 - fold.count('<summary>Turn')} more turns, in the trajectory" in fold
+
+
 async def test_a_picture_that_is_no_base64_becomes_no_html() -> None:
     image = {"image/png": '" onerror="x', "text/plain": "<Figure>"}
     bad = {"output_type": "display_data", "data": image, "metadata": {}}

@@ -120,20 +120,14 @@ def turn_bundle(turn: Turn, link: Link) -> Bundle:
     return {"text/plain": _plain(turn), "text/markdown": block}
 
 
-def turns_bundle(blocks: Sequence[str]) -> Bundle:
-    """Show all turns, each a block, in one that opens on a click."""
-    kept, size = [], 0
-    for block in blocks:
-        size += len(block)
-        if size > MAX_FOLD:
-            break
-        kept.append(block)
-    more = len(blocks) - len(kept)
-    if more:
-        kept.append(f"*and {counted(more, 'more turn')}, in the trajectory*")
-    name = f"{counted(len(blocks), 'turn')}: code, outputs and sub-calls"
-    folded = f"{PRINTED}\n\n{details(name, chr(10).join(['', *kept]))}"
-    return {"text/plain": "", "text/markdown": folded}  # a terminal has shown each in its time
+def turns_bundle(blocks: Sequence[str], count: int) -> Bundle:
+    """Show the blocks of the first of so many turns in one that opens on a click."""
+    more = count - len(blocks)
+    rest = [f"*and {counted(more, 'more turn')}, in the trajectory*"] if more else []
+    name = f"{counted(count, 'turn')}: code, outputs and sub-calls"
+    folded = details(name, "\n\n".join([*blocks, *rest]))
+    markdown = f"{PRINTED}\n\n{folded}"
+    return {"text/plain": "", "text/markdown": markdown}  # a terminal has shown each in its time
 
 
 def rich_bundles(turn: Turn) -> list[tuple[Bundle, dict[str, Any]]]:

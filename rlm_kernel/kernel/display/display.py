@@ -38,7 +38,17 @@ from ...record.filters import for_terminal
 from ...record.headings import Course
 from ...record.markdown import literal, one_line, shorten
 from ...record.notebooks.metadata import ROOT_PAGE
-from .card import Bundle, Child, Link, Turn, page_link, rich_bundles, turn_bundle, turns_bundle
+from .card import (
+    MAX_FOLD,
+    Bundle,
+    Child,
+    Link,
+    Turn,
+    page_link,
+    rich_bundles,
+    turn_bundle,
+    turns_bundle,
+)
 from .live import Live
 from .progress import Progress
 from .prose import amounts
@@ -83,7 +93,9 @@ class Display:
         self._live = Live(link)
         self._course = Course()
         self._turn: Turn | None = None
+        self._turns = 0
         self._blocks: list[str] = []
+        self._room = MAX_FOLD
         self._displays: list[tuple[Bundle, dict[str, Any]]] = []
         self._displaying = 0
         """The turn that these displays are of."""
@@ -207,7 +219,10 @@ class Display:
             return
         shown = turn_bundle(turn, self._link)
         self._send("display_data", shown)
-        self._blocks.append(shown["text/markdown"])
+        self._turns += 1
+        self._room -= len(shown["text/markdown"])
+        if self._room >= 0:
+            self._blocks.append(shown["text/markdown"])
         if displays := rich_bundles(turn):
             self._displays, self._displaying = displays, turn.replied.turn
 
@@ -238,8 +253,8 @@ class Display:
             self._send("display_data", {"text/plain": said, "text/markdown": f"*{said}*"})
         for data, metadata in self._displays:
             self._send("display_data", data, metadata=metadata)
-        if self._blocks:
-            self._send("display_data", turns_bundle(self._blocks))
+        if self._turns:
+            self._send("display_data", turns_bundle(self._blocks, self._turns))
 
     def _touch(self) -> None:
         """Update now, or as soon as the last update is old enough."""

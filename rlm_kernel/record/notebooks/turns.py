@@ -23,7 +23,7 @@ from ...events import (
     RunStarted,
 )
 from .. import headings
-from ..markdown import inert, isolated, literal, quote, shorten
+from ..markdown import details, inert, isolated, literal, quote, shorten
 from ..numbers import duration
 from .cells import Cells, as_shown
 from .contexts import context_set
@@ -77,8 +77,6 @@ class _Headings:
 
     def of(self, event: Replied, ran: list[CellRan], text: str) -> str:
         """Return the heading of a turn, whose prose is ``text``."""
-        if not event.turn:
-            return "## Kind of question"
         numbers = [cell.cell for cell in ran]
         title = headings.title(text, [cell.source for cell in ran])
         status = self._course.status(event, ran)
@@ -97,6 +95,9 @@ class _Headings:
 def _replied(cells: Cells, event: Replied, ran: list[CellRan], heads: _Headings) -> None:
     sources = [cell.source for cell in ran]
     text = inert(without_blocks(event.text, sources))
+    if not event.turn:
+        cells.markdown("turn-0", details("Kind of question", text))
+        return
     thought = thoughts(event.thoughts)
     heading = heads.of(event, ran, without_blocks(event.text, sources))
     if text or sources or thought:  # one of code only has its heading, which links lead to
