@@ -20,10 +20,23 @@ _MARKS = re.compile(r"^[#>*\s-]+(?=\s\S)|\*\*|`")  # of Markdown, which a title 
 
 def title(prose: str, sources: Iterable[str]) -> str:
     """Return the first line of what the LM says, or else of its code."""
-    said = [_MARKS.sub("", line) for line in prose.splitlines() if not _FENCE.match(line)]
-    written = [line for source in sources for line in source.splitlines()]
-    found = next(filter(None, (one_line(line) for line in [*said, *written])), "")
-    return found if len(found) <= TITLE_CHARS else f"{found[: TITLE_CHARS - 1].rstrip()}…"
+    return said(prose) or coded(sources)
+
+
+def said(prose: str) -> str:
+    """Return the first line of what the LM says; empty where it says nothing."""
+    lines = (_MARKS.sub("", line) for line in prose.splitlines() if not _FENCE.match(line))
+    return _first(lines, TITLE_CHARS)
+
+
+def coded(sources: Iterable[str], chars: int = TITLE_CHARS) -> str:
+    """Return the first line of the LM's code, in so many characters at most."""
+    return _first((line for source in sources for line in source.splitlines()), chars)
+
+
+def _first(lines: Iterable[str], chars: int) -> str:
+    found = next(filter(None, map(one_line, lines)), "")
+    return found if len(found) <= chars else f"{found[: chars - 1].rstrip()}…"
 
 
 def numbered(cells: Sequence[int]) -> str:

@@ -263,7 +263,7 @@ def test_an_ended_run_says_where_its_answer_came_from_with_links() -> None:
     )
     assert {"n0-cell-1", "n0-cell-2"} <= set(names(view(events)))
     assert source(view(events), "turn-1") == (
-        f"## Turn 1 · cell 1 · {literal(ask)} · 2 sub-calls · ok"
+        f"## Turn 1 · cell 1 · {literal(ask[:31])}… · 2 sub-calls · ok"
     )
     assert not [c for c in view(events).cells if c.id.endswith("answer")]
 

@@ -31,6 +31,9 @@ from .language import whole
 from .prose import reminders, thoughts, without_blocks
 from .subcalls import sub_calls
 
+CODE_CHARS = 32
+"""The most of a line of code that stands in a heading."""
+
 
 def tell(cells: Cells, events: list[Event]) -> None:
     """Add the cells of the turns, in the order in which things happened."""
@@ -78,14 +81,16 @@ class _Headings:
     def of(self, event: Replied, ran: list[CellRan], text: str) -> str:
         """Return the heading of a turn, whose prose is ``text``."""
         numbers = [cell.cell for cell in ran]
-        title = headings.title(text, [cell.source for cell in ran])
+        # The code stands right below.
+        written = headings.coded((cell.source for cell in ran), CODE_CHARS)
+        title = isolated(literal(headings.said(text) or written))
         status = self._course.status(event, ran)
         if event is self._under_way and not ran:
             status = ""
         facts = [
             f"## Turn {event.turn}",
             headings.numbered(numbers),
-            isolated(literal(title)),
+            title,
             headings.calls(sum(self._calls[number] for number in numbers)),
             f"**{status}**" if status not in ("", "ok") else status,
         ]
