@@ -12,7 +12,7 @@ from typing import Any, assert_never
 
 from ...answers import Answer
 from ...events import (CallEnded, CallStarted, CellRan, CellStarted, ContextSet, Event, KernelRestarted, NodeEnded, NodeStarted, Output, OutputMade, Prompted, Replied, ReplyDelta, RunEnded, RunStarted, Usage)
-from .. import evidence
+from .. import checks, evidence
 from .answers import linked, shown
 from .cells import Cells
 from .contexts import context
@@ -135,7 +135,8 @@ def _conclude(cells: Cells, nodes: tuple[Node, ...], events: list[Event]) -> Non
     node = nodes[0]
     if node.status != RUNNING and (node.question or node.answer is not None):
         origin = where_from(events, node.id, cells.link) if node.answer is not None else ""
-        cells.markdown("answer", "\n\n".join(filter(None, [_answer(node), origin])))
+        checked = checks.markdown(checks.checks_of(events, node.id))
+        cells.markdown("answer", "\n\n".join(filter(None, [_answer(node), checked, origin])))
     if node.parent is None:
         cells.markdown("totals", _tree(cells, nodes))
     cells.code("verdict", "%rlm verdict", {}, [])
