@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -143,6 +144,32 @@ def test_a_fork_has_the_human_s_words_and_asks_about_new_rows_only(
     assert engine().run(forked()).value == 40
     assert len(heard) == 10
     assert all(f", {n} of 40" in question for n, question in enumerate(heard, 31))
+
+
+def test_a_run_that_was_killed_half_way_through_a_check_asks_about_the_rest(
+    result: Result, tmp_path: Path
+) -> None:
+    folder = shutil.copytree(_folder(result), tmp_path / "killed")
+    lines = (folder / "journal.jsonl").read_bytes().splitlines(keepends=True)
+    last = [at for at, line in enumerate(lines) if b'"op":"tool"' in line.replace(b" ", b"")][19]
+    (folder / "journal.jsonl").write_bytes(b"".join(lines[: last + 1]))
+    heard: list[str] = []
+
+    async def later(question: str) -> str:
+        heard.append(question)
+        return await human(question)
+
+    async def resumed() -> Result:
+        session = Session(in_force({}), Tools(), root=script(sub=judged))
+        session.ask_human = later
+        try:
+            return await session.go_on(continuation.resume(folder))
+        finally:
+            await session.close()
+
+    ended = engine().run(resumed())
+    assert (ended.response, ended.checks) == (result.response, result.checks)
+    assert len(heard) == 10
 
 
 def test_a_model_that_is_named_judges_and_is_asked_the_same(tmp_path: Path) -> None:
