@@ -122,6 +122,17 @@ def test_it_replays_with_no_human_and_a_notebook_alone_shows_it(
     assert checks_of(found.events, found.root.id) == list(result.checks)
 
 
+def test_figures_that_were_changed_in_the_record_are_found_by_a_replay(
+    result: Result, tmp_path: Path
+) -> None:
+    notebook = json.loads(result.trajectory.read_text())
+    told = notebook["metadata"]["rlm"]["calls"][-1]["reply"]
+    told |= {"right": 30}
+    (tmp_path / "forged.ipynb").write_text(json.dumps(notebook))
+    verdict = engine().run(replay(trajectory.load(tmp_path / "forged.ipynb"), lambda text: None))
+    assert verdict.result == "differs"
+
+
 def test_a_fork_has_the_human_s_words_and_asks_about_new_rows_only(
     result: Result, tmp_path: Path
 ) -> None:

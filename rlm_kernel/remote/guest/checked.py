@@ -56,15 +56,19 @@ class Checked:
         who = "the human" if self.by == HUMAN else self.by
         skipped = ", %d skipped" % self.skipped if self.skipped else ""
         rows = counted(self.rows, "row")
-        return "checked on %d of %s by %s%s" % (self.checked, rows, who, skipped)
+        return "checked on %s of %s by %s%s" % (format(self.checked, ","), rows, who, skipped)
+
+    @property
+    def often(self) -> "list[Any]":
+        """Return the values that were counted, the most frequent first."""
+        return sorted(self.shares, key=lambda value: -self.shares[value].value)
 
     @property
     def line(self) -> str:
         """Return all of it in a line, for where an answer is shown."""
-        often = sorted(self.shares.items(), key=lambda pair: -pair[1].value)
-        told = ["%s %s" % (shown(value), part) for value, part in often[:TOLD_LABELS]]
-        more = len(often) - len(told)
-        told += ["%s more" % counted(more, "value")] if more > 0 else []
+        told = ["%s %s" % (shown(value), self.shares[value]) for value in self.often[:TOLD_LABELS]]
+        more = len(self.often) - len(told)
+        told += ["%d others" % more] if more > 0 else []
         if self.difference is not None:
             told.append("right values less those given: %s" % self.difference)
         told.append("accuracy %s" % self.accuracy)

@@ -33,6 +33,7 @@ _ROW = (
     "Check row %d, %d of %d: %s\n%s\nThe map says: %s\nPress Enter if that is right; else type %s."
 )
 _WAYS = " %s passes over the row, %s ends the check." % (SKIP, STOP)
+_VALUES = 12
 _SHOWN = 5
 _SKIPPED, _STOPPED = object(), object()
 
@@ -62,9 +63,9 @@ class Check(Checked):
 
     def __repr__(self) -> str:
         lines = [self.line]
-        for value, count in self.counts.items():
-            told = shown(value), self.shares[value], count, format(self.given[value], ",")
-            lines.append("%s: %s of the rows, %s; the map said %s" % told)
+        for value in self.often[:_VALUES]:
+            told = self.shares[value], self.counts[value], format(self.given[value], ",")
+            lines.append("%s: %s of the rows, %s; the map said %s" % (shown(value), *told))
         lines += map(repr, self.corrections[:_SHOWN])
         more = len(self.corrections) - _SHOWN
         return "\n".join(lines + (["… and %s" % counted(more, "correction")] if more > 0 else []))

@@ -45,12 +45,13 @@ def _written(value: float, low: float, high: float, unit: str) -> str:
     digits = (
         0 if spread >= 4 or (spread == 0 and value == int(value)) else 1 if spread >= 0.4 else 2
     )
-    shown, below, above = ("%.*f" % (digits, part) for part in (value, value - low, high - value))
+    parts = (value, value - low, high - value, low, high)
+    shown, below, above, least, most = (format(part, ",.%df" % digits) for part in parts)
     if spread == 0:
         return shown + unit
     if below == above:
         return "%s%s ± %s" % (shown, unit, above)
-    return "%s%s (%.*f to %.*f)" % (shown, unit, digits, low, digits, high)
+    return "%s%s (%s to %s)" % (shown, unit, least, most)
 
 
 def within(found: int, drawn: int, total: int) -> "tuple[int, int]":
