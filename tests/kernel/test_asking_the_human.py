@@ -90,6 +90,11 @@ def test_rows_of_a_map_are_judged_where_a_question_is_asked(
     assert "accuracy" in asked.shown
     assert "checked on 2 of 3 rows by the human, 1 skipped" in asked.shown
     check_equal(runs(kernel)[-1])
+    front.run("%rlm replay only")
+    again = front.run(ASK, allow_stdin=False)
+    assert again.result == asked.result
+    assert "checked on 2 of 3 rows by the human, 1 skipped" in again.shown
+    front.run("%rlm replay off")
 
 
 def test_by_hand_rows_are_judged_in_the_cell_and_a_later_answer_tells_of_it(
