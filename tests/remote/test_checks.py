@@ -12,7 +12,7 @@ import pytest
 from bench.checks import ERRORS, Error, trial
 
 from rlm_kernel.remote.guest import intervals
-from rlm_kernel.remote.guest.checked import figures
+from rlm_kernel.remote.guest.checked import MOST_LABELS, figures
 from rlm_kernel.remote.guest.checks import TRIES, Check, Checker
 from rlm_kernel.remote.guest.errors import CallRefused
 from rlm_kernel.remote.guest.intervals import Measured, Share, corrected, mean, within
@@ -251,6 +251,15 @@ def test_the_rows_are_drawn_by_the_table_or_the_seed_and_the_first_stay_the_firs
     assert order(None, 20) == order(None, 20) == order(None, 40)[:20]
     assert order(3, 20) == order(3, 20) != order(4, 20)
     assert order(None, 20) != order(None, 20, ("a",) * 49 + ("b",))
+
+
+def test_of_very_many_labels_the_accuracy_is_given_alone_and_case_counts() -> None:
+    names = [f"label {n}" for n in range(MOST_LABELS)] + ["a", "A"]
+    check, typed = _check(["a", "A"], '"A"', "", labels=names)
+    assert check.counts == {}
+    assert check.right + len(check.corrections) == 2
+    assert "label 0, label 1" in typed.asked[0]
+    assert len(typed.asked[0]) < 3000
 
 
 def test_rows_without_a_value_are_not_drawn() -> None:

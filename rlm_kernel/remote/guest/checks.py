@@ -33,6 +33,11 @@ _ROW = (
     "Check row %d, %d of %d: %s\n%s\nThe map says: %s\nPress Enter if that is right; else type %s."
 )
 _WAYS = " %s passes over the row, %s ends the check." % (SKIP, STOP)
+_FORMS = {
+    "boolean": "yes or no",
+    "integer": "the right whole number",
+    "number": "the right number",
+}
 _VALUES = 12
 _SHOWN = 5
 _SKIPPED, _STOPPED = object(), object()
@@ -152,11 +157,9 @@ class Checker:
     def _question(self, row: MapRow, number: int, count: int) -> str:
         text = self._map.text(row)
         more = len(text) - ITEM_CHARS
-        lines = text[:ITEM_CHARS].splitlines() + (
-            ["… %s more, in t[%d].item" % (counted(more, "character"), row.index)]
-            if more > 0
-            else []
-        )
+        lines = text[:ITEM_CHARS].splitlines()
+        if more > 0:
+            lines.append("… %s more, in t[%d].item" % (counted(more, "character"), row.index))
         item = "\n".join("  | " + line for line in lines)  # so that it cannot pass for our words
         asked = " ".join(self._map.table.question.split())[:QUESTION_CHARS]
         value = cut_pieces(row.value, VALUE_CHARS)[0]
@@ -169,15 +172,9 @@ class Checker:
             return "the right text"
         if names := labels(schema):
             listed = ", ".join(names)
-            return (
-                "the right one of: " + listed[:CHOICES_CHARS] + "…" * (len(listed) > CHOICES_CHARS)
-            )
-        kind = schema.get("type")
-        return {
-            "boolean": "yes or no",
-            "integer": "the right number",
-            "number": "the right number",
-        }.get(kind if isinstance(kind, str) else "", "the right value as JSON")
+            more = "…" if len(listed) > CHOICES_CHARS else ""
+            return "the right one of: %s%s" % (listed[:CHOICES_CHARS], more)
+        return _FORMS.get(str(schema.get("type")), "the right value as JSON")
 
     def _value(self, line: str) -> Any:
         """Return what was typed as a value of the map. Raises ``Misfit``."""
@@ -198,7 +195,8 @@ class Checker:
         self, rows: "list[MapRow]", judged: "list[MapRow]", said: Any, skipped: int, by: str
     ) -> Check:
         names = _values(self._map.schema)
-        wrong = [row for row in judged if not _alike(row.value, said[row.index], bool(names))]
+        exactly = bool(names or labels(self._map.schema))
+        wrong = [row for row in judged if not _alike(row.value, said[row.index], exactly)]
         given = Counter(row.value for row in rows) if names else {}
         differences = [said[row.index] - row.value for row in judged if _are_numbers(row, said)]
         told = {
