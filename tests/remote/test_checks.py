@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import math
 import pickle
+import random
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -63,14 +64,42 @@ def test_of_a_short_table_every_number_that_is_no_surprise_is_within() -> None:
 def test_a_sample_of_all_rows_leaves_nothing_open() -> None:
     assert within(7, 40, 40) == (7, 7)
     assert corrected(10, 40, 40, 10, 4, 2) == Measured(8, 8, 8)
-    assert mean([1, 2, 6], 3) == Measured(3, 3, 3)
+    assert mean([1, 2, 6], 3, 9) == Measured(3, 3, 3)
 
 
-def test_of_one_number_alone_the_mean_may_be_anything() -> None:
-    assert mean([3.0], 20) == Measured(3, -math.inf, math.inf)
-    wide = mean([1.0, 2.0, 3.0, 4.0], 400)
-    assert wide.value == 2.5
-    assert wide.high - 2.5 == pytest.approx(3.18245 * 1.290994 / 2 * math.sqrt(0.99), abs=1e-4)
+def test_where_no_difference_was_found_it_is_as_large_as_rows_that_were_not_drawn_allow() -> None:
+    most = within(0, 40, 1000)[1] / 1000
+    found = mean([0.0] * 40, 1000, 20.0)
+    assert (found.value, found.low, found.high) == pytest.approx((0, -20 * most, 20 * most))
+    one = mean([3.0, *[0.0] * 39], 1000, 20.0)
+    assert one.low < 0 < 0.3 < one.high
+
+
+def test_where_all_differ_it_is_the_interval_of_student_s_t() -> None:
+    found = mean([1.0, 2.0, 3.0, 4.0] * 250, 100_000, 99.0)
+    side = 1.9623 * 1.1186 / math.sqrt(1000) * math.sqrt(0.99)
+    assert found.value == 2.5
+    assert found.high - 2.5 == pytest.approx(side, rel=0.01)
+
+
+SPREADS: dict[str, Callable[[random.Random], float]] = {
+    "all": lambda chance: chance.gauss(1, 2),
+    "a fifth": lambda chance: chance.choice([0, 0, 0, 0, chance.randint(1, 5)]),
+    "one in twenty": lambda chance: 0.0 if chance.random() < 0.95 else 3.0,
+    "long tail": lambda chance: 0.0 if chance.random() < 0.8 else 10 * chance.expovariate(1),
+    "one in a hundred": lambda chance: 0.0 if chance.random() < 0.99 else 15.0,
+}
+
+
+@pytest.mark.parametrize("name", SPREADS)
+def test_the_interval_of_a_mean_difference_holds_it(name: str) -> None:
+    chance = random.Random(name)
+    table = [SPREADS[name](chance) for _ in range(500)]
+    largest = max(map(abs, table))
+    found = [
+        mean(random.Random(f"{name} {seed}").sample(table, 40), 500, largest) for seed in range(100)
+    ]
+    assert sum(one.low <= sum(table) / 500 <= one.high for one in found) >= 93
 
 
 @pytest.mark.parametrize(
@@ -82,7 +111,6 @@ def test_of_one_number_alone_the_mean_may_be_anything() -> None:
         (Share(0.021, 0.018, 0.026), "2.1 % (1.8 to 2.6)"),
         (Measured(68, 52, 84), "68 ± 16"),
         (Measured(-0.5, -0.9, -0.1), "-0.5 ± 0.4"),
-        (Measured(3.0, -math.inf, math.inf), "3 ± inf"),
     ],
 )
 def test_a_figure_is_written_with_its_interval(figure: Measured, text: str) -> None:
@@ -200,7 +228,7 @@ def test_truth_values_are_typed_as_yes_and_no() -> None:
 
 def test_of_numbers_the_mean_difference_is_given() -> None:
     check, _ = _check([10, 10, 10, 10], "12", "ten", "10", "", "14.0", type=int)
-    assert check.difference == Measured(1.5, 1.5, 1.5)
+    assert check.difference == Measured(1.5, 1.5, 1.5)  # all rows were drawn
     assert (check.right, check.counts) == (2, {})
     assert "right values less those given: 1.50" in check.line
 
@@ -321,7 +349,7 @@ def test_a_copy_of_a_table_has_its_rows_and_cannot_be_checked() -> None:
 TOLD = {
     "kind": "check", "question": "Which?", "by": "human", "rows": 10, "checked": 4, "right": 3,
     "skipped": 0, "given": [["a", 6], ["b", 4]], "pairs": [["a", "a", 3], ["a", "b", 1]],
-    "differences": [],
+    "differences": [], "largest": 0,
 }  # fmt: skip
 
 
@@ -351,7 +379,8 @@ def test_figures_are_made_of_what_was_told() -> None:
         {"pairs": [["b", "b", 4], ["a", "a"]]},
         {"differences": [float("nan")]},
         {"differences": ["1"]},
-        {"differences": [1.0] * 1001},
+        {"differences": [1.0] * 5},
+        {"largest": None},
     ],
 )
 def test_what_no_check_can_have_found_is_none(change: dict[str, Any]) -> None:

@@ -106,7 +106,7 @@ def figures(told: Any) -> Optional[Checked]:
         given=given,
         counts=counts,
         shares={value: Share.of(count, rows) for value, count in counts.items()},
-        difference=mean(differences, rows) if differences else None,
+        difference=mean(differences, rows, told["largest"]) if differences else None,
     )
 
 
@@ -139,7 +139,9 @@ def _adds_up(told: Any) -> bool:
     given, pairs = told["given"], told["pairs"]
     if not told["right"] <= told["checked"] <= min(told["rows"], MOST) or not told["checked"]:
         return False
-    if not all(map(_is_number, told["differences"])) or len(told["differences"]) > told["rows"]:
+    if not all(map(_is_number, (*told["differences"], told.get("largest")))):
+        return False
+    if len(told["differences"]) not in (0, told["checked"]):
         return False
     if not all(_is_row(row, 1) for row in given) or not all(_is_row(row, 2) for row in pairs):
         return False

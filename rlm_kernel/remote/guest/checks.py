@@ -6,10 +6,11 @@ import json
 import math
 from collections import Counter
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any, Callable
 
 from . import checked
-from .checked import HUMAN, KIND, MOST, MOST_LABELS, QUESTION_CHARS, Checked, shown
+from .checked import HUMAN, KIND, LARGEST, MOST, MOST_LABELS, QUESTION_CHARS, Checked, shown
 from .errors import CallRefused
 from .labels import labels, spelled
 from .map_table import MapRow, MapTable, has_value, key_of
@@ -198,7 +199,8 @@ class Checker:
         exactly = bool(names or labels(self._map.schema))
         wrong = [row for row in judged if not _alike(row.value, said[row.index], exactly)]
         given = Counter(row.value for row in rows) if names else {}
-        differences = [said[row.index] - row.value for row in judged if _are_numbers(row, said)]
+        numbers = [(r.value, said[r.index]) for r in judged]
+        numbers = numbers if all(map(_is_number, chain(*numbers))) else []
         told = {
             "kind": KIND,
             "question": " ".join(self._map.table.question.split())[:QUESTION_CHARS],
@@ -209,7 +211,8 @@ class Checker:
             "right": len(judged) - len(wrong),
             "given": [[name, given[name]] for name in names],
             "pairs": checked.of_pairs((row.value, said[row.index]) for row in judged if names),
-            "differences": differences if len(differences) == len(judged) else [],
+            "differences": [right - value for value, right in numbers],
+            "largest": _spread([*chain(*numbers), *(row.value for row in rows)]) if numbers else 0,
         }
         self._tell(told)
         figures = checked.figures(told)
@@ -245,10 +248,15 @@ def _bare(text: str) -> str:
     return " ".join(text.split()).strip(" .,;:!?\"'`()[]").casefold()
 
 
-def _are_numbers(row: MapRow, said: "dict[int, Any]") -> bool:
-    """Return whether both values of a row are numbers of which a mean can be made."""
-    values = (row.value, said[row.index])
-    return all(type(v) in (int, float) and math.isfinite(v) and abs(v) < 1e15 for v in values)
+def _is_number(value: Any) -> bool:
+    """Return whether it is a number of which a mean can be made."""
+    return type(value) in (int, float) and math.isfinite(value) and abs(value) < LARGEST / 4
+
+
+def _spread(values: "list[Any]") -> float:
+    """Return how far numbers lie apart, or where they are all the same how large they are."""
+    numbers = [value for value in values if _is_number(value)]
+    return float(max(numbers) - min(numbers)) or abs(float(numbers[0]))
 
 
 def _seen(text: str) -> str:

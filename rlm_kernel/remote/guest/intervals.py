@@ -139,17 +139,33 @@ def _scaled(found: int, drawn: int, total: int) -> Measured:
     return Measured(total * found / drawn, *within(found, drawn, total))
 
 
-def mean(numbers: Sequence[float], total: int) -> Measured:
-    """Return the mean of a number over all rows of which these are a sample, by Student's t: right
-    for many rows, or for numbers that are spread evenly. One row alone leaves everything open."""
-    value = fmean(numbers)
-    if len(numbers) == total:
+def mean(differences: Sequence[float], total: int, largest: float) -> Measured:
+    """Return the mean of a difference over all rows of which these are a sample, most of them 0
+    perhaps: how many are not 0, times the mean of those, of which none is taken to be over
+    ``largest``. Where few are not 0 it is the former that is uncertain, and no mean of the sample
+    shows it."""
+    drawn, wrong = len(differences), [number for number in differences if number]
+    value = fmean(differences)
+    if drawn == total:
         return Measured(value, value, value)
-    if len(numbers) < 2:
-        return Measured(value, -math.inf, math.inf)
-    error = stdev(numbers) * math.sqrt((1 - len(numbers) / total) / len(numbers))
-    side = quantile_of_t(len(numbers) - 1) * error
-    return Measured(value, value - side, value + side)
+    least, most = (end / total for end in within(len(wrong), drawn, total))
+    size = _mean_of(wrong, largest, math.sqrt(1 - drawn / total))
+    near, far = (least, most) if size.value >= 0 else (most, least)
+    part = len(wrong) / drawn
+    low = math.hypot(size.value * (part - near), most * (size.value - size.low))
+    high = math.hypot(size.value * (far - part), most * (size.high - size.value))
+    return Measured(value, value - low, value + high)
+
+
+def _mean_of(numbers: Sequence[float], largest: float, finite: float) -> Measured:
+    """Return the mean of numbers with its interval by Student's t, which is ``finite`` times as
+    wide as for a sample of something endless."""
+    value = fmean(numbers) if numbers else 0.0
+    side = math.inf
+    if len(numbers) > 1:
+        error = finite * stdev(numbers) / math.sqrt(len(numbers))
+        side = quantile_of_t(len(numbers) - 1) * error
+    return Measured(value, max(value - side, -largest), min(value + side, largest))
 
 
 def quantile_of_t(freedom: int) -> float:
