@@ -25,10 +25,10 @@ def human_at(screen: Screen) -> AskHuman | None:
     async def ask(question: str) -> str:
         with screen.asking(question):
             termios.tcflush(terminal, termios.TCIFLUSH)  # what was typed before is no reply
-            line = (await _typed(terminal)).decode("utf-8", "replace").strip()
+            line = await _typed(terminal)
         if not line:
             raise CallRefused(NO_REPLY)
-        return line
+        return line.decode("utf-8", "replace").strip()
 
     return ask
 

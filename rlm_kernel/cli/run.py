@@ -14,6 +14,7 @@ from ..errors import UsageError
 from ..inputs.contexts import Source
 from ..inputs.forms import Form, form_of_option
 from ..inputs.tools import Tools
+from ..record import checks
 from ..record.evidence import lines, summed
 from ..remote.guest.type_expressions import UnknownName
 from ..reports.terminal import standard_error
@@ -108,6 +109,8 @@ def report(result: Result, as_json: bool) -> None:
     if result.evidence and not as_json:
         told = "\n".join([summed(result.evidence), *map("  {}".format, lines(result.evidence))])
         standard_error(markup=False, highlight=False, soft_wrap=True).print(told, style="dim")
+    for line in checks.lines(result.checks) if not as_json else ():
+        standard_error(markup=False, highlight=False, soft_wrap=True).print(line, style="dim")
     if not result.confirmed:
         best = "no answer" if result.response is None else "the answer above is unconfirmed"
         standard_error(markup=False, highlight=False, soft_wrap=True).print(

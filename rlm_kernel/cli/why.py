@@ -13,11 +13,14 @@ from rich.tree import Tree
 
 from ..answers import Evidence
 from ..events import CallEnded
+from ..record.checks import checks_of
+from ..record.checks import lines as told
 from ..record.evidence import lines, placed, summed
 from ..record.markdown import one_line, shorten
 from ..record.numbers import counted
 from ..record.provenance import FlowStep, Origin, Range, Span
 from ..record.recording import Recording
+from ..remote.guest.checked import Checked
 from ..reports import provenance_of
 from ..reports.provenance_of import Origins
 from ..reports.terminal import standard_output
@@ -36,10 +39,11 @@ def work(options: argparse.Namespace) -> int:
     found, given = provenance_of.find(recording), recording.root.given
     evidence = given.evidence if given is not None else ()
     standing = [] if evidence else provenance_of.standing(recording)
+    checks = checks_of(recording.events, recording.root.id)
     if options.json:
-        write_line(json.dumps(as_json(found, evidence, standing), indent=1))
+        write_line(json.dumps(as_json(found, evidence, standing, checks), indent=1))
     else:
-        standard_output().print(drawn(found, evidence, standing))
+        standard_output().print(drawn(found, evidence, standing, checks))
     return ANSWERED
 
 
@@ -50,7 +54,10 @@ def _plain(text: str) -> str:
 
 # -- for people -----------------------------------------------------------------------------------
 def drawn(
-    found: Origins, evidence: Sequence[Evidence] = (), standing: Sequence[Evidence] = ()
+    found: Origins,
+    evidence: Sequence[Evidence] = (),
+    standing: Sequence[Evidence] = (),
+    checks: Sequence[Checked] = (),
 ) -> Tree:
     """Return the way back as a tree, a screen or two at most. ``standing`` are the words of an
     answer without evidence, where they stand."""
@@ -65,6 +72,8 @@ def drawn(
         words = tree.add("No evidence was given; words of the answer stand in the context:")
         for one in standing[:MOST]:
             words.add(_plain(placed(one)))
+    for line in told(checks):
+        tree.add(_plain(line))
     for node in found.nodes[:MOST]:
         branch = tree if node is first else tree.add(f"[bold]node {_plain(node.node)}[/]")
         _draw_node(branch, node, found if node is first else None)
@@ -159,7 +168,10 @@ def _more(branch: Tree, number: int, noun: str) -> None:
 
 # -- for programs ---------------------------------------------------------------------------------
 def as_json(
-    found: Origins, evidence: Sequence[Evidence] = (), standing: Sequence[Evidence] = ()
+    found: Origins,
+    evidence: Sequence[Evidence] = (),
+    standing: Sequence[Evidence] = (),
+    checks: Sequence[Checked] = (),
 ) -> dict[str, Any]:
     """Plain JSON data. Offsets are characters of the part of the context that ``where`` names."""
     covered = found.covered
@@ -174,6 +186,7 @@ def as_json(
         "answer": found.nodes[0].answer if found.nodes else None,
         "evidence": [dataclasses.asdict(one) for one in evidence],
         "standing": [dataclasses.asdict(one) for one in standing],
+        "checks": [dataclasses.asdict(one) for one in checks],
         "nodes": [_node(node, found if node is found.nodes[0] else None) for node in found.nodes],
         "context": context,
     }

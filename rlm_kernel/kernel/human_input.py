@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
-from ..errors import CallRefused
 from ..record.filters import for_terminal
-from ..rlm.human import NO_REPLY, AskHuman
+from ..rlm.human import AskHuman
 from .front_end import Execution, FrontEnd
 
 
@@ -33,12 +32,9 @@ class HumanInput:
         header = execution.request["header"]
         self._front_end.ask_input({"content": asked, "parent_header": header})
         try:
-            line = await self._awaited
+            return await self._awaited
         finally:
             self._awaited = None
-        if not line.strip():
-            raise CallRefused(NO_REPLY)
-        return line
 
     def take(self, line: str) -> bool:
         """Take a line that was typed, and return whether it was a reply to a question."""

@@ -17,7 +17,7 @@ from ..session.session import Reader, Result
 from ..settings.limit_options import limit_raised
 from .cell_parser import Question
 from .display.activity import Activity
-from .display.card import answer_bundle, evidence_bundle, picture_bundle
+from .display.card import answer_bundle, checks_bundle, evidence_bundle, picture_bundle
 from .display.display import Display
 from .front_end import ExecuteReply, Execution, FrontEnd
 from .human_input import HumanInput
@@ -92,6 +92,8 @@ class Questions:
         execution.send("execute_result", {**content, "execution_count": number})
         if result.evidence:
             execution.show(evidence_bundle(result.evidence))
+        if result.checks:
+            execution.show(checks_bundle(result.checks))
         if not result.confirmed:
             execution.tell(f"The answer is unconfirmed: {result.reason}", "stderr")
         if bound.error:

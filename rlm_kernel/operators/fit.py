@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from itertools import chain, repeat
 from typing import Any
 
+from ..remote.guest.labels import spelled
 from ..remote.guest.schemas import found
 from ..remote.guest.typed_replies import value_in
 
@@ -28,7 +29,6 @@ _KINDS: dict[str, tuple[type, ...]] = {
     "array": (list,),
     "object": (dict,),
 }
-_YES_NO = {"yes": True, "true": True, "no": False, "false": False}
 
 
 def value_of(reply: str, schema: Mapping[str, Any] | None) -> Any:
@@ -38,25 +38,7 @@ def value_of(reply: str, schema: Mapping[str, Any] | None) -> Any:
     """
     if schema is None:
         return reply.strip()
-    return value_in(_spelled(reply, schema), schema, _fault)  # type: ignore[no-untyped-call]
-
-
-def labels(schema: Mapping[str, Any] | None) -> list[str]:
-    """Return the labels of a schema whose values are one of several texts; of others none."""
-    listed = schema.get("enum") if schema is not None else None
-    texts = isinstance(listed, list) and all(isinstance(label, str) for label in listed)
-    return listed if texts else []  # type: ignore[return-value]
-
-
-def _spelled(reply: str, schema: Mapping[str, Any]) -> str:
-    """Return the JSON of the label or the truth value that a plain reply is, else the reply."""
-    bare = reply.strip().strip("\"'`*.! \n").casefold()
-    same = [label for label in labels(schema) if label.strip().casefold() == bare]
-    if len(same) == 1:
-        return json.dumps(same[0])
-    if schema.get("type") == "boolean" and bare in _YES_NO:
-        return json.dumps(_YES_NO[bare])
-    return reply
+    return value_in(spelled(reply, schema), schema, _fault)  # type: ignore[no-untyped-call]
 
 
 def _fault(schema: Mapping[str, Any], value: Any) -> str | None:

@@ -36,7 +36,9 @@ from ..events import (
     RunEnded,
     RunStarted,
 )
+from ..remote.guest.checked import Checked
 from . import files, journal
+from .checks import checks_of
 from .files import JOURNAL
 from .notebooks import ipynb
 from .notebooks.metadata import NotebookContext, page, record
@@ -192,6 +194,12 @@ class Recorder:
                 pass  # for the screen only
             case _:
                 assert_never(event)
+
+    @property
+    def checks(self) -> list[Checked]:
+        """The checks of maps that the root's answer can rest on."""
+        roots = [(name, page) for name, page in self._pages.items() if page.root]
+        return [one for name, page in roots for one in checks_of(page.events, name)]
 
     @property
     def trajectory(self) -> Path:

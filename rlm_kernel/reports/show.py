@@ -11,6 +11,7 @@ from rich.markup import escape
 from rich.tree import Tree as RichTree
 
 from ..events import Usage
+from ..record import checks
 from ..record.evidence import lines
 from ..record.markdown import one_line, shorten
 from ..record.numbers import counted, duration, spent, unanswered
@@ -27,10 +28,10 @@ def render(recording: Recording, console: Console) -> None:
         root = tree.nodes[0]
         drawn = RichTree(_line(root))
         branches = {root.id: drawn}
-        _tell(drawn, root)
+        _tell(drawn, root, recording)
         for node in in_order(tree.nodes[1:]):
             branches[node.id] = branches.get(node.parent or "", drawn).add(_line(node))
-            _tell(branches[node.id], node)
+            _tell(branches[node.id], node, recording)
         console.print(drawn)
         if len(tree.nodes) > 1:
             ends = Counter(node.status for node in tree.nodes[1:] if node.status != RUNNING)
@@ -59,12 +60,14 @@ def _sizes(turns: int, calls: int, usage: Usage) -> str:
     return f"{counted(turns, 'turn')} · {counted(calls, 'call')} · {spent(usage)}"
 
 
-def _tell(branch: RichTree, node: Node) -> None:
+def _tell(branch: RichTree, node: Node, recording: Recording) -> None:
     branch.add(f"[dim]question[/] {_short(node.question)}")
     if node.answer is not None:
         name = "answer" if node.confirmed else "unconfirmed answer"
         answer = branch.add(f"[dim]{name}[/] {_short(node.answer)}")
         for line in lines(node.given.evidence) if node.given else []:
+            answer.add(escape(line))
+        for line in checks.lines(checks.checks_of(recording.events, node.id)):
             answer.add(escape(line))
     if node.reason:
         branch.add(f"[dim]because[/] {_short(node.reason)}")
@@ -87,6 +90,7 @@ def as_json(recording: Recording) -> dict[str, Any]:
         "value": given.json if given else None,
         "type": given.type if given else None,
         "evidence": [dataclasses.asdict(one) for one in given.evidence] if given else [],
+        "checks": _checks(recording),
         "confirmed": tree.nodes[0].confirmed if tree.nodes else False,
         "turns": tree.turns,
         "calls": tree.calls,
@@ -96,3 +100,8 @@ def as_json(recording: Recording) -> dict[str, Any]:
         "sealed": recording.sealed,
         "problems": recording.problems,
     }
+
+
+def _checks(recording: Recording) -> list[dict[str, Any]]:
+    root = recording.tree.nodes[0].id if recording.tree.nodes else ""
+    return [dataclasses.asdict(one) for one in checks.checks_of(recording.events, root)]

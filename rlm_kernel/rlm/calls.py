@@ -17,6 +17,8 @@ from ..record.blobs import in_folder
 from ..record.equality import as_recorded
 from ..record.nodes import slot_of
 from ..record.outputs import cut
+from ..remote.guest.checked import figures
+from ..remote.guest.checks import ASK, TELL
 from ..remote.guest.globals import BATCHES
 from ..repl.occurrences import CallId, Occurrences
 from ..repl.protocol import (
@@ -98,6 +100,8 @@ class LiveCalls:
         self._own: dict[str, _Own] = {
             "limits_left": self._limits_left,
             "ask_human": self._ask_human,
+            ASK: self._judged,
+            TELL: self._checked,
         }
 
     async def serve(self, call: Call) -> list[Slot]:
@@ -295,6 +299,15 @@ class LiveCalls:
 
     async def _ask_human(self, given: Mapping[str, Any]) -> str:
         return await self._run.human.reply(given.get("question"))
+
+    async def _judged(self, given: Mapping[str, Any]) -> str:
+        return await self._run.human.judged(given.get("question"))
+
+    async def _checked(self, given: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Take what a check found: the record has it as the reply."""
+        if figures(given) is None:
+            raise CallRefused("check: these are no figures of a check")
+        return given
 
     async def _ask_child(self, at: PromptSlot, asked: Asked) -> Slot:
         begun = self._memory.begun_child(at.prompt, at.context[1].sha256)

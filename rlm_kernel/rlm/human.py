@@ -7,11 +7,15 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 
 from ..errors import CallRefused
+from ..remote.guest.checks import NOBODY as NOBODY_JUDGES
 from ..settings.limits import Ledger
 
 MOST_QUESTIONS = 20
 """How often a run may ask, all nodes together."""
 QUESTION_CHARS = 2000
+MOST_ROWS = 400
+"""How many rows of checks a run may show, all nodes together."""
+ROW_CHARS = 10_000
 REPLY_CHARS = 100_000
 NO_REPLY = "ask_human: the human gave no reply: decide as you think best"
 NOBODY = (
@@ -23,8 +27,8 @@ ALLOW = "A cell is about to make {size}. Go on? (yes or no)"
 NO = ("n", "no", "stop")
 
 AskHuman = Callable[[str], Awaitable[str]]
-"""Shows a question to the human and returns the reply. Raises ``CallRefused`` where none comes.
-Cancelling it takes the question back."""
+"""Shows a question to the human and returns the line that is typed, empty for Enter alone. Raises
+``CallRefused`` where none comes. Cancelling it takes the question back."""
 
 
 class Human:
@@ -36,7 +40,7 @@ class Human:
     def __init__(self, ask: AskHuman | None, ledger: Ledger) -> None:
         self._ask = ask
         self._ledger = ledger
-        self._asked = 0
+        self._asked = self._rows = 0
         self._turn = asyncio.Lock()
         self._stands = False
         self._clocks: dict[asyncio.Timeout, float | None] = {}
@@ -60,8 +64,29 @@ class Human:
                     "not asked again: decide as you think best"
                 )
             self._asked += 1
-            with self._standing_still():
-                return (await self._ask(question))[:REPLY_CHARS]
+            line = await self._typed(self._ask, question)
+        if not line.strip():
+            raise CallRefused(NO_REPLY)
+        return line
+
+    async def judged(self, row: object) -> str:
+        """Return the line that the human types about a row of a check, which may be empty. Raises
+        ``CallRefused``."""
+        if self._ask is None:
+            raise CallRefused(NOBODY_JUDGES)
+        if not isinstance(row, str) or len(row) > ROW_CHARS:
+            raise CallRefused(f"check: a row is shown in {ROW_CHARS:,} characters at most")
+        async with self._turn:
+            if self._rows >= MOST_ROWS:
+                raise CallRefused(
+                    f"check: the human was shown {MOST_ROWS} rows in this run, and is shown no more"
+                )
+            self._rows += 1
+            return await self._typed(self._ask, row)
+
+    async def _typed(self, ask: AskHuman, question: str) -> str:
+        with self._standing_still():
+            return (await ask(question))[:REPLY_CHARS]
 
     async def allow(self, size: str) -> None:
         """Ask if a call of this size may be made. Raises ``CallRefused`` where the human says no;

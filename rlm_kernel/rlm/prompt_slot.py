@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..lm.model import image_part
+from ..remote.guest.checks import ASK
 from ..repl.frames import Payload
 from ..repl.protocol import Call, Image, Slot
 from .run import CallMeter
@@ -27,11 +28,11 @@ class PromptSlot:
 
     @property
     def prompt(self) -> str:
-        """The prompt, or the question to the human; of any other tool its name."""
+        """The prompt, or what the human is shown; of any other tool its name."""
         if self.call.prompts:
             return self.call.prompts[self.index]
         question = self.call.arguments.get("kwargs", {}).get("question")
-        asked = self.call.tool == "ask_human" and isinstance(question, str)
+        asked = self.call.tool in ("ask_human", ASK) and isinstance(question, str)
         return str(question) if asked else self.call.tool
 
     @property

@@ -43,7 +43,7 @@ order. Much faster than a loop. Put many short pieces into one prompt: calls are
 prompt has a str that begins with `Error:` in its place.
 - `llm_map(items, question, labels=None, type=None, by=None, examples=None, votes=1, since=None)`: \
 one question about each item of a list, or of `context` cut `by="line"` and the like; gives a \
-table: `.values`, `.counts()`, `.failed`, `.df`.
+table: `.values`, `.counts()`, `.failed`, `.df`, `.check()` (its error).
 - `llm_find(items, question, top=10, by=None)`: a table of the items that bear on it most. \
 `llm_reduce(texts, question)`: one text written out of many.
 - `rlm_query(prompt, context=None, max_turns=None)` and `rlm_query_batched(prompts, contexts=None, \

@@ -116,4 +116,5 @@ class RecordedRun:
             question=question,
             may_pass=outcome.may_pass,
             unrecorded=self.unrecorded,
+            checks=tuple(self.recorder.checks),
         )

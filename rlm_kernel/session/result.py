@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 from ..answers import Answer, Evidence
 from ..events import Status, Usage
 from ..inputs.forms import Form
+from ..remote.guest.checked import Checked
 
 
 @dataclass(frozen=True)
@@ -23,8 +25,8 @@ class Result:
     a run that failed that its cause may be gone a little later. ``unrecorded`` says why
     its record or a notebook of it is not on the disk, if so. ``file`` is what belongs to the
     answer: a figure's picture, the whole of a table that ``value`` has the head of. ``evidence``
-    are the quotes of the input that it was given with, each ``supported`` or not. ``answer`` is all
-    that was recorded of it.
+    are the quotes of the input that it was given with, each ``supported`` or not, ``checks`` the
+    figures of the checks of maps that it can rest on. ``answer`` is all that was recorded of it.
     """
 
     response: str | None
@@ -40,6 +42,7 @@ class Result:
     type: str | None = None
     file: Path | None = None
     evidence: tuple[Evidence, ...] = ()
+    checks: tuple[Checked, ...] = ()
     answer: Answer | None = field(default=None, repr=False)
 
     @property
@@ -49,7 +52,12 @@ class Result:
 
 
 def recalled(
-    answer: Answer | None, form: Form | None, trajectory: Path, question: str, unsure: str | None
+    answer: Answer | None,
+    form: Form | None,
+    trajectory: Path,
+    question: str,
+    unsure: str | None,
+    checks: Sequence[Checked] = (),
 ) -> Result:
     """Return the result of a question that a record answered, at no cost. ``unsure`` says why its
     answer was not confirmed, if it was not."""
@@ -61,6 +69,7 @@ def recalled(
         usage=Usage(),
         trajectory=trajectory,
         question=question,
+        checks=tuple(checks),
     )
 
 

@@ -19,6 +19,7 @@ from ..inputs.forms import Form, form_in
 from ..inputs.tools import Tools
 from ..lm.model import LM
 from ..lm.models import Models
+from ..record.checks import checks_of
 from ..record.notebooks.metadata import page
 from ..record.recorder import Recorder
 from ..record.recording import Recording
@@ -234,7 +235,8 @@ class Session:
         started = recording.started
         form = None if started is None else form_in(started.settings)
         unsure = recording.ended.reason if recording.ended is not None else None
-        told = recalled(answer, form, self.trajectory, question, unsure)
+        checks = checks_of(recording.events, recording.root.id)
+        told = recalled(answer, form, self.trajectory, question, unsure, checks)
         return self.conversation.take(told)
 
     # what goes on

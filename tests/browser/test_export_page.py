@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import re
 from collections.abc import AsyncIterator
@@ -9,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+from asking import ask_here, script
 from hostile import ACT, hostile_run
 from lab import SECONDS
 from longruns import LAST, journal_of, long_run
@@ -142,6 +144,26 @@ async def test_the_last_of_ten_thousand_sub_calls_is_found(reader: Reader, long:
     await page.keyboard.press("Enter")
     await expect(page.locator("#detail-prompt")).to_have_text(LAST)
     assert await page.locator("#detail-prompt mark").all_inner_texts() == ["aardvarks"]
+    assert reader.said == []
+
+
+async def test_a_row_of_a_map_is_shown_with_its_question(reader: Reader, tmp_path: Path) -> None:
+    source = "t = llm_map(['a tart', 'a cake'], 'Is it <b>sweet</b>?')\nprint(llm_query('Why?'))"
+    lm = script(f"print(context)\n{source}", "FINAL_VAR(t.values)")
+    result = await asyncio.to_thread(ask_here, lm, tmp_path / "run")
+    await reader.open(written(result.trajectory.parent, tmp_path / "page.html"))
+    await reader.is_ready()
+    page = reader.page
+    await page.get_by_label("Search prompts and replies").fill("sweet")
+    await reader.finds("2 of 3 sub-calls")
+    await page.locator("#rows button").nth(1).click()
+    await expect(page.locator("#detail-question")).to_have_text("Is it <b>sweet</b>?")
+    await expect(page.locator("#detail-prompt")).to_have_text("a cake")
+    await page.keyboard.press("Escape")
+    await page.get_by_label("Search prompts and replies").fill("Why")
+    await reader.finds("1 of 3 sub-calls")
+    await page.locator("#rows button").first.click()
+    await expect(page.locator("#detail-map")).to_be_hidden()
     assert reader.said == []
 
 

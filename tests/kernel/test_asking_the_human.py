@@ -61,3 +61,68 @@ def test_by_hand_it_is_the_cell_s_own_input(front: Front, kernel: object, tmp_pa
     assert front.finish(running).result == "'this one'"
     assert front.run("ask_human('Which?')", allow_stdin=False).error[0] == "CallRefused"
     assert front.run("limits_left()['turns'], limits_left()['seconds']").result == "(None, None)"
+
+
+ROWS = "t = llm_map(['buy', 'hi', 'buy now'], 'Is it spam?', labels=['spam', 'ham'])"
+
+
+def _judge(front: Front, running: str, *lines: str) -> list[str]:
+    """Type a line for each row that is shown; return what was shown."""
+    shown = []
+    for line in lines:
+        shown.append(front.asked_input()["content"]["prompt"])
+        front.type(line)
+    return shown
+
+
+def test_rows_of_a_map_are_judged_where_a_question_is_asked(
+    front: Front, lm: LM, kernel: RunningKernel
+) -> None:
+    front.run("text = 'mails'")
+    lm.say(block(f"print(context)\n{ROWS}\nc = t.check()\nprint(c)\nFINAL_VAR(t.counts())"))
+    lm.sub = lambda prompt: "spam"
+    running = front.start(ASK)
+    shown = _judge(front, running, "", "maybe", "ham", "/skip")
+    assert all("Check row" in prompt for prompt in shown)
+    assert "was not taken" in shown[2]
+    asked = front.finish(running)
+    assert asked.status == "ok", asked.error
+    assert "accuracy" in asked.shown
+    assert "checked on 2 of 3 rows by the human, 1 skipped" in asked.shown
+    check_equal(runs(kernel)[-1])
+    front.run("%rlm replay only")
+    again = front.run(ASK, allow_stdin=False)
+    assert again.result == asked.result
+    assert "checked on 2 of 3 rows by the human, 1 skipped" in again.shown
+    front.run("%rlm replay off")
+
+
+def test_by_hand_rows_are_judged_in_the_cell_and_a_later_answer_tells_of_it(
+    front: Front, lm: LM, kernel: RunningKernel
+) -> None:
+    lm.say(block("print(context, t.counts())\nFINAL_VAR(t.counts()['spam'])"))
+    lm.sub = lambda prompt: "spam"
+    front.run(f"text = 'mails'\n{ROWS}")
+    running = front.start("c = t.check()\nc.right, len(c.corrections)")
+    assert _judge(front, running, "", "", "ham")[0].startswith("Check row ")
+    assert front.finish(running).result == "(2, 1)"
+    refused = front.run("llm_map(['a'], 'Which?').check()", allow_stdin=False)
+    assert refused.error[0] == "CallRefused"
+    assert "t.check(by='MODEL')" in refused.error[1]
+    asked = front.run(ASK)
+    assert "checked on 3 of 3 rows by the human" in asked.shown
+    check_equal(runs(kernel)[-1])
+
+
+def test_a_check_that_is_interrupted_goes_on_where_it_was(front: Front, lm: LM) -> None:
+    lm.say()
+    lm.sub = lambda prompt: "spam"
+    front.run(ROWS)
+    running = front.start("t.check()")
+    _judge(front, running, "ham")
+    front.asked_input()
+    front.interrupt()
+    assert front.finish(running).error[0] == "KeyboardInterrupt"
+    running = front.start("t.check().checked")
+    assert "2 of 3" in _judge(front, running, "", "")[0]
+    assert front.finish(running).result == "3"

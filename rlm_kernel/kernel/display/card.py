@@ -18,6 +18,7 @@ from urllib.parse import quote as percent
 
 from ...answers import Evidence
 from ...events import CallEnded, CellRan, KernelRestarted, NodeEnded, NodeStarted, Output, Replied
+from ...record import checks as record_checks
 from ...record import headings, pictures
 from ...record.evidence import lines, markdown, summed
 from ...record.filters import for_terminal
@@ -38,6 +39,7 @@ from ...record.notebooks.prose import thoughts, without_blocks
 from ...record.notebooks.subcalls import MAX_ROWS, sub_calls
 from ...record.numbers import counted, duration
 from ...record.outputs import cut, text_of
+from ...remote.guest.checked import Checked
 from .prose import amounts, inside, words
 
 Bundle: TypeAlias = dict[str, Any]  # MIME type to data
@@ -152,6 +154,12 @@ def evidence_bundle(evidence: Sequence[Evidence]) -> Bundle:
     """Show the quotes that an answer rests on, and which of them stand in the input."""
     text = "\n".join([summed(evidence), *lines(evidence)])
     return {"text/plain": for_terminal(text), "text/markdown": markdown(evidence)}
+
+
+def checks_bundle(checks: Sequence[Checked]) -> Bundle:
+    """Show the figures of the checks of maps that an answer can rest on."""
+    text = "\n".join(record_checks.lines(checks))
+    return {"text/plain": for_terminal(text), "text/markdown": record_checks.markdown(checks)}
 
 
 def picture_bundle(suffix: str, data: bytes) -> Bundle:

@@ -12,7 +12,7 @@ from typing import Any
 
 from ...answers import Answer
 from ...events import Event, Usage
-from .. import evidence
+from .. import checks, evidence
 from ..markdown import code, directed, isolated, literal, one_line, quote, shorten, table
 from ..numbers import counted, duration, price, spent, unanswered
 from ..summary import RUNNING, Node, in_order, summarise
@@ -144,7 +144,8 @@ def _conclude(cells: Cells, nodes: tuple[Node, ...], events: list[Event]) -> Non
     if node.status != RUNNING and (node.question or node.answer is not None):
         answered = node.answer is not None
         origin = where_from(events, node.id, cells.link, cells.anchor) if answered else ""
-        cells.markdown("answer", "\n\n".join(filter(None, [_answer(node), origin])))
+        checked = checks.markdown(checks.checks_of(events, node.id))
+        cells.markdown("answer", "\n\n".join(filter(None, [_answer(node), checked, origin])))
 
 
 def _close(cells: Cells, nodes: tuple[Node, ...]) -> None:

@@ -15,6 +15,7 @@ from ...remote.guest.globals import ASKING, NAMES
 MUTATORS = frozenset(
     {"add", "append", "appendleft", "clear", "discard", "extend", "extendleft", "insert", "pop"}
     | {"popitem", "remove", "reverse", "setdefault", "sort", "update", "write", "writelines"}
+    | {"check"}  # of a map's table, of which more is known then
 )
 LOOKING = frozenset({*dir(builtins), "display"} | (NAMES - ASKING))
 """Functions that change none of their arguments, though their value is dropped."""

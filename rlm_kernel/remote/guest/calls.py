@@ -6,6 +6,7 @@ import sys
 import threading
 
 from . import derived
+from .checks import ASK, NOBODY, TELL, Checker
 from .errors import CallRefused, LimitReached
 from .images import CALL_BYTES, pictures
 from .items import cut
@@ -26,6 +27,8 @@ class Calls:
     def __init__(self, broker):
         self._broker = broker
         self.given = None
+        self.typed = None
+        """Takes a line of the human whose own cell runs; None in a cell of the LM."""
         self._pid = os.getpid()
         self.hold_to({})
 
@@ -50,35 +53,11 @@ class Calls:
     async def llm_query_batched_aio(self, prompts, model=None, schema=None, images=None):
         return of_batch(await self._carried_out_aio(self._batch(prompts, model, schema, images)))
 
-    def llm_map(
-        self,
-        items,
-        question,
-        labels=None,
-        type=None,
-        by=None,
-        examples=None,
-        votes=1,
-        since=None,
-        model=None,
-    ):
-        asked = Map(question, labels, type, examples, votes, since)
-        return self._carried_out(self._mapped(model, asked, items, by))
+    def llm_map(self, *given, **options):
+        return self._carried_out(self._map(*given, **options))
 
-    async def llm_map_aio(
-        self,
-        items,
-        question,
-        labels=None,
-        type=None,
-        by=None,
-        examples=None,
-        votes=1,
-        since=None,
-        model=None,
-    ):
-        asked = Map(question, labels, type, examples, votes, since)
-        return await self._carried_out_aio(self._mapped(model, asked, items, by))
+    async def llm_map_aio(self, *given, **options):
+        return await self._carried_out_aio(self._map(*given, **options))
 
     def llm_find(self, items, question, top=derived.BEST, by=None, model=None):
         mapped = functools.partial(self._mapped, model)
@@ -155,12 +134,53 @@ class Calls:
         slots = of_slot(answer) if op.endswith("_batched") else [answer]
         return slots if form is None else [form.read(slot) for slot in slots]
 
+    def _map(
+        self,
+        items,
+        question,
+        labels=None,
+        type=None,
+        by=None,
+        examples=None,
+        votes=1,
+        since=None,
+        model=None,
+    ):
+        """Yield the calls of ``llm_map``, whose answers are sent in; return its table."""
+        asked = Map(question, labels, type, examples, votes, since)
+        table = yield from self._mapped(model, asked, items, by)
+        table.checker = Checker(asked, self._line, self._judged, self._told)
+        return table
+
     def _mapped(self, model, asked, items, by):
-        """Yield the calls of a map, whose answers are sent in; return its table."""
+        """Yield the calls of a map over some items; return its table."""
         made = asked.over(cut(items, by), spans=items is self.given and items is not None)
+        return (yield from self._parts(made, model))
+
+    def _parts(self, made, model):
+        """Yield the calls of a map that has its items; return its table."""
         for part in made.parts(self._max_prompt_chars, self._max_batch):
             made.take((yield self._request("llm_map", model=model, **part), b""))
         return made.table
+
+    # how a map is checked
+    def _line(self, question):
+        """Return the line that the human types about a row."""
+        if self.typed is None:
+            return of_slot(self.tool(ASK, [], {"question": question}))
+        try:
+            return self.typed(question)
+        except CallRefused:
+            raise CallRefused(NOBODY) from None
+
+    def _judged(self, made, model):
+        """Return the table of a map that this model is asked."""
+        return self._carried_out(self._parts(made, model))
+
+    def _told(self, found):
+        """Have what a check found recorded; in a replay, compared with what is recorded."""
+        if of_slot(self.tool(TELL, [], found)) != found:
+            raise CallRefused("check: the record has other figures than the rows judged give")
 
     def _carried_out(self, rounds):
         try:

@@ -63,20 +63,15 @@ def llm_map(
     a list, or a ``type``, as ``schema`` takes it, the values are of that form; ``examples`` are
     pairs of an item and its value; of several ``votes`` the most frequent value counts. Rows that
     an earlier run, ``since``, has answered to the letter are not asked about again. The table has
-    ``.values``, ``.counts()``, ``.failed``, ``.df`` and ``.csv``, its rows ``.item``, ``.value``,
-    ``.state`` and ``.span``. An item that failed loses no other.
+    ``.values``, ``.counts()``, ``.failed``, ``.df``, ``.csv`` and ``.check()``, its rows ``.item``,
+    ``.value``, ``.state`` and ``.span``. An item that failed loses no other.
     """
     return _guest.calls.llm_map(items, question, labels, type, by, examples, votes, since, model)
 
 
-async def _llm_map_aio(
-    items, question, labels=None, type=None, by=None, examples=None, votes=1, since=None, model=None
-):
+async def _llm_map_aio(*given, **options):
     """``llm_map`` for asyncio code."""
-    made = _guest.calls.llm_map_aio(
-        items, question, labels, type, by, examples, votes, since, model
-    )
-    return await made
+    return await _guest.calls.llm_map_aio(*given, **options)
 
 
 def llm_find(items, question, top=10, by=None, model=None):
@@ -185,6 +180,7 @@ def _size(value):
 llm_query.aio = _llm_query_aio  # type: ignore[attr-defined]
 llm_query_batched.aio = _llm_query_batched_aio  # type: ignore[attr-defined]
 llm_map.aio = _llm_map_aio  # type: ignore[attr-defined]
+_llm_map_aio.__signature__ = inspect.signature(llm_map)  # type: ignore[attr-defined]
 FINAL_VAR.named = _named  # type: ignore[attr-defined]
 
 

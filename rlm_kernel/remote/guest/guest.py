@@ -215,6 +215,7 @@ class Guest:
         cell_now.set(self._cell)
         threading.main_thread()._rlm_cell = self._cell  # type: ignore[attr-defined]
         self.guards_names = request.get("author") == "lm"
+        self.calls.typed = None if self.guards_names else self.input
         self.calls.hold_to(request.get("most", {}))
         self._notices = []
         self._answer = self._doubt = self._word = self._refused = None

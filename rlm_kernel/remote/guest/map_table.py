@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Any, Optional
 
+from .errors import CallRefused
 from .jsonable import NoJSON, plain
 from .pieces import counted, cut_pieces
 
@@ -46,7 +47,7 @@ class MapRow:
         return None if self.start is None or self.end is None else (self.start, self.end)
 
     def __repr__(self) -> str:
-        said = _short(self.value, _VALUE_CHARS) if _has_value(self) else _told(self)
+        said = _short(self.value, _VALUE_CHARS) if has_value(self) else _told(self)
         return "<row %d: %s -> %s>" % (self.index, _short(self.item, _ITEM_CHARS), said)
 
 
@@ -58,6 +59,11 @@ class MapTable(Sequence):
         self.rows = rows
         self.said = said
         """The way in which the items were cut, in words."""
+        self.checker: Any = None
+        """The ``checks.Checker`` of a map's whole table."""
+
+    def __getstate__(self) -> "dict[str, Any]":
+        return dict(self.__dict__, checker=None)  # which speaks for one kernel
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -77,8 +83,22 @@ class MapTable(Sequence):
     def counts(self) -> dict:
         """Return how often each value was given, the most frequent first; of a value that is no
         key its JSON text stands for it. Rows without a value count for nothing."""
-        found = Counter(_key(row.value) for row in self.rows if _has_value(row))
+        found = Counter(key_of(row.value) for row in self.rows if has_value(row))
         return dict(found.most_common())
+
+    def check(self, n: int = 40, by: str = "human", seed: Any = None) -> Any:
+        """Have ``n`` rows, drawn at random, judged ``by`` the human, who is shown one after another
+        and confirms or corrects its value, or by a model of this name, which is asked the same.
+
+        Returns a ``checks.Check``: ``.accuracy``, corrected ``.counts`` and ``.shares`` of labels
+        and truth values, the mean ``.difference`` of numbers, each with its 95 % interval; the
+        ``.corrections``, and these as ``.examples`` for another map. The rows are always the same
+        for a table and a ``seed``, and what was judged once is not asked again. Raises
+        ``CallRefused`` where nobody judges, ``ValueError`` and ``TypeError`` for wrong arguments.
+        """
+        if self.checker is None:
+            raise CallRefused("check: only a table that llm_map gave in this kernel can be checked")
+        return self.checker.check(n, by, seed)
 
     @property
     def records(self) -> "list[dict[str, Any]]":
@@ -138,7 +158,8 @@ class MapTable(Sequence):
         return lines + (["… and %d more such" % more] if more > 0 else [])
 
 
-def _has_value(row: MapRow) -> bool:
+def has_value(row: MapRow) -> bool:
+    """Return whether the sub-LM gave one."""
     return row.state in ("ok", "tied")
 
 
@@ -152,7 +173,8 @@ def _short(value: Any, most: int) -> str:
     return " ".join(text.split()) + ("" if whole else "…")
 
 
-def _key(value: Any) -> Any:
+def key_of(value: Any) -> Any:
+    """Return what a value is counted by."""
     scalar = value is None or isinstance(value, (str, int, float))
     return value if scalar else _json(value)
 

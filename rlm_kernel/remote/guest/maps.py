@@ -1,5 +1,6 @@
 """A map on its way: what is asked about which items, in how many calls, and its table."""
 
+import copy
 import json
 from typing import Any, Optional
 
@@ -45,10 +46,10 @@ class Map:
             raise TypeError("llm_map(items, question): the question must be a str, and not empty")
         if votes.__class__ is not int or not 1 <= votes <= MOST_VOTES:
             raise ValueError("llm_map: votes=%r: give a number from 1 to %d" % (votes, MOST_VOTES))
-        self._form = _form(labels, type)
-        schema = None if self._form is None else self._form.own
-        self._asked: dict = {"question": question, "votes": votes, "schema": schema}
-        self._asked["examples"] = [*_examples(examples, self._form)]
+        self.form = _form(labels, type)
+        self.schema = None if self.form is None else self.form.own
+        self._asked: dict = {"question": question, "votes": votes, "schema": self.schema}
+        self._asked["examples"] = [*_examples(examples, self.form)]
         if since is not None:
             self._asked["since"] = _run_name(since)
         self.around = around(self._asked)
@@ -65,6 +66,23 @@ class Map:
         ]
         self.table = MapTable(self._asked["question"], rows, found.said)
         return self
+
+    def text(self, row: MapRow) -> str:
+        """Return what the sub-LM is shown of a row's item."""
+        return str(self._texts[row.index])
+
+    def again(self, rows: "list[MapRow]") -> "Map":
+        """Return the map that asks the same about some of its rows, once each and anew."""
+        made = copy.copy(self)
+        made._asked = {name: value for name, value in self._asked.items() if name != "since"}
+        made._asked["votes"] = 1
+        made._answered = made._stopped = False
+        bare = [
+            MapRow(row.index, row.item, where=row.where, start=row.start, end=row.end)
+            for row in rows
+        ]
+        made.table = MapTable(self.table.question, bare, self.table.said)
+        return made
 
     def parts(self, prompt_chars: int, batch: int) -> Any:
         """Yield the fields of each call, of so many prompts at most. An item that is longer than a
@@ -125,7 +143,7 @@ class Map:
         row.attempts, row.votes = about.get("attempts", 1), about.get("votes")
         row.since = about.get("since", "")
         try:
-            row.value = slot["value"] if self._form is None else self._form.taken(slot["value"])
+            row.value = slot["value"] if self.form is None else self.form.taken(slot["value"])
             row.state = "tied" if about.get("tied") else "ok"
         except Misfit as misfit:
             row.why = "the reply does not fit: %s" % misfit

@@ -24,7 +24,17 @@ BLOCK_CALLS = 500
 
 def blocks(calls: Iterable[CallEnded], start: float) -> list[Html]:
     """Return elements for the page, in the order of the calls. Times count from ``start``."""
-    return [_block(rows) for rows in _split(_row(call, start) for call in calls)]
+    return [_block(rows) for rows in _split(_rows(calls, start))]
+
+
+def _rows(calls: Iterable[CallEnded], start: float) -> Iterator[dict[str, Any]]:
+    """Yield a row for each call; the question of a map, which stands with its first item, with
+    each."""
+    number, question = ("", 0), ""
+    for call in calls:
+        if (call.node, call.call) != number:
+            number, question = (call.node, call.call), str(call.options.get("question", ""))
+        yield {**_row(call, start), "question": visible(shorten(question, LONGEST))}
 
 
 def _split(rows: Iterable[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
+from ...record.checks import checks_of
 from ...record.markdown import one_line, shorten
 from ...record.numbers import counted, duration, price, spent, unanswered
 from ...record.provenance import FlowStep, Origin, Span
@@ -80,7 +81,8 @@ def answer(recording: Recording) -> Html:
     name = "Answer" if root.confirmed else "Unconfirmed answer"
     said = "Not sure" if root.status == "answered" else "The best so far"
     reason = h("p", f"{said}: {root.reason}", class_="note") if root.reason else None
-    return joined(h("h2", name), texts.answer(root.answer), reason, texts.evidence(root))
+    shown = [texts.answer(root.answer), reason, texts.evidence(root)]
+    return joined(h("h2", name), *shown, texts.checks(checks_of(recording.events, root.id)))
 
 
 # -- where it came from ---------------------------------------------------------------------------

@@ -54,7 +54,7 @@
     await new Promise((done) => requestAnimationFrame(() => setTimeout(done)));
     for (const element of document.querySelectorAll("script.calls")) {
       for (const call of await unpack(element)) {
-        call.text = (call.prompt + "\n" + call.reply).toLowerCase();
+        call.text = [call.question, call.prompt, call.reply].join("\n").toLowerCase();
         calls.push(call);
       }
       element.remove();
@@ -192,7 +192,8 @@
     const child = call.child ? `answered by node ${call.child}` : "";
     const facts = [call.model, child, call.used, at].filter(Boolean);
     $("detail-facts").textContent = facts.join(" · ");
-    for (const name of ["prompt", "reply"]) {
+    $("detail-map").hidden = !call.question;
+    for (const name of ["question", "prompt", "reply"]) {
       const element = $(`detail-${name}`);
       element.textContent = "";
       marked(element, call[name] || (name === "prompt" ? "(not in a notebook alone)" : ""), words());

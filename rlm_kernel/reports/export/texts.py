@@ -21,10 +21,12 @@ from rich.color import ColorSystem
 from rich.style import Style
 from rich.text import Text
 
+from ...record import checks as record_checks
 from ...record.evidence import lines, summed
 from ...record.filters import bare_html
 from ...record.markdown import shorten
 from ...record.summary import Node
+from ...remote.guest.checked import Checked
 from .markup import Html, escaped, h, joined, visible
 
 LONGEST_PROSE = 20_000
@@ -151,6 +153,12 @@ def evidence(node: Node) -> Html | None:
         return None
     items = [h("li", line) for line in lines(given)]
     return joined(h("p", summed(given), class_="note"), h("ul", *items, class_="evidence"))
+
+
+def checks(found: Sequence[Checked]) -> Html | None:
+    """Show the figures of the checks of maps that an answer can rest on."""
+    told = [h("p", line, class_="note") for line in record_checks.lines(found)]
+    return joined(*told) if told else None
 
 
 def _is_data(text: str) -> bool:

@@ -24,6 +24,7 @@ from ...events import (
     RunStarted,
 )
 from ...record import headings
+from ...record.checks import checks_of
 from ...record.headings import Course
 from ...record.markdown import one_line, shorten
 from ...record.notebooks.prose import reminders, without_blocks
@@ -50,7 +51,7 @@ def node_section(node: Node, events: Sequence[Event], *, root: bool) -> Html:
         parts.append(_context(node.context))
     parts += _Story(node, events, "h3" if root else "h4").told()
     if not root:
-        parts.append(_ending(node))
+        parts.append(_ending(node, events))
     return h("section", *parts, id=block_id("node", node.id), class_="node")
 
 
@@ -68,13 +69,13 @@ def _context(info: ContextInfo) -> Html:
     return h("details", h("summary", line), *notices, opened, class_="context")
 
 
-def _ending(node: Node) -> Html:
+def _ending(node: Node, events: Sequence[Event]) -> Html:
     if node.answer is None:
         said = "still running" if node.status == RUNNING else node.reason or node.status
         return h("p", f"No answer: {said}", class_="note")
     name = "Answer" if node.confirmed else "Unconfirmed answer"
     shown = [h("p", name, class_="label"), texts.answer(node.answer), texts.evidence(node)]
-    return h("div", *shown, class_="result")
+    return h("div", *shown, texts.checks(checks_of(events, node.id)), class_="result")
 
 
 class _Story:
@@ -198,7 +199,9 @@ class _Story:
     def _sub_calls(self, cell: int, calls: list[CallEnded]) -> Html:
         """Link to the list of sub-calls, narrowed to this cell, and to its children."""
         failed = sum(call.error is not None for call in calls)
+        asked = dict.fromkeys(call.options["question"] for call in calls if call.options)
         told = [counted(len(calls), "sub-call"), f"{failed:,} failed" if failed else ""]
+        told += [f"“{shorten(one_line(str(question)), 200)}”" for question in asked]
         begun = min(call.started for call in calls)
         if begun:
             took = max(call.started + call.seconds for call in calls) - begun
