@@ -23,6 +23,7 @@ from ..errors import LimitReached, LMError, RecordError, RLMError
 from ..events import RunEnded, Status, Usage
 from ..lm.models import Models
 from ..record import files
+from ..remote.watchdog import below, kill
 from ..settings.limits import Ledger
 from .gateway import Address, gateway
 from .grid import OURS, as_text
@@ -198,7 +199,7 @@ def _asked(run: TaskRun, address: Address, context: Context) -> bytes:
 
 async def _ran(python: Path, name: str, given: bytes, folder: Path) -> tuple[bytes, bytes, int]:
     """Run a program; return the ends of what it wrote to standard output and error, and its exit
-    status. It ends with us, and so does its process group."""
+    status. All that it started ends with it, in whatever session that is."""
     process = await asyncio.create_subprocess_exec(
         str(python), "-P", program(name), cwd=folder, env=environment(), process_group=0,
         stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
@@ -213,7 +214,9 @@ async def _ran(python: Path, name: str, given: bytes, folder: Path) -> tuple[byt
         )
         return said, log, await process.wait()
     finally:
-        with suppress(ProcessLookupError):
+        for pid in [*below({process.pid}), process.pid]:
+            kill(pid)
+        with suppress(ProcessLookupError):  # what outlived its parent
             os.killpg(process.pid, signal.SIGKILL)
         await asyncio.shield(asyncio.wait_for(process.wait(), END_SECONDS))
 

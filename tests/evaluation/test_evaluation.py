@@ -262,11 +262,23 @@ def test_a_peer_that_fails_or_reaches_a_limit_is_told_as_such(
     assert reason in str(result.reason)
 
 
+def _is_alive(pid: int) -> bool:
+    stat = Path(f"/proc/{pid}/stat")
+    return stat.exists() and stat.read_text().rpartition(")")[2].split()[0] != "Z"
+
+
 def test_a_peer_that_goes_on_for_ever_ends_with_its_time(
     peer: Callable[[str], None], tmp_path: Path
 ) -> None:
-    peer("import time\ntime.sleep(60)")
-    result = _asked_peer(tmp_path, lambda prompt: "reply", max_seconds=1)
+    peer(
+        "import subprocess, time\n"
+        "started = subprocess.Popen(['sleep', '60'], start_new_session=True)\n"
+        f"open({str(tmp_path / 'pid')!r}, 'w').write(str(started.pid))\n"
+        "ask(given['sub'], 'x')\ntime.sleep(60)"
+    )
+    result = _asked_peer(tmp_path, lambda prompt: "reply", max_seconds=3)
+    if result.calls:  # where the machine is so busy that it had not begun, nothing is there
+        assert not _is_alive(int((tmp_path / "pid").read_text()))
     assert (result.status, result.answer) == ("limit", None)
     assert "limit reached: seconds" in str(result.reason)
 

@@ -136,7 +136,10 @@ def _in_month(chance: Random, chars: int) -> Made:
 
 def _pairs(chance: Random, chars: int) -> Made:
     """Make few users who match, so that the pairs can be counted by hand."""
-    items, label = _items(chance, chars), chance.choice(LABELS)
+    items = _items(chance, chars)
+    counted = Counter(item.label for item in items)
+    # Of a rare one: the messages of other users about it are left out.
+    label = chance.choice(sorted(LABELS, key=lambda name: counted[name])[:3])
     chosen = chance.sample(USERS, chance.randint(3, 7))
     kept = [item for item in items if item.label != label or item.user in chosen]
     kept += [Item(user, moment(chance), label, _item(chance, label).said) for user in chosen]

@@ -22,7 +22,7 @@ def _hide(lines: list[str], chance: Random, told: list[str]) -> None:
 
 
 def _code(chance: Random) -> str:
-    return f"{chance.randrange(16**8):08x}"
+    return f"k{chance.randrange(16**7):07x}"  # digits and an e alone would be read as a number
 
 
 def _value(chance: Random, chars: int) -> Made:
