@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..batch import Results, summary
 from ..batch.figures import FAINT, INK, MISSING, Picture, name_axes, panels
@@ -56,14 +56,22 @@ def success_figure(results: Results) -> Picture | Markdown:
     if made is None:
         return MISSING
     figure, axes = made
+    systems = list(dict.fromkeys(row.system for row in found))
     for name, each in zip(names, axes, strict=False):
-        _draw_success(each, name, [row for row in found if row.set == name])
+        _draw_success(each, name, [row for row in found if row.set == name], systems)
+    drawn: dict[str, Any] = {}
+    for each in axes:
+        lines, labels = each.get_legend_handles_labels()
+        drawn |= zip(labels, lines, strict=True)
+    figure.legend(
+        list(drawn.values()), list(drawn), loc="outside lower center", ncols=max(len(drawn), 1),
+        frameon=False,
+    )  # fmt: skip
     return Picture(figure, f"Success by length of {', '.join(names)}")
 
 
-def _draw_success(axes: Axes, name: str, found: list[Row]) -> None:
+def _draw_success(axes: Axes, name: str, found: list[Row], systems: list[str]) -> None:
     lengths = sorted({row.length for row in found}, key=size_of)
-    systems = list(dict.fromkeys(row.system for row in found))
     for shift, system in enumerate(systems):
         points = [(lengths.index(row.length), row) for row in found if row.system == system]
         x = [place + 0.08 * (shift - (len(systems) - 1) / 2) for place, _ in points]
@@ -80,7 +88,6 @@ def _draw_success(axes: Axes, name: str, found: list[Row]) -> None:
     axes.set_ylim(-0.03, 1.03)
     axes.yaxis.set_major_formatter("{x:.0%}")
     axes.grid(axis="y", color=FAINT, linewidth=0.6)
-    axes.legend(frameon=False, fontsize=8.5)
 
 
 def use_figure(results: Results) -> Picture | Markdown:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from solvers import SOLVERS
 
@@ -15,6 +17,7 @@ HERE = [
     for kind in SETS[name].kinds
 ]
 CHARS = 3_000
+README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
 each_kind = pytest.mark.parametrize(("of", "kind"), HERE, ids=[f"{n}/{k.name}" for n, k in HERE])
 
 
@@ -52,6 +55,8 @@ def test_a_kind_has_a_rule_and_three_wordings_of_its_own(of: str) -> None:
 def test_users_ask_twenty_kinds_and_more_each_found_in_public() -> None:
     kinds = SETS["asked"].kinds
     assert len(kinds) >= 20
+    assert f"{len(kinds)} kinds" in SETS["asked"].told
+    assert f"| `asked` | {len(kinds)} kinds that users ask" in README
     assert all(source.startswith("http") for kind in kinds for source in kind.sources)
     assert all(kind.sources for kind in kinds)
 
