@@ -91,7 +91,7 @@ class TaskRun:
             return False
         if path.is_symlink():
             raise RecordError(f"{path}: it is a link, which may lead out of the batch's folder")
-        force = self._settings()
+        force = self.settings()
         if await self.load(reopen, path):
             run = await self.load(_resumed, path)
             result = await self.session.go_on(run, [self], force=force)
@@ -106,7 +106,8 @@ class TaskRun:
             raise RecordError("; ".join([*why, result.unrecorded]))
         return result.may_pass
 
-    def _settings(self) -> Resolved:
+    def settings(self) -> Resolved:
+        """Return what is in force for this task: its folder, and limits of its own."""
         force = self.session.force
         changed = {LIMIT_NAMES[name]: value for name, value in self.task.limits.items()}
         return dataclasses.replace(

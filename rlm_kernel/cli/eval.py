@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from .. import batch, evaluation
@@ -142,6 +143,6 @@ def _tell(summary: Summary, as_json: bool, console: Console) -> None:
         justify: Any = "left" if name in HEAD[:3] else "right"
         table.add_column(name, justify=justify, overflow="fold")
     for row in found:
-        table.add_row(*row.cells())
+        table.add_row(*map(escape, row.cells()))
     console.print(table)
     console.print(sentence(summary), style="dim", markup=False, highlight=False, soft_wrap=True)

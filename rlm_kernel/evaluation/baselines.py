@@ -57,14 +57,14 @@ class BaselineRun(TaskRun):
         if self.ended is not None:
             return False
         system = self.task.fields["system"]
-        force, began = self.session.force, time.monotonic()
-        ledger = Ledger(force.limits, self.session.budget)
+        limits, began = self.settings().limits, time.monotonic()
+        ledger = Ledger(limits, self.session.budget)
         await self.load(files.make_folder, self.path)
         status: Status = "answered"
         reason = given = None
         try:
             context = await self.load(_context, self.task.context_path, self.task.context)
-            async with self.session.models() as models, asyncio.timeout(force.limits.seconds):
+            async with self.session.models() as models, asyncio.timeout(limits.seconds):
                 given = await SYSTEMS[system](self, models, ledger, context)
         except TimeoutError:
             status, reason = "limit", str(ledger.trip_time())
@@ -192,7 +192,7 @@ async def _peer(name: str, run: TaskRun, models: Models, ledger: Ledger, context
 
 
 def _asked(run: TaskRun, address: Address, context: Context) -> bytes:
-    turns = run.session.force.limits.turns
+    turns = run.settings().limits.turns
     told = {**dataclasses.asdict(address), "question": run.task.question, "context": context}
     return json.dumps({**told, "turns": turns}).encode()
 

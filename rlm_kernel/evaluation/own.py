@@ -31,6 +31,9 @@ def _problem(fields: Mapping[str, Any]) -> str | None:
         return f"rule={rule!r}: give {', '.join(RULES)}, or leave it out"
     if not isinstance(most, int) or isinstance(most, bool) or most < 1:
         return f"answer_chars={most!r}: give a whole number of at least 1"
+    others = fields.get("others", [])
+    if not isinstance(others, list) or not all(isinstance(each, str) for each in others):
+        return f"others={others!r}: give a list of the answers that are wrong"
     if rule == "number" and not isinstance(fields["expected"], int | float):
         return f"expected={fields['expected']!r}: the rule number wants a number"
     if rule in ("list", "order", "parts") and not isinstance(fields["expected"], list):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import asyncio
 import csv
 import dataclasses
@@ -18,7 +19,9 @@ from asking import block
 
 from rlm_kernel import LMError, UsageError, batch, evaluation
 from rlm_kernel.batch import Summary, TaskResult, open_session
-from rlm_kernel.evaluation import Grid, baselines, grid, pythons
+from rlm_kernel.batch.figures import Picture
+from rlm_kernel.batch.tables import Markdown
+from rlm_kernel.evaluation import Grid, baselines, grid, notebook, pythons
 from rlm_kernel.evaluation.baselines import shortened
 from rlm_kernel.evaluation.lengths import parsed
 from rlm_kernel.evaluation.rows import by_split, rows
@@ -54,9 +57,9 @@ def _evaluated(out: Path, given: Grid, lm: ScriptedLM | None = None, **plan: Any
 
 @pytest.fixture(scope="module")
 def evaluated(tmp_path_factory: pytest.TempPathFactory) -> Summary:
-    """Two kinds at two lengths, by us and by the LM alone, with its notebook."""
+    """Two kinds at two lengths, by us and by the LM alone."""
     out = tmp_path_factory.mktemp("evaluation") / "results"
-    return _evaluated(out, _grid(systems=("rlm", "window")), notebook=True)
+    return _evaluated(out, _grid(systems=("rlm", "window")))
 
 
 def test_each_task_has_a_result_with_what_it_was_and_a_run_that_opens(evaluated: Summary) -> None:
@@ -74,7 +77,6 @@ def test_each_task_has_a_result_with_what_it_was_and_a_run_that_opens(evaluated:
             assert record["answer"] == "Dijon"
             assert (each.turns, each.calls) == (1, 0)
             assert each.tokens > 0
-    assert evaluated.without_outputs is None
 
 
 def test_the_table_has_a_row_for_each_set_length_and_system(evaluated: Summary) -> None:
@@ -108,16 +110,31 @@ def test_the_table_stands_beside_the_results_as_csv_and_json(evaluated: Summary)
 
 
 def test_the_notebook_has_the_table_and_the_plots(evaluated: Summary) -> None:
-    assert evaluated.notebook is not None
-    notebook = nbformat.read(evaluated.notebook, as_version=4)  # type: ignore[no-untyped-call]
-    nbformat.validate(notebook)  # type: ignore[no-untyped-call]
-    outputs = [out for cell in notebook.cells for out in cell.get("outputs", [])]
-    assert not [out for out in outputs if out.output_type == "error"]
-    pictures = [out for out in outputs if "image/png" in out.get("data", {})]
+    sha256 = json.loads((evaluated.results.folder / "batch.json").read_text())["sha256"]
+    assert evaluation.plan().texts is notebook.texts
+    names: dict[str, Any] = {}
+    shown = [_shown(text, names) for text in notebook.texts(evaluated.results, sha256)
+             if text[:1] != "#"]  # fmt: skip
+    pictures = [each for each in shown if isinstance(each, Picture)]
+    assert [picture.told for picture in pictures][:2] == [
+        "Success by length of needles",
+        "Confidently wrong answers, tokens and seconds by system",
+    ]
     assert len(pictures) == 5
-    [scores] = [o for o in outputs if "confidently wrong" in o.get("data", {})
-                .get("text/markdown", "") and "needles" in o.data["text/markdown"]]  # fmt: skip
-    assert "| all | all | rlm | 4 |" in scores.data["text/markdown"]
+    for picture in pictures[:2]:  # the others are a batch's
+        data, _ = picture._repr_mimebundle_()
+        assert data["image/png"].startswith(b"\x89PNG")
+    tables = [each.text for each in shown if isinstance(each, Markdown)]
+    assert "| all | all | rlm | 4 | 100% (51–100) | 0 |" in tables[0]
+    assert "| held-out |" in tables[1]
+
+
+def _shown(source: str, names: dict[str, Any]) -> Any:
+    """Run a cell here; return what a notebook would show."""
+    *statements, last = ast.parse(source).body
+    exec(compile(ast.Module(statements, []), "cell", "exec"), names)
+    assert isinstance(last, ast.Expr)
+    return eval(compile(ast.Expression(last.value), "cell", "eval"), names)
 
 
 def test_the_same_again_asks_nobody_and_another_grid_is_refused(evaluated: Summary) -> None:
@@ -376,19 +393,21 @@ def test_bad_lines_of_own_tasks_are_named_with_what_is_wrong(tmp_path: Path) -> 
         {**good, "answer_chars": 0},
         {**good, "expected": "one", "rule": "number"},
         {**good, "rule": "list"},
+        {**good, "others": "two"},
         "no json",
     )
     with pytest.raises(UsageError) as raised:
         evaluation.own_tasks(path, ("rlm",))
     told = str(raised.value)
     for words in (
-        "6 lines are not tasks",
+        "7 lines are not tasks",
         "line 2: there is no expected: give the right answer",
         "line 3: rule='nearly': give number, text, list, order, parts",
         "line 4: answer_chars=0: give a whole number of at least 1",
         "line 5: expected='one': the rule number wants a number",
         "line 6: expected=1: the rule list wants a list",
-        "line 7: it is not JSON",
+        "line 7: others='two': give a list of the answers that are wrong",
+        "line 8: it is not JSON",
     ):
         assert words in told
 
