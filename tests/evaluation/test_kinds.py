@@ -9,7 +9,7 @@ from solvers import SOLVERS
 
 from rlm_kernel.evaluation.grid import as_text, split_of
 from rlm_kernel.evaluation.rules import RULES
-from rlm_kernel.evaluation.sets import SETS, Kind, Wanted, size
+from rlm_kernel.evaluation.sets import SETS, Kind, Wanted, prose, size
 
 HERE = [
     (name, kind)
@@ -85,3 +85,21 @@ def test_a_context_is_about_as_long_as_was_asked(name: str) -> None:
     for chars in (10_000, 200_000):
         made = kind.make(Wanted(kind, 0, chars).chance, chars)
         assert 0.85 * chars < size(made.context) < 1.15 * chars
+
+
+def test_quotations_are_read_where_they_are_installed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    [kind] = [kind for kind in SETS["prose"].kinds if kind.name == "said-by"]
+    said = [f"Whoever counts to {n} will sooner or later have counted to {n}, and no further.\n"
+            f"\t\t-- Name{chr(65 + n)} Of Somebody" for n in range(26)]  # fmt: skip
+    (tmp_path / "wise").write_text("\n%\n".join([*said, "nobody said this"]) + "\n%\n")
+    monkeypatch.setattr(prose, "FORTUNES", tmp_path)
+    prose._quotations.cache_clear()
+    try:
+        assert kind.missing() is None
+        made = kind.make(Wanted(kind, 0, 1_000).chance, 1_000)
+    finally:
+        prose._quotations.cache_clear()
+    assert SOLVERS["said-by"](made.context, made.words) == made.gold
+    assert made.gold not in made.others

@@ -6,6 +6,7 @@ The packages are those of Python's standard library, which is there wherever Pyt
 from __future__ import annotations
 
 import ast
+import re
 import sysconfig
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
@@ -59,6 +60,10 @@ def _nodes(folder: Folder) -> Iterator[tuple[str, ast.AST]]:
         assert module is not None
         for node in ast.walk(module[1]):
             yield path, node
+
+
+def _no_sources() -> str | None:
+    return None if len(_every()) > 100 else "this Python has no sources of its standard library"
 
 
 def _until(chance: Random, chars: int, made: Callable[[Folder], Made | None]) -> Made:
@@ -137,13 +142,14 @@ def _default(chance: Random, chars: int) -> Made:
 
 
 def _defaults(node: ast.FunctionDef | ast.AsyncFunctionDef) -> list[tuple[str, str]]:
-    """Return the parameters with a number or a text as default, and these."""
+    """Return the parameters with a number or a word as default, and these."""
     every = [*node.args.posonlyargs, *node.args.args]
     given = every[len(every) - len(node.args.defaults) :]
     return [
         (argument.arg, str(value.value))
         for argument, value in zip(given, node.args.defaults, strict=True)
-        if isinstance(value, ast.Constant) and type(value.value) in (int, str) and value.value
+        if isinstance(value, ast.Constant) and type(value.value) in (int, str)
+        if re.fullmatch(r"[\w./-]*\w", str(value.value))
     ]
 
 
@@ -163,7 +169,7 @@ def _raises(chance: Random, chars: int) -> Made:
 
 KINDS = (
     Kind(
-        name="subclasses", make=_subclasses, rule="list",
+        name="subclasses", make=_subclasses, rule="list", missing=_no_sources,
         wordings=(
             "Which classes have {base} written among their bases? Name all.",
             "List the direct subclasses of {base} in these sources.",
@@ -171,7 +177,7 @@ KINDS = (
         ),
     ),
     Kind(
-        name="file-of", make=_file_of, rule="text",
+        name="file-of", make=_file_of, rule="text", missing=_no_sources,
         wordings=(
             "In which file is {name} defined?",
             "Give the path of the module that has `def {name}` or `class {name}`.",
@@ -179,7 +185,7 @@ KINDS = (
         ),
     ),
     Kind(
-        name="undocumented", make=_undocumented, rule="number", held_out=True,
+        name="undocumented", make=_undocumented, rule="number", held_out=True, missing=_no_sources,
         wordings=(
             "How many functions and methods in {path} have no docstring?",
             "Count the functions of {path}, methods and inner ones included, that lack a "
@@ -188,7 +194,7 @@ KINDS = (
         ),
     ),
     Kind(
-        name="default", make=_default, rule="text", held_out=True,
+        name="default", make=_default, rule="text", held_out=True, missing=_no_sources,
         wordings=(
             "What is the default value of the parameter {parameter} of {name}?",
             "In the signature of {name}, what is {parameter} if nobody gives it?",
@@ -196,7 +202,7 @@ KINDS = (
         ),
     ),
     Kind(
-        name="raises", make=_raises, rule="number",
+        name="raises", make=_raises, rule="number", missing=_no_sources,
         wordings=(
             "How many raise statements call {name}(...)?",
             "Count `raise {name}(` in the code, not in comments or texts.",
