@@ -11,7 +11,7 @@ RLM_SETUP ?=
 # Where it is set, each of some thousand processes of the tests would compile us anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test bench chaos fuzz typed-answers lint clean
+.PHONY: demo eval test bench chaos fuzz typed-answers lint clean
 
 $(STAMP): pyproject.toml .constraints.txt $(wildcard kernelspec/*)
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -22,6 +22,11 @@ $(STAMP): pyproject.toml .constraints.txt $(wildcard kernelspec/*)
 demo: $(STAMP)
 	$(BIN)/rlm local fetch --yes
 	$(BIN)/rlm demo $(if $(SEED),--seed $(SEED)) $(if $(ENV),--env $(ENV))
+
+# Ten tasks by the embedded LM, ended after 15 minutes; again, it goes on with what is left.
+eval: $(STAMP)
+	$(BIN)/rlm local fetch --yes
+	$(BIN)/rlm eval --short --total-seconds 870 -o rlm-eval-$(or $(SEED),0) --first-seed $(or $(SEED),0)
 
 # Two workers, each with whole files, whose tests share kernels. The files stay in their order, in
 # which most slow folders come first.

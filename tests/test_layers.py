@@ -27,6 +27,7 @@ ROWS = [
     {"reports"},
     {"session"},
     {"api", "batch"},
+    {"evaluation"},
     {"kernel"},
     {"cli"},
     {"__main__", "__init__"},

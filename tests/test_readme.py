@@ -59,7 +59,18 @@ def test_the_table_of_settings_has_every_setting_as_it_is() -> None:
 
 def test_every_option_that_is_named_exists(capsys: pytest.CaptureFixture[str]) -> None:
     known = {f"--{option}" for option in grammar.OPTIONS}
-    for command in ("run", "install", "fork", "replay", "rerun", "export", "diff", "show", "batch"):
+    for command in (
+        "run",
+        "install",
+        "fork",
+        "replay",
+        "rerun",
+        "export",
+        "diff",
+        "show",
+        "batch",
+        "eval",
+    ):
         with pytest.raises(SystemExit):
             cli.main([command, "--help"])
         known |= set(re.findall(r"--[\w-]+", capsys.readouterr().out))

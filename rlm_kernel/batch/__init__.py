@@ -31,7 +31,7 @@ from .running import Batch, Counts, Watch
 from .score import correct, normalised
 from .summing import Results, load, outcome
 from .tables import failures_table, outcomes_table, totals
-from .task_run import INTERRUPTED
+from .task_run import INTERRUPTED, TaskRun
 from .tasks import Task, Tasks, make_tasks, read_tasks
 
 __all__ = [
@@ -44,6 +44,7 @@ __all__ = [
     "Summary",
     "Task",
     "TaskResult",
+    "TaskRun",
     "Tasks",
     "correct",
     "course_figure",
@@ -149,7 +150,7 @@ async def run(
             if plan.notebook and not summary.is_current(folder.path):
                 try:
                     with boundary():
-                        problem = await summary.write(results, tasks.sha256)
+                        problem = await summary.write(results, plan.texts(results, tasks.sha256))
                 except RunFailed as error:
                     problem = str(error)
         notebook = results.folder / summary.NAME if plan.notebook else None

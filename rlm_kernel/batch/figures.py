@@ -97,11 +97,11 @@ def course_figure(results: Results) -> Picture | Markdown:
     ends = [span.end / unit for span in worked]
     last = max(ends, default=1.0) or 1.0
     left.step([0.0, *ends], range(len(ends) + 1), where="post", color=PLAIN, linewidth=2)
-    _name(left, "Runs ended", f"time worked ({name})", "runs")
+    name_axes(left, "Runs ended", f"time worked ({name})", "runs")
     edges = [last * n / WINDOWS for n in range(WINDOWS + 1)]
     right.stairs(live_on_average(worked, [edge * unit for edge in edges]), edges, fill=True,
                  color=PLAIN, alpha=0.75)  # fmt: skip
-    _name(right, "Live runs, on average", f"time worked ({name})", "runs")
+    name_axes(right, "Live runs, on average", f"time worked ({name})", "runs")
     for axes in (left, right):
         axes.set_xlim(0, last)
         axes.set_ylim(bottom=0)
@@ -111,21 +111,32 @@ def course_figure(results: Results) -> Picture | Markdown:
 
 def _two_axes() -> tuple[Figure, Axes, Axes] | None:
     """Return an empty figure of two panels; None where matplotlib is not installed."""
+    made = panels(2, 2)
+    return None if made is None else (made[0], made[1][0], made[1][1])
+
+
+def panels(count: int, columns: int) -> tuple[Figure, list[Axes]] | None:
+    """Return an empty figure of so many panels, in rows of ``columns``; None where matplotlib is
+    not installed."""
     try:
         from matplotlib.figure import Figure
     except ImportError:
         return None
-    figure = Figure(figsize=SIZE, layout="constrained")
+    rows = -(-count // columns)
+    figure = Figure(figsize=(SIZE[0], SIZE[1] * rows), layout="constrained")
     figure.get_layout_engine().set(wspace=0.08)  # type: ignore[union-attr,call-arg]
-    left, right = figure.subplots(1, 2)
-    for axes in (left, right):
+    made: list[Axes] = list(figure.subplots(rows, columns, squeeze=False).flat)
+    for axes in made:
         axes.spines[["top", "right"]].set_visible(False)
         axes.spines[["left", "bottom"]].set_color(FAINT)
         axes.tick_params(color=FAINT, labelcolor=INK)
-    return figure, left, right
+    for axes in made[count:]:
+        axes.set_visible(False)
+    return figure, made[:count]
 
 
-def _name(axes: Axes, title: str, x: str, y: str) -> None:
+def name_axes(axes: Axes, title: str, x: str, y: str) -> None:
+    """Write the title of a panel and the names of its axes."""
     axes.set_title(title, loc="left", fontsize=11, color=INK, fontweight="bold")
     axes.set_xlabel(x, color=INK)
     axes.set_ylabel(y, color=INK)
@@ -146,12 +157,12 @@ def _bars(axes: Axes, counts: dict[str, int]) -> None:
     axes.margins(x=0.22)
     axes.spines["bottom"].set_visible(False)
     axes.tick_params(left=False, bottom=False, labelbottom=False)
-    _name(axes, "How the tasks ended", "", "")
+    name_axes(axes, "How the tasks ended", "", "")
 
 
 def _dots(axes: Axes, costs: dict[str, list[float]]) -> None:
     """Draw a dot for each run, spread sideways at random, and a line at each median."""
-    _name(axes, "Cost by outcome", "", "US dollars a run")
+    name_axes(axes, "Cost by outcome", "", "US dollars a run")
     if not any(value for each in costs.values() for value in each):
         _say_nothing(axes, "no run cost anything" if costs else "no run has a known price")
         return
@@ -178,7 +189,7 @@ def _dots(axes: Axes, costs: dict[str, list[float]]) -> None:
 
 def _spread(axes: Axes, values: Sequence[float], title: str, x: str, words: Any) -> None:
     """Draw a histogram with the median and the 90th percentile."""
-    _name(axes, title, x, "runs")
+    name_axes(axes, title, x, "runs")
     if not any(values):
         _say_nothing(axes, f"{words(0.0)} in every run" if values else "no figures are known")
         return

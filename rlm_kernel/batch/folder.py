@@ -21,6 +21,10 @@ except ImportError:  # on Windows
 TASKS = "tasks.jsonl"
 ABOUT = "batch.json"
 RUNS = "runs"
+CONTEXTS = "contexts"
+EVALUATION = "eval.json"
+MADE_BEFORE = {TASKS, CONTEXTS, EVALUATION}
+"""Names that may be there before a batch begins: an evaluation makes its tasks in the folder."""
 LOCK = ".lock"
 SCHEMA = 1
 
@@ -91,7 +95,7 @@ class Folder:
             self._check(about)
             return
         names = {each.name for each in self.path.iterdir() if not each.name.startswith(".")}
-        if strange := sorted(names - {TASKS}):
+        if strange := sorted(names - MADE_BEFORE):
             raise UsageError(
                 f"{self.path}: the folder is not empty ({strange[0]!r} is there) and holds no "
                 "batch; choose a new one"

@@ -5,11 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import SupportsFloat, TypeAlias
+from typing import TYPE_CHECKING, SupportsFloat, TypeAlias
 
 from ..errors import UsageError
+from . import summary
 from .score import correct
+from .summary import Texts
 from .tasks import Task
+
+if TYPE_CHECKING:
+    from .task_run import OpenTaskRun
 
 try:
     import resource
@@ -48,7 +53,8 @@ class Plan:
     """``concurrency`` is how many runs are live at once, ``retries`` how often a run that failed
     for a cause that may pass is resumed. ``total_cost``, in US dollars, is for all runs of the
     folder, those of earlier times included; ``total_seconds`` for this time. Without ``notebook``
-    no ``summary.ipynb`` is made.
+    no ``summary.ipynb`` is made; ``texts`` gives the sources of its cells. ``open_run`` opens what
+    answers a task, by default a run of ours.
 
     Raises ``UsageError`` for a value out of range.
     """
@@ -60,6 +66,8 @@ class Plan:
     total_seconds: float | None = None
     score: Score = equality
     notebook: bool = True
+    texts: Texts = summary.texts
+    open_run: OpenTaskRun | None = None
 
     def __post_init__(self) -> None:
         for name, least in (("concurrency", 1), ("retries", 0)):

@@ -181,7 +181,8 @@ class Batch:
     async def _result(self, job: _Job) -> TaskResult | None:
         """Carry out one task. Return its result; None where it is to be tried again, behind all
         others."""
-        run, worker = TaskRun(job.task, self._folder, self._session, self._load), _current()
+        open_run, worker = self._plan.open_run or TaskRun, _current()
+        run = open_run(job.task, self._folder, self._session, self._load)
         self._running.add(worker)
         try:
             passing = await run.carry_out(job.again)

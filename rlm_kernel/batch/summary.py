@@ -7,8 +7,9 @@ by then.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from ..endings import within
 from ..environments.kernel import Kernel
@@ -30,6 +31,9 @@ SECONDS = 120.0
 MARK_CHARS = 16
 DOLLAR = literal("$")
 Cell = dict[str, Any]
+Texts: TypeAlias = Callable[[Results, str], list[str]]
+"""Makes the sources of the cells, of the results and the sha256 of the tasks; one that begins with
+``#`` is prose."""
 
 
 def is_current(folder: Path) -> bool:
@@ -38,11 +42,11 @@ def is_current(folder: Path) -> bool:
     return made.exists() and made.stat().st_mtime_ns > read.stat().st_mtime_ns
 
 
-async def write(results: Results, sha256: str) -> str | None:
+async def write(results: Results, sources: list[str]) -> str | None:
     """Make the notebook in the results' folder, execute it there in a kernel of its own, and write
     it. Return None, or why some of its outputs are missing. Raises ``RecordError`` where it cannot
     be written."""
-    cells = _cells(results, sha256)
+    cells = [_cell(number, text) for number, text in enumerate(sources)]
     try:
         async with within(SECONDS, _slow), open_kernel(results.folder) as (kernel, _):
             problem = await _execute(kernel, [c for c in cells if c["cell_type"] == "code"])
@@ -81,13 +85,27 @@ async def _execute(kernel: Kernel, cells: list[Cell]) -> str | None:
     return None
 
 
-def _cells(results: Results, sha256: str) -> list[Cell]:
+def texts(results: Results, sha256: str) -> list[str]:
+    """Return the sources of a batch's notebook."""
+    title = f"# Batch {literal(results.folder.name)}\n\n{told_of(results)}"
+    return [title, loading(results, sha256), *figures()]
+
+
+def told_of(results: Results) -> str:
+    """Return the line of the batch's sums as Markdown."""
+    return literal(totals(results)).replace(DOLLAR, "$")  # one alone begins no formula
+
+
+def loading(results: Results, sha256: str) -> str:
+    """Return the cell that loads the results and lists their outcomes."""
     where = f"{str(results.folder)!r}, sha256={sha256[:MARK_CHARS]!r}"
-    told = literal(totals(results)).replace(DOLLAR, "$")  # one alone begins no formula
-    texts = [
-        f"# Batch {literal(results.folder.name)}\n\n{told}",
-        ("from rlm_kernel import batch\n\n"
-         f"results = batch.load({where})\nbatch.outcomes_table(results)"),
+    load = f"results = batch.load({where})"
+    return f"from rlm_kernel import batch\n\n{load}\nbatch.outcomes_table(results)"
+
+
+def figures() -> list[str]:
+    """Return the cells after that one: figures, and what failed."""
+    return [
         "batch.outcomes_figure(results)",
         "batch.distributions_figure(results)",
         "batch.course_figure(results)",
@@ -97,7 +115,6 @@ def _cells(results: Results, sha256: str) -> list[Cell]:
         ("## All results\n\n`results.results` has an object for each task: "
          "`pandas.DataFrame(results.results)` makes a table of them."),
     ]  # fmt: skip
-    return [_cell(number, text) for number, text in enumerate(texts)]
 
 
 def _cell(number: int, text: str) -> Cell:

@@ -7,7 +7,7 @@ import dataclasses
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any, Final, Protocol, TypeVar
+from typing import Any, Final, Protocol, TypeAlias, TypeVar
 
 from ..answers import answer_of
 from ..errors import ContextError, RecordError, RLMError, UsageError
@@ -37,19 +37,21 @@ class Load(Protocol):
 
 
 class TaskRun:
-    """One task's run. ``ended`` is its end, None until ``carry_out`` has returned.
+    """One task's run. ``ended`` is its end, None until ``carry_out`` has returned; ``path`` is the
+    run's folder.
 
-    Reads the run's events, for their last.
+    Reads the run's events, for their last. Another way of answering a task overrides ``answer``
+    and ``look_up``.
     """
 
     def __init__(self, task: Task, folder: Folder, session: Session, load: Load) -> None:
         self.task = task
         self.ended: RunEnded | None = None
-        self._folder = folder
-        self._path = folder.run(task)
-        self._session = session
-        self._load = load
-        self._began = time.time()
+        self.folder = folder
+        self.path = folder.run(task)
+        self.session = session
+        self.load = load
+        self.began = time.time()
 
     def __call__(self, event: Event) -> None:
         if isinstance(event, RunEnded):
@@ -65,8 +67,8 @@ class TaskRun:
         caller = asyncio.current_task()
         assert caller is not None
         try:
-            with boundary(self._path):
-                return await self._answered(again)
+            with boundary(self.path):
+                return await self.answer(again)
         except asyncio.CancelledError:
             if caller.cancelling():
                 self.ended = self.ended or _end(INTERRUPTED, INTERRUPTED)
@@ -80,22 +82,23 @@ class TaskRun:
             self.ended = _failed(self.ended, str(error))
             return error.may_pass
 
-    async def _answered(self, again: bool) -> bool:
-        """Answer it from the beginning, or from its record on."""
-        path = self._path
-        self.ended = None if again else await self._load(_final, path)
+    async def answer(self, again: bool) -> bool:
+        """Answer it from the beginning, or from its record on, and set ``ended``. Return whether it
+        failed for a cause that may pass."""
+        path = self.path
+        self.ended = None if again else await self.load(_final, path)
         if self.ended is not None:
             return False
         if path.is_symlink():
             raise RecordError(f"{path}: it is a link, which may lead out of the batch's folder")
-        force = self._settings()
-        if await self._load(reopen, path):
-            run = await self._load(_resumed, path)
-            result = await self._session.go_on(run, [self], force=force)
+        force = self.settings()
+        if await self.load(reopen, path):
+            run = await self.load(_resumed, path)
+            result = await self.session.go_on(run, [self], force=force)
         else:
             task = dataclasses.replace(self.task, exclude=force.settings.exclude)
-            source = await self._load(task.source)
-            result = await self._session.ask(
+            source = await self.load(task.source)
+            result = await self.session.ask(
                 source, self.task.question, [self], force=force, form=self.task.form
             )
         if result.unrecorded is not None:
@@ -103,12 +106,13 @@ class TaskRun:
             raise RecordError("; ".join([*why, result.unrecorded]))
         return result.may_pass
 
-    def _settings(self) -> Resolved:
-        force = self._session.force
+    def settings(self) -> Resolved:
+        """Return what is in force for this task: its folder, and limits of its own."""
+        force = self.session.force
         changed = {LIMIT_NAMES[name]: value for name, value in self.task.limits.items()}
         return dataclasses.replace(
             force,
-            settings=dataclasses.replace(force.settings, out=self._path),
+            settings=dataclasses.replace(force.settings, out=self.path),
             limits=dataclasses.replace(force.limits, **changed),
         )
 
@@ -116,31 +120,34 @@ class TaskRun:
         """Return the result, with its score. What it cannot be made of fails this task alone.
         Raises ``UsageError`` for what is no score, for any task."""
         assert self.ended is not None
-        result = _bare_result(self.task, self.ended, self._began)
+        result = _bare_result(self.task, self.ended, self.began)
         try:
-            with boundary(self._path):
-                result = await self._load(self._looked_up, result, self.ended)
+            with boundary(self.path):
+                result = await self.load(self.look_up, result, self.ended)
                 if result.unfinished:
                     return result
-                correct = await self._load(scored, score, self.task, self.ended.answer)
+                correct = await self.load(scored, score, self.task, self.ended.answer)
                 return dataclasses.replace(result, correct=correct)
         except UsageError:
             raise
         except RLMError as error:
             return dataclasses.replace(result, status="failed", reason=str(error))
 
-    def _looked_up(self, result: TaskResult, ended: RunEnded) -> TaskResult:
+    def look_up(self, result: TaskResult, ended: RunEnded) -> TaskResult:
         """Return the result with what the run's folder says. Blocks."""
-        usage = ended.usage + left_out(self._path)
-        trajectory = self._path / ROOT_PAGE
-        shown = trajectory.relative_to(self._folder.path).as_posix()
+        usage = ended.usage + left_out(self.path)
+        trajectory = self.path / ROOT_PAGE
+        shown = trajectory.relative_to(self.folder.path).as_posix()
         return dataclasses.replace(
             result,
             cost=None if usage.unpriced else usage.cost,
             tokens=usage.tokens,
-            attempts=1 + len(ended_before(self._path)),
+            attempts=1 + len(ended_before(self.path)),
             trajectory=shown if trajectory.exists() else None,
         )
+
+
+OpenTaskRun: TypeAlias = Callable[[Task, Folder, Session, Load], TaskRun]
 
 
 def _bare_result(task: Task, ended: RunEnded, began: float) -> TaskResult:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from ..errors import UsageError
 from ..inputs import contexts
@@ -19,6 +19,7 @@ from ..settings.resolved import LIMIT_NAMES, checked, did_you_mean
 FIELDS = ("question", "context", "context_path", "expected", "id", "answer_form")
 LIMITS = tuple(name for name in LIMIT_NAMES if name not in ("max_in_flight", "max_kernels"))
 """Limits that a task may have of its own; the others are of what all tasks share."""
+Check: TypeAlias = Callable[[Mapping[str, Any]], str | None]
 MAX_SAID = 50
 _LONGEST_NAME = 60
 _SHOWN_CHARS = 80
@@ -69,9 +70,9 @@ class _Wrong(ValueError):
     """A fault of one task, in words."""
 
 
-def read_tasks(path: Path) -> Tasks:
-    """Read the tasks of a file: a JSON object a line. Paths in it are relative to its folder.
-    Blocks.
+def read_tasks(path: Path, check: Check = lambda fields: None) -> Tasks:
+    """Read the tasks of a file: a JSON object a line. Paths in it are relative to its folder;
+    ``check`` says what more is wrong with the fields of a task. Blocks.
 
     Raises ``UsageError`` which names every line that is wrong, with the value and the reason.
     """
@@ -80,7 +81,7 @@ def read_tasks(path: Path) -> Tasks:
     except OSError as error:
         raise UsageError(f"{path}: the tasks cannot be read: {error.strerror}") from error
     numbered = [(number, line) for number, line in enumerate(lines, 1) if line.strip()]
-    return _made(numbered, path.absolute().parent, f"{path}: ")
+    return _made(numbered, path.absolute().parent, f"{path}: ", check)
 
 
 def make_tasks(tasks: Iterable[Mapping[str, Any]]) -> Tasks:
@@ -91,7 +92,12 @@ def make_tasks(tasks: Iterable[Mapping[str, Any]]) -> Tasks:
     return _made(list(enumerate(tasks, 1)), Path.cwd(), "")
 
 
-def _made(given: Sequence[tuple[int, bytes | Mapping[str, Any]]], base: Path, where: str) -> Tasks:
+def _made(
+    given: Sequence[tuple[int, bytes | Mapping[str, Any]]],
+    base: Path,
+    where: str,
+    check: Check = lambda fields: None,
+) -> Tasks:
     made: dict[str, tuple[int, Task]] = {}
     wrong: list[str] = []
     names: set[str] = set()
@@ -100,6 +106,8 @@ def _made(given: Sequence[tuple[int, bytes | Mapping[str, Any]]], base: Path, wh
         try:
             fields = _parsed(each) if isinstance(each, bytes) else _plain(each)
             task = _task(fields, number, base, names)
+            if (problem := check(fields)) is not None:
+                raise _Wrong(problem)
             if task.id in made:
                 raise _Wrong(f"id={task.id!r}: line {made[task.id][0]} has it already")
         except _Wrong as error:

@@ -30,7 +30,7 @@ def work(options: argparse.Namespace) -> int:
     tasks = batch.read_tasks(options.tasks)
     console = standard_error(quiet=options.quiet)
     session = batch.open_session(force, plan)
-    with BatchScreen(console) as screen, _first_interrupt() as stopping:
+    with BatchScreen(console) as screen, stopping_well() as stopping:
         asked = batch.run(tasks, options.output, session, plan, screen, stopping.append)
         summary = engine().run(asked)
     return _tell(summary, options.json, console)
@@ -38,16 +38,17 @@ def work(options: argparse.Namespace) -> int:
 
 def _plan(options: argparse.Namespace) -> Plan:
     return Plan(
-        concurrency=_number(int, options.concurrency, "--concurrency"),
-        retries=_number(int, options.task_retries, "--task-retries"),
+        concurrency=number(int, options.concurrency, "--concurrency"),
+        retries=number(int, options.task_retries, "--task-retries"),
         retry_failed=options.retry_failed,
-        total_cost=_number(float, options.total_cost, "--total-cost"),
-        total_seconds=_number(float, options.total_seconds, "--total-seconds"),
+        total_cost=number(float, options.total_cost, "--total-cost"),
+        total_seconds=number(float, options.total_seconds, "--total-seconds"),
         notebook=not options.no_notebook,
     )
 
 
-def _number(kind: Any, text: str | None, option: str) -> Any:
+def number(kind: Any, text: str | None, option: str) -> Any:
+    """Return an option's number, None where it was not given. Raises ``UsageError``."""
     try:
         return None if text is None else kind(text)
     except ValueError:
@@ -56,7 +57,7 @@ def _number(kind: Any, text: str | None, option: str) -> Any:
 
 
 @contextmanager
-def _first_interrupt() -> Iterator[list[Batch]]:
+def stopping_well() -> Iterator[list[Batch]]:
     """Let the first interrupt stop the batch that is put into the list, so that it ends well; the
     second one, or one before there is a batch, interrupts as usual."""
     batches: list[Batch] = []
@@ -83,6 +84,11 @@ def _tell(summary: Summary, as_json: bool, console: Console) -> int:
         write_line(str(summary.results.folder / RESULTS))
     console.print(outcomes(summary.results))
     console.print(sentence(summary), style="dim", markup=False, highlight=False, soft_wrap=True)
+    return status_of(summary)
+
+
+def status_of(summary: Summary) -> int:
+    """Return the exit status of a batch that has ended."""
     if summary.stopped is not None:
         return INTERRUPTED if summary.stopped == "interrupted" else LIMIT
     return ANSWERED if summary.answered else FAILED

@@ -29,6 +29,7 @@ def make() -> argparse.ArgumentParser:
     _run(commands)
     _demo(commands)
     _batch(commands)
+    _eval(commands)
     record_parsers.add(commands)
     _doctor(commands)
     _local(commands)
@@ -108,6 +109,52 @@ def _batch(commands: Any) -> None:
     batch.add_argument("--no-notebook", action="store_true", help="make no summary.ipynb")
     add_settings(batch, Group.INPUT)
     add_answer_options(batch, out=False)
+
+
+def _eval(commands: Any) -> None:
+    evaluate = commands.add_parser(
+        "eval",
+        help="measure how well questions with known answers are answered",
+        description="Ask questions whose answers are known by construction, each by a run of its "
+        "own, and print success with 95 %% intervals, confidently wrong answers, tokens, calls, "
+        "time and cost, by set, length and system. SETS are names that --list gives, SET/KIND for "
+        "one kind; by default all. Or give one file of tasks of your own, as `rlm batch` takes "
+        "them, each with an expected answer. It is a batch: the same command goes on with what is "
+        "left. Exit status as of `rlm batch`.",
+    )
+    evaluate.set_defaults(work="eval.work")
+    evaluate.add_argument("sets", metavar="SETS", nargs="*", help="sets, kinds, or a TASKS.jsonl")
+    evaluate.add_argument(
+        "-o", "--output", metavar="DIR", type=Path, default=Path("rlm-eval"),
+        help="the folder of tasks, runs and results; by default rlm-eval",
+    )  # fmt: skip
+    evaluate.add_argument("--list", action="store_true", help="print the sets and end")
+    evaluate.add_argument(
+        "--short", action="store_true", help="ten tasks, one seed, 3e4 characters"
+    )
+    evaluate.add_argument(
+        "--seeds", metavar="N", help="tasks of each kind and length; by default 3"
+    )
+    evaluate.add_argument("--first-seed", metavar="N", help="by default 0; others make other tasks")
+    evaluate.add_argument(
+        "--length", metavar="LIST", help="characters such as 1e5,1m or tokens such as 32kt"
+    )
+    evaluate.add_argument("--split", help="open or held-out kinds only; by default both")
+    evaluate.add_argument(
+        "--baseline", metavar="LIST",
+        help="who answers the same tasks beside us: window (the LM alone), rlms, dspy",
+    )  # fmt: skip
+    evaluate.add_argument(
+        "-n", "--concurrency", metavar="N",
+        help="live runs at once; by default 8, with the embedded LM 1",
+    )  # fmt: skip
+    evaluate.add_argument("--total-cost", metavar="N", help="US dollars for all of DIR")
+    evaluate.add_argument(
+        "--total-seconds", metavar="N", help="seconds until the last run is ended"
+    )
+    evaluate.add_argument("--retry-failed", action="store_true", help="as of `rlm batch`")
+    evaluate.add_argument("--no-notebook", action="store_true", help="make no summary.ipynb")
+    add_answer_options(evaluate, out=False)
 
 
 def _doctor(commands: Any) -> None:

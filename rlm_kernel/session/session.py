@@ -133,6 +133,10 @@ class Session:
         async with self._lms.using(self.force):
             pass
 
+    def models(self, force: Resolved | None = None) -> AbstractAsyncContextManager[Models]:
+        """Lend the LMs for other uses than questions; raises what ``ask`` does."""
+        return self._lms.using(force or self.force)
+
     async def ask(
         self,
         about: Source | str,

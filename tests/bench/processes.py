@@ -14,7 +14,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 PEER = ROOT / ".venv" / "bench-peer"
-REQUIREMENTS = Path(__file__).with_name("peer-requirements.txt")
+REQUIREMENTS = ROOT / "rlm_kernel" / "evaluation" / "requirements" / "rlms.txt"
 CASE_SECONDS = 300
 
 

@@ -135,6 +135,11 @@ class EmbeddedServer:
                 return
             await anyio.sleep(IDLE_POLL_SECONDS)
 
+    async def count_tokens(self, text: str) -> int:
+        """Return the tokens of a text, as the author reads it."""
+        said = await _request(self.author, "/tokenize", {"content": text})
+        return len(said["tokens"])
+
     async def warm(self, prefix: Sequence[Mapping[str, str]]) -> bool:
         """Have the author know the start of a conversation before the first turn.
 
