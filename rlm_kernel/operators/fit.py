@@ -8,7 +8,7 @@ The guest checks the rest of a value that is taken here.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import chain, repeat
 from typing import Any
 
@@ -46,6 +46,12 @@ def labels(schema: Mapping[str, Any] | None) -> list[str]:
     listed = schema.get("enum") if schema is not None else None
     texts = isinstance(listed, list) and all(isinstance(label, str) for label in listed)
     return listed if texts else []  # type: ignore[return-value]
+
+
+def grammar(labels: Sequence[str]) -> str:
+    """Return the grammar, in llama.cpp's form, of replies that are one of the labels. Without the
+    quotes of JSON: those lead small models astray."""
+    return "root ::= " + " | ".join(json.dumps(label, ensure_ascii=False) for label in labels)
 
 
 def _spelled(reply: str, schema: Mapping[str, Any]) -> str:
