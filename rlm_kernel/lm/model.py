@@ -58,7 +58,9 @@ class LM(Protocol):
 class Model:
     """An LM in a role: where it is, its name there, how it is sampled, its window in tokens, how
     many prompts one batch may bring it, and whether it is known what a request costs. ``price`` is
-    the US dollars of what a model of this name uses there, None where that is not known."""
+    the US dollars of what a model of this name uses there, None where that is not known.
+    ``chooses`` says that it takes a grammar, by which its reply is one of several labels; the
+    sub-LM's choices are left to it."""
 
     client: LM
     name: str
@@ -66,4 +68,5 @@ class Model:
     window: int
     max_batch: int = 10_000
     priced: bool = True
+    chooses: bool = False
     price: Callable[[str, Usage], float | None] = lambda model, usage: None

@@ -192,6 +192,8 @@ async def _embedded(settings: Settings, limits: Limits, stack: AsyncExitStack) -
                 _of_author(settings), temperature=warmth, max_tokens=settings.output_tokens or 700
             ),
             window=server.author.window,
+            # Of six-way labels it gives twelve of twelve, the smaller one three.
+            chooses=True,
         ),
         Model(
             client=sub,

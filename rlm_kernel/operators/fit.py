@@ -8,7 +8,7 @@ The guest checks the rest of a value that is taken here.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import chain, repeat
 from typing import Any
 
@@ -39,6 +39,12 @@ def value_of(reply: str, schema: Mapping[str, Any] | None) -> Any:
     if schema is None:
         return reply.strip()
     return value_in(spelled(reply, schema), schema, _fault)  # type: ignore[no-untyped-call]
+
+
+def grammar(labels: Sequence[str]) -> str:
+    """Return the grammar, in llama.cpp's form, of replies that are one of the labels. Without the
+    quotes of JSON: those lead small models astray."""
+    return "root ::= " + " | ".join(json.dumps(label, ensure_ascii=False) for label in labels)
 
 
 def _fault(schema: Mapping[str, Any], value: Any) -> str | None:

@@ -33,6 +33,16 @@ def prompt(item: str, options: MapOptions, vote: int = 0) -> str:
     return "\n\n".join(parts)
 
 
+def bare_prompt(item: str, options: MapOptions, vote: int = 0) -> str:
+    """Return what a small model is asked about an item, which does best where the item stands first
+    and a label alone is the reply."""
+    *first, last = _turned(labels(options.schema), vote)
+    choice = f"{', '.join(first)} or {last}" if first else last
+    asked = f"{options.question} Reply with {choice}."
+    shown = [f"{text}\n{asked}\n{value}" for text, value in options.examples]
+    return "\n\n".join([*shown, f"{item}\n{asked}"])
+
+
 def again(asked: str, reply: str, why: str) -> str:
     """Return the prompt that follows a reply which did not fit."""
     return AGAIN.format(prompt=asked, reply=reply[:SHOWN_CHARS], why=why)
@@ -41,14 +51,19 @@ def again(asked: str, reply: str, why: str) -> str:
 def _form(options: MapOptions, vote: int) -> str:
     names = labels(options.schema)
     if names:
-        turned = vote % len(names)
-        listed = names[turned:] + names[:turned]
+        listed = _turned(names, vote)
         shown = ", ".join(json.dumps(name, ensure_ascii=False) for name in listed)
         return ONE_OF.format(labels=shown)
     if options.schema is None:
         return FREE
     schema = in_object(options.schema)  # type: ignore[no-untyped-call]
     return OF_FORM.format(schema=json.dumps(schema, ensure_ascii=False))
+
+
+def _turned(names: list[str], vote: int) -> list[str]:
+    """Return the labels in the order in which a vote is shown them."""
+    turned = vote % len(names)
+    return names[turned:] + names[:turned]
 
 
 def _examples(options: MapOptions, tag: str) -> list[str]:

@@ -14,7 +14,7 @@ from ..record.markdown import one_line, shorten
 from ..remote.guest.typed_replies import Misfit
 from ..repl.map_options import MapOptions
 from .fit import value_of
-from .row_prompt import again, prompt
+from .row_prompt import again, bare_prompt, prompt
 
 REPLY_CHARS = 300
 """The most of a reply that did not fit, in an error and in the record."""
@@ -34,11 +34,17 @@ class _Vote:
 
 class Row:
     """Asks about one item. ``complete`` sends a prompt; ``may_ask`` says of a prompt that asks once
-    more whether it may be sent, and books it."""
+    more whether it may be sent, and books it. ``bare`` replies are labels as they are, without
+    JSON."""
 
     def __init__(
-        self, options: MapOptions, complete: Complete, may_ask: Callable[[str], bool]
+        self,
+        options: MapOptions,
+        complete: Complete,
+        may_ask: Callable[[str], bool],
+        bare: bool = False,
     ) -> None:
+        self._bare = bare
         self._options = options
         self._complete = complete
         self._may_ask = may_ask
@@ -67,7 +73,8 @@ class Row:
         return value, about
 
     async def _vote(self, item: str, number: int) -> _Vote:
-        vote, asked = _Vote(), prompt(item, self._options, number)
+        made = bare_prompt if self._bare else prompt
+        vote, asked = _Vote(), made(item, self._options, number)
         text: str = asked
         try:
             while True:

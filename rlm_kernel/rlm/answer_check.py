@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from itertools import takewhile
+from collections.abc import Iterable
 
 from ..answers import Answer
 from ..events import ContextInfo
@@ -12,11 +11,11 @@ from ..lm.model import Message
 from ..repl.running_cell import Ran
 from . import prompts
 from .shown import Shown
+from .small_replies import SAID
 from .sources import bound_names, is_leftover, written_down
 from .suspicion import Suspicion
 
 SHOWN_CHARS = 200
-SHARED_CHARS = 200
 MOST_QUOTES = 5
 
 
@@ -82,12 +81,16 @@ class AnswerCheck:
         if why is None and not last:
             why = None if self._remind else self._misread(ran) or self._unseen(ran)
             why = why or self._unread(ran.answer)
-            why = why or (None if self._remind else self._unquoted(ran) or self._suspect(ran))
+            why = why or (self._nowhere(ran) if self._remind else self._unquoted(ran))
+            why = why or self._suspect(ran)
         return why
 
     def unsure(self, ran: Ran) -> str | None:
         """Return why an answer that is taken is not confirmed; None for one that is."""
         why = (ran.doubt and "is no answer") or self._suspicious(ran)
+        if why is None and self._remind and prompts.NOWHERE in self._asked:
+            assert ran.answer is not None
+            why = None if ran.answer.evidence else "stands nowhere in the context"
         again = ", also when it was asked for again" if self._suspected or ran.doubt else ""
         return why and f"the answer {why}{again}"
 
@@ -140,7 +143,16 @@ class AnswerCheck:
         if why is None or ran.answer is None:
             return None
         self._suspected = True
-        return prompts.SUSPECT.format(answer=_head(ran.answer.text), why=why)
+        words = prompts.SUSPECT_QUERY if self._remind else prompts.SUSPECT
+        return words.format(answer=_head(ran.answer.text), why=why)
+
+    def _nowhere(self, ran: Ran) -> str | None:
+        """Return that an answer in words does not stand in the context. Only once."""
+        assert ran.answer is not None
+        if not self._sources[-1].startswith(SAID) or ran.answer.evidence:
+            return None
+        asked = self._once(prompts.NOWHERE)
+        return asked and asked.format(answer=_head(ran.answer.text))
 
     def _unquoted(self, ran: Ran) -> str | None:
         """Return which quotes do not stand in the context. Only once."""
@@ -163,29 +175,3 @@ class AnswerCheck:
 
 def _head(answer: str) -> str:
     return answer if len(answer) <= SHOWN_CHARS else f"{answer[:SHOWN_CHARS]}…"
-
-
-class SharedWords:
-    """The words that all prompts to sub-LMs begin or end with: what is asked of every piece."""
-
-    def __init__(self) -> None:
-        self._prompts = 0
-        self._begin: list[str] = []
-        self._end: list[str] = []
-
-    def take(self, prompts: Sequence[str]) -> None:
-        for prompt in prompts:
-            begin, end = prompt[:SHARED_CHARS].split(), prompt[-SHARED_CHARS:].split()[::-1]
-            self._begin = _alike(self._begin, begin) if self._prompts else begin
-            self._end = _alike(self._end, end) if self._prompts else end
-            self._prompts += 1
-
-    def no_question(self) -> bool:
-        """Return whether several prompts shared less than two words: too few for a question."""
-        return self._prompts > 2 and len(self._begin) + len(self._end) < 2
-
-
-def _alike(one: list[str], other: list[str]) -> list[str]:
-    """Return the words that both begin with."""
-    pairs = zip(one, other, strict=False)
-    return [mine for mine, _ in takewhile(lambda pair: pair[0] == pair[1], pairs)]

@@ -32,7 +32,6 @@ from ..repl.protocol import (
     whole_refusal,
 )
 from . import prompts
-from .answer_check import SharedWords
 from .boundary import boundary
 from .facts import ChildRan, Failure
 from .memory import Memory, Numbers
@@ -94,7 +93,6 @@ class LiveCalls:
         self.cut = self._sub.cut
         self.incomplete: set[int] = set()
         """Cells that have a batch of which a limit refused a part."""
-        self.shared: defaultdict[int, SharedWords] = defaultdict(SharedWords)
         self.turns_left: int | None = None
         """The turns that its node has after this one."""
         self._own: dict[str, _Own] = {
@@ -118,8 +116,6 @@ class LiveCalls:
         size = await self._admit(made[0], new) if call.op != "tool" and new else ""
         began = CallStarted(node=self._node, cell=call.cell, op=call.op, count=count, size=size)
         self._run.emit(began)
-        if call.op.startswith("llm") and call.options is None:
-            self.shared[call.cell].take(call.prompts)
         await self._recall(call, known.values())
         clock = time.monotonic()
         asked = iter(await all_of(map(self._slot, missing)))

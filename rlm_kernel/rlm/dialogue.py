@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import replace
 
 from ..errors import LMError
 from ..events import Prompted, Replied, ReplyDelta, Usage
-from ..lm import cells, thoughts
+from ..lm import thoughts
 from ..lm.client import Reply
 from ..lm.model import Message, Model
 from . import facts, history, prompts, sorting
@@ -73,6 +74,16 @@ class Dialogue:
             reply = await self._stream(turn, self._messages, last=last)
         self._remember(reply)
         self._temperature = None
+        return reply
+
+    def open(self, words: str) -> Reply:
+        """Return the first reply, which is ours: the ``words``. No LM is asked for it, or told."""
+        recalled = self._memory.reply(1)
+        if recalled is not None:
+            words = recalled.replied.text
+        self._run.emit(ReplyDelta(self._node, 1, words))
+        reply = Reply(text=words, model="", finish=None, usage=Usage(), seconds=0.0)
+        self._replied(1, reply, Usage(), 0.0)
         return reply
 
     async def finish(self, turn: int, words: str) -> Reply:
@@ -162,26 +173,30 @@ class Dialogue:
                 sampling=sampling,
                 on_delta=lambda text: run.emit(ReplyDelta(node, turn, text)),
                 on_restart=lambda: run.emit(ReplyDelta(node, turn, "\f")),
-                cut=_end_of_first_block if run.style.stop_after_block else None,
+                cut=_spoken(run.style.cut),
             )
             reply = reply.spoken()
         finally:  # a reply that failed was paid for too
             run.ledger.keep(node, meter.usage)
-            run.emit(
-                Replied(
-                    node=node,
-                    turn=turn,
-                    text=reply.text,
-                    model=reply.model,
-                    finish=reply.finish,
-                    usage=meter.usage,
-                    seconds=time.monotonic() - started,
-                    time=time.time(),
-                    thoughts=reply.thoughts,
-                )
-            )
+            self._replied(turn, reply, meter.usage, time.monotonic() - started)
         return reply
 
+    def _replied(self, turn: int, reply: Reply, usage: Usage, seconds: float) -> None:
+        self._run.emit(
+            Replied(
+                node=self._node,
+                turn=turn,
+                text=reply.text,
+                model=reply.model,
+                finish=reply.finish,
+                usage=usage,
+                seconds=seconds,
+                time=time.time(),
+                thoughts=reply.thoughts,
+            )
+        )
 
-def _end_of_first_block(text: str) -> int | None:
-    return cells.end_of_first_block(thoughts.masked(text))
+
+def _spoken(cut: Callable[[str], int | None] | None) -> Callable[[str], int | None] | None:
+    """Return a cut that knows no thoughts for replies with some."""
+    return None if cut is None else lambda text: cut(thoughts.masked(text))

@@ -9,6 +9,7 @@ from ..errors import LimitReached
 from ..events import CellRan, ContextInfo
 from ..lm.model import Message, seen
 from ..record.outputs import text_of
+from ..remote.guest.look import PASSAGES
 from ..repl.running_cell import Ran
 from . import facts, prompts, vision
 from .calls import LiveCalls
@@ -28,7 +29,6 @@ class Feedback:
         self._run = run
         self._depth = depth
         self._calls = calls
-        self._cell = 0  # the last that ran
         self.kind = ""
 
     def opening(self, task: Task, info: ContextInfo, repl: CellRunner) -> list[Message]:
@@ -54,6 +54,18 @@ class Feedback:
         first = prompts.first(task.question, info, run.style, self.kind, there=there, means=means)
         return [prompts.message("system", system), prompts.message("user", first)]
 
+    def looked(self, opening: list[Message], turn: Turn) -> tuple[list[Message], bool]:
+        """Return the ``opening`` with what the first look gave, which the LM has not written; and
+        whether that may state the answer, as passages do."""
+        system, first = opening
+        output = "\n\n".join(self._texts(turn)).strip()
+        stated = self.kind == "read" and PASSAGES in output
+        ask = self._run.style.ask[
+            "read" if stated else "count" if self.kind == "read" else self.kind
+        ]
+        words = f"{output}\n\n{first['content']}\n\n{ask}"
+        return [system, prompts.message("user", words)], stated
+
     @property
     def _told(self) -> bool:
         """Return whether the LM is told facts beside its question and its outputs."""
@@ -61,7 +73,6 @@ class Feedback:
 
     def noticed(self, cell: int, ran: Ran) -> Ran:
         """Return the end of a cell with what the LM must be told of it."""
-        self._cell = cell
         notices, count = list(ran.notices), self._calls.made[cell]
         failed = self._calls.failed[cell]
         known = self._told and _is_its_error(failed, count, ran)
@@ -100,9 +111,8 @@ class Feedback:
         texts, took = self._texts(turn), []
         notices = [notice for ran in turn.rans for notice in ran.notices]
         closing = turn.closing()
-        useful = bool(turn.rans) and turn.rans[-1].status == "ok" and any(map(str.strip, texts))
-        if useful and style.remind and not closing:
-            closing = [self._advice()]
+        if style.remind and turn.useful and not closing:
+            closing = [prompts.READ]
         parts: list[dict[str, Any]] = []
         if self._run.vision:
             parts, left_out = vision.of_outputs(out for ran in turn.rans for out in ran.outputs)
@@ -148,13 +158,6 @@ class Feedback:
         sources = [source for source, _ in turn.cells]
         made = facts.made(sources, [now[name] for name in names if name in now])
         return [made] if made else []
-
-    def _advice(self) -> str:
-        """Return what a small model is told after useful output."""
-        if not self._calls.made.total():
-            return self._run.style.ask[self.kind]
-        unasked = self._calls.shared[self._cell].no_question()
-        return prompts.NO_QUESTION if unasked else prompts.FINISH
 
 
 def _is_its_error(failed: list[facts.Failure], count: int, ran: Ran) -> bool:

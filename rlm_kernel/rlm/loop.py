@@ -21,7 +21,7 @@ from ..record.equality import node_seed
 from ..repl.execution import Written, execute
 from ..repl.running_cell import Author, Ran
 from ..settings.limits import CellLimits, Rent
-from . import prompts, sorting
+from . import prompts, small_replies, sorting
 from .answer_check import AnswerCheck
 from .best_answer import BestAnswer
 from .calls import Child, LiveCalls
@@ -64,6 +64,9 @@ class Node:
         self._check = AnswerCheck(remind=run.style.remind)
         self._repetition = Repetition()
         self._equal = EqualReplies()
+        self._opening = ""
+        self._stated = False
+        """Words may be the answer: something that was shown may state it."""
 
     async def solve(self, repl: CellRunner) -> Answer:
         """Return the answer. Raises ``LimitReached`` where turns, or what a run may use, are over
@@ -90,20 +93,32 @@ class Node:
             over = self._over(number + 1) or self._equal.stuck(number)
             if over is not None and over.shared:
                 raise over
-            news = self._feedback.after(turn, self._most - number, over)
+            if number == 1 and self._opening:
+                news, self._stated = self._feedback.looked(news, turn)
+            else:
+                self._stated = self._stated or turn.useful
+                news = self._feedback.after(turn, self._most - number, over)
         raise AssertionError("a node without an end")
 
     def _turn(self, number: int, reply: Reply, news: list[Message]) -> Turn:
         """Return the turn that a reply begins, after the LM was told the ``news``."""
+        sources = self._sources(reply)
         turn = turn_of(
             reply,
+            sources,
             self._repetition,
             self._memory.intervention(number),
             again=not self.run.style.remind,
             recorded=self._memory.sources(number),
         )
-        self._check.begin(news, cells.sources(reply.text))
+        self._check.begin(news, sources)
         return turn
+
+    def _sources(self, reply: Reply) -> list[str]:
+        cut = reply.cut_short
+        if self.run.style.opening:
+            return small_replies.sources(reply.text, cut_short=cut, words=self._stated)
+        return cells.sources(reply.text, cut_short=cut)
 
     def _over(self, number: int) -> LimitReached | None:
         """Return the limit for which a turn is the node's last; None where there may be more."""
@@ -118,6 +133,8 @@ class Node:
     ) -> tuple[Reply, LimitReached | None]:
         """Return the LM's reply, and the limit for which this turn is the last. Where it becomes
         that by the request itself, the LM is told so and asked once more."""
+        if number == 1 and self._opening:
+            return self._dialogue.open(self._opening), over
         try:
             reply = await self._dialogue.reply(number, news, names, last=over is not None)
         except LimitReached as error:
@@ -197,6 +214,9 @@ class Node:
         if not run.style.remind and (info.length == 0 or _is_question(task) or repl.names):
             self._check.take_for_granted()
         self.begun = True
+        if task.opening is None and not _is_question(task):
+            self._opening = run.style.opening.format(question=task.question)
+        self._stated = not self._opening
         news = await self._opened(info, repl)
         human = self._memory.intervention(0)
         if self.task.form is not None and self.task.opening is None:

@@ -7,15 +7,16 @@ because a small model copies them to the letter.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from ..errors import LimitReached
 from ..events import ContextInfo
 from ..record.numbers import counted
+from . import small_replies
 from .first_look import look, short_look
-from .small_prompts import SMALL_FIND, SMALL_JUDGE
+from .small_prompts import OPENING, SMALL_COUNT, SMALL_JUDGE, SMALL_READ
 
 MAX_NAMES = 30
 """The most variables that an LM is told of, the newest."""
@@ -68,6 +69,9 @@ the result you are about to give. Give it in the form that the question asks for
 FIGURES = "Figures are for the human only."
 FIGURES_SEEN = "Figures and images are shown to you."
 MODELS = "- Each query takes `model`: {sub!r} is the sub-LM, {root!r} you."
+NO_QUERY = (
+    "Nothing ran. Write one SQLite query in a block that begins with ```sql and ends with ```."
+)
 NO_CODE = (
     "Your reply held no Python block, so nothing ran. Write the next step as a block that begins "
     "with ```python and ends with ```. If you know the answer, call FINAL_VAR(answer) in one."
@@ -132,20 +136,20 @@ RAN_AGAIN = (
     "something else, or finish with FINAL_VAR."
 )
 FINISH = "If this answers the question, call FINAL_VAR with the variable that holds the answer."
-ASK_EACH = (
-    "Next: if the answer depends on what these pieces mean (good or bad, for or against, about "
-    "what), ask llm_query_batched about every piece now, one prompt a piece. If it does not, and "
-    "this output is the answer, call FINAL_VAR."
-)
-NO_QUESTION = (
-    "Your prompts had no words in common: the reader LM saw pieces of the text without a question, "
-    "and cannot know what you want. Write the block again and put the question into every prompt: "
-    '`p + "\\nIs this ... or ...? Reply with one word."`.'
-)
 FIRST_BLOCK = "Write the first block."
-FIRST_PIECES = (
-    "First block: split `context` into pieces and keep in a list those that have the name (or the "
-    "date, the word) that the question is about; print how many and the first two."
+ASK_QUERY = "Write the query."
+ASK_ANSWER = "Write the answer."
+READ = (
+    'If this output has the answer, reply with one line that begins with "Answer:" and gives it '
+    "alone. Else write another query."
+)
+NOWHERE = (
+    "The answer {answer!r} does not stand in `context`. Copy it from a passage as it is written "
+    "there, or write a query. The same answer again is taken as it is."
+)
+SUSPECT_QUERY = (
+    "The answer {answer!r} {why}. If a word in the query is written otherwise in the data, write "
+    "the query again with that. The same query again is taken as it is."
 )
 LAST_TURN = (
     "This is your last turn. Write one cell that calls FINAL_VAR with the best answer that the "
@@ -198,40 +202,42 @@ class Style:
     """A way to speak to an LM, and how much of an output it sees.
 
     ``system`` is by kind of question; where there is more than one kind the LM is first asked to
-    sort the question (``sorting``). ``look`` closes the first message, ``ask`` what follows useful
-    output before any sub-call.
+    sort the question (``sorting``). ``look`` closes the first message. Where there is an
+    ``opening``, it is the first turn, in place of a reply, ``ask`` follows its output, and replies
+    are read as those of a small LM (``small_replies``). ``cut`` says where one that goes on is cut.
     """
 
     name: str
     system: dict[str, str]
-    look: dict[str, str]
+    look: str
     ask: dict[str, str]
     preview_chars: int
     output_chars: int
-    stop_after_block: bool
     remind: bool
+    opening: str = ""
+    cut: Callable[[str], int | None] | None = None
 
 
 STYLES = {
     "strong": Style(
         "strong",
         system={"": STRONG},
-        look={"": FIRST_BLOCK},
-        ask={"": FINISH},
+        look=FIRST_BLOCK,
+        ask={},
         preview_chars=600,
         output_chars=20_000,
-        stop_after_block=False,
         remind=False,
     ),
     "small": Style(
         "small",
-        system={"find": SMALL_FIND, "judge": SMALL_JUDGE},
-        look={"find": FIRST_BLOCK, "judge": FIRST_PIECES},
-        ask={"find": FINISH, "judge": ASK_EACH},
+        system={"count": SMALL_COUNT, "read": SMALL_READ, "judge": SMALL_JUDGE},
+        look="",
+        ask={"count": ASK_QUERY, "read": ASK_ANSWER, "judge": ASK_QUERY},
         preview_chars=240,
-        output_chars=1000,
-        stop_after_block=True,
+        output_chars=4000,
         remind=True,
+        opening=OPENING,
+        cut=small_replies.end_of_first_block,
     ),
 }
 
@@ -286,7 +292,7 @@ def first(
         there,
         means,
         f"Question: {question}",
-        style.look[kind],
+        style.look,
     ]
     return "\n\n".join(filter(None, parts))
 

@@ -1,45 +1,75 @@
-"""The system messages for small LMs: one for questions that code answers, one where pieces of the
-text must be judged. Short, and changed only with figures."""
+"""The system messages for small LMs: one for questions that a query or a passage answers, one where
+pieces of the text must be judged. Short, and changed only with figures.
 
-SMALL_FIND = """\
-You write Python for a Jupyter notebook to answer a question about the variable `context`. It is \
-already loaded and often huge: never print all of it, never assign to it.
-Reply with one short ```python block. You will see what it prints, then write the next block.
+A small model writes SQL better than Python, and reads a passage better than it searches for it. So
+a first cell, which is ours, looks (``OPENING``), and the model writes a query or the answer.
+"""
 
-Look at how the lines of `context` are written, then split it the same way and search it with \
-exact words or `re`. Import what you use. Compute the answer with code and print it; when the \
-printed result answers the question, write a block that calls FINAL_VAR(result).
-Also there: llm_query(prompt) and llm_query_batched(prompts), which ask a reader LM, and \
-rlm_query(question, part), which asks an author like you about a long part of `context`.
+OPENING = "```python\nprint(look(context, {question!r}))\n```"
+
+SMALL_READ = """\
+You answer a question about data in the variable `context` of a Jupyter notebook. A first cell has \
+looked at it: its output has the tables and their columns, or the passages of a text with words of \
+the question. Reply with one of these two and nothing else:
+- one line that begins with "Answer:" and gives the answer alone, in as few words as it takes, \
+where a passage states it
+- one SQLite query in a ```sql block, where there is a table to look it up in. Select only what is \
+asked for. Compare texts with LIKE '%...%' unless the values of the column are listed.
+
+Question: What is the baker's son called?
+Answer: Anton
+Question: Where does Mr Hill work?
+```sql
+SELECT employer FROM t WHERE name LIKE '%Hill%'
+```
+{tools}"""
+
+SMALL_COUNT = """\
+You answer a question about data in the variable `context` of a Jupyter notebook. A first cell has \
+looked at it: its output has the tables and their columns. Reply with one SQLite query in a ```sql \
+block and nothing else. Select only what is asked for. Compare texts with LIKE '%...%' unless the \
+values of the column are listed. Dates are texts such as '2024-03-05'.
+
+Question: Which harbour has the most boats?
+```sql
+SELECT harbour FROM t GROUP BY harbour ORDER BY COUNT(*) DESC LIMIT 1
+```
+Question: What did the flour for the mill cost?
+```sql
+SELECT SUM(amount * price) FROM t WHERE goods = 'flour' AND buyer LIKE '%mill%'
+```
+Question: How many lines mention the bakery?
+```sql
+SELECT COUNT(*) FROM t WHERE text LIKE '%bakery%'
+```
+Question: Which three words are used most?
+```sql
+SELECT word FROM words ORDER BY count DESC LIMIT 3
+```
+Question: How often does the word bread occur?
+```sql
+SELECT count FROM words WHERE word = 'bread'
+```
+Where no query can do it, a short ```python block may work on `context` and call FINAL_VAR(result).
 {tools}"""
 
 SMALL_JUDGE = """\
-You answer a question about a long text by writing Python for a Jupyter notebook. The text is \
-in the variable `context`, already loaded. Reply with one short ```python block. You will see \
-what it prints, then write the next block. Never print all of `context`, never assign to it.
+You answer a question about data in the variable `context` of a Jupyter notebook. A first cell has \
+looked at it: its output has the tables and their columns. Reply with one SQLite query in a ```sql \
+block and nothing else.
+A query cannot tell what a text means. For that it calls judge(column, label, label, ...): a \
+reader looks at the text of each row and chooses the label that fits. Give two labels or more, so \
+that one always fits. Put before it all that words can tell: LIKE '%...%' for names. Dates are \
+texts such as '2024-03-05'.
 
-Functions you have:
-llm_query_batched(prompts) -> list of str: a reader LM answers each prompt of a list. It sees only \
-that prompt, so put one piece of the text into it, then a question with a one-word answer.
-llm_query(prompt) -> str: the same for one prompt.
-rlm_query(question, part) -> str: an author like you answers a question about a long part of \
-`context` in a notebook of its own. Slow.
-FINAL_VAR(value): ends the work with the answer.
-{tools}
-Python cannot judge what a piece means. So pick the pieces with Python, by the exact name or word \
-in the question, then ask the reader LM about every piece, and count its replies with Python.
-
-Example. Question: In how many letters from Kemi does the writer complain?
-```python
-letters = [line for line in context.splitlines() if "Kemi" in line]
-print(len(letters), letters[:2])
+Question: In how many letters from Kemi does the writer complain?
+```sql
+SELECT COUNT(*) FROM t WHERE text LIKE '%Kemi%'
+AND judge(text, 'a complaint', 'praise') = 'a complaint'
 ```
-```python
-prompts = [p + "\\nIs this letter a complaint or praise? Reply with one word." for p in letters]
-replies = llm_query_batched(prompts)
-count = sum(reply.lower().startswith("complaint") for reply in replies)
-print(replies[:5], count)
+Question: Which guests talk about the weather?
+```sql
+SELECT guest FROM t
+WHERE judge(remark, 'about the weather', 'about something else') = 'about the weather'
 ```
-```python
-FINAL_VAR(count)
-```"""
+{tools}"""

@@ -8,33 +8,38 @@ from typing import Any
 from . import prompts
 
 SORT = """\
-Sort questions about a text. find: the answer stands in the text as words, names, dates or \
-numbers, which a program can search, count, add or compare. judge: somebody must understand the \
-pieces and judge their opinion, mood, topic or intention. Reply with one word, find or judge."""
+Sort questions about a text. read: one place in the text states it, as a name, a date, a number or \
+a reason. count: many lines, rows or words must be counted, added, compared or sorted, which a \
+program can do. judge: somebody must understand many pieces and judge their opinion, mood, topic \
+or intention. Reply with one word, read, count or judge."""
 SORTED = (
-    ("Which seller has the most orders?", "find"),
+    ("Which seller has the most orders?", "count"),
     ("How many comments on the bakery are negative?", "judge"),
-    ("How many lines mention the bakery?", "find"),
+    ("What is the number of the invoice?", "read"),
+    ("How many lines mention the bakery?", "count"),
     ("How many of the poems by Ada are about war?", "judge"),
-    ("What is the number of the invoice?", "find"),
+    ("Where was the captain of the ship born?", "read"),
     ("In which letters is the sister afraid?", "judge"),
-    ("How many rows have the status closed?", "find"),
+    ("How many rows have the status closed?", "count"),
+    ("Why did the mill close?", "read"),
     ("How many of the calls from Lima complain about noise?", "judge"),
-    ("What is the total weight of the parcels?", "find"),
-    ("What is the subject of the talk by Noor?", "judge"),
-    ("Which is the cheapest ticket?", "find"),
+    ("What is the total weight of the parcels?", "count"),
+    ("Which words are used most often?", "count"),
     ("Which guests praise the cook?", "judge"),
-    ("What is the mean height?", "find"),
+    ("What are the two passwords for the vault?", "read"),
+    ("Which is the cheapest ticket?", "count"),
+    ("What is the phone number of Dr Noor?", "read"),
+    ("What is the mean height?", "count"),
     ("How many emails by Tao are friendly?", "judge"),
 )
-"""A small model asked "find or judge?" straight away always says judge; shown these first, it
-sorted 27 of 28 questions rightly."""
+"""A small model that is asked straight away always says judge; it needs to be shown some first."""
 
 
 def asked(question: str) -> list[dict[str, Any]]:
-    """Return the messages that ask which kind a question is. Its first sentence says what is asked;
-    what follows is mostly about the form of the answer."""
-    first = re.split(r"(?<=[.?!])\s", question.strip(), maxsplit=1)[0]
+    """Return the messages that ask which kind a question is. What is asked stands in its first
+    sentence with a question mark; what follows is mostly about the form of the answer."""
+    sentences = re.split(r"(?<=[.?!])\s+", question.strip())
+    first = next((s for s in sentences if s.endswith("?")), question.strip())
     shown = [(prompts.message("user", q), prompts.message("assistant", kind)) for q, kind in SORTED]
     return [
         prompts.message("system", SORT),

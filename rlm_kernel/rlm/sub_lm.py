@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 from ..errors import CallRefused, LimitReached, LMError
 from ..lm.attempts import Sampling
-from ..lm.model import seen
+from ..lm.model import Model, seen
 from ..operators.earlier import answers
 from ..operators.estimate import Estimate, estimate
+from ..operators.fit import grammar
 from ..operators.rows import Row
+from ..remote.guest.labels import labels
 from ..remote.guest.typed_replies import in_object
 from ..repl.protocol import Call, Image, RefusedCall, Slot, refusal
 from . import prompts
@@ -68,7 +71,7 @@ class SubLM:
         if options is None or options.since is None:
             return {}
         folder = self._run.folder.parent / options.since
-        default = self._run.sub.name
+        default = self._asked(call).name
         return await asyncio.to_thread(answers, folder, options, call.model, default)
 
     async def admit(self, call: Call, new: Sequence[PromptSlot], *, by_hand: bool) -> str:
@@ -88,7 +91,7 @@ class SubLM:
         return str(size)
 
     def _measured(self, call: Call, new: Sequence[PromptSlot]) -> Estimate:
-        model, options = self._run.model(call.model, self._run.sub), call.options
+        model, options = self._asked(call), call.options
         if options is not None and options.since is not None:
             options = replace(options, ahead=(0, 0))  # nobody knows yet how many of those are new
         price = partial(model.price, model.name)
@@ -100,14 +103,17 @@ class SubLM:
         assert options is not None
         if at.earlier is not None:
             return at.earlier
-        schema = None if options.schema is None else in_object(options.schema)  # type: ignore[no-untyped-call]
-        call = replace(at.call, schema=schema)
+        call, bare = at.call, self._asked(at.call).chooses and bool(labels(options.schema))
+        if bare:
+            call = replace(call, schema=options.schema)
+        elif options.schema is not None:
+            call = replace(call, schema=in_object(options.schema))  # type: ignore[no-untyped-call]
 
         async def complete(prompt: str, vote: int) -> str:
             drawn = vote if options.votes > 1 else None
             return await self._complete(call, prompt, asked, vote=drawn)
 
-        value, about = await Row(options, complete, self._may_ask).value(at.prompt)
+        value, about = await Row(options, complete, self._may_ask, bare).value(at.prompt)
         return {"value": value, "about": about}
 
     def _may_ask(self, prompt: str) -> bool:
@@ -120,6 +126,13 @@ class SubLM:
             return False
         return True
 
+    def _asked(self, call: Call) -> Model:
+        """Return the LM that a call is for: the one that it names, else the sub-LM; labels are left
+        to the root where it is the one that chooses."""
+        run, options = self._run, call.options
+        choice = options is not None and bool(labels(options.schema)) and run.root.chooses
+        return run.model(call.model, run.root if choice else run.sub)
+
     async def _complete(
         self,
         call: Call,
@@ -128,13 +141,13 @@ class SubLM:
         images: Sequence[Image] = (),
         vote: int | None = None,
     ) -> str:
-        model = self._run.model(call.model, self._run.sub)
+        model = self._asked(call)
         asked.model = model.name
         parts = await asyncio.to_thread(as_parts, images) if images else []
         message = {"role": "user", "content": seen(prompt, parts)}
         sampling = model.sampling if vote is None else _as_vote(model.sampling, vote)
         if call.schema is not None:
-            sampling = replace(sampling, schema=call.schema)
+            sampling = replace(sampling, **_form(model, call.schema))
         whole = await model.client.complete(model.name, [message], asked.meter, sampling=sampling)
         reply = whole.spoken()
         asked.model, asked.finish, asked.thoughts = reply.model, reply.finish, reply.thoughts
@@ -142,6 +155,14 @@ class SubLM:
             raise LMError(reply.fault, cause="empty", attempts=1)
         self.cut[call.cell] += reply.cut_short
         return reply.text
+
+
+def _form(model: Model, schema: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings of a reply that is to fit the schema."""
+    listed = labels(schema) if model.chooses else []
+    if not listed:
+        return {"schema": schema}
+    return {"added": {**model.sampling.added, "grammar": grammar(listed)}}
 
 
 def _as_vote(sampling: Sampling, vote: int) -> Sampling:

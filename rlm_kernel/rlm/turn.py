@@ -10,9 +10,13 @@ from ..errors import LMStuck
 from ..lm import cells
 from ..lm.client import Reply
 from ..record.equality import digest
+from ..record.outputs import text_of
 from ..repl.running_cell import Author, Ran
 from . import prompts
 from .memory import Intervention
+
+LOOKED_CHARS = 1000
+"""So much of an output tells that it is not empty."""
 
 
 class Repetition:
@@ -87,6 +91,12 @@ class Turn:
         return self.rans[-1].status != "ok" or self.rans[-1].answer is not None
 
     @property
+    def useful(self) -> bool:
+        """Return whether its last cell ended well, and there is something to read."""
+        shown = any(text_of(ran.outputs, LOOKED_CHARS).strip() for ran in self.rans)
+        return shown and self.rans[-1].status == "ok"
+
+    @property
     def _given(self) -> Answer | None:
         return next((ran.answer for ran in self.rans if ran.answer is not None), None)
 
@@ -116,15 +126,16 @@ class Turn:
 
 def turn_of(
     reply: Reply,
+    sources: Sequence[str],
     repetition: Repetition,
     human: Intervention | None,
     *,
     again: bool,
     recorded: Sequence[tuple[str, Author]] | None,
 ) -> Turn:
-    """Return the turn that a reply begins, with the cells of it that are to run: those that were
-    ``recorded``, where it is remembered. The cell of the turn before runs ``again`` or not."""
-    sources = cells.sources(reply.text, cut_short=reply.cut_short)
+    """Return the turn that a reply with these ``sources`` begins, with the cells that are to run:
+    those that were ``recorded``, where it is remembered. The cell of the turn before runs ``again``
+    or not."""
     notes = _notes(reply, len(sources))
     written: list[tuple[str, Author]] = [(source, "lm") for source in sources[: cells.MAX_CELLS]]
     unrun = 0
@@ -137,7 +148,8 @@ def turn_of(
         notes.append(prompts.RAN_AGAIN if again else prompts.REPEATED)
         return Turn(written if again else [], notes, human, repeated=True)
     if not sources and not notes:
-        notes = [prompts.THOUGHTS_ALONE if reply.only_thought else prompts.NO_CODE]
+        none = prompts.NO_CODE if again else prompts.NO_QUERY
+        notes = [prompts.THOUGHTS_ALONE if reply.only_thought else none]
     return Turn(written, notes, human, unrun=unrun)
 
 

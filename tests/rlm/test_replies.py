@@ -74,7 +74,7 @@ def test_a_small_model_is_cut_behind_its_thoughts(tmp_path: Path) -> None:
     author = Author("<think>judge? no</think>find", thinking)
     result = ask(author, tmp_path, prompt="small")
     assert result.response == "it is real"
-    sorting, turn = of(Replied, events(result))
+    sorting, _, turn = of(Replied, events(result))
     assert (sorting.text, turn.finish, turn.text) == ("find", "cut", REAL)
 
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from asking import ask, ask_here, cells, script, told
+from asking import ask, ask_here, block, cells, script, told
 
 from rlm_kernel import Limits, cli
 from rlm_kernel.cli.run import tell
 from rlm_kernel.record import trajectory
 from rlm_kernel.replay.replay import replay
 from rlm_kernel.session.event_loop import engine
+from rlm_kernel.testing import ScriptedLM
 
 CONTEXT = "".join(f"line {number} of the log\n" for number in range(200))
 QUESTION = "How many errors are there in the log of the harbour?"
@@ -89,10 +90,12 @@ def test_in_the_last_turn_it_is_unconfirmed_at_once(tmp_path: Path) -> None:
     assert "asked for again" not in str(result.reason)
 
 
-def test_a_small_author_is_told_nothing_new_and_its_answer_is_unconfirmed(tmp_path: Path) -> None:
-    lm = script("find", "print(len(context))\nFINAL_VAR(0)")
+def test_a_small_author_is_asked_once_more_and_its_answer_is_unconfirmed(tmp_path: Path) -> None:
+    giving = block("print(len(context))\nFINAL_VAR(0)")
+    lm = ScriptedLM(["find", giving, giving])
     result = ask_here(lm, tmp_path / "run", CONTEXT, "How many?", prompt="small")
     assert (result.status, result.response, result.confirmed) == ("answered", "0", False)
+    assert "If a word in the query is written otherwise" in told(lm, 3)
 
 
 def test_a_short_context_may_be_the_answer_and_so_may_a_question_without_one(

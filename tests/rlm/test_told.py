@@ -180,19 +180,23 @@ def test_a_child_without_a_context_is_told_that_there_is_none(tmp_path: Path) ->
 
 
 def test_the_small_style_is_told_none_of_it(tmp_path: Path) -> None:
-    asking = "words = context.split()\nprint(llm_query_batched(list('abc')))"
-    lm = ScriptedLM(["find", block(asking), block(DONE)], lambda prompt: "ok")
+    lm = ScriptedLM(["find", block("print(llm_query_batched(list('abc')))"), block(DONE)], _ok)
     ask_here(lm, tmp_path / "run", prompt="small")
     assert told(lm, 2) == (
+        "Table t, 1 row, has the lines of the text: line, text\n"
+        "Table words has each different word, in small letters: word, count\n"
+        "No word of the question is in it.\n\n"
         "`context`: type str, 9 characters, 1 lines.\nIt begins:\nsome text\n\n"
-        "Question: What is it?\n\nWrite the first block."
+        "Question: What is it?\n\nWrite the query."
     )
     assert told(lm, 3) == (
-        "Output:\n['ok', 'ok', 'ok']\n\nYour prompts had no words in common: the reader LM saw "
-        "pieces of the text without a question, and cannot know what you want. Write the block "
-        "again and put the question into every prompt: "
-        '`p + "\\nIs this ... or ...? Reply with one word."`.'
+        "Output:\n['ok', 'ok', 'ok']\n\nIf this output has the answer, reply with one line that "
+        'begins with "Answer:" and gives it alone. Else write another query.'
     )
+
+
+def _ok(prompt: str) -> str:
+    return "ok"
 
 
 BEFORE = 1840 + 302

@@ -10,6 +10,8 @@ import sys
 from typing import Any, Callable, NamedTuple, Optional
 
 from . import places as _places
+from . import sql as _sql
+from .look import look_at
 from .pieces import guarded
 from .rows import rows_of
 
@@ -132,6 +134,33 @@ def find(value, words, around=80, case=False):
     return _places.places(value, words, around, case)
 
 
+def look(value, question):
+    """Return what a question can be answered from, in few lines: of a table its columns with their
+    kinds and values, of a text the passages that the question's words lead to. Raises ``TypeError``
+    for a value that is neither."""
+    return look_at(value, question)
+
+
+def sql(value, query):
+    """Return the rows, as tuples, that an SQLite query finds in a value. Its table is ``t``: the
+    rows as ``rows`` reads them, with numbers and dates as such. Of a text they are its lines, and
+    ``words(word, count)`` has its words; of a folder of tables each is one by its file's name. In
+    the query ``judge(text, 'label', 'label', ...)`` lets a sub-LM choose a label. ``.answer`` is
+    the value, or the values of the only column. Raises ``ValueError`` for a query that SQLite does
+    not take."""
+    return _sql.query(value, query, None if _guest is None else _judge)
+
+
+def _judge(asked):
+    """Return the label for each text, asking together what is asked alike."""
+    labels = {}
+    for question, choices in dict.fromkeys((each[1], each[2]) for each in asked):
+        texts = [text for text, *alike in asked if (question, choices) == tuple(alike)]
+        table = _guest.calls.llm_map(texts, question, labels=list(choices))
+        labels.update({(t, question, choices): v for t, v in zip(texts, table.values)})
+    return [labels[each] for each in asked]
+
+
 def FINAL_VAR(value, evidence=None):
     """End the run with this value, or with the variable that a string literal names.
 
@@ -224,6 +253,8 @@ GLOBALS = (
     Global("ask_human", ask_human, answered_by="human"),
     Global("rows", rows, yields=True),
     Global("find", find, yields=True),
+    Global("look", look, told=False, yields=True),
+    Global("sql", sql, asks_by="llm_map", told=False, yields=True),
     Global("FINAL_VAR", FINAL_VAR),
     Global("answer", told=False),
     Global("SHOW_VARS", SHOW_VARS),

@@ -25,7 +25,7 @@ _REQUEST = re.compile(
     r'(?: "([^"]*)" "([^"]*)")?'
 )
 _REQUEST_FIELDS = ("host", "user", "time", "method", "path", "status", "size", "referer", "agent")
-_VALUE = r"=(\"[^\"]*\"|[^\s,;\"]+)"
+_VALUE = r"=(\"[^\"]*\"|[^\s,;\"]*[^\s,;\"\])}])"
 _PAIR = re.compile(rf"(?<![\w.-])([A-Za-z_][\w.-]{{0,40}}){_VALUE}")
 _COMMON = 10
 """A pair is a field where it stands in one of so many lines at least."""

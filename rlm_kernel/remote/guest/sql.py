@@ -1,0 +1,224 @@
+"""``sql``: a question in SQLite's words to the tables that a value is.
+
+The tables are made in memory for each query, and only those that it names. What could reach a file
+is refused. ``judge`` in a query lets a reader LM look at a text: all that the query judges is
+collected first and asked together.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import difflib
+import re
+import sqlite3
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, Optional
+
+from .pieces import counted, some
+from .sql_tables import Table, lines_of, tables_of, texts_of, words_of
+
+MOST_ROWS = 100_000
+MOST_ANSWERS = 50
+ANSWER_CHARS = 200
+_STEPS = 100_000
+"""After so many steps of a query an interrupt is looked for."""
+_SHOWN_ROWS = 20
+_CELL_CHARS = 400
+_NEAR_FROM = 2000
+_COMPARED = re.compile(
+    r"(?:\w+\.)?(\"[^\"]+\"|[A-Za-z_]\w*)\s*(=|==|LIKE|IN\s*\()\s*'((?:[^']|'')*)'", re.IGNORECASE
+)
+_ALLOWED = (
+    sqlite3.SQLITE_SELECT,
+    sqlite3.SQLITE_READ,
+    sqlite3.SQLITE_FUNCTION,
+    getattr(sqlite3, "SQLITE_RECURSIVE", 33),
+)
+Judged = tuple[str, str, tuple[str, ...]]
+"""A text, what is asked about it, and the labels."""
+Judge = Callable[[list[Judged]], list[str]]
+"""Returns the label for each."""
+
+
+class Found(list):
+    """The rows that a query gave, as tuples. ``columns`` are their names, ``hints`` what may be
+    wrong with it."""
+
+    def __init__(self, rows: Iterable[tuple[Any, ...]] = (), columns: Sequence[str] = ()) -> None:
+        super().__init__(rows)
+        self.columns = list(columns)
+        self.hints: list[str] = []
+
+    @property
+    def answer(self) -> Any:
+        """Return the value, or the values of a single column as a list; None where a query gave
+        nothing, several columns, or texts too long for an answer."""
+        if not self or len(self) > MOST_ANSWERS or (len(self.columns) > 1 and len(self) > 1):
+            return None
+        values = [_rounded(row[0]) for row in self]
+        if any(isinstance(value, str) and len(value) > ANSWER_CHARS for value in values):
+            return None
+        return values if len(values) > 1 else values[0]
+
+    def __repr__(self) -> str:
+        lines = [" | ".join(self.columns)] if len(self.columns) > 1 else []
+        lines += [" | ".join(map(_shown, row)) for row in self[:_SHOWN_ROWS]]
+        if len(self) > _SHOWN_ROWS:
+            lines.append(f"… {counted(len(self), 'row')} in all")
+        return "\n".join([*(lines or ["No rows."]), *self.hints])
+
+    __str__ = __repr__
+
+
+def _rounded(value: Any) -> Any:
+    """Return a sum of floats without the noise in its last digits."""
+    return float(f"{value:.12g}") if isinstance(value, float) else value
+
+
+def _shown(cell: Any) -> str:
+    text = "none" if cell is None else str(cell)
+    return text if len(text) <= _CELL_CHARS else f"{text[:_CELL_CHARS]}…"
+
+
+def query(value: Any, text: str, judge: Optional[Judge] = None) -> Found:
+    """Return what a query finds in the tables of a value. Raises ``ValueError`` for one that SQLite
+    does not take, with the tables and columns that there are."""
+    tables = named(value, text)
+    with contextlib.closing(_connected(tables)) as database:
+        if judge is not None and re.search(r"\bjudge\s*\(", text, re.IGNORECASE):
+            _judged(database, text, tables, judge)
+        found = _run(database, text, tables)
+    found.hints = list(_hints(found, text, tables))
+    return found
+
+
+def named(value: Any, text: str) -> list[Table]:
+    """Return the tables of a value; those of a text are made only where a query names them."""
+    tables = tables_of(value)
+    texts = None if tables else texts_of(value)
+    if texts is not None:
+        tables = [lines_of(texts)]
+        if re.search(r"\bwords\b", text, re.IGNORECASE):
+            tables.append(words_of(texts))
+    if not tables:
+        raise ValueError("there is no table in a value of the type %s" % type(value).__name__)
+    return tables
+
+
+def quoted(name: str) -> str:
+    """Return a name as a query writes it."""
+    plain = re.fullmatch(r"[A-Za-z_]\w*", name) and name.lower() not in _WORDS.split()
+    return name if plain else _name(name)
+
+
+_WORDS = """
+all and as between by case check create default distinct else end except exists from group
+having in index intersect into is isnull join limit not notnull null on or order references
+select set table then to transaction union unique update using values when where
+"""
+"""Those that SQLite takes as a name in quotes only."""
+
+
+def _connected(tables: list[Table]) -> sqlite3.Connection:
+    database = sqlite3.connect(":memory:", isolation_level=None)
+    for table in tables:
+        columns = ", ".join(
+            f"{_name(c)} {'NUMERIC' if c in table.numbers else 'TEXT COLLATE NOCASE'}"
+            for c in table.columns
+        )
+        places = ", ".join("?" * len(table.columns))
+        database.execute(f"CREATE TABLE {_name(table.name)} ({columns})")
+        database.executemany(f"INSERT INTO {_name(table.name)} VALUES ({places})", table.rows)
+    database.set_authorizer(
+        lambda action, *_: sqlite3.SQLITE_OK if action in _ALLOWED else sqlite3.SQLITE_DENY
+    )
+    return database
+
+
+def _name(name: str) -> str:
+    return '"%s"' % name.replace('"', '""')
+
+
+def _run(database: sqlite3.Connection, text: str, tables: list[Table]) -> Found:
+    stopped: list[KeyboardInterrupt] = []
+
+    def look_up() -> int:
+        try:
+            return 0  # a signal's handler runs here
+        except KeyboardInterrupt as interrupt:
+            stopped.append(interrupt)
+            return 1
+
+    database.set_progress_handler(look_up, _STEPS)
+    try:
+        cursor = database.execute(text.strip().rstrip(";"))
+        rows = cursor.fetchmany(MOST_ROWS)
+    except (sqlite3.Error, sqlite3.Warning) as error:
+        if stopped:
+            raise stopped[0] from None
+        raise ValueError(f"{error}. {_there(tables)}") from None
+    finally:
+        database.set_progress_handler(None, 0)
+    return Found(rows, [column[0] for column in cursor.description or ()])
+
+
+def _there(tables: list[Table]) -> str:
+    said = (f"{quoted(t.name)}({', '.join(map(quoted, t.columns))})" for t in tables)
+    return "There are the tables " + "; ".join(said)
+
+
+def _judged(database: sqlite3.Connection, text: str, tables: list[Table], judge: Judge) -> None:
+    """Run a query once to see what it judges, ask, and leave it the function that knows."""
+    wanted: dict[Judged, str] = {}
+
+    def note(item: Any, *words: Any) -> str:
+        asked = _asked(item, words)
+        wanted[asked] = ""
+        return asked[2][0]
+
+    database.create_function("judge", -1, note, deterministic=True)
+    _run(database, text, tables)
+    asked = list(wanted)
+    wanted.update(zip(asked, judge(asked)))
+    known = lambda item, *words: wanted.get(_asked(item, words))  # noqa: E731
+    database.create_function("judge", -1, known, deterministic=True)
+
+
+def _asked(item: Any, words: Sequence[Any]) -> Judged:
+    """Return what is asked of a text. A question of its own would say which label is expected, so
+    that there is one only where a query has it, before the labels."""
+    labels = [str(word) for word in words]
+    question = labels.pop(0) if labels and labels[0].rstrip().endswith("?") else ""
+    if len(labels) < 2:
+        raise ValueError("judge(text, label, label, ...) takes two labels at least")
+    *first, last = labels
+    return str(item), question or f"Is this {', '.join(first)} or {last}?", tuple(labels)
+
+
+def _hints(found: Found, text: str, tables: list[Table]) -> Iterator[str]:
+    """Return which of the values that a query compares with stand in no row of their column."""
+    if found and any(cell not in (None, 0) for row in found for cell in row):
+        return
+    for column, operator, value in _COMPARED.findall(text):
+        bare = value.replace("''", "'").strip("%")
+        cells = _cells(column.strip('"'), tables)
+        if not cells or not bare or any(_is_in(bare, cell, operator) for cell in cells):
+            continue
+        near = difflib.get_close_matches(bare, list(cells)[:_NEAR_FROM], 3, 0.6)
+        said = near or list(cells)[:5]
+        yield f"No {column} is {bare!r}; there are, for example, {some(said)}."
+
+
+def _cells(column: str, tables: list[Table]) -> dict[str, None]:
+    for table in tables:
+        names = [name.lower() for name in table.columns]
+        if column.lower() in names:
+            at = names.index(column.lower())
+            return dict.fromkeys(str(row[at]) for row in table.rows)
+    return {}
+
+
+def _is_in(value: str, cell: str, operator: str) -> bool:
+    if operator.upper() == "LIKE":
+        return all(part in cell.lower() for part in value.lower().split("%"))
+    return value.lower() == cell.lower()
