@@ -36,9 +36,7 @@ from ..events import (
     RunEnded,
     RunStarted,
 )
-from ..remote.guest.checked import Checked
 from . import files, journal
-from .checks import checks_of
 from .files import JOURNAL
 from .notebooks import ipynb
 from .notebooks.metadata import NotebookContext, page, record
@@ -196,10 +194,9 @@ class Recorder:
                 assert_never(event)
 
     @property
-    def checks(self) -> list[Checked]:
-        """The checks of maps that the root's answer can rest on."""
-        roots = [(name, page) for name, page in self._pages.items() if page.root]
-        return [one for name, page in roots for one in checks_of(page.events, name)]
+    def root_events(self) -> list[Event]:
+        """The events of the root, with long prompts cut."""
+        return [event for shown in self._pages.values() if shown.root for event in shown.events]
 
     @property
     def trajectory(self) -> Path:

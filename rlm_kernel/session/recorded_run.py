@@ -12,6 +12,7 @@ from ..endings import at_no_cost
 from ..errors import RecordError
 from ..events import ROOT, Event, KernelRestarted, RunStarted
 from ..inputs.forms import Form
+from ..record.checks import checks_of
 from ..record.notebooks.metadata import OWNER
 from ..record.recorder import Recorder
 from ..record.summary import summarise
@@ -116,5 +117,5 @@ class RecordedRun:
             question=question,
             may_pass=outcome.may_pass,
             unrecorded=self.unrecorded,
-            checks=tuple(self.recorder.checks),
+            checks=tuple(checks_of(self.recorder.root_events, ROOT)),
         )
