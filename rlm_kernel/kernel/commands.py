@@ -16,6 +16,7 @@ from ..settings.limits import Limits
 from ..settings.option import Group
 from ..settings.resolved import LIMIT_NAMES, OPTIONS, Resolved, unknown_variables
 from .grammar import SETTING_VERBS, Command, help_text
+from .live_cells.live_cells import LiveCells
 from .notebook_session import URLS, NotebookSession, kept_keys
 from .replaying.session import NotebookReplay
 
@@ -28,8 +29,8 @@ NOT_IN_REPLAY = ("context", *_OF_KERNELS)
 
 
 class Commands:
-    """The verbs of ``grammar.VERBS``, done in a notebook's session. ``link`` makes a path a link's
-    target, ``tell`` shows a line of what takes long."""
+    """The verbs of ``grammar.VERBS``, done in a notebook's session and, for ``live`` cells, in its
+    pages. ``link`` makes a path a link's target, ``tell`` shows a line of what takes long."""
 
     def __init__(
         self,
@@ -37,11 +38,13 @@ class Commands:
         replay: NotebookReplay,
         link: Callable[[Path], str],
         tell: Callable[[str], None],
+        live: LiveCells,
     ) -> None:
         self._notebook = notebook
         self._notebook_replay = replay
         self._link = link
         self._tell = tell
+        self._live = live
         self._verbs: Mapping[str, Callable[[Command, Repl], Awaitable[Shown | None]]] = {
             "status": self._status,
             "context": self._context,
@@ -55,6 +58,7 @@ class Commands:
             "verdict": self._verdict,
             "mode": self._mode,
             "trust": self._trust,
+            "cells": self._cells,
             "help": self._help,
         }
 
@@ -173,6 +177,16 @@ class Commands:
             return _text(f"trust: {'html' if self._notebook.session.trust_html else 'off'}")
         self._notebook.session.trust_html = command.value == "html"
         return None
+
+    async def _cells(self, command: Command, repl: Repl) -> Shown | None:
+        match command.value:
+            case None:
+                return _text(f"cells: {'on' if self._live.on else 'off'}")
+            case "on" | "off":
+                self._live.on = command.value == "on"
+                return None
+        done = self._live.do(command.value)
+        return None if done else _text("No page here has cells of a question of this kernel.")
 
     async def _help(self, command: Command, repl: Repl) -> Shown:
         return _text(help_text())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Protocol
 
 from ..environments.messages import Message
@@ -36,6 +37,8 @@ class Execution:
         self.request = request
         self.count = count
         self.interrupted = False
+        self.heard: Callable[[str, dict[str, Any]], None] | None = None
+        """Is told of each message that the cell causes, if set."""
 
     @property
     def code(self) -> str:
@@ -44,6 +47,8 @@ class Execution:
     def send(self, kind: str, content: dict[str, Any]) -> None:
         """Publish a message that the cell caused."""
         self._front_end.send(kind, content, self.request)
+        if self.heard is not None:
+            self.heard(kind, content)
 
     def tell(self, line: str, stream: str = "stdout") -> None:
         """Show a line of ours below the cell."""

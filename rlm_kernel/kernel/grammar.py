@@ -22,6 +22,7 @@ ANSWER = "answer_"
 REPLAY = ("auto", "only", "off")
 MODES = ("ask", "python")
 TRUST = ("html", "off")
+CELLS = ("on", "off", "fold", "remove")
 DEFAULT = "default"
 """The value that takes a setting back."""
 
@@ -310,6 +311,9 @@ VERBS = {
     "verdict": Verb("", "end that, and say whether all was as recorded", _alone),
     "mode": _choice(MODES, "whether plain text in a cell is a question or Python"),
     "trust": _choice(TRUST, "whether the LM's cells may show HTML as it is"),
+    "cells": _choice(
+        CELLS, "whether the LM's cells become cells of this notebook; fold or remove the last ones"
+    ),
     "help": Verb("", "show this", _alone),
 }
 """The words after ``%rlm``."""

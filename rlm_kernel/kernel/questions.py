@@ -22,6 +22,7 @@ from .display.display import Display
 from .front_end import ExecuteReply, Execution, FrontEnd
 from .human_input import HumanInput
 from .inner_kernel import InnerKernel, ended
+from .live_cells.live_cells import LiveCells
 from .notebook_session import NotebookSession
 from .replaying.session import NotebookReplay
 from .requests import NOBODYS
@@ -48,12 +49,14 @@ class Questions:
         replay: NotebookReplay,
         inner: InnerKernel,
         human: HumanInput,
+        live: LiveCells,
     ) -> None:
         self._front_end = front_end
         self._notebook = notebook
         self._replay = replay
         self._inner = inner
         self._human = human
+        self._live = live
 
     async def answer(self, execution: Execution, question: Question, repl: Repl) -> ExecuteReply:
         """Ask a question, or let the LM go on, and return the reply to its cell."""
@@ -100,11 +103,12 @@ class Questions:
 
     @contextmanager
     def _shown(self, execution: Execution) -> Iterator[list[Reader]]:
-        """Give readers that show a run in the human's cell and to consoles."""
+        """Give readers that show a run in the human's cell and below it, and to consoles."""
         link, say = self._notebook.page_link, self._front_end.say
-        display = Display(execution.send, log=say, link=link)
+        live = self._live.ask(execution)
+        display = Display(execution.send, log=say, link=link, brief=live is not None)
         try:
-            yield [display, Activity(self._front_end.send)]
+            yield [*filter(None, [live]), display, Activity(self._front_end.send)]
         finally:
             display.close()
 

@@ -21,6 +21,7 @@ from .commands import Commands
 from .front_end import ExecuteReply, Execution, FrontEnd
 from .human_input import HumanInput
 from .inner_kernel import InnerKernel
+from .live_cells.live_cells import LiveCells
 from .notebook_session import NotebookSession
 from .python_cells import PythonCells
 from .questions import Questions
@@ -43,6 +44,7 @@ class RequestHandler:
         self._opened: NotebookSession | None = None
         self._inner = InnerKernel(front_end, lambda: self._notebook.repl())
         self._human = HumanInput(front_end)
+        self._live = LiveCells(front_end)
         self._lock = asyncio.Lock()
         self._task: asyncio.Task[Any] | None = None
         self._execution: Execution | None = None
@@ -65,7 +67,9 @@ class RequestHandler:
 
     @cached_property
     def _questions(self) -> Questions:
-        return Questions(self._front_end, self._notebook, self._replay, self._inner, self._human)
+        return Questions(
+            self._front_end, self._notebook, self._replay, self._inner, self._human, self._live
+        )
 
     # life
     async def start(self) -> None:
@@ -121,6 +125,7 @@ class RequestHandler:
             task.uncancel()
             return execution.failed("KeyboardInterrupt", "the cell was interrupted")
         finally:
+            self._live.end(execution)
             self._task = self._execution = None
             self._count = execution.count
             self._inner.settle()
@@ -155,7 +160,9 @@ class RequestHandler:
 
     async def _carry_out(self, execution: Execution, cell: cell_parser.Cell) -> None:
         """Do what the ``%rlm`` lines of a cell say, and show what they have to show."""
-        commands = Commands(self._notebook, self._replay, self._notebook.link, execution.tell)
+        commands = Commands(
+            self._notebook, self._replay, self._notebook.link, execution.tell, self._live
+        )
         for command in cell.commands:
             if (shown := await commands.run(command, await self._inner.repl())) is not None:
                 execution.show(shown)
@@ -197,7 +204,11 @@ class RequestHandler:
         return reply
 
     async def forward_comm(self, request: Message) -> None:
-        """Pass on a widget's message; it is done when the inner kernel is done with it."""
+        """Pass on a widget's message; it is done when the inner kernel is done with it. Those of
+        the pages that show live cells are ours."""
+        if self._live.takes(request):
+            self._live.take(request)
+            return
         try:
             kernel = (await self._repl_now()).kernel
             if self._inner.relaying is not None:  # in the midst of a cell it gets no ``idle``

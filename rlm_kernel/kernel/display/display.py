@@ -54,7 +54,8 @@ class Display:
     ``publish`` takes the type and the content of a message for the human's cell. ``link`` turns a
     notebook's path in the run's folder (``trajectory.ipynb``, ``calls/0.1.ipynb``) into its path
     as seen from the human's notebook; an absolute path is shown, not linked. ``log`` gets one
-    plain line when the run starts, a cell ends and the run ends. ``now`` gives seconds.
+    plain line when the run starts, a cell ends and the run ends. ``now`` gives seconds. A ``brief``
+    display has no turns: they are cells of the notebook.
     """
 
     def __init__(
@@ -64,7 +65,9 @@ class Display:
         now: Callable[[], float] = time.monotonic,
         log: Callable[[str], None] | None = None,
         link: Link,
+        brief: bool = False,
     ) -> None:
+        self._brief = brief
         self._publish = publish
         self._now = now
         self._log = log
@@ -157,7 +160,8 @@ class Display:
             return
         if not turn.cells:  # those that ran had their lines
             self._say_turn(self._progress.unrun(turn.replied.turn, turn.status))
-        if not (turn.replied.text.strip() or turn.replied.thoughts or turn.cells):
+        shown = turn.replied.text.strip() or turn.replied.thoughts or turn.cells
+        if self._brief or not shown:
             return
         self._send("display_data", turn_bundle(turn, self._link))
         for output in rich(turn):
@@ -212,7 +216,8 @@ class Display:
             self._timer = None
 
     def _view(self) -> str:
-        return f"{self._name()} · {amounts(self._progress.line())}\n\n{self._live.view()}"
+        now = self._live.doing() if self._brief else self._live.view()
+        return f"{self._name()} · {amounts(self._progress.line())}\n\n{now}"
 
     def _name(self) -> str:
         model = self._progress.model

@@ -1,0 +1,80 @@
+"""The LM's cells in JupyterLab's and Notebook 7's pages, as a human's browser shows them."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from asking import block
+from lab import SECONDS, Lab, Notebook, Shoot
+from playwright.async_api import Page, expect
+from replies import Turns
+
+pytestmark = [pytest.mark.anyio, pytest.mark.needs("browser")]
+
+MOST_MS = SECONDS * 1000
+TEXT = "one two three four five six seven"
+CONTEXT = "%rlm context words.txt"
+QUESTION = "%%rlm\nHow many words are there?"
+COUNT = "n_words = len(context.split())\nprint('counted', n_words)"
+FINISH = "FINAL_VAR(f'There are {n_words} words.')"
+TURNS = (f"I count the **words**.\n\n```python\n{COUNT}\n```", block(FINISH))
+MINE = (
+    'from IPython.display import HTML\nHTML(\'<table id="mine"><tr><td>a table of mine</td></tr>'
+    '</table><p style="color:red" onclick="1">by me</p>\')'
+)
+
+
+async def opened(page: Page, lab: Lab, name: str, where: str) -> Notebook:
+    book = Notebook(page)
+    return await (book.open if where == "lab" else book.open_in_7)(lab, name)
+
+
+async def lm_cells(book: Notebook, count: int) -> None:
+    await expect(book.page.locator(".rlm-cell")).to_have_count(count, timeout=MOST_MS)
+
+
+@pytest.mark.parametrize("where", ["lab", "notebook"])
+async def test_cells_are_written_below_the_question_and_survive_a_reload_in_its_midst(
+    lab: Lab, page: Page, shoot: Shoot, replies: list[Turns], where: str
+) -> None:
+    (lab.folder / "words.txt").write_text(TEXT)
+    name = f"live-{where}.ipynb"
+    lab.write(name, MINE, CONTEXT, QUESTION, "n_words")
+    turns = Turns(*TURNS, free=1)
+    replies.append(turns)
+    book = await opened(page, lab, name, where)
+    for index in (0, 1):
+        await book.run(index)
+        await book.done(index)
+    await book.run(2)
+    await turns.wait_until_withheld()
+    await lm_cells(book, 2)
+    await book.shows(4, "counted 7")
+    await shoot(f"live-{where}")
+    await book.save()
+    await book.page.reload()
+    await lm_cells(book, 2)
+    await book.shows(2, "turn 2 of 20")
+    turns.gate.set()
+    await book.shows(2, "There are 7 words.")
+    await lm_cells(book, 3)
+    await book.done(2)
+    assert [await book.source(index) for index in (4, 5)] == [COUNT, FINISH]
+    for index, turn in ((4, "turn 1 · "), (5, "turn 2 · ")):
+        await expect(book.cells.nth(index)).to_have_attribute("data-rlm", re.compile(turn))
+    await book.save()
+    await shoot(f"live-{where}-end")
+
+    saved = lab.cells(name)
+    assert ["".join(cell["source"]) for cell in saved][:3] == [MINE, CONTEXT, QUESTION]
+    assert [c["metadata"].get("rlm", {}).get("author") for c in saved] == [
+        None, None, "human", "lm", "lm", "lm", None,
+    ]  # fmt: skip
+    assert {c["metadata"]["rlm"]["state"] for c in saved[3:6]} == {"ok"}
+
+    other = await opened(await page.context.new_page(), lab, name, where)
+    await lm_cells(other, 3)
+    await expect(other.page.locator("#mine")).to_be_visible()
+    await other.shows(4, "counted 7")
+    assert await other.page.locator("text=Not Trusted").count() == 0
