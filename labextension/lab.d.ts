@@ -93,6 +93,8 @@ export interface NotebookPanel {
     readonly model: { readonly sharedModel: SharedNotebook; readonly collaborative?: boolean } | null;
     readonly widgets: readonly CellWidget[];
     readonly activeCell: CellWidget | null;
+    activeCellIndex: number;
+    deselectAll(): void;
     readonly modelContentChanged: Signal<unknown, void>;
   };
   readonly context: { readonly ready: Promise<void>; readonly path: string };
@@ -114,7 +116,7 @@ export interface App {
     addCommand(id: string, options: {
       label: string; caption?: string; execute(): unknown; isEnabled?(): boolean;
     }): unknown;
-    notifyCommandChanged(id?: string): void;
+    execute(id: string, args?: Json): Promise<unknown>;
   };
 }
 export interface Palette {
@@ -178,4 +180,4 @@ export type Told =
   | (Named & { type: 'removed'; key: string })
   | { type: 'welcome'; version: number; running: string[] }
   | { type: 'refused'; version: number }
-  | { type: 'do'; what: 'fold' | 'unfold' | 'remove'; run: string };
+  | { type: 'do'; what: 'fold' | 'remove'; run: string };

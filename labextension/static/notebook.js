@@ -14,13 +14,17 @@ import { renderMarkdown, same, writeOutputs, writeSource } from './writing.js';
  * @typedef {import('../lab').SharedCell} SharedCell
  * @typedef {import('../lab').SharedNotebook} SharedNotebook
  * @typedef {import('../lab').Told} Told
- * @typedef {'fold' | 'unfold' | 'remove'} Work
+ * @typedef {'anew' | 'fold' | 'remove'} Work
  */
 
 export class LiveNotebook {
-  /** @param {NotebookPanel} panel */
-  constructor(panel) {
+  /**
+   * @param {NotebookPanel} panel
+   * @param {import('../lab').App['commands']} commands
+   */
+  constructor(panel, commands) {
     this._panel = panel;
+    this._commands = commands;
     /** What cells that go on have taken, by key: it is not written into the notebook. */
     /** @type {Map<string, string>} */
     this._badges = new Map();
@@ -272,8 +276,20 @@ export class LiveNotebook {
     }
     const asked = this.notebook.cells.find(cell => askedMark(cell)?.run === run);
     if (!asked) return;
+    if (work === 'anew') {
+      this._connection?.send({ type: 'anew', cell: asked.getId() });
+      this._run(this.notebook.cells.indexOf(asked));
+      return;
+    }
     const folded = work === 'fold' && !askedMark(asked)?.folded;
     this._write(() => setMark(asked, { folded: folded || undefined }));
+  }
+
+  /** @param {number} place  That of the cell that asks. */
+  _run(place) {
+    this._panel.content.deselectAll();
+    this._panel.content.activeCellIndex = place;
+    void this._commands.execute('notebook:run-cell');
   }
 
   // how it looks

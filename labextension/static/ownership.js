@@ -97,7 +97,7 @@ export class Ownership {
     const before = new Map(this._known);
     // The notebook tells of a change while it is made.
     queueMicrotask(() => {
-      this.ours(() => this._notebook.transact(() => this._settle(before), false));
+      this.ours(() => this._settle(before));
       this._listener.looked();
     });
   }
@@ -209,8 +209,11 @@ export class Ownership {
     const to = this._place(target) + 1;
     if (from < 0 || from === to) return;
     const json = this._notebook.cells[from].toJSON();
-    this._notebook.deleteCell(from);
-    this._notebook.insertCell(from < to ? to - 1 : to, json);
+    // One step, which no undo takes back; where cells stand is known anew when it is done.
+    this._notebook.transact(() => {
+      this._notebook.deleteCell(from);
+      this._notebook.insertCell(from < to ? to - 1 : to, json);
+    }, false);
   }
 }
 

@@ -44,7 +44,7 @@ function activate(app, tracker, palette) {
   const live = new WeakMap();
   /** @param {NotebookPanel} panel */
   const follow = panel => {
-    if (!live.has(panel)) live.set(panel, new LiveNotebook(panel));
+    if (!live.has(panel)) live.set(panel, new LiveNotebook(panel, app.commands));
   };
   tracker.forEach(follow);
   tracker.widgetAdded.connect((_, panel) => follow(panel));
@@ -66,6 +66,7 @@ function activate(app, tracker, palette) {
 
 /** @type {[string, string, string, import('./notebook.js').Work][]} */
 const COMMANDS = [
+  ['rlm:anew', 'Ask This Question Anew', 'Even where its record would answer', 'anew'],
   ['rlm:fold', 'Fold the Cells of This Question', 'Hide them, or show them again', 'fold'],
   ['rlm:remove', 'Remove the Cells of This Question', 'But for those that you have edited', 'remove']
 ];

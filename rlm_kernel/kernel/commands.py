@@ -17,7 +17,7 @@ from ..settings.option import Group
 from ..settings.resolved import LIMIT_NAMES, OPTIONS, Resolved, unknown_variables
 from .grammar import SETTING_VERBS, Command, help_text
 from .live_cells.live_cells import LiveCells
-from .notebook_session import URLS, NotebookSession, kept_keys
+from .notebook_session import URLS, NotebookSession
 from .replaying.session import NotebookReplay
 
 Shown = dict[str, str]
@@ -72,7 +72,7 @@ class Commands:
         name = SETTING_VERBS[command.verb]
         if command.settings or command.reset:
             self._notebook.change(command.settings, command.reset)
-            note = kept_keys(self._notebook.force()) if name in URLS else None
+            note = _kept_keys(self._notebook.force()) if name in URLS else None
             return None if note is None else _text(note)
         value, origin = _value(self._notebook.force(), name)
         return _text(f"{command.verb}: {value} ({origin})")
@@ -190,6 +190,14 @@ class Commands:
 
     async def _help(self, command: Command, repl: Repl) -> Shown:
         return _text(help_text())
+
+
+def _kept_keys(force: Resolved) -> str | None:
+    """Return a sentence on the keys that are set and not sent; None if there are none."""
+    if not force.withheld:
+        return None
+    why = "; ".join(force.withheld.values())
+    return f"No key is sent: {why}. Where Jupyter is started, set RLM_BASE_URL to it."
 
 
 def _number(written: str, last: int) -> int:

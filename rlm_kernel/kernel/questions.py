@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from ..answers import Answer
 from ..errors import KernelDied, RLMError
 from ..record.notebooks.answers import table_of
 from ..repl.repl import Repl
+from ..session.asked_before import LIVE_CELLS
 from ..session.session import Reader, Result
 from ..settings.limit_options import limit_raised
 from .cell_parser import Question
@@ -22,6 +23,7 @@ from .display.display import Display
 from .front_end import ExecuteReply, Execution, FrontEnd
 from .human_input import HumanInput
 from .inner_kernel import InnerKernel, ended
+from .live_cells.below import CellsBelow
 from .live_cells.live_cells import LiveCells
 from .notebook_session import NotebookSession
 from .replaying.session import NotebookReplay
@@ -50,6 +52,7 @@ class Questions:
         inner: InnerKernel,
         human: HumanInput,
         live: LiveCells,
+        below: CellsBelow,
     ) -> None:
         self._front_end = front_end
         self._notebook = notebook
@@ -57,6 +60,7 @@ class Questions:
         self._inner = inner
         self._human = human
         self._live = live
+        self._below = below
 
     async def answer(self, execution: Execution, question: Question, repl: Repl) -> ExecuteReply:
         """Ask a question, or let the LM go on, and return the reply to its cell."""
@@ -92,23 +96,32 @@ class Questions:
     async def _asked(self, execution: Execution, question: Question, repl: Repl) -> Result:
         session = self._notebook.session
         session.ask_human = self._human.at(execution)
+        if self._live.is_anew(execution):
+            question = replace(question, replay="off")
+        self._below.begin()
         try:
             with self._shown(execution) as readers:
                 if question.goes_on:
                     stopped_at = await self._replay.leave(repl)
-                    return await self._notebook.go_on(question, stopped_at, repl, readers)
+                    return await self._notebook.go_on(
+                        question, stopped_at, repl, readers, self._live.touched
+                    )
                 return await self._notebook.ask(question, repl, readers)
         finally:
             session.ask_human = None
+            self._below.asked_before(self._notebook.written_before)
 
     @contextmanager
     def _shown(self, execution: Execution) -> Iterator[list[Reader]]:
         """Give readers that show a run in the human's cell and below it, and to consoles."""
         link, say = self._notebook.page_link, self._front_end.say
         live = self._live.ask(execution)
+        self._notebook.session.noted = {} if live is None else {LIVE_CELLS: True}
         display = Display(execution.send, log=say, link=link, brief=live is not None)
         try:
-            yield [*filter(None, [live]), display, Activity(self._front_end.send)]
+            yield [
+                *filter(None, [live]), self._below, display, Activity(self._front_end.send)
+            ]  # fmt: skip
         finally:
             display.close()
 

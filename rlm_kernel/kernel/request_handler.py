@@ -21,6 +21,7 @@ from .commands import Commands
 from .front_end import ExecuteReply, Execution, FrontEnd
 from .human_input import HumanInput
 from .inner_kernel import InnerKernel
+from .live_cells.below import CellsBelow
 from .live_cells.live_cells import LiveCells
 from .notebook_session import NotebookSession
 from .python_cells import PythonCells
@@ -45,6 +46,7 @@ class RequestHandler:
         self._inner = InnerKernel(front_end, lambda: self._notebook.repl())
         self._human = HumanInput(front_end)
         self._live = LiveCells(front_end)
+        self._below = CellsBelow()
         self._lock = asyncio.Lock()
         self._task: asyncio.Task[Any] | None = None
         self._execution: Execution | None = None
@@ -68,7 +70,13 @@ class RequestHandler:
     @cached_property
     def _questions(self) -> Questions:
         return Questions(
-            self._front_end, self._notebook, self._replay, self._inner, self._human, self._live
+            front_end=self._front_end,
+            notebook=self._notebook,
+            replay=self._replay,
+            inner=self._inner,
+            human=self._human,
+            live=self._live,
+            below=self._below,
         )
 
     # life
@@ -138,6 +146,8 @@ class RequestHandler:
         nobodys = is_nobodys(execution.request["content"])
         if not nobodys and (index := self._replay.find(execution.code)) is not None:
             return await self._python.run_recorded(execution, index, await self._inner.repl())
+        if not nobodys and (below := self._below.take(execution.code)) is not None:
+            return below.show(execution)
         cell = cell_parser.split(execution.code, ask=self._notebook.mode == "ask")
         if isinstance(cell, cell_parser.Question) and self._replay.on and not cell.goes_on:
             raise UsageError(
@@ -156,6 +166,8 @@ class RequestHandler:
         if nobodys:
             return await self._python.run_aside(execution, len(cell.commands), repl)
         self._replay.note(source)
+        if (named := self._below.ran(source)) is not None:
+            self._front_end.say(f"run, as it is no cell of the question before it: {named}")
         return await self._python.run(execution, len(cell.commands), repl)
 
     async def _carry_out(self, execution: Execution, cell: cell_parser.Cell) -> None:

@@ -78,3 +78,73 @@ async def test_cells_are_written_below_the_question_and_survive_a_reload_in_its_
     await expect(other.page.locator("#mine")).to_be_visible()
     await other.shows(4, "counted 7")
     assert await other.page.locator("text=Not Trusted").count() == 0
+
+
+async def press_on(book: Notebook, index: int, *keys: str) -> None:
+    """Press keys on a cell in command mode."""
+    await book.cells.nth(index).locator(".jp-InputPrompt, .jp-MarkdownOutput").first.click()
+    await book.page.keyboard.press("Escape")
+    for key in keys:
+        await book.page.keyboard.press(key)
+
+
+async def standing(book: Notebook, lab: Lab, name: str) -> list[str]:
+    """Save, and say of each cell whose it is: an LM's by the turn, and whether it was edited."""
+    if await book.page.locator(".lm-DockPanel-tabBar .jp-mod-current.jp-mod-dirty").count():
+        await book.save()
+    said = []
+    for cell in lab.cells(name):
+        mark = cell["metadata"].get("rlm", {})
+        lm = mark.get("author") == "lm"
+        said.append(f"{mark['turn']}{'!' * mark.get('edited', False)}" if lm else cell["id"])
+    return said
+
+
+async def test_what_the_human_touches_is_the_humans(
+    lab: Lab, page: Page, shoot: Shoot, replies: list[Turns]
+) -> None:
+    (lab.folder / "words.txt").write_text(TEXT)
+    lab.write("mine.ipynb", CONTEXT, QUESTION, "n_words")
+    context, question, last = (cell["id"] for cell in lab.cells("mine.ipynb"))
+    replies.append(Turns(*TURNS))
+    book = await Notebook(page).open(lab, "mine.ipynb")
+    await book.run(0)
+    await book.done(0)
+    await book.run(1)
+    await lm_cells(book, 3)
+    await book.done(1)
+
+    async def are(*expected: str) -> None:
+        assert await standing(book, lab, "mine.ipynb") == list(expected)
+
+    await book.write(3, "n_words = 99")
+    await expect(book.cells.nth(3)).to_have_class(re.compile("rlm-edited"))
+    await press_on(book, 4, "d", "d")
+    await are(context, question, "1", "1!", last)
+    await press_on(book, 3, "z")
+    await are(context, question, "1", "1!", "2!", last)
+
+    replies.append(Turns(*TURNS))
+    await book.run(1, "%%rlm\nHow many words are in it?")
+    await book.done(1)
+    await lm_cells(book, 5)
+    await are(context, question, "1", "1", "2", "1!", "2!", last)
+    assert await book.source(5) == "n_words = 99"
+    await shoot("edited-and-asked-again")
+
+    await press_on(book, 1, "ControlOrMeta+Shift+ArrowUp")
+    await are(question, "1", "1", "2", context, "1!", "2!", last)
+    await press_on(book, 0, "ControlOrMeta+Shift+ArrowDown")
+    await are(context, question, "1", "1", "2", "1!", "2!", last)
+
+    replies.append(Turns("nobody is asked"))
+    await book.menu("Run", "Run All Cells")
+    await book.shows(1, "from the record")
+    await book.done(7)
+    await are(context, question, "1", "1", "2", "1!", "2!", last)
+    assert await book.source(3) == COUNT
+
+    await press_on(book, 1, "d", "d")
+    await are(context, "1", "1", "2", "1!", "2!", last)
+    sources = ["".join(cell["source"]) for cell in lab.cells("mine.ipynb")]
+    assert (sources[0], sources[-1]) == (CONTEXT, "n_words")

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ...environments.messages import Message
-from ...events import CellRan, Event, RunEnded, RunStarted
+from ...events import Event, RunEnded, RunStarted
 from ...session.session import Reader
 from ..front_end import Execution, FrontEnd
 from .pages import Page, Pages, Told, read
@@ -71,6 +71,7 @@ class LiveCells:
         self._pages = Pages(front_end.send)
         self._kept: list[Asked] = []
         self._now: Asked | None = None
+        self._anew = ""
         self._new: dict[str, set[str]] = {}  # fields by key, of cells that pages are not yet told
 
     # the comm
@@ -109,8 +110,16 @@ class LiveCells:
                 for asked in self._kept:
                     if asked.run == run and name in asked.cells.cells:
                         asked.touched[name] = source
+            case {"type": "anew", "cell": str(cell)}:
+                self._anew = cell
 
     # questions
+    def is_anew(self, execution: Execution) -> bool:
+        """Return whether the human wants the LM to be asked by this cell though its question is in
+        the record."""
+        anew, self._anew = self._anew, ""
+        return bool(anew) and execution.request["metadata"].get("cellId") == anew
+
     def ask(self, execution: Execution) -> Reader | None:
         """Begin to show a question in the pages, and return the reader of its events; None where
         no page has its cell. What its cell shows is told to them too, from now on."""
@@ -176,14 +185,12 @@ class LiveCells:
         return True
 
     # what the human did
-    def touched(self) -> list[tuple[int, str]]:
-        """Return turn and source of the cells of the last question that the human has changed
-        since; once."""
-        asked = self._kept[-1] if self._kept else None
-        if asked is None:
-            return []
-        changed, asked.touched = asked.touched, {}
-        return [(asked.cells.cells[key].turn, source) for key, source in sorted(changed.items())]
-
-    def ran(self) -> list[CellRan]:
-        return self._kept[-1].cells.ran if self._kept else []
+    def touched(self, run: str) -> list[tuple[int, str]]:
+        """Return turn and source of the cells of a run that the human has changed, and of which
+        this has not been said before."""
+        for asked in reversed(self._kept):
+            if asked.run == run:
+                changed, asked.touched = asked.touched, {}
+                cells = asked.cells.cells
+                return [(cells[key].turn, source) for key, source in sorted(changed.items())]
+        return []

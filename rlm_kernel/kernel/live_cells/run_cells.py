@@ -121,7 +121,7 @@ class RunCells:
         self._say(cells.prose(said) if blocks else said.partition("```")[0])
         for number, block in enumerate(blocks[: cells.MAX_CELLS], 1):
             if number > len(self._turn.started):
-                self._set(self._cell(number), source=_code(block.source))
+                self._set(self._cell(number), source=code(block.source))
 
     def _say(self, prose: str) -> None:
         text = words(cut(prose.strip(), PROSE_CHARS))
@@ -133,7 +133,7 @@ class RunCells:
         self._turn.started.append(event.source)
         self._turn.asked = self._turn.answered = 0
         self._turn.running = self._cell(len(self._turn.started))
-        self._set(self._turn.running, source=_code(event.source), state="running", outputs=[])
+        self._set(self._turn.running, source=code(event.source), state="running", outputs=[])
         self._badge()
 
     def _put_out(self, event: OutputMade) -> None:
@@ -224,5 +224,6 @@ def _of(cell: ShownCell, turn: _Turn, state: str) -> bool:
     return cell.turn == turn.number and cell.kind == "code" and cell.state == state
 
 
-def _code(source: str) -> str:
+def code(source: str) -> str:
+    """Return the source as it stands in a notebook."""
     return printable(source)[:SOURCE_CHARS]
