@@ -44,6 +44,7 @@ export interface Awareness {
   readonly clientID: number;
   getStates(): Map<number, Json>;
   setLocalStateField(field: string, value: unknown): void;
+  on(event: 'change', seen: (change: { removed: number[] }) => void): void;
 }
 export interface Outputs {
   readonly length: number;

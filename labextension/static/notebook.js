@@ -1,7 +1,9 @@
 // One open notebook: operations of the kernel are done in it, and what the human does is minded.
 import { Connection } from './connection.js';
 import { Ownership } from './ownership.js';
+import { keepAsMine } from './keep.js';
 import { show } from './look.js';
+import { Sharing } from './sharing.js';
 import { UNDER_WAY, askedMark, lmMark, markOf, placeFor, placesOf, setMark } from './marks.js';
 import { renderMarkdown, same, writeOutputs, writeSource } from './writing.js';
 
@@ -14,7 +16,7 @@ import { renderMarkdown, same, writeOutputs, writeSource } from './writing.js';
  * @typedef {import('../lab').SharedCell} SharedCell
  * @typedef {import('../lab').SharedNotebook} SharedNotebook
  * @typedef {import('../lab').Told} Told
- * @typedef {'anew' | 'fold' | 'remove'} Work
+ * @typedef {'anew' | 'fold' | 'keep' | 'remove'} Work
  */
 
 export class LiveNotebook {
@@ -28,6 +30,9 @@ export class LiveNotebook {
     /** What cells that go on have taken, by key: it is not written into the notebook. */
     /** @type {Map<string, string>} */
     this._badges = new Map();
+    /** Questions that the kernel had kept and that are no longer here. */
+    /** @type {Set<string>} */
+    this._gone = new Set();
     void panel.context.ready.then(() => this._start());
   }
 
@@ -35,6 +40,9 @@ export class LiveNotebook {
     const model = this._panel.content.model;
     if (!model || this._panel.isDisposed) return;
     this._notebook = model.sharedModel;
+    this._sharing = model.collaborative
+      ? new Sharing(model.sharedModel.awareness, () => this._connection?.send({ type: 'again' }))
+      : undefined;
     this._ownership = new Ownership(this._notebook, {
       touched: (key, source) => this._connection?.send({ type: 'touched', key, source }),
       looked: () => this._look()
@@ -63,6 +71,16 @@ export class LiveNotebook {
   }
 
   /**
+   * Do it in one of the pages alone that share the notebook.
+   * @param {string} session  The page that asked.
+   * @param {() => void} work
+   */
+  _writeOnce(session, work) {
+    if (!this._sharing || this._sharing.isWriter(session)) this._write(work);
+    else this._look();
+  }
+
+  /**
    * Change cells such that the human cannot undo it. Their widgets know of it when this returns, not
    * before; and an output that is written in here would be there twice.
    * @param {() => void} work
@@ -85,13 +103,14 @@ export class LiveNotebook {
     if (this._panel.isDisposed || !this._notebook) return;
     switch (told.type) {
       case 'question':
-        return this._write(() => this._question(told));
+        return this._writeOnce(told.session, () => this._question(told));
       case 'cell':
-        return this._write(() => this._cell(told));
+        return this._writeOnce(told.session, () => this._cell(told));
       case 'removed':
-        return this._write(() => this._remove(mark => mark.key === told.key));
+        return this._writeOnce(told.session, () => this._remove(mark => mark.key === told.key));
       case 'welcome':
-        return this._write(() => this._stopAll(told.running));
+        this._sharing?.here(/** @type {Connection} */ (this._connection).session);
+        return this._writeOnce('', () => this._stopAll(told.running));
       case 'do':
         return this.work(told.what, told.run);
       case 'refused':
@@ -104,7 +123,10 @@ export class LiveNotebook {
   /** @param {QuestionTold} told */
   _question(told) {
     const place = this.notebook.cells.findIndex(cell => cell.getId() === told.after);
-    if (place < 0) return;
+    if (place < 0) {
+      if (told.kept && !UNDER_WAY.has(told.state)) this._gone.add(told.asking);
+      return;
+    }
     const cell = this.notebook.cells[place];
     const mark = askedMark(cell);
     /** @type {Partial<Mark>} */
@@ -171,7 +193,7 @@ export class LiveNotebook {
    */
   _found(told) {
     const found = this.notebook.cells.findIndex(cell => lmMark(cell)?.key === told.key);
-    if (found >= 0) return found;
+    if (found >= 0 || this._gone.has(told.asking)) return found;
     const ownership = /** @type {Ownership} */ (this._ownership);
     if (ownership.isDropped(told.key, told.after)) return -1;
     this._supersede(told);
@@ -270,6 +292,10 @@ export class LiveNotebook {
    * @param {string} run
    */
   work(work, run) {
+    if (work === 'keep') {
+      this._write(() => keepAsMine(this.notebook, run));
+      return;
+    }
     if (work === 'remove') {
       this._write(() => this._remove(mark => mark.run === run));
       return;

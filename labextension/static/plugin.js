@@ -67,6 +67,7 @@ function activate(app, tracker, palette) {
 /** @type {[string, string, string, import('./notebook.js').Work][]} */
 const COMMANDS = [
   ['rlm:anew', 'Ask This Question Anew', 'Even where its record would answer', 'anew'],
+  ['rlm:keep', 'Keep This Question as Mine', 'A plain notebook, with the cells as yours', 'keep'],
   ['rlm:fold', 'Fold the Cells of This Question', 'Hide them, or show them again', 'fold'],
   ['rlm:remove', 'Remove the Cells of This Question', 'But for those that you have edited', 'remove']
 ];

@@ -9,6 +9,7 @@ from ..environments.local.kernel import check_kernelspec
 from ..errors import UsageError
 from ..events import ContextInfo
 from ..record.markdown import code, fenced, literal, one_line, shorten, table
+from ..record.notebooks.ipynb import dumps
 from ..record.numbers import counted, spent
 from ..repl.repl import Repl
 from ..session.session import Result
@@ -30,7 +31,8 @@ NOT_IN_REPLAY = ("context", *_OF_KERNELS)
 
 class Commands:
     """The verbs of ``grammar.VERBS``, done in a notebook's session and, for ``live`` cells, in its
-    pages. ``link`` makes a path a link's target, ``tell`` shows a line of what takes long."""
+    pages. ``link`` makes a path a link's target, ``tell`` shows a line of what takes long,
+    ``next_input`` puts a cell below the one that runs."""
 
     def __init__(
         self,
@@ -39,12 +41,14 @@ class Commands:
         link: Callable[[Path], str],
         tell: Callable[[str], None],
         live: LiveCells,
+        next_input: Callable[[str], None],
     ) -> None:
         self._notebook = notebook
         self._notebook_replay = replay
         self._link = link
         self._tell = tell
         self._live = live
+        self._next_input = next_input
         self._verbs: Mapping[str, Callable[[Command, Repl], Awaitable[Shown | None]]] = {
             "status": self._status,
             "context": self._context,
@@ -59,6 +63,7 @@ class Commands:
             "mode": self._mode,
             "trust": self._trust,
             "cells": self._cells,
+            "take": self._take,
             "help": self._help,
         }
 
@@ -187,6 +192,21 @@ class Commands:
                 return None
         done = self._live.do(command.value)
         return None if done else _text("No page here has cells of a question of this kernel.")
+
+    async def _take(self, command: Command, repl: Repl) -> Shown | None:
+        last, cwd = self._live.last, self._notebook.cwd
+        if command.value != "all":
+            self._next_input(last.turn(int(str(command.value))))
+            return None
+        path = cwd / f"{last.run or 'cells'}.ipynb"
+        data = dumps(last.notebook(cwd))
+        try:
+            with path.open("xb") as file:
+                file.write(data)
+        except OSError as error:
+            raise UsageError(f"{path.name} cannot be written: {error.strerror}") from error
+        target = self._link(path)
+        return {"text/plain": target, "text/markdown": f"[{literal(target)}](<{target}>)"}
 
     async def _help(self, command: Command, repl: Repl) -> Shown:
         return _text(help_text())

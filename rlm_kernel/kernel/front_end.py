@@ -37,6 +37,7 @@ class Execution:
         self.request = request
         self.count = count
         self.interrupted = False
+        self._below: dict[str, Any] | None = None
         self.heard: Callable[[str, dict[str, Any]], None] | None = None
         """Is told of each message that the cell causes, if set."""
 
@@ -57,6 +58,17 @@ class Execution:
     def show(self, bundle: Bundle) -> None:
         """Show a display below the cell."""
         self.send("display_data", {"data": bundle, "metadata": {}})
+
+    def put_below(self, source: str) -> None:
+        """Let the front end put a cell with this source below. It takes one."""
+        self._below = {"source": "set_next_input", "text": source, "replace": False}
+
+    def with_cells(self, reply: ExecuteReply) -> ExecuteReply:
+        """Return the reply with what is to be put below the cell."""
+        content, metadata = reply
+        if self._below is None or content["status"] != "ok":
+            return reply
+        return {**content, "payload": [*content.get("payload", []), self._below]}, metadata
 
     def done(self) -> ExecuteReply:
         """Return the reply to a cell that ended well."""

@@ -166,6 +166,15 @@ def _run(verb: str, words: list[str]) -> Command:
     return Command(verb, _one(words))
 
 
+def _take(verb: str, words: list[str]) -> Command:
+    value = _one(words)
+    if value is None or not (value == "all" or value.isdecimal()):
+        raise UsageError(
+            f"{value!r}: give the number of a turn, or all" if value else "give a turn"
+        )
+    return Command(verb, value)
+
+
 def _mode(verb: str, words: list[str]) -> Command:
     value = _one(words)
     if value is not None:
@@ -313,6 +322,12 @@ VERBS = {
     "trust": _choice(TRUST, "whether the LM's cells may show HTML as it is"),
     "cells": _choice(
         CELLS, "whether the LM's cells become cells of this notebook; fold or remove the last ones"
+    ),
+    "take": Verb(
+        "TURN|all",
+        "make a cell of the code of a turn of the last question; or a notebook of all of it",
+        _take,
+        ("all",),
     ),
     "help": Verb("", "show this", _alone),
 }

@@ -120,8 +120,12 @@ class Questions:
         display = Display(execution.send, log=say, link=link, brief=live is not None)
         try:
             yield [
-                *filter(None, [live]), self._below, display, Activity(self._front_end.send)
-            ]  # fmt: skip
+                *filter(None, [live]),
+                self._live.last,
+                self._below,
+                display,
+                Activity(self._front_end.send),
+            ]
         finally:
             display.close()
 

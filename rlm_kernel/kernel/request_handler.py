@@ -45,7 +45,7 @@ class RequestHandler:
         self._opened: NotebookSession | None = None
         self._inner = InnerKernel(front_end, lambda: self._notebook.repl())
         self._human = HumanInput(front_end)
-        self._live = LiveCells(front_end)
+        self._live = LiveCells(front_end, cwd)
         self._below = CellsBelow()
         self._lock = asyncio.Lock()
         self._task: asyncio.Task[Any] | None = None
@@ -119,7 +119,7 @@ class RequestHandler:
         try:
             async with self._lock:
                 with boundary():
-                    return await self._execute(execution)
+                    return execution.with_cells(await self._execute(execution))
         except RunFailed as error:
             log.error("a fault of rlm_kernel ended the cell", exc_info=error)
             text = f"{error}; this is a fault of rlm_kernel, its log says more"
@@ -173,7 +173,12 @@ class RequestHandler:
     async def _carry_out(self, execution: Execution, cell: cell_parser.Cell) -> None:
         """Do what the ``%rlm`` lines of a cell say, and show what they have to show."""
         commands = Commands(
-            self._notebook, self._replay, self._notebook.link, execution.tell, self._live
+            notebook=self._notebook,
+            replay=self._replay,
+            link=self._notebook.link,
+            tell=execution.tell,
+            live=self._live,
+            next_input=execution.put_below,
         )
         for command in cell.commands:
             if (shown := await commands.run(command, await self._inner.repl())) is not None:

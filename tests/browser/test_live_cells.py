@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 
 import pytest
@@ -148,3 +149,49 @@ async def test_what_the_human_touches_is_the_humans(
     await are(context, "1", "1", "2", "1!", "2!", last)
     sources = ["".join(cell["source"]) for cell in lab.cells("mine.ipynb")]
     assert (sources[0], sources[-1]) == (CONTEXT, "n_words")
+
+
+async def command(book: Notebook, label: str) -> None:
+    """Choose a command in the palette."""
+    await book.page.keyboard.press("ControlOrMeta+Shift+C")
+    await book.page.keyboard.insert_text(label)
+    await book.page.locator(".lm-CommandPalette-item", has_text=label).first.click()
+
+
+async def test_two_tabs_show_the_same_and_the_cells_are_kept_as_ones_own(
+    lab: Lab, page: Page, shoot: Shoot, replies: list[Turns]
+) -> None:
+    (lab.folder / "words.txt").write_text(TEXT)
+    lab.write("kept.ipynb", CONTEXT, QUESTION, "n_words")
+    replies.append(Turns(*TURNS))
+    book = await Notebook(page).open(lab, "kept.ipynb")
+    other = await opened(await page.context.new_page(), lab, "kept.ipynb", "notebook")
+    await book.run(0)
+    await book.done(0)
+    await book.run(1)
+    await book.done(1)
+    for each in (book, other):
+        await lm_cells(each, 3)
+        await each.shows(1, "There are 7 words.")
+        await each.shows(3, "counted 7")
+    await press_on(book, 1)
+    await command(book, "Fold the Cells of This Question")
+    await expect(book.cells.nth(3)).to_be_hidden()
+    await expect(book.cells.nth(1)).to_have_attribute("data-rlm", "3 cells folded")
+    await shoot("folded")
+    await command(book, "Fold the Cells of This Question")
+    await command(book, "Keep This Question as Mine")
+    await lm_cells(book, 0)
+    await shoot("kept")
+    await book.save()
+    saved = lab.cells("kept.ipynb")
+    assert [cell["cell_type"] for cell in saved] == [
+        "raw", "markdown", "code", "markdown", "code", "code", "code",
+    ]  # fmt: skip
+    assert not any("rlm" in cell["metadata"] for cell in saved)
+    assert "context = open('words.txt'" in "".join(saved[2]["source"])
+    metadata = json.loads((lab.folder / "kept.ipynb").read_text())["metadata"]
+    assert metadata["kernelspec"]["name"] == "python3"
+    await press_on(book, 1, "z")
+    await lm_cells(book, 3)
+    assert await book.source(1) == QUESTION

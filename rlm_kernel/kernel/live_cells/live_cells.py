@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from ...environments.messages import Message
 from ...events import Event, RunEnded, RunStarted
 from ...session.session import Reader
 from ..front_end import Execution, FrontEnd
+from .mine import LastQuestion
 from .pages import Page, Pages, Told, read
 from .run_cells import RunCells
 from .shown import FIELDS, PROTOCOL, AskingOutputs, ShownCell, bounded
@@ -34,6 +36,8 @@ class Asked:
     state: str = "running"
     count: int | None = None
     shown: AskingOutputs = field(default_factory=AskingOutputs)
+    mine: dict[str, Any] | None = None
+    """What takes its place in a notebook of the human's own, once it has cells."""
     touched: dict[str, str] = field(default_factory=dict)
     """Sources of cells that the human has changed, by key, of which the LM has not been told."""
 
@@ -47,6 +51,7 @@ class Asked:
             "line": self.shown.line,
             "outputs": bounded(self.shown.outputs, QUESTION_CHARS),
             "count": self.count,
+            "mine": self.mine,
         }
 
     def told_of(self, cell: ShownCell, fields: Collection[str]) -> Told:
@@ -56,7 +61,12 @@ class Asked:
         return {"type": "cell", **self._named(), "session": self.session, **told, "key": key}
 
     def removed(self, cell: ShownCell) -> Told:
-        return {"type": "removed", **self._named(), "key": f"{self.run}:{cell.key}"}
+        return {
+            "type": "removed",
+            **self._named(),
+            "session": self.session,
+            "key": f"{self.run}:{cell.key}",
+        }
 
     def _named(self) -> Told:
         return {"run": self.run, "asking": self.asking, "after": self.cell}
@@ -65,7 +75,10 @@ class Asked:
 class LiveCells:
     """Keeps the questions that are asked in a notebook as its pages show them, and tells these."""
 
-    def __init__(self, front_end: FrontEnd) -> None:
+    def __init__(self, front_end: FrontEnd, cwd: Path) -> None:
+        self.last = LastQuestion()
+        """The question that was asked last, whether or not a page shows it."""
+        self._cwd = cwd
         self.on = True
         """If false, questions are shown as where there is no page."""
         self._pages = Pages(front_end.send)
@@ -88,7 +101,7 @@ class LiveCells:
             case "comm_close":
                 self._pages.close(request)
             case _:
-                self._heard(read(request))
+                self._heard(read(request), self._pages.page(request))
 
     def _welcome(self, page: Page, done: object) -> None:
         """Send a page all that is kept but for the questions that it has whole."""
@@ -103,8 +116,10 @@ class LiveCells:
         running = [asked.asking for asked in self._kept if asked.state == "running"]
         self._pages.tell({"type": "welcome", "version": PROTOCOL, "running": running}, page)
 
-    def _heard(self, told: Told) -> None:
+    def _heard(self, told: Told, page: Page) -> None:
         match told:
+            case {"type": "again"}:
+                self._welcome(page, told.get("done"))
             case {"type": "touched", "key": str(key), "source": str(source)}:
                 run, _, name = key.partition(":")
                 for asked in self._kept:
@@ -157,6 +172,7 @@ class LiveCells:
         execution.heard = None
         asked.cells.close()
         asked.count = execution.count
+        asked.mine = self.last.mine(self._cwd) if self.last.cells else None
         if asked.state == "running":
             asked.state = "stopped"
         if asked.run:

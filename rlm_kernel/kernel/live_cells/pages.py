@@ -67,6 +67,10 @@ class Pages:
             del self._open[next(iter(self._open))]
         return page
 
+    def page(self, request: Message) -> Page:
+        """Return the page that sent a message which is ours."""
+        return self._open[request["content"]["comm_id"]]
+
     def close(self, request: Message) -> None:
         self._open.pop(request["content"]["comm_id"], None)
 

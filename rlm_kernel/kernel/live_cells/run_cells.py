@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import assert_never
 
@@ -36,6 +37,9 @@ SOURCE_CHARS = 100_000
 PROSE_CHARS = 20_000
 REPLY_CHARS = 400_000
 """The most that is read of a reply while it is written."""
+
+REST = 4
+"""How long nothing is read of a reply that is being written, by how long the reading took."""
 
 Changed = Callable[[ShownCell, str], None]
 """Is told of a cell that is new or otherwise, and of which of its ``FIELDS``."""
@@ -107,11 +111,14 @@ class RunCells:
         # A form feed says that the reply begins anew.
         reply = "" if text == "\f" else self._turn.reply + text
         self._turn.reply = reply[:REPLY_CHARS]
-        self._show(self._turn.reply)
+        began = time.monotonic()
+        if began >= self._turn.rests_until:
+            self._show(self._turn.reply)
+            # A reply is read anew with each piece of it: the longer it is, the more seldom.
+            self._turn.rests_until = time.monotonic() + REST * (time.monotonic() - began)
 
     def _replied(self, event: Replied) -> None:
         self._turn.reply = event.text
-        self._turn.thoughts = event.thoughts
         self._turn.seconds, self._turn.usage = event.seconds, event.usage
         self._show(event.text)
 
@@ -199,7 +206,7 @@ class _Turn:
     def __init__(self, number: int) -> None:
         self.number = number
         self.reply = ""
-        self.thoughts = ""
+        self.rests_until = 0.0
         self.started: list[str] = []
         self.running: ShownCell | None = None
         self.seconds = 0.0
