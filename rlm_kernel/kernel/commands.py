@@ -9,6 +9,7 @@ from ..environments.local.kernel import check_kernelspec
 from ..errors import UsageError
 from ..events import ContextInfo
 from ..record.markdown import code, fenced, isolated, literal, one_line, shorten, table
+from ..record.notebooks.ipynb import dumps
 from ..record.notebooks.metadata import ROOT_PAGE
 from ..record.numbers import counted, spent
 from ..record.summary import RUNNING, add_up
@@ -21,8 +22,10 @@ from ..settings.option import Group
 from ..settings.resolved import LIMIT_NAMES, OPTIONS, Resolved, unknown_variables
 from .display.card import page_link
 from .front_end import Execution
-from .grammar import SETTING_VERBS, Command, help_text
-from .notebook_session import URLS, NotebookSession, kept_keys
+from .grammar import SETTING_VERBS, Command
+from .help import help_text
+from .live_cells.live_cells import LiveCells
+from .notebook_session import URLS, NotebookSession
 from .replaying.session import NotebookReplay
 from .runs.folder import chosen
 from .runs.watching import Watch
@@ -40,14 +43,20 @@ NOT_IN_REPLAY = ("context", *_OF_KERNELS)
 
 
 class Commands:
-    """The verbs of ``grammar.VERBS``, done in a notebook's session for a cell."""
+    """The verbs of ``grammar.VERBS``, done for a cell in a notebook's session and, for ``live``
+    cells, in its pages."""
 
     def __init__(
-        self, notebook: NotebookSession, replay: NotebookReplay, execution: Execution
+        self,
+        notebook: NotebookSession,
+        replay: NotebookReplay,
+        execution: Execution,
+        live: LiveCells,
     ) -> None:
         self._notebook = notebook
         self._notebook_replay = replay
         self._execution = execution
+        self._live = live
         self._verbs: Mapping[str, Callable[[Command, Repl], Awaitable[Shown | None]]] = {
             "status": self._status,
             "context": self._context,
@@ -62,6 +71,8 @@ class Commands:
             "verdict": self._verdict,
             "mode": self._mode,
             "trust": self._trust,
+            "cells": self._cells,
+            "take": self._take,
             "help": self._help,
         }
 
@@ -75,7 +86,7 @@ class Commands:
         name = SETTING_VERBS[command.verb]
         if command.settings or command.reset:
             self._notebook.change(command.settings, command.reset)
-            note = kept_keys(self._notebook.force()) if name in URLS else None
+            note = _kept_keys(self._notebook.force()) if name in URLS else None
             return None if note is None else _text(note)
         value, origin = _value(self._notebook.force(), name)
         return _text(f"{command.verb}: {value} ({origin})")
@@ -206,8 +217,41 @@ class Commands:
         self._notebook.session.trust_html = command.value == "html"
         return None
 
+    async def _cells(self, command: Command, repl: Repl) -> Shown | None:
+        match command.value:
+            case None:
+                return _text(f"cells: {'on' if self._live.on else 'off'}")
+            case "on" | "off":
+                self._live.on = command.value == "on"
+                return None
+        done = self._live.do(command.value)
+        return None if done else _text("No page here has cells of a question of this kernel.")
+
+    async def _take(self, command: Command, repl: Repl) -> Shown | None:
+        last, cwd = self._live.last, self._notebook.cwd
+        if command.value != "all":
+            self._execution.put_below(last.turn(int(str(command.value))))
+            return None
+        path = cwd / f"{last.run or 'cells'}.ipynb"
+        data = dumps(last.notebook(cwd))
+        try:
+            with path.open("xb") as file:
+                file.write(data)
+        except OSError as error:
+            raise UsageError(f"{path.name} cannot be written: {error.strerror}") from error
+        target = self._notebook.link(path)
+        return {"text/plain": target, "text/markdown": f"[{literal(target)}](<{target}>)"}
+
     async def _help(self, command: Command, repl: Repl) -> Shown:
         return _text(help_text())
+
+
+def _kept_keys(force: Resolved) -> str | None:
+    """Return a sentence on the keys that are set and not sent; None if there are none."""
+    if not force.withheld:
+        return None
+    why = "; ".join(force.withheld.values())
+    return f"No key is sent: {why}. Where Jupyter is started, set RLM_BASE_URL to it."
 
 
 def _asked(row: Row) -> str:

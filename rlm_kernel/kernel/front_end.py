@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Protocol
 
 from ..environments.messages import Message
@@ -37,6 +38,9 @@ class Execution:
         self.count = count
         self.interrupted = False
         self._shown: list[tuple[str, dict[str, Any]]] = []
+        self._below: dict[str, Any] | None = None
+        self.heard: Callable[[str, dict[str, Any]], None] | None = None
+        """Is told of each message that the cell causes, if set."""
 
     @property
     def code(self) -> str:
@@ -45,6 +49,8 @@ class Execution:
     def send(self, kind: str, content: dict[str, Any]) -> None:
         """Publish a message that the cell caused."""
         self._front_end.send(kind, content, self.request)
+        if self.heard is not None:
+            self.heard(kind, content)
 
     def tell(self, line: str, stream: str = "stdout") -> None:
         """Show a line of ours below the cell."""
@@ -62,6 +68,17 @@ class Execution:
         """Show what was told and shown so far once more, after it was cleared."""
         for kind, content in self._shown:
             self.send(kind, content)
+
+    def put_below(self, source: str) -> None:
+        """Let the front end put a cell with this source below. It takes one."""
+        self._below = {"source": "set_next_input", "text": source, "replace": False}
+
+    def with_cells(self, reply: ExecuteReply) -> ExecuteReply:
+        """Return the reply with what is to be put below the cell."""
+        content, metadata = reply
+        if self._below is None or content["status"] != "ok":
+            return reply
+        return {**content, "payload": [*content.get("payload", []), self._below]}, metadata
 
     def done(self) -> ExecuteReply:
         """Return the reply to a cell that ended well."""

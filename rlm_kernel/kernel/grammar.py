@@ -22,6 +22,7 @@ ANSWER = "answer_"
 REPLAY = ("auto", "only", "off")
 MODES = ("ask", "python")
 TRUST = ("html", "off")
+CELLS = ("on", "off", "fold", "remove")
 DEFAULT = "default"
 """The value that takes a setting back."""
 
@@ -163,6 +164,15 @@ def _alone(verb: str, words: list[str]) -> Command:
 
 def _run(verb: str, words: list[str]) -> Command:
     return Command(verb, _one(words))
+
+
+def _take(verb: str, words: list[str]) -> Command:
+    value = _one(words)
+    if value is None or not (value == "all" or value.isdecimal()):
+        raise UsageError(
+            f"{value!r}: give the number of a turn, or all" if value else "give a turn"
+        )
+    return Command(verb, value)
 
 
 def _mode(verb: str, words: list[str]) -> Command:
@@ -313,31 +323,15 @@ VERBS = {
     "verdict": Verb("", "end that, and say whether all was as recorded", _alone),
     "mode": _choice(MODES, "whether plain text in a cell is a question or Python"),
     "trust": _choice(TRUST, "whether the LM's cells may show HTML as it is"),
+    "cells": _choice(
+        CELLS, "whether the LM's cells become cells of this notebook; fold or remove the last ones"
+    ),
+    "take": Verb(
+        "TURN|all",
+        "make a cell of the code of a turn of the last question; or a notebook of all of it",
+        _take,
+        ("all",),
+    ),
     "help": Verb("", "show this", _alone),
 }
 """The words after ``%rlm``."""
-
-
-def help_text() -> str:
-    """Return the whole grammar as text for a person."""
-    options = [(f"--{name} {option.value}", option.what) for name, option in OPTIONS.items()]
-    verbs = [(f"%rlm {name} {verb.arguments}".rstrip(), verb.what) for name, verb in VERBS.items()]
-    return "\n".join(
-        [
-            "A cell that asks; the answer is its result and is bound to NAME:",
-            f"  %%rlm [NAME[: TYPE]] [OPTIONS]    (NAME is {ANSWER} by default)",
-            "  the question, on as many lines as you like",
-            "",
-            "Options, for this question only:",
-            *_table(options),
-            "",
-            f"Lines at the top of a cell, for the session; a setting alone shows its value, "
-            f"{DEFAULT} takes it back:",
-            *_table(verbs),
-        ]
-    )
-
-
-def _table(rows: list[tuple[str, str]]) -> list[str]:
-    width = max(len(left) for left, _ in rows)
-    return [f"  {left:{width}}  {right}" for left, right in rows]

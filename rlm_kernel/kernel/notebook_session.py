@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,8 @@ from ..remote.guest.type_expressions import UnknownName
 from ..repl.repl import Repl
 from ..repl.running_cell import Author, Ran
 from ..rlm.run import small_text
-from ..session import answer_cache, handover
+from ..session import answer_cache, asked_before, handover
+from ..session.asked_before import BY_CELLS
 from ..session.session import Reader, Result, Session
 from ..settings import config
 from ..settings.resolved import Layer, Resolved, Wrote, in_force
@@ -62,12 +63,15 @@ class NotebookSession:
         self.set: dict[str, Any] = {}
         """Settings by ``%rlm`` lines."""
         self.mode = "python"
-        self.replay = "off"
+        self.replay = BY_CELLS
         self.replay_folder: Path | None = None
         self.context: ContextInfo | None = None
         """What ``%rlm context`` gave last."""
         self.results: list[Result] = []
         self.runs = FolderRuns(cwd / RUNS)
+        self.written_before: set[str] = set()
+        """Sources that an LM wrote when the last question was asked before, if it was not answered
+        from the record."""
         self.name = ANSWER
         """The variable that the answer to the last question is for."""
         self._left: StoppedAt | None = None
@@ -252,10 +256,15 @@ class NotebookSession:
             self._left = StoppedAt(self.run_folder, None, mark)
 
     async def go_on(
-        self, question: Question, left: StoppedAt | None, repl: Repl, readers: Sequence[Reader]
+        self,
+        question: Question,
+        left: StoppedAt | None,
+        repl: Repl,
+        readers: Sequence[Reader],
+        edited: Callable[[str], list[tuple[int, str]]],
     ) -> Result:
         """Let the LM go on from where it left off: in a replay, or else with the last question. The
-        text is a word to it."""
+        text is a word to it; ``edited`` gives its cells of a run that the human has changed."""
         force = self.force(question.settings)
         left = left or self._left
         if left is None:
@@ -268,7 +277,10 @@ class NotebookSession:
         lost = len(events) < left.mark
         since = events if lost else events[left.mark :]
         cells = [e for e in since if isinstance(e, CellRan) and e.author == "human"]
-        opening = handover.opened(began, cells, question.text, force.limits, lost=lost)
+        changed = edited(left.folder.name)
+        opening = handover.opened(
+            began, cells, question.text, force.limits, lost=lost, edited=changed
+        )
         await self._found(repl, "context")
         before = replace(began, opening=opening)
         wanted = answer_cache.AskedBefore(
@@ -305,16 +317,12 @@ class NotebookSession:
     async def _recorded(
         self, mode: str, about: Source | str, wanted: answer_cache.AskedBefore, out: Any, repl: Repl
     ) -> answer_cache.CachedAnswer:
-        """Return the recorded run that answers. The digest of the context is found here. Raises
-        ``UsageError`` if none answers and the LM may not be asked."""
-        if mode == "off":
-            return answer_cache.CachedAnswer(None, "")
-        wanted = replace(wanted, context=await answer_cache.digest_of(about, repl))
+        """Return the recorded run that answers; see ``asked_before.look``."""
+        self.written_before = set()
         folders = [self.cwd / RUNS, self.replay_folder, out]
-        found = await asyncio.to_thread(answer_cache.find, wanted, [f for f in folders if f])
-        if found.recording is None and mode == "only":
-            raise UsageError(found.sentence.strip())
-        return found
+        looked = await asked_before.look(mode, wanted, about, [f for f in folders if f], repl)
+        self.written_before = looked.written
+        return looked.found
 
     async def _form(self, repl: Repl, text: str | None) -> Form | None:
         """Return the form that a question asks for; the kernel knows its own classes."""
@@ -340,11 +348,3 @@ class NotebookSession:
         self.remember(next(self.session.prelude.numbers.cells), source, bound)
         self.session.conversation.bound(name)
         self._leave()
-
-
-def kept_keys(force: Resolved) -> str | None:
-    """Return a sentence on the keys that are set and not sent; None if there are none."""
-    if not force.withheld:
-        return None
-    why = "; ".join(force.withheld.values())
-    return f"No key is sent: {why}. Where Jupyter is started, set RLM_BASE_URL to it."

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from ..answers import Answer
 from ..errors import KernelDied, RLMError
 from ..record.notebooks.answers import table_of
 from ..repl.repl import Repl
+from ..session.asked_before import LIVE_CELLS
 from ..session.session import Reader, Result
 from ..settings.limit_options import limit_raised
 from .cell_parser import Question
@@ -22,6 +23,8 @@ from .display.display import Display
 from .front_end import ExecuteReply, Execution, FrontEnd
 from .human_input import HumanInput
 from .inner_kernel import InnerKernel, ended
+from .live_cells.below import CellsBelow
+from .live_cells.live_cells import LiveCells
 from .notebook_session import NotebookSession
 from .replaying.session import NotebookReplay
 from .requests import NOBODYS
@@ -48,12 +51,16 @@ class Questions:
         replay: NotebookReplay,
         inner: InnerKernel,
         human: HumanInput,
+        live: LiveCells,
+        below: CellsBelow,
     ) -> None:
         self._front_end = front_end
         self._notebook = notebook
         self._replay = replay
         self._inner = inner
         self._human = human
+        self._live = live
+        self._below = below
 
     async def answer(self, execution: Execution, question: Question, repl: Repl) -> ExecuteReply:
         """Ask a question, or let the LM go on, and return the reply to its cell."""
@@ -64,8 +71,11 @@ class Questions:
             return ended(execution, counted)
         if execution.interrupted:
             raise asyncio.CancelledError
-        with self._shown(execution) as display:
-            readers: list[Reader] = [display, Activity(self._front_end.send)]
+        live = self._live.ask(execution)
+        self._notebook.session.noted = {} if live is None else {LIVE_CELLS: True}
+        with self._shown(execution, brief=live is not None) as display:
+            readers: list[Reader] = [] if live is None else [live]
+            readers += [self._live.last, self._below, display, Activity(self._front_end.send)]
             result = await self._asked(execution, question, repl, readers)
             bound = None
             if result.status == "answered" and result.answer is not None:
@@ -107,20 +117,25 @@ class Questions:
     ) -> Result:
         session = self._notebook.session
         session.ask_human = self._human.at(execution)
+        if self._live.is_anew(execution):
+            question = replace(question, replay="off")
+        self._below.begin()
         try:
             if question.goes_on:
                 stopped_at = await self._replay.leave(repl)
-                return await self._notebook.go_on(question, stopped_at, repl, readers)
+                touched = self._live.touched
+                return await self._notebook.go_on(question, stopped_at, repl, readers, touched)
             return await self._notebook.ask(question, repl, readers)
         finally:
             session.ask_human = None
+            self._below.asked_before(self._notebook.written_before)
 
     @contextmanager
-    def _shown(self, execution: Execution) -> Iterator[Display]:
+    def _shown(self, execution: Execution, *, brief: bool) -> Iterator[Display]:
         """Give the reader that shows a run in the human's cell. What belongs below its answer is
-        shown at the end."""
-        link, say = self._notebook.page_link, self._front_end.say
-        display = Display(execution.send, log=say, link=link, again=execution.show_again)
+        shown at the end. A ``brief`` one leaves the turns to the notebook's cells."""
+        link, say, again = self._notebook.page_link, self._front_end.say, execution.show_again
+        display = Display(execution.send, log=say, link=link, again=again, brief=brief)
         display.announce()
         try:
             yield display

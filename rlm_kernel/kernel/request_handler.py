@@ -21,6 +21,8 @@ from .commands import Commands
 from .front_end import ExecuteReply, Execution, FrontEnd
 from .human_input import HumanInput
 from .inner_kernel import InnerKernel
+from .live_cells.below import CellsBelow
+from .live_cells.live_cells import LiveCells
 from .notebook_session import NotebookSession
 from .python_cells import PythonCells
 from .questions import Questions
@@ -43,6 +45,8 @@ class RequestHandler:
         self._opened: NotebookSession | None = None
         self._inner = InnerKernel(front_end, lambda: self._notebook.repl())
         self._human = HumanInput(front_end)
+        self._live = LiveCells(front_end, cwd)
+        self._below = CellsBelow()
         self._lock = asyncio.Lock()
         self._task: asyncio.Task[Any] | None = None
         self._execution: Execution | None = None
@@ -66,7 +70,15 @@ class RequestHandler:
 
     @cached_property
     def _questions(self) -> Questions:
-        return Questions(self._front_end, self._notebook, self._replay, self._inner, self._human)
+        return Questions(
+            front_end=self._front_end,
+            notebook=self._notebook,
+            replay=self._replay,
+            inner=self._inner,
+            human=self._human,
+            live=self._live,
+            below=self._below,
+        )
 
     # life
     async def start(self) -> None:
@@ -112,7 +124,7 @@ class RequestHandler:
         try:
             async with self._lock:
                 with boundary():
-                    return await self._execute(execution)
+                    return execution.with_cells(await self._execute(execution))
         except RunFailed as error:
             log.error("a fault of rlm_kernel ended the cell", exc_info=error)
             text = f"{error}; this is a fault of rlm_kernel, its log says more"
@@ -126,6 +138,7 @@ class RequestHandler:
             task.uncancel()
             return execution.failed("KeyboardInterrupt", "the cell was interrupted")
         finally:
+            self._live.end(execution)
             self._task = self._execution = None
             self._count = execution.count
             self._inner.settle()
@@ -139,7 +152,7 @@ class RequestHandler:
         try:
             cell = cell_parser.split(execution.code)
             for command in cell.commands:
-                await Commands(self._notebook, self._replay, execution).watch(command)
+                await Commands(self._notebook, self._replay, execution, self._live).watch(command)
         except RLMError as error:
             return execution.failed(type(error).__name__, str(error))
         finally:
@@ -154,6 +167,8 @@ class RequestHandler:
         nobodys = is_nobodys(execution.request["content"])
         if not nobodys and (index := self._replay.find(execution.code)) is not None:
             return await self._python.run_recorded(execution, index, await self._inner.repl())
+        if not nobodys and (below := self._below.take(execution.code)) is not None:
+            return below.show(execution)
         cell = cell_parser.split(execution.code, ask=self._notebook.mode == "ask")
         if isinstance(cell, cell_parser.Question) and self._replay.on and not cell.goes_on:
             raise UsageError(
@@ -172,11 +187,13 @@ class RequestHandler:
         if nobodys:
             return await self._python.run_aside(execution, len(cell.commands), repl)
         self._replay.note(source)
+        if (named := self._below.ran(source)) is not None:
+            self._front_end.say(f"run, as it is no cell of the question before it: {named}")
         return await self._python.run(execution, len(cell.commands), repl)
 
     async def _carry_out(self, execution: Execution, cell: cell_parser.Cell) -> None:
         """Do what the ``%rlm`` lines of a cell say, and show what they have to show."""
-        commands = Commands(self._notebook, self._replay, execution)
+        commands = Commands(self._notebook, self._replay, execution, self._live)
         for command in cell.commands:
             if (shown := await commands.run(command, await self._inner.repl())) is not None:
                 execution.show(shown)
@@ -218,7 +235,11 @@ class RequestHandler:
         return reply
 
     async def forward_comm(self, request: Message) -> None:
-        """Pass on a widget's message; it is done when the inner kernel is done with it."""
+        """Pass on a widget's message; it is done when the inner kernel is done with it. Those of
+        the pages that show live cells are ours."""
+        if self._live.takes(request):
+            self._live.take(request)
+            return
         try:
             kernel = (await self._repl_now()).kernel
             if self._inner.relaying is not None:  # in the midst of a cell it gets no ``idle``

@@ -164,6 +164,10 @@ EDITED = (
     "above:\n```python\n{source}\n```"
 )
 OVERRULED = "The human did not take {answer!r} as the answer: go on."
+EDITED = (
+    "In the notebook the human has changed your cell of turn {turn}, and has not run it. It reads "
+    "now:\n```python\n{source}\n```"
+)
 STOPPED = "The human stopped you here."
 LIMITED = "Your run was ended here by a limit ({reason}), not by the human, who lets you go on."
 BY_HAND = "The human stopped you here and has run these cells in the kernel since:"

@@ -86,9 +86,9 @@ async def digest_of(about: Source | str, repl: Repl) -> str | None:
 def find(wanted: AskedBefore, folders: Iterable[Path]) -> CachedAnswer:
     """Return the newest answered run that fits, in these folders or one below them. Blocks."""
     reasons = []
-    for folder in _runs(folders):
+    for folder in runs_in(folders):
         try:
-            started, node = _opened(journal.beginning(folder / JOURNAL, 3))
+            started, node = opened_by(journal.beginning(folder / JOURNAL, 3))
         except RecordError:
             continue  # of a run that was cut off at once, or not ours to read
         if started is None or node is None or started.question != wanted.question:
@@ -103,7 +103,8 @@ def find(wanted: AskedBefore, folders: Iterable[Path]) -> CachedAnswer:
     return CachedAnswer(None, "; ".join(reasons[:3]) or "none was asked it")
 
 
-def _runs(folders: Iterable[Path]) -> list[Path]:
+def runs_in(folders: Iterable[Path]) -> list[Path]:
+    """Return the folders of runs that are among these or right below them, newest first. Blocks."""
     found = {
         path.parent
         for folder in folders
@@ -113,7 +114,8 @@ def _runs(folders: Iterable[Path]) -> list[Path]:
     return sorted(found, key=lambda path: path.stat().st_mtime, reverse=True)[:LOOKED_AT]
 
 
-def _opened(events: list[Event]) -> tuple[RunStarted | None, NodeStarted | None]:
+def opened_by(events: list[Event]) -> tuple[RunStarted | None, NodeStarted | None]:
+    """Return the events that say what a run was asked."""
     started = next((event for event in events if isinstance(event, RunStarted)), None)
     node = next((event for event in events if isinstance(event, NodeStarted)), None)
     return started, node

@@ -15,7 +15,7 @@ from ..errors import UsageError
 from ..events import ROOT, CellRan, RunEnded
 from ..inputs.forms import Form, form_in
 from ..lm.model import Message
-from ..record.outputs import text_of
+from ..record.outputs import cut, text_of
 from ..replay.continuation import read_run
 from ..replay.memory import NodeMemory, remembered
 from ..rlm import facts, prompts
@@ -98,10 +98,17 @@ def _told(past: NodeMemory, turn: int) -> list[Message]:
 
 
 def opened(
-    began: Before, cells: Sequence[CellRan], note: str, limits: Limits, *, lost: bool = False
+    began: Before,
+    cells: Sequence[CellRan],
+    note: str,
+    limits: Limits,
+    *,
+    lost: bool = False,
+    edited: Sequence[tuple[int, str]] = (),
 ) -> Opening:
-    """Return what the LM is told when it goes on: the cells that the human has run since, a note,
-    what it may use under these limits."""
+    """Return what the LM is told when it goes on: the cells that the human has run since, the
+    LM's own that were ``edited`` and not run (turn and source), a note, what it may use under these
+    limits."""
     words = [prompts.KERNEL_IS_NEW] if lost else []
     if began.limit is not None and began.told:
         words += [prompts.LIMITED.format(reason=began.limit)] + [prompts.SINCE] * bool(cells)
@@ -110,6 +117,12 @@ def opened(
     words += [
         f"```python\n{cell.source}\n```\nOutput:\n{text_of(cell.outputs, SHOWN_CHARS) or '(none)'}"
         for cell in cells
+    ]
+    ran = {cell.source for cell in cells}
+    words += [
+        prompts.EDITED.format(turn=turn, source=cut(source, SHOWN_CHARS))
+        for turn, source in edited
+        if source not in ran
     ]
     words += [prompts.HUMAN.format(note=note)] if note else []
     words += [facts.allowance(limits, Ledger(limits).left)] if began.told else []

@@ -53,13 +53,15 @@ class RecordedRun:
         asked: Mapping[str, Any] | None = None,
         origin: Mapping[str, Any] | None = None,
         form: Form | None = None,
+        noted: Mapping[str, Any] | None = None,
     ) -> None:
         """Record the question and the settings that hold for it; ``asked`` are those that the
         notebook itself sets, ``origin`` is what the run goes on from, ``form`` what its answer
-        must be."""
+        must be, ``noted`` what the face adds."""
         settings = await asyncio.to_thread(announced, self.run, force, trust_html=trust_html)
         if self.owner is not None:
             settings[OWNER] = self.owner
+        settings |= noted or {}
         if origin is not None:
             settings["origin"] = dict(origin)
         if form is not None:

@@ -83,6 +83,8 @@ class Session:
         self.conversation = Conversation(kept=persistent)
         self.trust_html = False
         """If true, HTML that the LM's cells show in the persistent kernel passes as it is."""
+        self.noted: Mapping[str, Any] = {}
+        """What a face notes in the settings of a question's record."""
         self.ask_human: AskHuman | None = None
         """Asks the human who sits there, if one does."""
         self.trajectory: Path | None = None
@@ -181,7 +183,9 @@ class Session:
         past: Sequence[Event] = ()
         try:
             origin = None if before is None else before.origin
-            told: dict[str, Any] = {"asked": asked, "origin": origin, "form": form}
+            told: dict[str, Any] = {
+                "asked": asked, "origin": origin, "form": form, "noted": self.noted
+            }  # fmt: skip
             await begun.announce(force, question, trust_html=self.trust_html, **told)
             repl = await self._kernel.for_question(begun.run) if self._persistent else None
             past = self.prelude.events

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from lab import Lab, Shoot, run_lab
 from playwright.async_api import Browser, Page, async_playwright
+from replies import Turns
 from setup import chromium
 
 from rlm_kernel.testing import FakeEndpoint
@@ -21,6 +22,17 @@ def endpoint() -> Iterator[FakeEndpoint]:
     """The one that every kernel of the server asks; a test sets its ``reply``."""
     with FakeEndpoint(_no_reply) as server:
         yield server
+
+
+@pytest.fixture
+def replies(endpoint: FakeEndpoint) -> Iterator[list[Turns]]:
+    """What the endpoint says: the last in this list. Nothing is withheld after the test."""
+    said: list[Turns] = []
+    before, endpoint.reply = endpoint.reply, lambda request: said[-1](request)
+    yield said
+    endpoint.reply = before
+    for turns in said:
+        turns.gate.set()
 
 
 @pytest.fixture(scope="session")

@@ -12,11 +12,13 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import nbformat
 from playwright.async_api import Locator, Page, expect
 
 SERVER = Path(__file__).with_name("labserver.py")
+EXTENSION = Path(__file__).parents[2] / "labextension"
 END_SECONDS = 30
 SECONDS = 60.0
 """For anything that a page is to show."""
@@ -52,6 +54,15 @@ class Lab:
     def address(self, path: str = "") -> str:
         return f"{self.url}/lab{path}?token={self.token}&reset"
 
+    def notebook_7(self, name: str) -> str:
+        """The address of a notebook in Notebook 7, which the same server has."""
+        return f"{self.url}/notebooks/{name}?token={self.token}"
+
+    def cells(self, name: str) -> list[dict[str, Any]]:
+        """The cells of a notebook as it is saved."""
+        cells: list[dict[str, Any]] = json.loads((self.folder / name).read_text())["cells"]
+        return cells
+
 
 def _environment(home: Path, env: Mapping[str, str]) -> dict[str, str]:
     """Nothing of the human's own Jupyter, endpoints or keys."""
@@ -76,12 +87,16 @@ def run_lab(root: Path, env: Mapping[str, str]) -> Iterator[Lab]:
     home, folder, log = root / "home", root / "notebooks", root / "server.log"
     folder.mkdir(parents=True)
     _settings(home)
+    extensions = root / "labextensions"
+    extensions.mkdir()
+    (extensions / "rlm_kernel").symlink_to(EXTENSION)  # as it is here, and not as it was installed
     token = secrets.token_hex(16)
     command = [
         *(sys.executable, str(SERVER), "--no-browser", "--allow-root"),
         *("--ServerApp.ip=127.0.0.1", "--ServerApp.port=0"),
         *(f"--ServerApp.root_dir={folder}", "--ServerApp.terminals_enabled=False"),
         "--LabApp.extension_manager=readonly",
+        f"--LabServerApp.extra_labextensions_path={extensions}",
     ]
     with (
         log.open("wb") as errors,
@@ -122,6 +137,13 @@ class Notebook:
         """From its file; returns when its kernel is ready."""
         await self.page.goto(lab.address(f"/tree/{name}"))
         await self.status("Idle")
+        return self
+
+    async def open_in_7(self, lab: Lab, name: str) -> Notebook:
+        """The same in Notebook 7, which has no status bar."""
+        await self.page.goto(lab.notebook_7(name))
+        live = self.page.locator('.jp-NotebookPanel[data-rlm="live"]')
+        await expect(live).to_be_visible(timeout=SECONDS * 1000)
         return self
 
     async def status(self, status: str) -> None:
@@ -166,6 +188,18 @@ class Notebook:
         await expect(self.prompt(index)).to_have_text(
             re.compile(r"\[\d+\]:"), timeout=SECONDS * 1000
         )
+
+    async def source(self, index: int) -> str:
+        """The text of a cell's editor."""
+        lines = self.cells.nth(index).locator(".cm-content .cm-line")
+        return "\n".join(await lines.all_inner_texts())
+
+    async def save(self) -> None:
+        """Save it; a run makes it dirty again at once."""
+        async with self.page.expect_response(
+            lambda reply: reply.request.method == "PUT" and "/api/contents/" in reply.url
+        ):
+            await self.page.keyboard.press("ControlOrMeta+S")
 
     async def menu(self, menu: str, item: str) -> None:
         """Choose an item of the menu bar, by the beginning of its text."""

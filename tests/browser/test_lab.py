@@ -2,56 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
-import threading
-from collections.abc import Iterator
-from typing import Any
-
 import pytest
 from asking import block
 from lab import SECONDS, Lab, Notebook, Shoot
 from playwright.async_api import Page, expect
-
-from rlm_kernel.testing import FakeEndpoint
+from replies import Turns
 
 pytestmark = [pytest.mark.anyio, pytest.mark.needs("browser")]
 
 TEXT = "one two three four five six seven"
+CONTEXT = "%rlm cells off\n%rlm context words.txt"  # what the kernel shows without its extension
 QUESTION = "%%rlm\nHow many words are there?"
 COUNT = block("n_words = len(context.split())\nprint('counted', n_words)")
 FINISH = block("FINAL_VAR(f'There are {n_words} words.')")
-
-
-class Turns:
-    """Replies in turn, the last for ever; after ``free`` of them they wait for ``gate``."""
-
-    def __init__(self, *replies: str, free: int | None = None) -> None:
-        self.replies = list(replies)
-        self.free = len(replies) if free is None else free
-        self.withheld = threading.Event()
-        self.gate = threading.Event()
-
-    async def __call__(self, request: dict[str, Any]) -> str:
-        reply = self.replies.pop(0) if len(self.replies) > 1 else self.replies[0]
-        self.free -= 1
-        if self.free < 0:
-            self.withheld.set()
-            await asyncio.to_thread(self.gate.wait, SECONDS)
-        return reply
-
-    async def wait_until_withheld(self) -> None:
-        assert await asyncio.to_thread(self.withheld.wait, SECONDS)
-
-
-@pytest.fixture
-def replies(endpoint: FakeEndpoint) -> Iterator[list[Turns]]:
-    """What the endpoint says: the last in this list. Nothing is withheld after the test."""
-    said: list[Turns] = []
-    before, endpoint.reply = endpoint.reply, lambda request: said[-1](request)
-    yield said
-    endpoint.reply = before
-    for turns in said:
-        turns.gate.set()
 
 
 async def test_the_launcher_has_a_tile_that_opens_a_notebook(
@@ -75,7 +38,7 @@ async def test_a_question_is_seen_at_work_and_goes_on_by_hand(
     lab: Lab, page: Page, shoot: Shoot, replies: list[Turns]
 ) -> None:
     (lab.folder / "words.txt").write_text(TEXT)
-    lab.write("question.ipynb", "%rlm context words.txt", QUESTION, "len(context), n_words")
+    lab.write("question.ipynb", CONTEXT, QUESTION, "len(context), n_words")
     turns = Turns(COUNT, FINISH, free=1)
     replies.append(turns)
     book = await Notebook(page).open(lab, "question.ipynb")
@@ -140,7 +103,7 @@ async def test_a_restart_from_the_menu_ends_a_run(
     lab: Lab, page: Page, shoot: Shoot, replies: list[Turns]
 ) -> None:
     (lab.folder / "words.txt").write_text(TEXT)
-    lab.write("restart.ipynb", "%rlm context words.txt", QUESTION, "'n_words' in globals()")
+    lab.write("restart.ipynb", CONTEXT, QUESTION, "'n_words' in globals()")
     turns = Turns(COUNT, FINISH, free=1)
     replies.append(turns)
     book = await Notebook(page).open(lab, "restart.ipynb")
@@ -166,7 +129,7 @@ async def test_the_human_stops_a_run_changes_something_and_lets_the_lm_go_on(
     (lab.folder / "words.txt").write_text(TEXT)
     lab.write(
         "hand.ipynb",
-        "%rlm context words.txt",
+        CONTEXT,
         QUESTION,
         "n_words = n_words * 100\nprint('mine', n_words)",
         "%rlm continue\nsay it in hundreds",
@@ -234,7 +197,7 @@ async def test_what_an_lm_shows_does_not_run_in_the_page(
     turns = Turns(first, block(f"FINAL_VAR({f'Done. {shown}'!r})"), free=1)
     replies.append(turns)
     (lab.folder / "words.txt").write_text(TEXT)
-    lab.write("hostile.ipynb", "%rlm context words.txt", QUESTION, _hostile("human"))
+    lab.write("hostile.ipynb", CONTEXT, QUESTION, _hostile("human"))
     book = await Notebook(page).open(lab, "hostile.ipynb")
     await book.run(0)
     await book.run(1)

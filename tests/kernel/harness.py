@@ -340,14 +340,16 @@ class Front:
         *,
         channel: str = "shell",
         buffers: list[bytes] | None = None,
+        metadata: dict[str, Any] | None = None,
     ) -> str:
         """Send a request; its identity, for ``finish``."""
-        message = self.session.msg(kind, content)
+        message = self.session.msg(kind, content, metadata=metadata)
         self.session.send(self._sockets[channel], message, buffers=buffers)
         return str(message["header"]["msg_id"])
 
-    def start(self, code: str, **flags: Any) -> str:
-        """Send an execute request and do not wait; its identity, for ``finish``."""
+    def start(self, code: str, *, cell: str | None = None, **flags: Any) -> str:
+        """Send an execute request and do not wait; its identity, for ``finish``. ``cell`` is the id
+        of the notebook's cell, as JupyterLab sends it."""
         content = {
             "code": code,
             "silent": False,
@@ -356,7 +358,8 @@ class Front:
             "allow_stdin": True,
             "stop_on_error": True,
         }
-        return self.send("execute_request", {**content, **flags})
+        about = None if cell is None else {"cellId": cell}
+        return self.send("execute_request", {**content, **flags}, metadata=about)
 
     def finish(self, identity: str, seconds: float = WAIT_SECONDS) -> Outcome:
         """The outcome of a request that was sent: its reply and its ``idle`` have come."""

@@ -18,7 +18,8 @@ from rlm_kernel.kernel.cell_parser import (
     looks_like_prose,
     split,
 )
-from rlm_kernel.kernel.grammar import OPTIONS, VERBS, Command, help_text
+from rlm_kernel.kernel.grammar import OPTIONS, VERBS, Command
+from rlm_kernel.kernel.help import help_text
 from rlm_kernel.settings.resolved import LIMIT_NAMES, option_name
 
 

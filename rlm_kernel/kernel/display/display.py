@@ -70,7 +70,8 @@ class Display:
     as seen from the human's notebook; an absolute path is shown, not linked. ``log`` gets one
     plain line when the run starts, a cell ends and the run ends. ``again`` shows once more what
     the cell had shown before the run, which is replaced with the rest. ``now`` gives seconds, and
-    ``began`` is when the run began by it, where that is not now.
+    ``began`` is when the run began by it, where that is not now. A ``brief`` display has no turns:
+    they are cells of the notebook.
     """
 
     def __init__(
@@ -82,7 +83,9 @@ class Display:
         link: Link,
         again: Callable[[], None] = lambda: None,
         began: float | None = None,
+        brief: bool = False,
     ) -> None:
+        self._brief = brief
         self._publish = publish
         self._now = now
         self._log = log
@@ -215,7 +218,7 @@ class Display:
         turn.status = self._course.status(turn.replied, turn.cells)
         if not turn.cells:  # those that ran had their lines
             self._say_turn(self._progress.unrun(turn.replied.turn, turn.status))
-        if not (turn.replied.text.strip() or turn.replied.thoughts or turn.cells):
+        if self._brief or not (turn.replied.text.strip() or turn.replied.thoughts or turn.cells):
             return
         shown = turn_bundle(turn, self._link)
         self._send("display_data", shown)
@@ -283,7 +286,8 @@ class Display:
             self._timer = None
 
     def _view(self) -> str:
-        return f"{self._name()} · {amounts(self._progress.line())}\n\n{self._live.view()}"
+        now = self._live.doing() if self._brief else self._live.view()
+        return f"{self._name()} · {amounts(self._progress.line())}\n\n{now}"
 
     def _name(self) -> str:
         model = self._progress.model

@@ -56,6 +56,11 @@ class Showing(Collector):
 
     def _show(self, output: Output) -> None:
         if output["output_type"] == "error" and self._errors_as_text:
-            text = "\n".join([*output["traceback"], ""])
-            output = {"output_type": "stream", "name": "stderr", "text": text}
+            output = as_text(output)
         self._send(output["output_type"], {k: v for k, v in output.items() if k != "output_type"})
+
+
+def as_text(error: Output) -> Output:
+    """Return an error that belongs to a notebook as text, for runners that fail by each error."""
+    text = "\n".join([*error["traceback"], ""])
+    return {"output_type": "stream", "name": "stderr", "text": text}
