@@ -15,6 +15,7 @@ from . import facts, prompts, vision
 from .calls import LiveCalls
 from .cell_runner import CellRunner
 from .run import Run
+from .small_prompts import READ
 from .task import Task
 from .turn import Turn
 
@@ -112,7 +113,7 @@ class Feedback:
         notices = [notice for ran in turn.rans for notice in ran.notices]
         closing = turn.closing()
         if style.remind and turn.useful and not closing:
-            closing = [prompts.READ]
+            closing = [READ]
         parts: list[dict[str, Any]] = []
         if self._run.vision:
             parts, left_out = vision.of_outputs(out for ran in turn.rans for out in ran.outputs)

@@ -16,7 +16,7 @@ from ..events import ContextInfo
 from ..record.numbers import counted
 from . import small_replies
 from .first_look import look, short_look
-from .small_prompts import OPENING, SMALL_COUNT, SMALL_JUDGE, SMALL_READ
+from .small_prompts import ASK_ANSWER, ASK_QUERY, OPENING, SMALL_COUNT, SMALL_JUDGE, SMALL_READ
 
 MAX_NAMES = 30
 """The most variables that an LM is told of, the newest."""
@@ -135,14 +135,7 @@ RAN_AGAIN = (
     "This is the cell you wrote before, unchanged; it was run again. If that gave nothing new, do "
     "something else, or finish with FINAL_VAR."
 )
-FINISH = "If this answers the question, call FINAL_VAR with the variable that holds the answer."
 FIRST_BLOCK = "Write the first block."
-ASK_QUERY = "Write the query."
-ASK_ANSWER = "Write the answer."
-READ = (
-    'If this output has the answer, reply with one line that begins with "Answer:" and gives it '
-    "alone. Else write another query."
-)
 NOWHERE = (
     "The answer {answer!r} does not stand in `context`. Copy it from a passage as it is written "
     "there, or write a query. The same answer again is taken as it is."

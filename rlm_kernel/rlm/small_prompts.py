@@ -7,6 +7,13 @@ a first cell, which is ours, looks (``OPENING``), and the model writes a query o
 
 OPENING = "```python\nprint(look(context, {question!r}))\n```"
 
+ASK_QUERY = "Write the query."
+ASK_ANSWER = "Write the answer."
+READ = (
+    'If this output has the answer, reply with one line that begins with "Answer:" and gives it '
+    "alone. Else write another query."
+)
+
 SMALL_READ = """\
 You answer a question about data in the variable `context` of a Jupyter notebook. A first cell has \
 looked at it: its output has the tables and their columns, or the passages of a text with words of \

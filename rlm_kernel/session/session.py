@@ -77,9 +77,8 @@ class Session:
         """The settings for the next question; may be changed between two."""
         self.prelude = Prelude()
         """The events of the persistent kernel since it was started."""
-        self.by_hand = HumanCalls(
-            self._begin_by_hand, lambda: self._lms.lend(self.force), self.prelude
-        )
+        lend = lambda: self._lms.lend(self.force)  # noqa: E731
+        self.by_hand = HumanCalls(self._begin_by_hand, lend, self.prelude)
         self.conversation = Conversation(kept=persistent)
         self.trust_html = False
         """If true, HTML that the LM's cells show in the persistent kernel passes as it is."""
@@ -182,10 +181,8 @@ class Session:
         self._alone.now = begun.run
         past: Sequence[Event] = ()
         try:
-            origin = None if before is None else before.origin
-            told: dict[str, Any] = {
-                "asked": asked, "origin": origin, "form": form, "noted": self.noted
-            }  # fmt: skip
+            told: dict[str, Any] = {"asked": asked, "form": form, "noted": self.noted}
+            told["origin"] = None if before is None else before.origin
             await begun.announce(force, question, trust_html=self.trust_html, **told)
             repl = await self._kernel.for_question(begun.run) if self._persistent else None
             past = self.prelude.events
