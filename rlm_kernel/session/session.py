@@ -77,6 +77,7 @@ class Session:
         """The settings for the next question; may be changed between two."""
         self.prelude = Prelude()
         """The events of the persistent kernel since it was started."""
+        self._lms = Lender(root, sub)
         lend = lambda: self._lms.lend(self.force)  # noqa: E731
         self.by_hand = HumanCalls(self._begin_by_hand, lend, self.prelude)
         self.conversation = Conversation(kept=persistent)
@@ -90,7 +91,6 @@ class Session:
         """The root notebook of the run that started last."""
         self.budget = budget or Budget()
         """The money and time that all questions together may use, and have used."""
-        self._lms = Lender(root, sub)
         self._kernel = KeptKernel(lambda: self.force, cwd, self.prelude, self.by_hand)
         self._tools = tools
         self._persistent = persistent

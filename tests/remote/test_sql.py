@@ -104,7 +104,8 @@ def test_only_what_is_found_nowhere_is_hinted_at() -> None:
 
 def test_texts_too_long_for_an_answer_and_many_columns_are_none() -> None:
     assert Found([("x" * 201,)], ["text"]).answer is None
-    assert Found([(1, 2), (3, 4)], ["a", "b"]).answer is None
+    assert Found([("x", "y"), ("z", "y")], ["a", "b"]).answer is None
+    assert Found([("x", 2), ("z", 1)], ["a", "n"]).answer == ["x", "z"]
     assert Found([], ["a"]).answer is None
     assert str(Found([], ["a"])) == "No rows."
     assert str(Found([(1, None)], ["a", "b"])) == "a | b\n1 | none"

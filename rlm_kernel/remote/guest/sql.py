@@ -51,9 +51,11 @@ class Found(list):
 
     @property
     def answer(self) -> Any:
-        """Return the value, or the values of a single column as a list; None where a query gave
-        nothing, several columns, or texts too long for an answer."""
-        if not self or len(self) > MOST_ANSWERS or (len(self.columns) > 1 and len(self) > 1):
+        """Return the value, or the values of a single column as a list; beside figures, by which
+        rows are ranked, those of the first. None where a query gave nothing, several columns of
+        texts, or texts too long for an answer."""
+        figures = all(isinstance(cell, (int, float)) for row in self for cell in row[1:])
+        if not self or len(self) > MOST_ANSWERS or (len(self) > 1 and not figures):
             return None
         values = [_rounded(row[0]) for row in self]
         if any(isinstance(value, str) and len(value) > ANSWER_CHARS for value in values):
