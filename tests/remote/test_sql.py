@@ -14,6 +14,11 @@ from rlm_kernel.remote.guest.sql import Found, query
 from rlm_kernel.remote.guest.values import Folder
 
 CSV = 'id,name,spent,on day,code\n1,Ann,"$1,200.50",05.03.2024,007\n2,bo,$3,31.12.2023,012\n'
+MIXED = """id,day,weight
+1,"February 3, 2024",1.5 kg
+2,05.02.2024,300 g
+3,2024-03-01,3kg
+"""
 LOG = "\n".join(
     f"2024-05-01 10:00:{n:02} {'ERROR' if n % 3 else 'INFO'} db: lost [user=u{n % 2}]"
     for n in range(9)
@@ -43,13 +48,15 @@ LOG = "\n".join(
         (["first", "second"], "SELECT file FROM t WHERE text LIKE '%con%'", "1"),
         (b"a,b\n1,2\n3,4\n", "SELECT b FROM t WHERE a = 3", 4),
         ("0.1,x\n0.2,y\n", "SELECT SUM(column_1) FROM t", 0.3),
+        (MIXED, "SELECT COUNT(*) FROM t WHERE day LIKE '2024-02-%'", 2),
+        (MIXED, "SELECT SUM(weight) FROM t", 4.8),
     ],
 )  # fmt: skip
 def test_a_query_is_answered_by_the_rows(value: Any, text: str, answer: Any) -> None:
     assert query(value, text).answer == answer
 
 
-@pytest.mark.parametrize("dates", [["03/04/2024", "05/06/2024"], ["3 May 2024", "31/12/2023"]])
+@pytest.mark.parametrize("dates", [["03/04/2024", "05/06/2024"], ["3 May 2024", "some day"]])
 def test_dates_that_may_be_read_in_two_ways_stay_as_they_are(dates: list[str]) -> None:
     rows = [{"day": day} for day in dates]
     assert [day for (day,) in query(rows, "SELECT day FROM t")] == dates
@@ -77,6 +84,7 @@ def test_a_folder_of_tables_has_a_table_for_each_and_one_of_texts_its_lines(tmp_
         ("SELECT nme FROM t", "no such column: nme. There are the tables t(id, name, spent, "),
         ("SELECT 1; SELECT 2", "one statement at a time"),
         ("DELETE FROM t", "not authorized"),
+        ("SELECT sum(code) FROM t", "sum(code): this column of t has texts, such as '007'"),
         ("ATTACH '/tmp/x' AS x", "not authorized"),
         ("PRAGMA table_info(t)", "not authorized"),
         ("SELECT load_extension('x')", "not authorized"),
@@ -84,7 +92,7 @@ def test_a_folder_of_tables_has_a_table_for_each_and_one_of_texts_its_lines(tmp_
     ],
 )
 def test_a_query_that_is_none_is_an_error_with_the_columns(text: str, words: str) -> None:
-    with pytest.raises(ValueError, match="There are the tables") as raised:
+    with pytest.raises(ValueError, match=r"of t has texts|There are the tables") as raised:
         query(CSV, text)
     assert words in str(raised.value)
 
@@ -134,6 +142,7 @@ def test_the_columns_are_shown_with_their_kinds_and_values() -> None:
         "- \"on day\": text, one of '2024-03-05', '2023-12-31'",
         "- code: text, one of '007', '012'",
     ]
+    assert "- weight: number in kg, 0.3 to 3" in look_at(MIXED, "?")
 
 
 NOISE = "The weather was fine and the road long.\n" * 300

@@ -7,7 +7,7 @@ lead to.
 from __future__ import annotations
 
 from collections import Counter
-from typing import Any
+from typing import Any, Optional
 
 from .passages import passages
 from .pieces import counted
@@ -50,24 +50,25 @@ def _table(table: Table) -> str:
     for at, column in list(enumerate(table.columns))[:_MOST_COLUMNS]:
         cells = [row[at] for row in table.rows if row[at] is not None]
         lines.append(
-            f"- {quoted(column)}: {_column(cells, column in table.numbers)}"[:_COLUMN_CHARS]
+            f"- {quoted(column)}: {_column(cells, table.numbers.get(column))}"[:_COLUMN_CHARS]
         )
     if len(table.columns) > _MOST_COLUMNS:
         lines.append(f"and {counted(len(table.columns) - _MOST_COLUMNS, 'column')} more")
     return "\n".join(lines)
 
 
-def _column(cells: list[Any], numbers: bool) -> str:
+def _column(cells: list[Any], unit: Optional[str]) -> str:
     counts = Counter(cells)
     if not counts:
         return "empty"
-    if numbers and len(counts) > 2:
-        return f"number, {min(counts)} to {max(counts)}"
+    kind = "number" if not unit else f"number in {unit}"
+    if unit is not None and len(counts) > 2:
+        return f"{kind}, {min(counts):.12g} to {max(counts):.12g}"
     few = len(counts) <= _LISTED
     shown = [str(cell) for cell, _ in counts.most_common(_LISTED if few else 2)]
     listed = ", ".join(repr(text[:_VALUE_CHARS]) for text in shown)
-    if numbers:
-        return f"number, {' or '.join(shown)}"
+    if unit is not None:
+        return f"{kind}, {' or '.join(shown)}"
     return f"text, {'one of' if few else f'{len(counts):,} different, such as'} {listed}"
 
 

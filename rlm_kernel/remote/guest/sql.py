@@ -28,6 +28,9 @@ _NEAR_FROM = 2000
 _COMPARED = re.compile(
     r"(?:\w+\.)?(\"[^\"]+\"|[A-Za-z_]\w*)\s*(=|==|LIKE|IN\s*\()\s*'((?:[^']|'')*)'", re.IGNORECASE
 )
+_SUMMED = re.compile(
+    r"\b(SUM|AVG|TOTAL)\s*\(\s*(?:DISTINCT\s+)?(?:\w+\.)?(\"[^\"]+\"|[A-Za-z_]\w*)", re.IGNORECASE
+)
 _ALLOWED = (
     sqlite3.SQLITE_SELECT,
     sqlite3.SQLITE_READ,
@@ -86,12 +89,26 @@ def query(value: Any, text: str, judge: Optional[Judge] = None) -> Found:
     """Return what a query finds in the tables of a value. Raises ``ValueError`` for one that SQLite
     does not take, with the tables and columns that there are."""
     tables = named(value, text)
+    _refuse_sums_of_texts(text, tables)
     with contextlib.closing(_connected(tables)) as database:
         if judge is not None and re.search(r"\bjudge\s*\(", text, re.IGNORECASE):
             _judged(database, text, tables, judge)
         found = _run(database, text, tables)
     found.hints = list(_hints(found, text, tables))
     return found
+
+
+def _refuse_sums_of_texts(text: str, tables: list[Table]) -> None:
+    """SQLite would add the digits that a text begins with, and nothing for others."""
+    for function, name in _SUMMED.findall(text):
+        for table in tables:
+            known = {column.lower(): column for column in table.columns}
+            column = known.get(name.strip('"').lower())
+            if column is not None and column not in table.numbers:
+                seen = next((str(c) for c in _cells(column, [table]) if c), "")
+                raise ValueError(
+                    f"{function}({name}): this column of {table.name} has texts, such as {seen!r}"
+                )
 
 
 def named(value: Any, text: str) -> list[Table]:

@@ -11,9 +11,9 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from datetime import datetime
 from typing import Any, NamedTuple, Optional
 
+from .cell_kinds import typed
 from .rows import rows_of
 from .values import Folder
 
@@ -23,27 +23,15 @@ LINE_CHARS = 400
 WORD = re.compile(r"[^\W_]+(?:['’-][^\W_]+)*")
 _PLAIN = ("No table was found", "A row for each text", "A row for each item", "A row for each file")
 _SENTENCE = re.compile(r"[.!?]['\")\]]*\s+")
-_NUMBER = re.compile(r"[-+]?[$€£]?\s?[-+]?(?:\d{1,3}(?:,\d{3})+|\d+)?(?:\.\d+)?\s?[$€£%]?\Z")
-_DATES = (
-    "%d.%m.%Y",
-    "%Y/%m/%d",
-    "%d %B %Y",
-    "%d %b %Y",
-    "%B %d, %Y",
-    "%b %d, %Y",
-    "%d-%b-%Y",
-    "%m/%d/%Y",
-    "%d/%m/%Y",
-)
-_SEEN = 200
 
 
 class Table(NamedTuple):
-    """A table: its name, its columns, of which some are ``numbers``, and its rows."""
+    """A table: its name, its columns, of which some are ``numbers``, each with the unit that all
+    its cells were brought to or ``""``, and its rows."""
 
     name: str
     columns: list[str]
-    numbers: frozenset[str]
+    numbers: dict[str, str]
     rows: list[tuple[Any, ...]]
 
 
@@ -97,14 +85,13 @@ def _named(parts: Mapping[Any, Any]) -> dict[str, Any]:
 
 def _table(name: str, rows: list[Any]) -> Table:
     columns = list(dict.fromkeys(str(key) for row in rows for key in row))
-    made = [[_cell(row.get(column)) for row in rows] for column in columns]
-    numbers = set()
-    for at, column in enumerate(columns):
-        typed = _numbers(made[at])
-        if typed is not None:
-            numbers.add(column)
-        made[at] = made[at] if typed is None and (typed := _dates(made[at])) is None else typed
-    return Table(name, columns, frozenset(numbers), list(zip(*made)))
+    made, units = [], {}
+    for column in columns:
+        cells, unit = typed([_cell(row.get(column)) for row in rows])
+        made.append(cells)
+        if unit is not None:
+            units[column] = unit
+    return Table(name, columns, units, list(zip(*made)))
 
 
 def _cell(value: Any) -> Any:
@@ -120,48 +107,6 @@ def _cell(value: Any) -> Any:
     if hasattr(value, "item"):
         return _cell(value.item())
     return json.dumps(value, ensure_ascii=False, default=str)
-
-
-def _numbers(cells: list[Any]) -> Optional[list[Any]]:
-    """Return the cells as numbers; None where a cell is none, or one that code has, as 007."""
-    made: list[Any] = []
-    for cell in cells:
-        if cell is None or isinstance(cell, (int, float)):
-            made.append(cell)
-        elif not cell.strip():
-            made.append(None)
-        elif (number := _number(cell.strip())) is None:
-            return None
-        else:
-            made.append(number)
-    return made if any(cell is not None for cell in made) else None
-
-
-def _number(text: str) -> Any:
-    if len(text) > 30 or not _NUMBER.match(text):
-        return {"true": 1, "false": 0}.get(text.lower())
-    bare = re.sub(r"[$€£%,\s+]", "", text)
-    digits = bare.lstrip("-")
-    if not digits or (digits[0] == "0" and digits[1:2].isdigit()):
-        return None
-    return float(bare) if "." in bare else int(bare) if len(digits) < 19 else None
-
-
-def _dates(cells: list[Any]) -> Optional[list[Any]]:
-    """Return the cells with dates as 2024-03-05, where all are dates of one other form."""
-    texts = [cell.strip() for cell in cells if isinstance(cell, str) and cell.strip()]
-    forms = [form for form in _DATES if all(_date(text, form) for text in texts[:_SEEN])]
-    forms = [form for form in forms if all(_date(text, form) for text in texts)] if texts else []
-    if len(forms) != 1:  # where day and month cannot be told apart the text stays
-        return None
-    return [_date(c.strip(), forms[0]) if isinstance(c, str) and c.strip() else c for c in cells]
-
-
-def _date(text: str, form: str) -> Optional[str]:
-    try:
-        return datetime.strptime(text, form).strftime("%Y-%m-%d")
-    except ValueError:
-        return None
 
 
 # texts
@@ -191,7 +136,7 @@ def lines_of(texts: Mapping[str, str]) -> Table:
                 part = line[start:end].rstrip("\r")
                 rows.append((name, number, part) if named else (number, part))
     columns = ["file", "line", "text"] if named else ["line", "text"]
-    return Table("t", columns, frozenset(("line",)), rows)
+    return Table("t", columns, {"line": ""}, rows)
 
 
 def words_of(texts: Mapping[str, str]) -> Table:
@@ -199,7 +144,7 @@ def words_of(texts: Mapping[str, str]) -> Table:
     counts: Counter[str] = Counter()
     for text in texts.values():
         counts.update(match.lower() for match in WORD.findall(text))
-    return Table("words", ["word", "count"], frozenset(("count",)), counts.most_common())
+    return Table("words", ["word", "count"], {"count": ""}, counts.most_common())
 
 
 def spans(line: str) -> Iterable[tuple[int, int]]:
