@@ -321,7 +321,7 @@ def calls_left(wanted: int, left: int) -> str:
 
 def last_turn(over: LimitReached, style: Style) -> str:
     """Return what the LM is told before its last turn."""
-    if over.limit == "turns" or style.name != "strong":
+    if over.limit in ("turns", "equal_replies") or style.name != "strong":
         return LAST_TURN
     return f"{LIMIT_REACHED.format(limit=sentence(str(over)))} {LAST_TURN}"
 

@@ -14,9 +14,11 @@ from asking import ask_here, script
 from hostile import ACT, hostile_run
 from lab import SECONDS
 from longruns import LAST, journal_of, long_run
+from markdown_it import MarkdownIt
 from playwright.async_api import Browser, Page, expect
 from stories import story
 
+from rlm_kernel.kernel.display.card import turns_bundle
 from rlm_kernel.record.recording import Recording
 from rlm_kernel.reports import export, provenance_of
 
@@ -254,6 +256,18 @@ async def test_it_prints_whole(reader: Reader, short: Path) -> None:
     pdf = await reader.page.pdf()
     assert pdf.startswith(b"%PDF")
     assert len(await reader.page.locator("details:not([open])").all()) == 0
+
+
+async def test_the_folded_turns_of_an_asked_cell_are_printed(reader: Reader) -> None:
+    turn = "<details><summary>Turn 1</summary>\n\n```python\nx = 1\n```\n\n</details>"
+    shown = turns_bundle([turn], 1)["text/markdown"]
+    page = reader.page
+    await page.set_content(MarkdownIt("commonmark", {"html": True}).render(shown))
+    code = "document.querySelector('code').getBoundingClientRect().height"
+    assert not await page.locator("code").is_visible()
+    await page.emulate_media(media="print")
+    assert await page.evaluate(code) > 0
+    assert await page.evaluate("document.querySelector('code').checkVisibility()")
 
 
 @pytest.mark.parametrize(

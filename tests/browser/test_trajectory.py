@@ -55,7 +55,8 @@ async def test_a_cell_that_is_edited_is_named(
     lab: Lab, page: Page, shoot: Shoot, notebook: Path
 ) -> None:
     book = await Notebook(page).open(lab, str(notebook.relative_to(lab.folder)))
-    cell = book.cells.filter(has_text="FINAL_VAR(f")
+    # Its turn's heading has the beginning of its code too.
+    cell = page.locator(".jp-Notebook .jp-CodeCell").filter(has_text="FINAL_VAR(f")
     await cell.locator(".cm-content").click()
     await page.keyboard.press("ControlOrMeta+A")
     await page.keyboard.insert_text("FINAL_VAR('another answer')")

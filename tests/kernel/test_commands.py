@@ -81,6 +81,24 @@ def test_runs_open_and_cost_show_the_questions(asked: Front) -> None:
     assert "%rlm runs lists 1 to" in refused.error[1]
 
 
+def test_a_host_that_takes_no_updates_ends_with_the_answer_under_the_header(
+    lm: LM, asked: Front
+) -> None:
+    lm.say(block("print(context)"), DONE)
+    kept: list[str] = []
+    for message in asked.run("%rlm mode\n%%rlm\nAgain?").iopub:
+        if message["msg_type"] == "clear_output":
+            kept.clear()
+        elif "data" in message["content"] and message["msg_type"] != "update_display_data":
+            data = message["content"]["data"]
+            kept.append(data.get("text/markdown", data["text/plain"]))
+    mode, header, answer, turns = kept
+    assert mode == "mode: python"  # shown before the question, and again after it
+    assert "answered" in header
+    assert answer == "done"
+    assert "2 turns: code, outputs and sub-calls" in turns
+
+
 def test_in_the_mode_ask_plain_text_is_a_question(lm: LM, asked: Front) -> None:
     lm.say(DONE)
     asked.run("%rlm mode ask")

@@ -42,7 +42,7 @@ from rlm_kernel.events import (
     RunEnded,
     Usage,
 )
-from rlm_kernel.kernel.display import display
+from rlm_kernel.kernel.display import display, fold
 from rlm_kernel.kernel.display.card import MAX_RICH, answer_bundle
 from rlm_kernel.kernel.display.display import Display
 
@@ -142,10 +142,10 @@ async def test_the_finished_output_is_a_header_and_a_block_a_turn() -> None:
         ["Turn 2 · cell 2 · I count. · 1.2 s · ok"],
     ]
     page.display.close()
-    header, fold = page.outputs
+    header, folded = page.outputs
     assert header["text/markdown"] == page.head
-    assert "<details><summary>2 turns: code, outputs and sub-calls</summary>" in fold[MARKDOWN]
-    assert all(text in fold[MARKDOWN] for text in page.turns)
+    assert "<details><summary>2 turns: code, outputs and sub-calls</summary>" in folded[MARKDOWN]
+    assert all(text in folded[MARKDOWN] for text in page.turns)
 
 
 async def test_hosts_that_take_no_updates_show_the_end_all_the_same() -> None:
@@ -457,16 +457,16 @@ async def test_pictures_stand_in_their_turn_and_those_of_the_last_below_the_answ
 async def test_the_fold_is_bounded_and_counts_what_is_left_out(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(display, "MAX_FOLD", 1_000)
+    monkeypatch.setattr(fold, "MAX_CHARS", 1_000)
     page = begun(Page())
     for number in range(1, 30):
         page.show(*turn(number, "I look."))
     page.show(*ended())
     page.display.close()
-    fold = page.outputs[-1][MARKDOWN]
-    assert len(fold) < 1_500
-    assert "29 turns: code" in fold
-    assert f"and {29 - fold.count('<summary>Turn')} more turns, in the trajectory" in fold
+    folded = page.outputs[-1][MARKDOWN]
+    assert len(folded) < 1_500
+    assert "29 turns: code" in folded
+    assert f"and {29 - folded.count('<summary>Turn')} more turns, in the trajectory" in folded
 
 
 async def test_a_picture_that_is_no_base64_becomes_no_html() -> None:

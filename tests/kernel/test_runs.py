@@ -127,6 +127,19 @@ def test_a_record_of_a_process_that_is_no_kernel_is_left_to_be_resumed(
     assert "RLM · killed" in shown.shown
 
 
+def test_what_is_wrong_with_a_record_is_told_below_what_can_be_shown(
+    folder: Path, other: Front
+) -> None:
+    changed = folder / "notebooks/rlm-runs/changed"
+    changed.mkdir()
+    record = (folder / "notebooks/rlm-runs/killed/journal.jsonl").read_bytes()
+    (changed / "journal.jsonl").write_bytes(record.replace(b"I look at", b"I looked at") + b"{}\n")
+    shown = other.run("%rlm watch changed")
+    assert "was changed after it was written" in shown.stream("stderr")
+    assert "RLM · killed" in shown.shown
+    assert "damaged" in other.run("%rlm runs").shown
+
+
 def test_the_mark_of_a_process_is_in_the_record_alone(kernel: RunningKernel) -> None:
     run = runs(kernel)[-1]
     (started,) = [event for event in events(run) if isinstance(event, RunStarted)]

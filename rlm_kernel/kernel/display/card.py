@@ -51,8 +51,7 @@ PROSE_CHARS = 20_000
 SOURCE_CHARS = 100_000
 MAX_RICH = 8
 MAX_PICTURE = 1_000_000
-MAX_FOLD = 8_000_000
-"""Characters of a picture that is shown in its turn, and of all turns together."""
+"""Characters of a picture that is shown in its turn."""
 MAX_CHILDREN = 8
 PICTURES = {"png": "image/png", "jpg": "image/jpeg"}
 _KEPT_CHARS = 2_000

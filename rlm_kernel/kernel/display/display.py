@@ -38,17 +38,8 @@ from ...record.filters import for_terminal
 from ...record.headings import Course
 from ...record.markdown import literal, one_line, shorten
 from ...record.notebooks.metadata import ROOT_PAGE
-from .card import (
-    MAX_FOLD,
-    Bundle,
-    Child,
-    Link,
-    Turn,
-    page_link,
-    rich_bundles,
-    turn_bundle,
-    turns_bundle,
-)
+from .card import Bundle, Child, Link, Turn, page_link, turn_bundle
+from .fold import Fold
 from .live import Live
 from .progress import Progress
 from .prose import amounts
@@ -96,16 +87,10 @@ class Display:
         self._live = Live(link)
         self._course = Course()
         self._turn: Turn | None = None
-        self._turns = 0
-        self._blocks: list[str] = []
-        self._room = MAX_FOLD
-        self._displays: list[tuple[Bundle, dict[str, Any]]] = []
-        self._displaying = 0
-        """The turn that these displays are of."""
+        self._fold: Fold | None = None
         self._header: Bundle | None = None
         self._announced = False
         self._open = False
-        self._folded = True
         self._noted = False
         self._timer: asyncio.TimerHandle | None = None
         self._waiting = False  # an update is due, and the timer will make it
@@ -148,9 +133,9 @@ class Display:
             self._publish("clear_output", {"wait": False})
             self._again()
         self.conclude()
-        if not self._folded:
-            self._folded = True
-            self._fold()
+        fold, self._fold = self._fold, None
+        for data, metadata in fold.bundles() if fold is not None else ():
+            self._send("display_data", data, metadata=metadata)
 
     def conclude(self) -> None:
         """Put the header of the whole in the place of all that was shown, once the run is over. To
@@ -162,7 +147,7 @@ class Display:
             self._send("display_data", header)
 
     def _begin(self, event: RunStarted) -> None:
-        self._open, self._folded = True, False
+        self._open, self._fold = True, Fold()
         note = self._progress.unheld
         self._noted = bool(note)
         asked = f"RLM · {self._progress.model} · {one_line(event.question)}"
@@ -222,12 +207,8 @@ class Display:
             return
         shown = turn_bundle(turn, self._link)
         self._send("display_data", shown)
-        self._turns += 1
-        self._room -= len(shown["text/markdown"])
-        if self._room >= 0:
-            self._blocks.append(shown["text/markdown"])
-        if displays := rich_bundles(turn):
-            self._displays, self._displaying = displays, turn.replied.turn
+        if self._fold is not None:
+            self._fold.add(turn, shown["text/markdown"])
 
     def _end(self, event: RunEnded) -> None:
         self._finish_turn()
@@ -249,15 +230,6 @@ class Display:
         self._say(f"{plain} · {trajectory}")
         plain += f"\n{trajectory}"
         self._header = {"text/plain": plain, "text/markdown": markdown}
-
-    def _fold(self) -> None:
-        if self._displays:
-            said = f"Shown in turn {self._displaying}:"
-            self._send("display_data", {"text/plain": said, "text/markdown": f"*{said}*"})
-        for data, metadata in self._displays:
-            self._send("display_data", data, metadata=metadata)
-        if self._turns:
-            self._send("display_data", turns_bundle(self._blocks, self._turns))
 
     def _touch(self) -> None:
         """Update now, or as soon as the last update is old enough."""

@@ -16,10 +16,11 @@ from ...record.files import JOURNAL
 from ...record.journal import Follower, is_written
 from ...record.markdown import one_line, shorten
 from ...record.notebooks.answers import table_of
-from ...reports.listing import Row
+from ...reports.listing import DAMAGED, Row
 from ..display.card import answer_bundle, evidence_bundle, picture_bundle
 from ..display.display import Display
 from ..front_end import Execution
+from .folder import KILLED
 
 POLL_S = 0.5
 SILENT_S = 1800.0
@@ -90,10 +91,10 @@ class Watch:
                 last_news = time.monotonic()
                 continue
             if self._follower.over:
-                return "damaged" if self._ended is None else self._ended.status
+                return DAMAGED if self._ended is None else self._ended.status
             self._held.release()
             if alive is False:  # and was so before the last look at its record
-                return "killed"
+                return KILLED
             if time.monotonic() - last_news > SILENT_S:
                 return f"not watched any more; it recorded nothing for {SILENT_S / 60:.0f} minutes"
             await asyncio.sleep(POLL_S)
@@ -151,7 +152,9 @@ class Watch:
             if not ended.confirmed:
                 self._execution.tell(f"The answer is unconfirmed: {ended.reason}", "stderr")
         display.close(status)
-        if status == "killed":
+        if (problem := self._follower.problem) is not None:
+            self._execution.tell(f"Its record is damaged: {problem}", "stderr")
+        if status == KILLED:
             self._execution.tell(
                 f"Nobody writes its record any more. `rlm resume {self._folder}` goes on with it."
             )
