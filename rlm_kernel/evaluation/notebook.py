@@ -21,18 +21,17 @@ COLUMNS = 3
 def texts(results: Results, sha256: str) -> list[str]:
     """Return the sources of the notebook's cells."""
     title = f"# Evaluation {literal(results.folder.name)}\n\n{summary.told_of(results)}"
-    load = summary.loading(results, sha256).rpartition("\n")[0]
+    show = "evaluation.scores_table(results)"
     return [
         title,
-        load.replace("import batch\n", "import batch, evaluation\n")
-        + "\nevaluation.scores_table(results)",
+        summary.loading(results, sha256, show, "batch, evaluation"),
         "evaluation.success_figure(results)",
         "evaluation.use_figure(results)",
         "## The splits\n\nKinds that are held out are for measuring only: nothing is tuned by "
         "them.",
         "evaluation.splits_table(results)",
         "## The runs",
-        "batch.outcomes_table(results)",
+        summary.OUTCOMES,
         *summary.figures(),
     ]
 
