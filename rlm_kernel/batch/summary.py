@@ -104,13 +104,13 @@ def loading(results: Results, sha256: str, show: str, names: str = "batch") -> s
     return f"from rlm_kernel import {names}\n\nresults = batch.load({where})\n{show}"
 
 
-def figures() -> list[str]:
-    """Return the cells after that one: figures, and what failed."""
+def figures(command: str = "rlm batch") -> list[str]:
+    """Return the cells after that one: figures, and what failed and how ``command`` goes on."""
     return [
         "batch.outcomes_figure(results)",
         "batch.distributions_figure(results)",
         "batch.course_figure(results)",
-        ("## What failed or is wrong\n\n`rlm batch` with the same arguments resumes what was not "
+        (f"## What failed or is wrong\n\n`{command}` with the same arguments resumes what was not "
          "finished; `--retry-failed` also tries again what failed."),
         "batch.failures_table(results)",
         ("## All results\n\n`results.results` has an object for each task: "

@@ -32,7 +32,7 @@ def texts(results: Results, sha256: str) -> list[str]:
         "evaluation.splits_table(results)",
         "## The runs",
         summary.OUTCOMES,
-        *summary.figures(),
+        *summary.figures("rlm eval"),
     ]
 
 
