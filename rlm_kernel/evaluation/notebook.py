@@ -51,7 +51,7 @@ def success_figure(results: Results) -> Picture | Markdown:
     """Draw success by length, a panel for each set, with 95 % intervals."""
     found = [row for row in rows(results) if row.set != ALL]
     names = list(dict.fromkeys(row.set for row in found))
-    made = panels(max(len(names), 1), COLUMNS)
+    made = panels(max(len(names), 1), min(max(len(names), 2), COLUMNS))
     if made is None:
         return MISSING
     figure, axes = made

@@ -147,6 +147,8 @@ def test_lengths_in_tokens_are_those_of_the_model(tmp_path: Path) -> None:
     given = small_grid(names=("needles/value",), lengths=parsed("2kt"), seeds=1)
     made = evaluation.build(given, tmp_path / "out", lambda text: len(text) // 2)
     [task] = made.tasks.tasks
+    assert given.in_tokens
+    assert not small_grid().in_tokens
     assert 0.8 * 4096 < task.fields["chars"] < 1.3 * 4096
 
 
