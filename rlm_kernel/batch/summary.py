@@ -30,6 +30,7 @@ SECONDS = 120.0
 """How long the notebook may take to be executed."""
 MARK_CHARS = 16
 DOLLAR = literal("$")
+OUTCOMES = "batch.outcomes_table(results)"
 Cell = dict[str, Any]
 Texts: TypeAlias = Callable[[Results, str], list[str]]
 """Makes the sources of the cells, of the results and the sha256 of the tasks; one that begins with
@@ -88,7 +89,7 @@ async def _execute(kernel: Kernel, cells: list[Cell]) -> str | None:
 def texts(results: Results, sha256: str) -> list[str]:
     """Return the sources of a batch's notebook."""
     title = f"# Batch {literal(results.folder.name)}\n\n{told_of(results)}"
-    return [title, loading(results, sha256), *figures()]
+    return [title, loading(results, sha256, OUTCOMES), *figures()]
 
 
 def told_of(results: Results) -> str:
@@ -96,20 +97,20 @@ def told_of(results: Results) -> str:
     return literal(totals(results)).replace(DOLLAR, "$")  # one alone begins no formula
 
 
-def loading(results: Results, sha256: str) -> str:
-    """Return the cell that loads the results and lists their outcomes."""
+def loading(results: Results, sha256: str, show: str, names: str = "batch") -> str:
+    """Return the cell that imports ``names`` of this package, loads the results, and shows
+    something of them."""
     where = f"{str(results.folder)!r}, sha256={sha256[:MARK_CHARS]!r}"
-    load = f"results = batch.load({where})"
-    return f"from rlm_kernel import batch\n\n{load}\nbatch.outcomes_table(results)"
+    return f"from rlm_kernel import {names}\n\nresults = batch.load({where})\n{show}"
 
 
-def figures() -> list[str]:
-    """Return the cells after that one: figures, and what failed."""
+def figures(command: str = "rlm batch") -> list[str]:
+    """Return the cells after that one: figures, and what failed and how ``command`` goes on."""
     return [
         "batch.outcomes_figure(results)",
         "batch.distributions_figure(results)",
         "batch.course_figure(results)",
-        ("## What failed or is wrong\n\n`rlm batch` with the same arguments resumes what was not "
+        (f"## What failed or is wrong\n\n`{command}` with the same arguments resumes what was not "
          "finished; `--retry-failed` also tries again what failed."),
         "batch.failures_table(results)",
         ("## All results\n\n`results.results` has an object for each task: "

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from .. import batch
 from ..batch import Batch, Counts, Plan, Summary
+from ..batch.folder import EVALUATION
 from ..lm import embedded
 from ..session.event_loop import engine
 from ..session.session import Session
@@ -72,7 +73,8 @@ def built(
 ) -> Built:
     """Build the tasks, with the tokens counted by the embedded LM where that is in use. Blocks;
     raises what ``build`` raises."""
-    if not force.settings.embedded or embedded.available() is not None:
+    there = (folder / EVALUATION).exists() or not grid.in_tokens
+    if there or not force.settings.embedded or embedded.available() is not None:
         return build(grid, folder, None, tell)
     return engine().run(_counted(grid, folder, tell))
 

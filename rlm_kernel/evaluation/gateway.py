@@ -67,12 +67,13 @@ class _Serving:
             body: Any = await request.json()
             model = self._models[body["model"]]
             messages = [dict(message) for message in body["messages"]]
+            sampling = _sampling(model, body)
         except (ValueError, KeyError, TypeError) as error:
             return _refused(400, f"no chat request: {error!r}")
         if body.get("stream"):
             return _refused(400, "replies are not streamed here")
         try:
-            reply = await self._asked(body["model"], model, messages, _sampling(model, body))
+            reply = await self._asked(body["model"], model, messages, sampling)
         except LimitReached as error:
             return _refused(400, str(error))
         except LMError as error:
@@ -90,9 +91,17 @@ class _Serving:
 
 
 def _sampling(model: Model, body: dict[str, Any]) -> Sampling:
-    """Return the model's own sampling, with what the peer asks for in place of it."""
-    asked = {n: body[n] for n in ("temperature", "max_tokens") if body.get(n) is not None}
-    return replace(model.sampling, **asked)
+    """Return the model's own sampling with the peer's temperature, and with its length where that
+    is a shorter one: ours are bounded in the same way. Raises ``TypeError``."""
+    own = model.sampling
+    temperature, tokens = body.get("temperature"), body.get("max_tokens")
+    if not isinstance(temperature, int | float | None) or not isinstance(tokens, int | None):
+        raise TypeError(f"temperature={temperature!r}, max_tokens={tokens!r}")
+    return replace(
+        own,
+        temperature=own.temperature if temperature is None else temperature,
+        max_tokens=min((n for n in (tokens, own.max_tokens) if n is not None), default=None),
+    )
 
 
 def _refused(status: int, said: str) -> web.Response:

@@ -70,6 +70,12 @@ class Grid:
             raise UsageError(f"{', '.join(self.names)}: no kind of it is {self.split}")
         return list(dict.fromkeys(split))
 
+    @property
+    def in_tokens(self) -> bool:
+        """Return True where a length is one in tokens."""
+        every = [self.lengths or parsed(each.lengths) for each, _ in self.kinds()]
+        return any(length.in_tokens for lengths in every for length in lengths)
+
     def asked(self) -> dict[str, Any]:
         """Return it as JSON data, by which a folder is recognised."""
         return json.loads(json.dumps({"version": VERSION, **dataclasses.asdict(self)}))  # type: ignore[no-any-return]

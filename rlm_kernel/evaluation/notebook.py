@@ -21,19 +21,18 @@ COLUMNS = 3
 def texts(results: Results, sha256: str) -> list[str]:
     """Return the sources of the notebook's cells."""
     title = f"# Evaluation {literal(results.folder.name)}\n\n{summary.told_of(results)}"
-    load = summary.loading(results, sha256).rpartition("\n")[0]
+    show = "evaluation.scores_table(results)"
     return [
         title,
-        load.replace("import batch\n", "import batch, evaluation\n")
-        + "\nevaluation.scores_table(results)",
+        summary.loading(results, sha256, show, "batch, evaluation"),
         "evaluation.success_figure(results)",
         "evaluation.use_figure(results)",
         "## The splits\n\nKinds that are held out are for measuring only: nothing is tuned by "
         "them.",
         "evaluation.splits_table(results)",
         "## The runs",
-        "batch.outcomes_table(results)",
-        *summary.figures(),
+        summary.OUTCOMES,
+        *summary.figures("rlm eval"),
     ]
 
 
@@ -52,7 +51,7 @@ def success_figure(results: Results) -> Picture | Markdown:
     """Draw success by length, a panel for each set, with 95 % intervals."""
     found = [row for row in rows(results) if row.set != ALL]
     names = list(dict.fromkeys(row.set for row in found))
-    made = panels(max(len(names), 1), COLUMNS)
+    made = panels(max(len(names), 1), min(max(len(names), 2), COLUMNS))
     if made is None:
         return MISSING
     figure, axes = made

@@ -111,14 +111,34 @@ def _same(items: Sequence[str]) -> list[str]:
 def _list(given: Given, answer: str) -> bool:
     """Compare all items, in any order. A sentence before the first one is passed over."""
     found, gold = set(_same(_items(answer))), set(_same(given["expected"]))
-    if found == gold:
+    if found == gold or set(_same(_items(answer.rpartition(":")[2]))) == gold:
         return True
-    return set(_same(_items(answer.rpartition(":")[2]))) == gold
+    return _places(given, answer) is not None
 
 
 def _order(given: Given, answer: str) -> bool:
     gold = _same(given["expected"])
-    return gold in (_same(_items(answer)), _same(_items(answer.rpartition(":")[2])))
+    if gold in (_same(_items(answer)), _same(_items(answer.rpartition(":")[2]))):
+        return True
+    places = _places(given, answer)
+    return places is not None and places == sorted(places)
+
+
+def _places(given: Given, answer: str) -> list[int] | None:
+    """Return where each gold stands in an answer that is a printed table; None where it is none,
+    where a gold is missing, or where another thing is named that could have been meant."""
+    lower, places = answer.casefold(), []
+    if "," in answer or "\n" not in answer:
+        return None
+    for gold in given["expected"]:
+        found = re.search(_word(gold), lower)
+        if found is None:
+            return None
+        places.append(found.start())
+    for gold in given["expected"]:
+        lower = re.sub(_word(gold), " ", lower)
+    others = given.get("others", ())
+    return places if others and not any(re.search(_word(o), lower) for o in others) else None
 
 
 def _parts(given: Given, answer: str) -> float:

@@ -1,4 +1,4 @@
-"""Evaluations carried out: by a scripted LM, beside baselines, in a folder that is gone on with."""
+"""Evaluations carried out by a scripted LM, in a folder that is gone on with."""
 
 from __future__ import annotations
 
@@ -16,50 +16,26 @@ from typing import Any
 import nbformat
 import pytest
 from asking import block
+from evaluating import evaluated as carried_out
+from evaluating import knowing, small_grid
 
-from rlm_kernel import LMError, UsageError, batch, evaluation
-from rlm_kernel.batch import Summary, TaskResult, open_session
+from rlm_kernel import UsageError, batch, evaluation
+from rlm_kernel.batch import Summary, open_session
 from rlm_kernel.batch.figures import Picture
 from rlm_kernel.batch.tables import Markdown
-from rlm_kernel.evaluation import Grid, baselines, grid, notebook, pythons
-from rlm_kernel.evaluation.baselines import shortened
+from rlm_kernel.evaluation import Grid, notebook
 from rlm_kernel.evaluation.lengths import parsed
 from rlm_kernel.evaluation.rows import by_split, rows
 from rlm_kernel.session.event_loop import engine
 from rlm_kernel.settings.resolved import in_force
 from rlm_kernel.testing import ScriptedLM
 
-NAMES = ("needles/value", "needles/changed")
-
-
-def _lm(tasks: batch.Tasks, sub: Callable[[str], Any] = lambda prompt: "Dijon") -> ScriptedLM:
-    """An author that knows the tasks, and a sub-LM that says the same each time."""
-
-    def turn(messages: list[dict[str, Any]]) -> str:
-        text = "\n".join(str(message["content"]) for message in messages)
-        gold = next(t.expected for t in tasks.tasks if t.question in text)
-        return block(f"gold = {gold!r} if context else None\nFINAL_VAR(gold)")
-
-    return ScriptedLM(turn, sub)
-
-
-def _grid(**more: Any) -> Grid:
-    return Grid(**{"names": NAMES, "lengths": parsed("1e3,2e3"), "seeds": 1, **more})
-
-
-def _evaluated(out: Path, given: Grid, lm: ScriptedLM | None = None, **plan: Any) -> Summary:
-    made = evaluation.build(given, out)
-    lm = lm or _lm(made.tasks)
-    how = evaluation.plan(**{"concurrency": 4, "notebook": False, **plan})
-    session = open_session(in_force(), how, root=lm)
-    return engine().run(evaluation.evaluate(made.tasks, out, session, how))
-
 
 @pytest.fixture(scope="module")
 def evaluated(tmp_path_factory: pytest.TempPathFactory) -> Summary:
     """Two kinds at two lengths, by us and by the LM alone."""
     out = tmp_path_factory.mktemp("evaluation") / "results"
-    return _evaluated(out, _grid(systems=("rlm", "window")))
+    return carried_out(out, small_grid(systems=("rlm", "window")))
 
 
 def test_each_task_has_a_result_with_what_it_was_and_a_run_that_opens(evaluated: Summary) -> None:
@@ -139,15 +115,15 @@ def _shown(source: str, names: dict[str, Any]) -> Any:
 
 def test_the_same_again_asks_nobody_and_another_grid_is_refused(evaluated: Summary) -> None:
     folder, lm = evaluated.results.folder, ScriptedLM([])
-    again = _evaluated(folder, _grid(systems=("rlm", "window")), lm)
+    again = carried_out(folder, small_grid(systems=("rlm", "window")), lm)
     assert lm.asked == []
     assert len(again.results.results) == 8
     with pytest.raises(UsageError, match=r"with seeds=1, not 3: ask for the same, or choose"):
-        evaluation.build(_grid(seeds=3, systems=("rlm", "window")), folder)
+        evaluation.build(small_grid(seeds=3, systems=("rlm", "window")), folder)
 
 
 def test_what_was_interrupted_goes_on(tmp_path: Path) -> None:
-    given = _grid(lengths=parsed("1e3"), seeds=1, systems=("rlm", "window"))
+    given = small_grid(lengths=parsed("1e3"), seeds=1, systems=("rlm", "window"))
     made = evaluation.build(given, tmp_path / "out")
     how = evaluation.plan(concurrency=1, notebook=False)
     begun: list[batch.Batch] = []
@@ -156,174 +132,23 @@ def test_what_was_interrupted_goes_on(tmp_path: Path) -> None:
         if counts.done == 2:
             begun[0].stop()
 
-    session = open_session(in_force(), how, root=_lm(made.tasks))
+    session = open_session(in_force(), how, root=knowing(made.tasks))
     work = evaluation.evaluate(made.tasks, tmp_path / "out", session, how, stop, begun.append)
     first = engine().run(work)
     assert first.stopped == "interrupted"
-    lm = _lm(made.tasks)
-    whole = _evaluated(tmp_path / "out", given, lm)
+    lm = knowing(made.tasks)
+    whole = carried_out(tmp_path / "out", given, lm)
     assert whole.stopped is None
     assert {r.status for r in whole.results.results} == {"answered"}
     assert len(lm.asked) + len(lm.prompts) <= 2
 
 
-def test_a_window_too_small_is_asked_with_less(tmp_path: Path) -> None:
-    sizes: list[int] = []
-
-    def sub(prompt: str) -> str | Exception:
-        sizes.append(len(prompt))
-        if len(prompt) > 3000:
-            return LMError("too long", cause="window", attempts=1, status=400)
-        return "Dijon"
-
-    given = _grid(names=("needles/value",), lengths=parsed("1e4"), seeds=1, systems=("window",))
-    summary = _evaluated(tmp_path / "out", given, ScriptedLM([], sub))
-    [result] = summary.results.results
-    assert result.answer == "Dijon"
-    assert sizes == sorted(sizes, reverse=True)
-    assert sizes[-1] <= 3000 < sizes[0]
-
-
-def test_what_is_shortened_keeps_both_ends_and_says_what_is_gone() -> None:
-    short = shortened("a" * 50 + "b" * 900 + "c" * 50, 100)
-    assert short.startswith("a" * 50 + "\n[... 900 characters are left out")
-    assert short.endswith("c" * 50)
-    assert shortened("abc", 3) == "abc"
-
-
-PEER = """
-import json, sys, urllib.request
-given = json.load(sys.stdin)
-def ask(model, text):
-    body = {"model": model, "messages": [{"role": "user", "content": text}]}
-    request = urllib.request.Request(given["base_url"] + "/chat/completions",
-        json.dumps(body).encode(), {"Authorization": "Bearer " + given["api_key"]})
-    with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request) as reply:
-        return json.load(reply)["choices"][0]["message"]["content"]
-print("looking", file=sys.stderr)
-"""
-
-
-@pytest.fixture
-def peer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
-    """Put a program in the place of rlms, in this Python."""
-
-    def put(source: str) -> None:
-        (tmp_path / "rlms_peer.py").write_text(PEER + source)
-
-    import sys
-
-    for module in (pythons, grid, baselines):
-        monkeypatch.setattr(module, "python_of", lambda name: Path(sys.executable))
-    monkeypatch.setattr(baselines, "program", lambda name: str(tmp_path / f"{name}.py"))
-    return put
-
-
-def _asked_peer(tmp_path: Path, sub: Callable[[str], Any], **settings: Any) -> TaskResult:
-    given = _grid(names=("needles/value",), lengths=parsed("1e3"), seeds=1, systems=("rlms",))
-    made = evaluation.build(given, tmp_path / "out")
-    how = evaluation.plan(notebook=False)
-    session = open_session(in_force(settings), how, root=_lm(made.tasks, sub))
-    summary = engine().run(evaluation.evaluate(made.tasks, tmp_path / "out", session, how))
-    [result] = summary.results.results
-    return result
-
-
-def test_a_peer_asks_our_lms_by_an_endpoint_that_counts(
-    peer: Callable[[str], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("OPENAI_API_KEY", "sk-canary")
-    peer(
-        "import os\nassert 'OPENAI_API_KEY' not in os.environ\n"
-        "first = ask(given['author'], given['question'])\nthen = ask(given['sub'], 'part')\n"
-        "print(json.dumps({'answer': first + ' ' + then}))"
-    )
-    prompts: list[str] = []
-
-    def sub(prompt: str) -> str:
-        prompts.append(prompt)
-        return f"reply {len(prompts)}"
-
-    result = _asked_peer(tmp_path, sub)
-    assert result.answer == "reply 1 reply 2", result.reason
-    assert (result.turns, result.calls, result.correct, result.confirmed) == (1, 1, False, True)
-    assert result.tokens > 0
-    assert prompts[1] == "part"
-    assert "locker" in prompts[0]
-
-
-@pytest.mark.parametrize(
-    ("source", "settings", "status", "reason"),
-    [
-        ("raise SystemExit('it broke')", {}, "failed", "rlms ended with status 1: it broke"),
-        ("print('no json')", {}, "failed", "rlms ended with status 0: looking"),
-        (
-            "[ask(given['sub'], 'x' * 40) for _ in range(9)]\nprint(json.dumps({'answer': 'no'}))",
-            {"max_tokens": 20},
-            "limit",
-            "limit reached: tokens",
-        ),
-    ],
-)
-def test_a_peer_that_fails_or_reaches_a_limit_is_told_as_such(
-    peer: Callable[[str], None],
-    tmp_path: Path,
-    source: str,
-    settings: dict[str, Any],
-    status: str,
-    reason: str,
-) -> None:
-    peer(source)
-    result = _asked_peer(tmp_path, lambda prompt: "reply", **settings)
-    assert (result.status, result.answer, result.correct) == (status, None, False)
-    assert reason in str(result.reason)
-
-
-def _is_alive(pid: int) -> bool:
-    stat = Path(f"/proc/{pid}/stat")
-    return stat.exists() and stat.read_text().rpartition(")")[2].split()[0] != "Z"
-
-
-def test_a_peer_that_goes_on_for_ever_ends_with_its_time(
-    peer: Callable[[str], None], tmp_path: Path
-) -> None:
-    peer(
-        "import subprocess, time\n"
-        "started = subprocess.Popen(['sleep', '60'], start_new_session=True)\n"
-        f"open({str(tmp_path / 'pid')!r}, 'w').write(str(started.pid))\n"
-        "ask(given['sub'], 'x')\ntime.sleep(60)"
-    )
-    result = _asked_peer(tmp_path, lambda prompt: "reply", max_seconds=3)
-    if result.calls:  # where the machine is so busy that it had not begun, nothing is there
-        assert not _is_alive(int((tmp_path / "pid").read_text()))
-    assert (result.status, result.answer) == ("limit", None)
-    assert "limit reached: seconds" in str(result.reason)
-
-
-def test_what_cannot_be_installed_is_left_out_with_the_reason(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def none(name: str) -> Path:
-        raise pythons.Unavailable(f"pip cannot install {name}.txt: no network")
-
-    monkeypatch.setattr(grid, "python_of", none)
-    monkeypatch.setattr("rlm_kernel.evaluation.sets.elsewhere.python_of", none)
-    given = _grid(names=("ruler", "puzzles", "needles/value"), systems=("rlm", "dspy"))
-    made = evaluation.build(given, tmp_path / "out")
-    assert {task.fields["set"] for task in made.tasks.tasks} == {"needles"}
-    assert made.skipped == {
-        "dspy": "pip cannot install dspy.txt: no network",
-        "ruler": "pip cannot install ruler.txt: no network",
-        "puzzles": "pip cannot install puzzles.txt: no network",
-    }
-    with pytest.raises(UsageError, match="no task can be made here: pip cannot install ruler"):
-        evaluation.build(_grid(names=("ruler",)), tmp_path / "other")
-
-
 def test_lengths_in_tokens_are_those_of_the_model(tmp_path: Path) -> None:
-    given = _grid(names=("needles/value",), lengths=parsed("2kt"), seeds=1)
+    given = small_grid(names=("needles/value",), lengths=parsed("2kt"), seeds=1)
     made = evaluation.build(given, tmp_path / "out", lambda text: len(text) // 2)
     [task] = made.tasks.tasks
+    assert given.in_tokens
+    assert not small_grid().in_tokens
     assert 0.8 * 4096 < task.fields["chars"] < 1.3 * 4096
 
 

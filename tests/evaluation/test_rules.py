@@ -48,6 +48,10 @@ def _task(rule: str, gold: Any, question: str = "Which?", **more: Any) -> Task:
         ("list", ["a", "b"], "a, b, c", False),
         ("order", ["a", "b"], "1. a\n2. b", True),
         ("order", ["a", "b"], "b, a", False),
+        ("order", ["ox", "elk"], "   name  n\n13  ox  288\n1   elk 245", True),
+        ("order", ["ox", "elk"], "   name  n\n1   elk 245\n13  ox  288", False),
+        ("list", ["ox", "elk"], "   name  n\n1   elk 245\n13  ox  288", True),
+        ("list", ["ox", "elk"], "elk 245\nox 288\nEssen 9", False),
     ],
 )
 def test_an_answer_is_right_by_its_rule(rule: str, gold: Any, answer: str, right: bool) -> None:
