@@ -6,13 +6,20 @@ import { askedMark, lmMark, placesOf, setMark } from './marks.js';
  * @typedef {import('../lab').SharedNotebook} SharedNotebook
  */
 
+/**
+ * @typedef {object} Listener
+ * @property {(key: string, source: string) => void} touched
+ * @property {() => void} looked
+ * @property {(cell: SharedCell) => void} seen
+ */
+
 /** Between a change of the human's and its telling. */
 const TELL_MS = 300;
 
 export class Ownership {
   /**
    * @param {SharedNotebook} notebook
-   * @param {{ touched(key: string, source: string): void; looked(): void }} listener
+   * @param {Listener} listener
    */
   constructor(notebook, listener) {
     this._notebook = notebook;
@@ -74,6 +81,7 @@ export class Ownership {
       this._known.set(mark.key, cell);
       if (this._minded.has(cell)) continue;
       this._minded.add(cell);
+      this._listener.seen(cell);
       cell.ysource.observe((_, transaction) => {
         // What another page's human does is marked there.
         if (transaction.local && !this._ours) queueMicrotask(() => this._touched(cell));

@@ -14,8 +14,10 @@ NAME = "rlm_kernel"
 
 
 def state() -> str:
-    """Return in words whether the Jupyter of this environment shows the LM's cells as cells. Blocks,
-    for some small files."""
+    """Return in words whether the Jupyter of this environment shows the LM's cells as cells.
+
+    Blocks, for some small files.
+    """
     found = [
         _read(Path(folder) / NAME / "package.json") for folder in jupyter_path("labextensions")
     ]
