@@ -19,6 +19,7 @@ export interface SharedCell {
   readonly ysource: {
     observe(seen: (event: unknown, transaction: { local: boolean }) => void): void;
   };
+  readonly metadataChanged: Signal<SharedCell, unknown>;
   getId(): string;
   getSource(): string;
   updateSource(start: number, end: number, value?: string): void;

@@ -45,7 +45,8 @@ export class LiveNotebook {
       : undefined;
     this._ownership = new Ownership(this._notebook, {
       touched: (key, source) => this._connection?.send({ type: 'touched', key, source }),
-      looked: () => this._look()
+      looked: () => this._look(),
+      seen: cell => queueMicrotask(() => this._seen(cell))
     });
     this._connection = new Connection(
       this._panel,
@@ -316,6 +317,16 @@ export class LiveNotebook {
     this._panel.content.deselectAll();
     this._panel.content.activeCellIndex = place;
     void this._commands.execute('notebook:run-cell');
+  }
+
+  /**
+   * Render prose that has come, by whatever page.
+   * @param {SharedCell} cell
+   */
+  _seen(cell) {
+    const widget = this._panel.content.widgets.find(each => each.model.sharedModel === cell);
+    if (widget && cell.cell_type === 'markdown') widget.rendered = true;
+    this._look();
   }
 
   // how it looks

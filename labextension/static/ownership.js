@@ -6,13 +6,20 @@ import { askedMark, lmMark, placesOf, setMark } from './marks.js';
  * @typedef {import('../lab').SharedNotebook} SharedNotebook
  */
 
+/**
+ * @typedef {object} Listener
+ * @property {(key: string, source: string) => void} touched
+ * @property {() => void} looked
+ * @property {(cell: SharedCell) => void} seen
+ */
+
 /** Between a change of the human's and its telling. */
 const TELL_MS = 300;
 
 export class Ownership {
   /**
    * @param {SharedNotebook} notebook
-   * @param {{ touched(key: string, source: string): void; looked(): void }} listener
+   * @param {Listener} listener
    */
   constructor(notebook, listener) {
     this._notebook = notebook;
@@ -26,6 +33,9 @@ export class Ownership {
     this._dropped = new Set();
     /** @type {Map<string, number>} */
     this._telling = new Map();
+    /** Keys of cells that the human has changed in this page. */
+    /** @type {Set<string>} */
+    this._touchedKeys = new Set();
     /** @type {WeakSet<SharedCell>} */
     this._minded = new WeakSet();
     /** The ids of the cells that are no LM's, in their order. */
@@ -74,10 +84,22 @@ export class Ownership {
       this._known.set(mark.key, cell);
       if (this._minded.has(cell)) continue;
       this._minded.add(cell);
+      this._listener.seen(cell);
       cell.ysource.observe((_, transaction) => {
         // What another page's human does is marked there.
         if (transaction.local && !this._ours) queueMicrotask(() => this._touched(cell));
       });
+      // Of two pages that write a mark at the same time one loses.
+      cell.metadataChanged.connect(() => queueMicrotask(() => this._keepEdited(cell)));
+    }
+  }
+
+  /** @param {SharedCell} cell */
+  _keepEdited(cell) {
+    const mark = cell.isDisposed ? undefined : lmMark(cell);
+    if (mark && !mark.edited && this._touchedKeys.has(mark.key)) {
+      this.ours(() => setMark(cell, { edited: true }));
+      this._listener.looked();
     }
   }
 
@@ -85,6 +107,7 @@ export class Ownership {
   _touched(cell) {
     const mark = cell.isDisposed ? undefined : lmMark(cell);
     if (!mark) return;
+    this._touchedKeys.add(mark.key);
     if (!mark.edited) this.ours(() => setMark(cell, { edited: true }));
     clearTimeout(this._telling.get(mark.key));
     const told = setTimeout(() => this._listener.touched(mark.key, cell.getSource()), TELL_MS);

@@ -17,6 +17,7 @@ from ..environments.environment import Environment
 from ..environments.kernel_config import kernel_template
 from ..environments.registry import ENVIRONMENTS, open_live
 from ..errors import LMError, RLMError
+from ..kernel import extension
 from ..lm.client import Reply
 from ..lm.model import Model
 from ..lm.models import Models, open_models
@@ -55,6 +56,8 @@ async def examine(force: Resolved, console: Console) -> bool:
     # A sandbox has its image's Python, whatever kernelspecs are installed here.
     what = f"in {environment.name}" if environment.options else force.settings.kernel
     good = await _tried(console, f"kernel {what}", kernel)
+    shown = await asyncio.to_thread(extension.state)
+    console.print(f"--  JupyterLab extension: {shown}", markup=False, highlight=False)
     if environment.leavings:
         good &= await _tried(console, environment.leavings, lambda: _strays(environment, sandbox))
 
