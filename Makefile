@@ -13,7 +13,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: demo eval test bench chaos fuzz typed-answers lint clean
 
-$(STAMP): pyproject.toml .constraints.txt $(wildcard kernelspec/* labextension/*.json labextension/static/*)
+$(STAMP): pyproject.toml .constraints.txt $(wildcard kernelspec/* rlm_kernel/labextension/*.json rlm_kernel/labextension/static/*)
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade "pip>=25.1"
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c .constraints.txt -e ".[local,docker,modal,diff,batch]" --group dev

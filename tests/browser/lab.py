@@ -18,7 +18,7 @@ import nbformat
 from playwright.async_api import Locator, Page, expect
 
 SERVER = Path(__file__).with_name("labserver.py")
-EXTENSION = Path(__file__).parents[2] / "labextension"
+EXTENSION = Path(__file__).parents[2] / "rlm_kernel" / "labextension"
 END_SECONDS = 30
 SECONDS = 60.0
 """For anything that a page is to show."""

@@ -14,7 +14,7 @@ from rlm_kernel.kernel import extension
 from rlm_kernel.kernel.live_cells import pages, shown
 
 ROOT = Path(__file__).parents[2]
-SHIPPED = ROOT / "labextension"
+SHIPPED = ROOT / "rlm_kernel" / "labextension"
 
 
 @pytest.fixture
@@ -63,7 +63,7 @@ def test_the_wheel_has_all_of_it_where_jupyter_looks() -> None:
     data = project["tool"]["hatch"]["build"]["targets"]["wheel"]["shared-data"]
     home = "share/jupyter/labextensions/rlm_kernel"
     for part in ("package.json", "install.json", "static"):
-        assert data[f"labextension/{part}"] == f"{home}/{part}"
+        assert data[f"rlm_kernel/labextension/{part}"] == f"{home}/{part}"
     load = json.loads((SHIPPED / "package.json").read_text())["jupyterlab"]["_build"]["load"]
     assert (SHIPPED / load).is_file()
     imports = {
