@@ -75,7 +75,7 @@ class Node:
         for number in itertools.count(1):
             reply, over = await self._reply(number, news, repl.variables, over)
             self.run.turns_of[self.task.node] += 1
-            self.calls.turns_left = 0 if over is not None else self._most - number
+            self.calls.turns_left = 0 if over is not None else self._left(number)
             turn = self._turn(number, reply, news)
             await self._run_cells(repl, number, turn, over)
             self.answer = self._accepted(number, turn, over)
@@ -97,7 +97,7 @@ class Node:
                 news, self._stated = self._feedback.looked(news, turn)
             else:
                 self._stated = self._stated or turn.useful
-                news = self._feedback.after(turn, self._most - number, over)
+                news = self._feedback.after(turn, self._left(number), over)
         raise AssertionError("a node without an end")
 
     def _turn(self, number: int, reply: Reply, news: list[Message]) -> Turn:
@@ -114,6 +114,10 @@ class Node:
         self._check.begin(news, sources)
         return turn
 
+    def _left(self, number: int) -> int:
+        """Return how many turns the LM has after a turn; a first look is none of them."""
+        return self._most + bool(self._opening) - number
+
     def _sources(self, reply: Reply) -> list[str]:
         cut = reply.cut_short
         if self.run.style.opening:
@@ -123,7 +127,7 @@ class Node:
     def _over(self, number: int) -> LimitReached | None:
         """Return the limit for which a turn is the node's last; None where there may be more."""
         closed = self.run.ledger.closed(self.task.depth)
-        if closed is None and number >= self._most:
+        if closed is None and self._left(number) <= 0:
             # Not in the ledger: a child that is out of turns does not end its parents.
             return LimitReached("turns", spent=self._most, allowed=self._most)
         return closed

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from asking import ask, ask_here, block, cells, events, told
 
-from rlm_kernel import Result
+from rlm_kernel import Limits, Result
 from rlm_kernel.events import Replied
 from rlm_kernel.record import trajectory
 from rlm_kernel.replay.replay import replay
@@ -120,6 +120,13 @@ def test_python_runs_as_it_is(tmp_path: Path) -> None:
     lm = ScriptedLM(["count", block("FINAL_VAR(len(context))")])
     result = ask_here(lm, tmp_path / "run", TEXT, "How long is it?", prompt="small")
     assert result.value == len(TEXT)
+
+
+def test_the_first_look_takes_no_turn_of_the_lms(tmp_path: Path) -> None:
+    lm = ScriptedLM(["count", SUM])
+    question, limits = "How much went to Turin?", Limits(turns=1)
+    result = ask_here(lm, tmp_path / "run", ORDERS, question, prompt="small", limits=limits)
+    assert (result.status, result.value) == ("answered", 15)
 
 
 def test_without_a_context_nothing_is_looked_at(tmp_path: Path) -> None:
