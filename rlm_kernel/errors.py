@@ -10,6 +10,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal, TypeAlias
 
 Cause: TypeAlias = Literal[
@@ -127,11 +128,15 @@ class LimitReached(RLMError):
 class LMStuck(LimitReached):
     """An LM gave the same reply, to the same end, in each of these turns."""
 
-    def __init__(self, turns: range) -> None:
+    def __init__(self, turns: Sequence[int]) -> None:
         number = len(turns)
         super().__init__("equal_replies", spent=number, allowed=number)
+        *first, last = turns
+        which = (
+            f"{first[0]} to" if last - first[0] < number else f"{', '.join(map(str, first))} and"
+        )
         self.args = (
-            f"the LM is stuck: its replies of turns {turns[0]} to {turns[-1]} are the same, and "
+            f"the LM is stuck: its replies of turns {which} {last} are the same, and "
             "gave nothing new",
         )
 

@@ -39,27 +39,32 @@ class Repetition:
 
 
 class EqualReplies:
-    """Knows for how many turns an LM has said the same and got the same for it."""
+    """Knows how often an LM has said the same of late and got the same for it."""
 
     MOST = 3
+    LATE = 6
+    """Turns that are looked at: one that alternates between two replies is stuck, too."""
 
     def __init__(self) -> None:
-        self._first = 0
-        self._last: tuple[str, list[str]] | None = None
+        self._gave: dict[str, list[str]] = {}
+        self._turns: dict[str, list[int]] = {}
+        self._said = ""
 
     def take(self, number: int, text: str, rans: Sequence[Ran], *, recalled: bool) -> None:
         """A turn is over; one that is ``recalled`` from a record is another run's."""
+        if recalled:
+            self._turns.clear()
+            return
+        said = self._said = text.strip()
         gave = [digest(ran.outputs) for ran in rans]
-        said = text.strip()
-        same = self._last is not None and self._last[0] == said and gave in ([], self._last[1])
-        if recalled or not same:
-            self._first = number
-            self._last = None if recalled else (said, gave)
+        if said not in self._turns or gave not in ([], self._gave[said]):
+            self._gave[said], self._turns[said] = gave, []
+        self._turns[said].append(number)
 
     def stuck(self, number: int) -> LMStuck | None:
         """Return why the next turn is to be the last; None where it is not."""
-        turns = range(self._first, number + 1)
-        return LMStuck(turns) if self._last is not None and len(turns) >= self.MOST else None
+        turns = [turn for turn in self._turns.get(self._said, ()) if turn > number - self.LATE]
+        return LMStuck(turns) if len(turns) >= self.MOST else None
 
 
 @dataclass

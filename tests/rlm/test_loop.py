@@ -85,6 +85,13 @@ def test_an_lm_that_is_stuck_gets_one_last_turn_and_the_record_says_why(
     assert (ended.status, ended.reason) == ("limit", reason)
 
 
+def test_an_lm_that_alternates_between_two_replies_is_stuck_too(tmp_path: Path) -> None:
+    lm = script(*["print(context)", "1 / 0"] * 10)
+    result = ask_here(lm, _folder(tmp_path))
+    assert (result.status, len(lm.asked)) == ("limit", 6)
+    assert "its replies of turns 1, 3 and 5 are the same" in str(result.reason)
+
+
 def test_an_lm_that_was_stuck_may_answer_in_its_last_turn(tmp_path: Path) -> None:
     result = ask_here(script(*[LOOK] * 3, f"{LOOK}\nFINAL_VAR('yes')"), _folder(tmp_path))
     assert (result.status, result.response) == ("answered", "yes")
