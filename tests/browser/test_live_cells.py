@@ -7,8 +7,9 @@ import re
 
 import pytest
 from asking import block
+from hostile import TEXTS
 from lab import SECONDS, Lab, Notebook, Shoot
-from playwright.async_api import Page, expect
+from playwright.async_api import Dialog, Page, expect
 from replies import Turns
 
 pytestmark = [pytest.mark.anyio, pytest.mark.needs("browser")]
@@ -195,3 +196,78 @@ async def test_two_tabs_show_the_same_and_the_cells_are_kept_as_ones_own(
     await press_on(book, 1, "z")
     await lm_cells(book, 3)
     assert await book.source(1) == QUESTION
+
+
+SHOWS = """\
+import json
+for text in json.loads(context):
+    for mime in {mimes}:
+        display({{mime: text, 'text/plain': 'x'}}, raw=True)
+print('all shown')"""
+MIMES = (("text/html", "text/markdown"), ("image/svg+xml", "text/latex"))  # not over 50 a cell
+ACTING = "a[href^='javascript' i], [onerror], [onload], [onfocus], [ontoggle], script, iframe, form"
+
+
+@pytest.mark.timeout(240)  # it opens two front ends
+async def test_nothing_hostile_acts_in_inserted_cells_nor_when_they_are_opened_again(
+    lab: Lab, page: Page, shoot: Shoot, replies: list[Turns]
+) -> None:
+    texts = [text.encode("utf-8", "ignore").decode() for text in TEXTS]  # by file: no surrogates
+    assert len(texts) * 5 >= 60
+    (lab.folder / "texts.txt").write_text(json.dumps(texts))
+    shows = block(*(SHOWS.format(mimes=mimes) for mimes in MIMES))
+    prose = "\n\n".join(texts)
+    replies.append(Turns(f"{prose}\n\n{shows}", block("FINAL_VAR(context[:9])")))
+    control = f"from IPython.display import HTML\nHTML({TEXTS[4]!r})"
+    lab.write("acting.ipynb", "%rlm context texts.txt", "%%rlm\nShow them.", control)
+    for where in ("lab", "notebook"):
+        said: list[str] = []
+        page = await page.context.new_page()
+        page.on("dialog", lambda dialog, said=said: _heard(said, dialog))
+        book = await opened(page, lab, "acting.ipynb", where)
+        if where == "lab":
+            await book.run(0)
+            await book.done(0)
+            await book.run(1)
+            await book.done(1)
+        await lm_cells(book, 4)
+        await book.shows(3, "all shown")
+        await book.shows(4, "all shown")
+        assert await page.locator(".rlm-cell").locator(ACTING).count() == 0
+        assert (await page.evaluate("window.acted"), said) == (None, [])
+        await shoot(f"hostile-{where}")
+        await book.save()
+        await book.run(6)  # the control: the same of a human's own cell acts
+        await page.wait_for_function("window.acted", timeout=MOST_MS)
+        assert said
+
+
+async def _heard(said: list[str], dialog: Dialog) -> None:
+    said.append(dialog.message)
+    await dialog.dismiss()
+
+
+async def test_nothing_freezes_when_the_kernel_is_restarted_in_the_midst_of_a_run(
+    lab: Lab, page: Page, shoot: Shoot, replies: list[Turns]
+) -> None:
+    (lab.folder / "words.txt").write_text(TEXT)
+    lab.write("restarted.ipynb", CONTEXT, QUESTION, "1 + 1")
+    turns = Turns(*TURNS, free=1)
+    replies.append(turns)
+    book = await Notebook(page).open(lab, "restarted.ipynb")
+    await book.run(0)
+    await book.done(0)
+    await book.run(1)
+    await turns.wait_until_withheld()
+    await lm_cells(book, 2)
+    await book.menu("Kernel", "Restart Kernel…")
+    await page.locator(".jp-Dialog .jp-mod-accept").click()
+    await book.shows(1, "the kernel ended before the run did")
+    await book.status("Idle")
+    await book.run(4)
+    await book.shows(4, "2")
+    await shoot("restarted-live")
+    await book.save()
+    saved = lab.cells("restarted.ipynb")
+    assert saved[1]["metadata"]["rlm"]["state"] == "stopped"
+    assert {c["metadata"]["rlm"]["state"] for c in saved[2:4]} == {"ok"}
