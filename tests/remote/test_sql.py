@@ -143,6 +143,8 @@ def test_the_columns_are_shown_with_their_kinds_and_values() -> None:
         "- code: text, one of '007', '012'",
     ]
     assert "- weight: number in kg, 0.3 to 3" in look_at(MIXED, "?")
+    days = [{"day": f"{n + 1}.03.2024"} for n in range(20)]
+    assert look_at(days, "?").endswith("20 different dates, '2024-03-01' to '2024-03-20'")
 
 
 NOISE = "The weather was fine and the road long.\n" * 300

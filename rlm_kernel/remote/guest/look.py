@@ -6,6 +6,7 @@ lead to.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from typing import Any, Optional
 
@@ -14,6 +15,7 @@ from .pieces import counted
 from .sql import quoted
 from .sql_tables import Table, lines_of, tables_of, texts_of
 
+_DATE = re.compile(r"\d{4}-\d\d-\d\d")
 _LISTED = 12
 """A column with so few values is shown with all of them."""
 _VALUE_CHARS = 60
@@ -65,6 +67,9 @@ def _column(cells: list[Any], unit: Optional[str]) -> str:
     if unit is not None and len(counts) > 2:
         return f"{kind}, {min(counts):.12g} to {max(counts):.12g}"
     few = len(counts) <= _LISTED
+    if not few and all(map(_DATE.match, map(str, counts))):
+        first, last = min(map(str, counts)), max(map(str, counts))
+        return f"text, {len(counts):,} different dates, {first!r} to {last!r}"
     shown = [str(cell) for cell, _ in counts.most_common(_LISTED if few else 2)]
     listed = ", ".join(repr(text[:_VALUE_CHARS]) for text in shown)
     if unit is not None:
