@@ -195,6 +195,8 @@ class Commands:
 
     async def _take(self, command: Command, repl: Repl) -> Shown | None:
         last, cwd = self._live.last, self._notebook.cwd
+        if command.value is None:
+            return _text(f"turns of the last question with cells: {last.turns}")
         if command.value != "all":
             self._next_input(last.turn(int(str(command.value))))
             return None

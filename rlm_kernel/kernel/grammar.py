@@ -168,10 +168,8 @@ def _run(verb: str, words: list[str]) -> Command:
 
 def _take(verb: str, words: list[str]) -> Command:
     value = _one(words)
-    if value is None or not (value == "all" or value.isdecimal()):
-        raise UsageError(
-            f"{value!r}: give the number of a turn, or all" if value else "give a turn"
-        )
+    if value not in (None, "all") and not str(value).isdecimal():
+        raise UsageError(f"{value!r}: give the number of a turn, or all")
     return Command(verb, value)
 
 
@@ -324,7 +322,7 @@ VERBS = {
         CELLS, "whether the LM's cells become cells of this notebook; fold or remove the last ones"
     ),
     "take": Verb(
-        "TURN|all",
+        "[TURN|all]",
         "make a cell of the code of a turn of the last question; or a notebook of all of it",
         _take,
         ("all",),
