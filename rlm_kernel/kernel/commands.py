@@ -198,7 +198,9 @@ class Commands:
         if command.value is None:
             return _text(f"turns of the last question with cells: {last.turns}")
         if command.value != "all":
-            self._next_input(last.turn(int(str(command.value))))
+            if not command.value.isdecimal():
+                raise UsageError(f"{command.value!r}: give the number of a turn, or all")
+            self._next_input(last.turn(int(command.value)))
             return None
         path = cwd / f"{last.run or 'cells'}.ipynb"
         data = dumps(last.notebook(cwd))

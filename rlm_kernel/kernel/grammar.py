@@ -166,13 +166,6 @@ def _run(verb: str, words: list[str]) -> Command:
     return Command(verb, _one(words))
 
 
-def _take(verb: str, words: list[str]) -> Command:
-    value = _one(words)
-    if value not in (None, "all") and not str(value).isdecimal():
-        raise UsageError(f"{value!r}: give the number of a turn, or all")
-    return Command(verb, value)
-
-
 def _mode(verb: str, words: list[str]) -> Command:
     value = _one(words)
     if value is not None:
@@ -324,7 +317,7 @@ VERBS = {
     "take": Verb(
         "[TURN|all]",
         "make a cell of the code of a turn of the last question; or a notebook of all of it",
-        _take,
+        _run,
         ("all",),
     ),
     "help": Verb("", "show this", _alone),
