@@ -229,8 +229,12 @@ class Commands:
 
     async def _take(self, command: Command, repl: Repl) -> Shown | None:
         last, cwd = self._live.last, self._notebook.cwd
+        if command.value is None:
+            return _text(f"turns of the last question with cells: {last.turns}")
         if command.value != "all":
-            self._execution.put_below(last.turn(int(str(command.value))))
+            if not command.value.isdecimal():
+                raise UsageError(f"{command.value!r}: give the number of a turn, or all")
+            self._execution.put_below(last.turn(int(command.value)))
             return None
         path = cwd / f"{last.run or 'cells'}.ipynb"
         data = dumps(last.notebook(cwd))

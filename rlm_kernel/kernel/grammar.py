@@ -166,15 +166,6 @@ def _run(verb: str, words: list[str]) -> Command:
     return Command(verb, _one(words))
 
 
-def _take(verb: str, words: list[str]) -> Command:
-    value = _one(words)
-    if value is None or not (value == "all" or value.isdecimal()):
-        raise UsageError(
-            f"{value!r}: give the number of a turn, or all" if value else "give a turn"
-        )
-    return Command(verb, value)
-
-
 def _mode(verb: str, words: list[str]) -> Command:
     value = _one(words)
     if value is not None:
@@ -327,9 +318,9 @@ VERBS = {
         CELLS, "whether the LM's cells become cells of this notebook; fold or remove the last ones"
     ),
     "take": Verb(
-        "TURN|all",
+        "[TURN|all]",
         "make a cell of the code of a turn of the last question; or a notebook of all of it",
-        _take,
+        _run,
         ("all",),
     ),
     "help": Verb("", "show this", _alone),

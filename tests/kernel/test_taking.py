@@ -38,10 +38,10 @@ def test_a_turn_becomes_a_cell_below_by_the_one_way_that_needs_no_page(asked: Fr
     [
         ("9", "turn 9 of the last question has no cells; those that have: 1, 2"),
         ("x", "'x': give the number of a turn, or all"),
-        ("", "give a turn"),
     ],
 )
 def test_what_cannot_be_taken_is_said(asked: Front, word: str, said: str) -> None:
+    assert asked.run("%rlm take").shown == "turns of the last question with cells: 1, 2"
     assert said in asked.run(f"%rlm take {word}").error[1]
 
 

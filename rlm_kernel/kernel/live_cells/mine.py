@@ -71,11 +71,15 @@ class LastQuestion:
         sources = [cell.source for cell in self.cells if cell.turn == number]
         if sources:
             return "\n\n".join(sources)
-        turns = sorted({cell.turn for cell in self.cells})
-        known = ", ".join(map(str, turns)) if turns else "none: ask a question first"
         raise UsageError(
-            f"turn {number:,} of the last question has no cells; those that have: {known}"
+            f"turn {number:,} of the last question has no cells; those that have: {self.turns}"
         )
+
+    @property
+    def turns(self) -> str:
+        """Return the numbers of the turns that have cells, in words."""
+        turns = sorted({cell.turn for cell in self.cells})
+        return ", ".join(map(str, turns)) or "none: ask a question first"
 
     def mine(self, cwd: Path) -> dict[str, Any]:
         """Return what takes the place of the question: as Markdown, as code, and the names that the
