@@ -42,7 +42,8 @@ async def test_cells_are_written_below_the_question_and_survive_a_reload_in_its_
 ) -> None:
     (lab.folder / "words.txt").write_text(TEXT)
     name = f"live-{where}.ipynb"
-    lab.write(name, MINE, CONTEXT, QUESTION, "n_words")
+    asks = f"{QUESTION} In {where}."  # a question that was asked before is answered from its record
+    lab.write(name, MINE, CONTEXT, asks, "n_words")
     turns = Turns(*TURNS, free=1)
     replies.append(turns)
     book = await opened(page, lab, name, where)
@@ -69,7 +70,7 @@ async def test_cells_are_written_below_the_question_and_survive_a_reload_in_its_
     await shoot(f"live-{where}-end")
 
     saved = lab.cells(name)
-    assert ["".join(cell["source"]) for cell in saved][:3] == [MINE, CONTEXT, QUESTION]
+    assert ["".join(cell["source"]) for cell in saved][:3] == [MINE, CONTEXT, asks]
     assert [c["metadata"].get("rlm", {}).get("author") for c in saved] == [
         None, None, "human", "lm", "lm", "lm", None,
     ]  # fmt: skip
@@ -106,7 +107,7 @@ async def test_what_the_human_touches_is_the_humans(
     lab: Lab, page: Page, shoot: Shoot, replies: list[Turns]
 ) -> None:
     (lab.folder / "words.txt").write_text(TEXT)
-    lab.write("mine.ipynb", CONTEXT, QUESTION, "n_words")
+    lab.write("mine.ipynb", CONTEXT, f"{QUESTION} Mine.", "n_words")
     context, question, last = (cell["id"] for cell in lab.cells("mine.ipynb"))
     replies.append(Turns(*TURNS))
     book = await Notebook(page).open(lab, "mine.ipynb")
@@ -163,7 +164,7 @@ async def test_two_tabs_show_the_same_and_the_cells_are_kept_as_ones_own(
     lab: Lab, page: Page, shoot: Shoot, replies: list[Turns]
 ) -> None:
     (lab.folder / "words.txt").write_text(TEXT)
-    lab.write("kept.ipynb", CONTEXT, QUESTION, "n_words")
+    lab.write("kept.ipynb", CONTEXT, f"{QUESTION} Kept.", "n_words")
     replies.append(Turns(*TURNS))
     book = await Notebook(page).open(lab, "kept.ipynb")
     other = await opened(await page.context.new_page(), lab, "kept.ipynb", "notebook")
@@ -195,7 +196,7 @@ async def test_two_tabs_show_the_same_and_the_cells_are_kept_as_ones_own(
     assert metadata["kernelspec"]["name"] == "python3"
     await press_on(book, 1, "z")
     await lm_cells(book, 3)
-    assert await book.source(1) == QUESTION
+    assert await book.source(1) == f"{QUESTION} Kept."
 
 
 SHOWS = """\
@@ -251,7 +252,7 @@ async def test_nothing_freezes_when_the_kernel_is_restarted_in_the_midst_of_a_ru
     lab: Lab, page: Page, shoot: Shoot, replies: list[Turns]
 ) -> None:
     (lab.folder / "words.txt").write_text(TEXT)
-    lab.write("restarted.ipynb", CONTEXT, QUESTION, "1 + 1")
+    lab.write("restarted.ipynb", CONTEXT, f"{QUESTION} Again.", "1 + 1")
     turns = Turns(*TURNS, free=1)
     replies.append(turns)
     book = await Notebook(page).open(lab, "restarted.ipynb")
