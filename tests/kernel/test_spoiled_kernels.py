@@ -66,6 +66,22 @@ def test_what_a_front_end_runs_for_itself_is_not_the_humans(
     check_equal(runs(kernel)[-1])
 
 
+DRAWS = "print(context)\nimport matplotlib.pyplot as plt\nplt.plot([1, 2])\nplt.show()"
+
+
+def test_figures_are_drawn_question_after_question_and_nothing_is_taken_back(
+    lm: LM, front: Front
+) -> None:
+    pytest.importorskip("matplotlib")
+    front.run("context = 'abc'")
+    for _ in range(2):
+        lm.say(block(DRAWS), block(DONE))
+        asked = front.run("%%rlm\nHow long?", 60)
+        assert (asked.result, asked.stream("stderr")) == ("it is done", "")
+    mine = front.run("import matplotlib.pyplot as plt\nplt.plot([1, 2])\nplt.show()")
+    assert any("image/png" in shown["content"]["data"] for shown in mine.of("display_data"))
+
+
 GUARDS_ANSWER = """
 shell = get_ipython()
 own = shell.run_cell

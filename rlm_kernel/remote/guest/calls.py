@@ -24,11 +24,11 @@ class Calls:
     The host checks it all again: what is refused here costs no round trip. ``given`` is the input.
     """
 
-    def __init__(self, broker):
+    def __init__(self, broker, typed=lambda question: None):
         self._broker = broker
         self.given = None
-        self.typed = None
-        """Takes a line of the human whose own cell runs; None in a cell of the LM."""
+        self._typed = typed
+        """Returns a line that the human types for a cell of their own; None in a cell of the LM."""
         self._pid = os.getpid()
         self.hold_to({})
 
@@ -166,12 +166,11 @@ class Calls:
     # how a map is checked
     def _line(self, question):
         """Return the line that the human types about a row."""
-        if self.typed is None:
-            return of_slot(self.tool(ASK, [], {"question": question}))
         try:
-            return self.typed(question)
+            typed = self._typed(question)
         except CallRefused:
             raise CallRefused(NOBODY) from None
+        return of_slot(self.tool(ASK, [], {"question": question})) if typed is None else typed
 
     def _judged(self, made, model):
         """Return the table of a map that this model is asked."""

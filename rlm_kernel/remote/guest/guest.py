@@ -45,7 +45,7 @@ class Guest:
     def __init__(self, shell, config):
         self.shell = shell
         self.broker = BrokerClient(config["address"], config["token"])
-        self.calls = Calls(self.broker)
+        self.calls = Calls(self.broker, self._typed)
         self.guards_names = False
         self._cell = None
         self._notices = []
@@ -145,6 +145,9 @@ class Guest:
         except StdinNotImplementedError:
             raise CallRefused("ask_human: no human is there to type a line") from None
 
+    def _typed(self, question):
+        return None if self.guards_names else self.input(question)
+
     def finish_word(self, word, evidence=None):
         """Take a word for the answer that names no variable. Raises ``NameError`` where it was
         rather meant to; it is the best answer then that there is, if there is no other."""
@@ -215,7 +218,6 @@ class Guest:
         cell_now.set(self._cell)
         threading.main_thread()._rlm_cell = self._cell  # type: ignore[attr-defined]
         self.guards_names = request.get("author") == "lm"
-        self.calls.typed = None if self.guards_names else self.input
         self.calls.hold_to(request.get("most", {}))
         self._notices = []
         self._answer = self._doubt = self._word = self._refused = None

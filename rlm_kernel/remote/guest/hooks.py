@@ -223,15 +223,21 @@ def _among(item, items):
                for other in items)  # fmt: skip
 
 
+_PLAIN = (str, int, float, bool, type(None))
+
+
 def installed(value):
     """Return whether a hook would run the code of an installed package, as its file has it."""
     if isinstance(value, types.MethodType):
         return installed(type(value.__self__)) and installed(value.__func__)
     if isinstance(value, types.FunctionType):
         return _in_its_file(value.__code__)
+    if type(value) is functools.partial:  # as the printers of matplotlib's figures are
+        given = [*value.args, *value.keywords.values()]
+        return installed(value.func) and all(type(one) in _PLAIN for one in given)
     kind = value if isinstance(value, type) else type(value)
     code = [v.__code__ for v in vars(kind).values() if isinstance(v, types.FunctionType)]
-    return bool(code) and kind is not functools.partial and all(map(_in_its_file, code))
+    return bool(code) and all(map(_in_its_file, code))
 
 
 def _in_its_file(code):
