@@ -74,7 +74,7 @@ async def test_nothing_moves_while_a_run_goes_on_and_a_reloaded_page_shows_its_e
 ) -> None:
     (lab.folder / "words.txt").write_text(TEXT)
     cells = [f"'cell {number}'" for number in range(30)]
-    lab.write("calm.ipynb", "%rlm context words.txt", QUESTION, *cells)
+    lab.write("calm.ipynb", CONTEXT, QUESTION, *cells)
     looks = [block(f"for n in range({n}):\n    print('line', n, context)") for n in (3, 30, 9)]
     turns = Turns(*looks, FINISH, free=2)
     turns.replies[2] = COUNT
