@@ -199,7 +199,8 @@ class Notebook:
         async with self.page.expect_response(
             lambda reply: reply.request.method == "PUT" and "/api/contents/" in reply.url
         ):
-            await self.page.keyboard.press("ControlOrMeta+S")
+            # Not by a key: where a cell has just been deleted nothing has the focus yet.
+            await self.menu("File", "Save Notebook")
 
     async def menu(self, menu: str, item: str) -> None:
         """Choose an item of the menu bar, by the beginning of its text."""
