@@ -134,7 +134,7 @@ class Display:
             self._again()
         self.conclude()
         fold, self._fold = self._fold, None
-        for data, metadata in fold.bundles() if fold is not None else ():
+        for data, metadata in fold.bundles() if fold is not None and not self._brief else ():
             self._send("display_data", data, metadata=metadata)
 
     def conclude(self) -> None:

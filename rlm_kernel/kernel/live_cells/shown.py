@@ -95,9 +95,16 @@ class AskingOutputs:
     def __init__(self) -> None:
         self.outputs: list[Output] = []
         self._displays: dict[str, int] = {}
+        self._clears = False
+        """The next output takes the place of all that are there."""
 
     def take(self, kind: str, content: dict[str, Any]) -> bool:
         """Take a message, and return whether it changed the outputs."""
+        if kind == "clear_output":
+            self._clears = True
+            return False
+        if self._clears and kind in ("display_data", "execute_result", "stream", "error"):
+            self.outputs, self._displays, self._clears = [], {}, False
         display = str((content.get("transient") or {}).get("display_id") or "")
         match kind:
             case "update_display_data":
