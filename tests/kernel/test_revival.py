@@ -111,7 +111,8 @@ def test_a_notebook_of_the_first_version_is_found(folder: Path, alone: Path, fro
 def test_without_a_trajectory_a_bare_replay_shows_the_mode(folder: Path, front: Front) -> None:
     (folder / "journal.jsonl").unlink()
     (folder / "trajectory.ipynb").unlink()
-    assert front.run("%rlm replay").shown == "replay: off; this notebook is no trajectory"
+    off = "replay: off, but for questions whose cells are in the notebook"
+    assert front.run("%rlm replay").shown == f"{off}; this notebook is no trajectory"
     named = front.run("%rlm replay --run=first --node=0")
     assert named.error[0] == "RecordError"
     assert "there is no trajectory of run first, node 0 in" in named.error[1]
