@@ -1,4 +1,4 @@
-"""How well questions are answered: tasks with known answers, ours and other systems side by side.
+"""Tasks with known answers, which say how well ours and other systems answer questions.
 
 An evaluation is a batch: its runs, resuming and folder are those of ``batch``.
 """

@@ -24,7 +24,7 @@ PEERS = ("rlms", "dspy")
 BASELINES = ("window", *PEERS)
 SPLITS = ("open", "held-out")
 VERSION = 1
-"""Of the generators: others make other tasks of the same seeds."""
+"""The version of the generators: others make other tasks of the same seeds."""
 DRAFT_CHARS = 40_000
 CHARS_A_TOKEN = 4
 OTHERS = 200

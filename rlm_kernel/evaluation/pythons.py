@@ -25,7 +25,7 @@ REQUIREMENTS = Path(__file__).with_name("requirements")
 PROGRAMS = Path(remote.__file__).with_name("evaluation")
 INSTALL_SECONDS = 900.0
 KEPT = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "SSL_CERT_FILE")
-"""Of our environment: no key is in it."""
+"""The variables of our environment that are passed on: none holds a key."""
 SAID_CHARS = 400
 
 

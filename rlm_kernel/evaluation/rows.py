@@ -25,7 +25,7 @@ from .grid import BASELINES, OURS
 from .lengths import parsed
 
 Z = 1.959964
-"""Of a normal distribution, the bounds of its middle 95 %."""
+"""The standard deviations within which 95 % of a normal distribution lie."""
 ALL = "all"
 CSV, JSON = "scores.csv", "scores.json"
 HALF = 0.5

@@ -192,7 +192,7 @@ async def _embedded(settings: Settings, limits: Limits, stack: AsyncExitStack) -
                 _of_author(settings), temperature=warmth, max_tokens=settings.output_tokens or 700
             ),
             window=server.author.window,
-            # Of six-way labels it gives twelve of twelve, the smaller one three.
+            # Of twelve texts with four labels it gets all right, the smaller model three.
             chooses=True,
         ),
         Model(

@@ -61,10 +61,8 @@ class Feedback:
         system, first = opening
         output = "\n\n".join(self._texts(turn)).strip()
         stated = self.kind == "read" and PASSAGES in output
-        ask = self._run.style.ask[
-            "read" if stated else "count" if self.kind == "read" else self.kind
-        ]
-        words = f"{output}\n\n{first['content']}\n\n{ask}"
+        kind = self.kind if stated or self.kind == "judge" else "count"
+        words = f"{output}\n\n{first['content']}\n\n{self._run.style.ask[kind]}"
         return [system, prompts.message("user", words)], stated
 
     @property

@@ -157,7 +157,7 @@ EDITED = (
     "above:\n```python\n{source}\n```"
 )
 OVERRULED = "The human did not take {answer!r} as the answer: go on."
-EDITED = (
+TOUCHED = (
     "In the notebook the human has changed your cell of turn {turn}, and has not run it. It reads "
     "now:\n```python\n{source}\n```"
 )

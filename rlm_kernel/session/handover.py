@@ -120,7 +120,7 @@ def opened(
     ]
     ran = {cell.source for cell in cells}
     words += [
-        prompts.EDITED.format(turn=turn, source=cut(source, SHOWN_CHARS))
+        prompts.TOUCHED.format(turn=turn, source=cut(source, SHOWN_CHARS))
         for turn, source in edited
         if source not in ran
     ]

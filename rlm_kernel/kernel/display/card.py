@@ -57,7 +57,7 @@ PICTURES = {"png": "image/png", "jpg": "image/jpeg"}
 _KEPT_CHARS = 2_000
 _RICH = ("text/html", "text/latex", "text/markdown", "application/json")
 PRINTED = "<style>@media print{details::details-content{content-visibility:visible}}</style>"
-"""What is folded is not on paper otherwise."""
+"""Opens folds in print: a closed one would not be on paper."""
 
 
 @dataclass

@@ -37,7 +37,7 @@ class Asked:
     count: int | None = None
     shown: AskingOutputs = field(default_factory=AskingOutputs)
     mine: dict[str, Any] | None = None
-    """What takes its place in a notebook of the human's own, once it has cells."""
+    """The cells that take its place in a notebook of the human's own, once it has some."""
     touched: dict[str, str] = field(default_factory=dict)
     """Sources of cells that the human has changed, by key, of which the LM has not been told."""
 
