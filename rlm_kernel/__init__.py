@@ -43,7 +43,7 @@ __all__ = [
     "UsageError",
     "on_host",
 ]
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 _HOMES = {
     "RLM": "api", "Limits": "settings.limits", "Result": "session.session",
@@ -66,6 +66,20 @@ def __getattr__(name: str) -> Any:
     value = getattr(importlib.import_module(f".{_HOMES.get(name, 'errors')}", __name__), name)
     globals()[name] = value
     return value
+
+
+def load_ipython_extension(ipython: Any) -> None:
+    """Give ``%%rlm`` and ``%rlm`` to a plain IPython: for ``%load_ext rlm_kernel``."""
+    from .kernel.ipython.loading import load
+
+    load(ipython)
+
+
+def unload_ipython_extension(ipython: Any) -> None:
+    """Take them away again: for ``%unload_ext rlm_kernel``."""
+    from .kernel.ipython.loading import unload
+
+    unload(ipython)
 
 
 def __dir__() -> list[str]:

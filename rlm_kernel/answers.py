@@ -32,7 +32,7 @@ class Evidence:
 @dataclass(frozen=True)
 class Answer:
     """A value given as an answer: its ``text``, the name of its Python ``type``, and its ``value``
-    as JSON text (``remote.guest.answers`` has the table).
+    as JSON text (``remote.guest.answers.answer`` has the table).
 
     ``value`` is None where there is none to give, as for one that is not of the wanted form; of an
     object that JSON has no form for it is the text. ``file`` is the path in the run's folder of

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import logging
+import os
+import weakref
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
@@ -18,10 +22,13 @@ from .lm.model import LM
 from .lm.models import is_lm
 from .replay import continuation
 from .replay.continuation import Continuation
+from .session.branching import branch
 from .session.event_loop import engine
 from .session.session import Reader, Result, Session
 from .settings.limits import Limits
-from .settings.resolved import in_force
+from .settings.resolved import Resolved, in_force
+
+log = logging.getLogger("rlm_kernel")
 
 
 class RLM:
@@ -106,6 +113,26 @@ class RLM:
             self._go_on(lambda: continuation.fork(Path(path), at, edit=edit, note=note))
         )
 
+    def branches(
+        self,
+        path: str | Path,
+        at: int | None = None,
+        count: int = 2,
+        *,
+        edit: str | None = None,
+        note: str | None = None,
+    ) -> list[Result]:
+        """Fork the run at ``path`` as ``fork`` does, ``count`` times at once, in forks of one live
+        kernel where there can be such. They share what one run may use, or the session's budget."""
+
+        async def work() -> list[Result]:
+            fork = partial(continuation.fork, Path(path), at, edit=edit, note=note)
+            forks = [await asyncio.to_thread(fork) for _ in range(max(count, 1))]
+            session, force = self._going_on(forks[0])
+            return await branch(session, forks, [], log.info, force, self._tools)
+
+        return engine().run(work())
+
     def rerun(self, path: str | Path, prompt: object) -> Result:
         """Run the cells of the run at ``path`` on another input. Sub-calls are asked anew; the LM
         that wrote the cells is not."""
@@ -114,9 +141,12 @@ class RLM:
 
     async def _go_on(self, found: Callable[[], Continuation]) -> Result:
         run = await asyncio.to_thread(found)
+        session, force = self._going_on(run)
+        return await session.go_on(run, force=force)
+
+    def _going_on(self, run: Continuation) -> tuple[Session, Resolved]:
         force = in_force(self._given, limits=self._limits, layers=[run.spoken], config=[run.place])
-        self._session = self._session or Session(self._force, self._tools, **self._options)
-        return await self._session.go_on(run, force=force)
+        return self._opened(), force
 
     async def acompletion(
         self, prompt: object, root_prompt: str | None = None, *, answer: object = None
@@ -152,8 +182,16 @@ class RLM:
     ) -> Result:
         form = None if answer is None else form_of(answer)
         source = await asyncio.to_thread(self._source, prompt)
-        self._session = self._session or Session(self._force, self._tools, **self._options)
-        return await self._session.ask(source, question, readers, form=form)
+        return await self._opened().ask(source, question, readers, form=form)
+
+    def _opened(self) -> Session:
+        """Return the session. One that keeps no kernel is closed when this object is gone, if
+        nobody has closed it before: it has open connections."""
+        if self._session is None:
+            self._session = Session(self._force, self._tools, **self._options)
+            if not self._options["persistent"]:
+                weakref.finalize(self, _let_go, self._session, os.getpid())
+        return self._session
 
     def _source(self, prompt: object) -> Source:
         """Return what becomes ``context``. Blocks."""
@@ -175,3 +213,8 @@ class RLM:
 
     def __exit__(self, *exc: object) -> None:
         self.close()
+
+
+def _let_go(session: Session, pid: int) -> None:
+    if pid == os.getpid():  # a forked process has copies of what is not its own
+        engine().leave(session.close())

@@ -94,11 +94,11 @@ class CallRefused(RLMError):
 
 
 class LimitReached(RLMError):
-    """A limit was reached. ``limit`` is the field of ``Limits`` that said so, or ``total_cost`` or
-    ``total_seconds`` of the ``Budget`` that several runs share. ``wanted`` is what was refused, on
-    top of what was ``spent``; ``kept`` is the part of ``allowed`` for last turns; ``before``
-    is the part of what was spent that the run had spent when it was stopped, before it was
-    resumed."""
+    """A limit was reached. ``limit`` is the field of ``Limits`` that said so, or ``total_cost``,
+    ``total_tokens`` or ``total_seconds`` of the ``Budget`` that several runs share. ``wanted`` is
+    what was refused, on top of what was ``spent``; ``kept`` is the part of ``allowed`` for last
+    turns; ``before`` is the part of what was spent that the run had spent when it was stopped,
+    before it was resumed."""
 
     def __init__(
         self,

@@ -12,10 +12,12 @@ from dataclasses import dataclass, field
 from typing import Annotated, Any, ClassVar, Literal, TypeAlias
 
 from .answers import Evidence
+from .context_info import ContextInfo as ContextInfo
 
-FORMAT = "2.2"
+FORMAT = "2.4"
 """The version of the journal that is written now, its lines and events; older ones are read too."""
 Status: TypeAlias = Literal["answered", "failed", "limit", "interrupted"]
+Choice: TypeAlias = Literal["accepted", "edited", "rejected"]
 CellStatus: TypeAlias = Literal["ok", "error", "timeout", "interrupted", "died"]
 Output: TypeAlias = dict[str, Any]  # an nbformat 4 output
 NodeId: TypeAlias = Annotated[str, re.compile(r"0(\.[1-9][0-9]{0,8}){0,99}")]
@@ -25,12 +27,10 @@ ROOT: NodeId = "0"  # the node that answers the question itself
 
 @dataclass(frozen=True)
 class Usage:
-    """The use of one call, or of a sum of calls.
-
-    ``requests`` counts HTTP requests, failed ones and retries included. ``cost`` is the known
-    part of the price; ``unpriced`` counts the requests whose price is not known. ``estimated``
-    is true where a number was not reported by the endpoint (a stream that we or it cut).
-    """
+    """The use of one call, or of a sum of calls. ``requests`` counts HTTP requests, failed ones and
+    retries included. ``cost`` is the known part of the price; ``unpriced`` counts the requests
+    whose price is not known. ``estimated`` is true where a number was not reported by the endpoint
+    (a stream that we or it cut)."""
 
     requests: int = 0
     input_tokens: int = 0
@@ -54,40 +54,6 @@ class Usage:
             unpriced=self.unpriced + other.unpriced,
             estimated=self.estimated or other.estimated,
         )
-
-
-@dataclass(frozen=True)
-class ContextInfo:
-    """A node's ``context``: its type and size, its ends, and where it can be found again.
-
-    ``type`` is the Python type inside the kernel, ``length`` its ``len``; ``head`` and ``tail``
-    are its first and last characters (all of it in ``head`` when short). ``spec`` is what
-    ``contexts.Source.spec`` gives: kind, sha256 and, where there is one, path. Its ``variable``
-    is the name of the variable, made by earlier cells, that was taken as context: the rest is then
-    a copy of its value, or of the kind ``"variable"`` with no sha256 where none could be made.
-
-    ``overview`` is a longer look than ``format``, and ``notes`` say more than ``notice``; both are
-    in the journal alone. ``python`` is the version in the kernel, ``modules`` are those of the
-    packages often wanted that are there; None and empty where nobody said.
-    """
-
-    type: str
-    length: int | None
-    lines: int | None
-    format: str | None
-    head: str
-    tail: str
-    spec: dict[str, Any]
-    notice: str | None = None
-    notes: list[str] = field(default_factory=list)
-    overview: str = ""
-    python: str | None = None
-    modules: list[str] = field(default_factory=list)
-
-    @property
-    def remarks(self) -> list[str]:
-        """Return all that is to be known of how it was read, in sentences."""
-        return [remark for remark in (self.notice, *self.notes) if remark]
 
 
 @dataclass(frozen=True)
@@ -167,6 +133,33 @@ class Replied:
 
 
 @dataclass(frozen=True)
+class CellProposed:
+    """A cell waits for the human, who is to say if it may run."""
+
+    kind: ClassVar[str] = "cell_proposed"
+    node: NodeId
+    turn: int
+    source: str
+
+
+@dataclass(frozen=True)
+class CellDecided:
+    """The human's decision on a cell before it ran, made in so many ``seconds``. ``source`` is the
+    LM's, also where it was ``edited``: what ran then is a cell of the human's. ``word`` is for the
+    LM. ``cell`` is 0 where it was ``rejected``: it has no number. Since 2.3."""
+
+    kind: ClassVar[str] = "cell_decided"
+    node: NodeId
+    cell: int
+    turn: int
+    choice: Choice
+    source: str
+    word: str
+    seconds: float
+    time: float
+
+
+@dataclass(frozen=True)
 class CellStarted:
     kind: ClassVar[str] = "cell_started"
     node: NodeId
@@ -238,12 +231,12 @@ class CallEnded:
     ``call`` numbers the calls of a node; prompts of a batch share it and differ by ``index``
     (of ``count``). ``key`` identifies the call by what was written: operation, arguments, model
     as asked for (``asked``, None if unset). ``occurrence`` counts equal keys in one cell, from 0.
-    ``child`` is the node that answered an ``rlm_query``. Exactly one of ``reply`` and ``error``
-    is set; ``error`` has ``type`` and ``message``, and where a human is told more, that as its
-    ``detail``. ``usage`` is this call's own, not a child's. ``finish`` and ``thoughts`` are as in
-    ``Replied``; ``about`` tells of a child that answered, or of a map's row. ``images`` are
-    those of the prompt: MIME type, size and ``sha256``, by which they stand in ``blobs``. Of a map
-    ``prompt`` is one item; what was asked stands with the first, as ``options``.
+    ``child`` is the node that answered an ``rlm_query``; ``usage`` is not that one's. One of
+    ``reply`` and ``error`` is set; an error has ``type``, ``message`` and, for a human, ``detail``.
+    ``finish`` and ``thoughts`` are as in ``Replied``; ``about`` tells of a child that answered, of
+    a map's row or of the loop that asked ahead. ``images`` are those of the prompt, by MIME type,
+    size and ``sha256``, their name in ``blobs``. Of a map ``prompt`` is one item; the first has
+    what was asked, as ``options``.
     """
 
     kind: ClassVar[str] = "call_ended"
@@ -275,7 +268,9 @@ class CallEnded:
 
 @dataclass(frozen=True)
 class KernelRestarted:
-    """The node's kernel died or would not stop, and a new one has ``context`` and the guest."""
+    """The node's kernel was replaced, since it died or would not stop, or by a human's order: by a
+    new one, or since 2.4 by one that stands where it stood ``back_to`` a cell of this number (0:
+    before the first), ``by`` its snapshot or by replay. The cells between are undone."""
 
     kind: ClassVar[str] = "kernel_restarted"
     node: NodeId
@@ -283,6 +278,8 @@ class KernelRestarted:
     reason: str
     lost: list[str]
     time: float
+    back_to: int | None = None
+    by: Literal["", "snapshot", "replay"] = ""
 
 
 @dataclass(frozen=True)
@@ -332,6 +329,8 @@ Event: TypeAlias = (
     | Prompted
     | ReplyDelta
     | Replied
+    | CellProposed
+    | CellDecided
     | CellStarted
     | OutputMade
     | CellRan
@@ -341,7 +340,7 @@ Event: TypeAlias = (
     | NodeEnded
     | RunEnded
 )
-TRANSIENT: tuple[type, ...] = (ReplyDelta, CellStarted, OutputMade, CallStarted)
+TRANSIENT: tuple[type, ...] = (ReplyDelta, CellProposed, CellStarted, OutputMade, CallStarted)
 
 
 def to_dict(event: Event) -> dict[str, Any]:

@@ -1,11 +1,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from hypothesis import settings
 from setup import NEEDS, required
-from workers import Workers
+from workers import Handed, Workers
 
 settings.register_profile("shared", deadline=None)  # the machine may be busy
 settings.load_profile("shared")
@@ -30,6 +31,11 @@ def pytest_configure(config: pytest.Config) -> None:
     if not hasattr(config, "workerinput"):
         config.pluginmanager.register(Workers())
     required()  # a wrong name stops the run before its first test
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Handed:
+    return Handed(config, log)
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -249,3 +249,20 @@ def test_limits_are_those_given() -> None:
 def test_a_wrong_argument_is_named(wrong: dict[str, Any], said: str) -> None:
     with pytest.raises(UsageError, match=said):
         RLM(model=_always(block("FINAL_VAR(1)")), **wrong)
+
+
+def test_a_script_that_closes_nothing_prints_its_answer_and_no_more(tmp_path: Path) -> None:
+    script = (
+        "from rlm_kernel import RLM\n"
+        "from rlm_kernel.testing import FakeEndpoint\n"
+        f"with FakeEndpoint(lambda request: {FINISH!r}) as endpoint:\n"
+        "    given = dict(base_url=endpoint.base_url, api_key='k', model='m')\n"
+        "    first = RLM(**given).completion('one', 'What?').response\n"
+        "    kept = RLM(**given)\n"
+        "    print(first, kept.completion('two', 'What?').response)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-W", "default", "-c", script],
+        capture_output=True, text=True, timeout=60, cwd=tmp_path, check=False,
+    )  # fmt: skip
+    assert (done.stdout, done.stderr, done.returncode) == ("ONE TWO\n", "", 0)

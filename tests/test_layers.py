@@ -12,7 +12,7 @@ import rlm_kernel
 
 PACKAGE = Path(rlm_kernel.__file__).parent
 ROWS = [
-    {"answers"},
+    {"answers", "context_info"},
     {"errors", "events"},
     {"endings", "remote"},
     {"settings"},
@@ -24,11 +24,11 @@ ROWS = [
     {"operators"},
     {"rlm"},
     {"replay", "testing"},
-    {"reports"},
+    {"guide", "reports"},
     {"session"},
     {"api", "batch"},
     {"evaluation"},
-    {"kernel"},
+    {"kernel", "mcp", "server"},
     {"cli"},
     {"__main__", "__init__"},
 ]

@@ -1,4 +1,5 @@
-"""What becomes of a run of the tests whose worker process dies: it ends soon, and red.
+"""How the tests are handed out, and what becomes of a run whose worker process dies: it ends soon,
+and red.
 
 xdist learns of a worker's death by the end of its pipe, which a child that the worker forked may
 hold open; and it lets the other workers go on with what they have, which may take many minutes.
@@ -13,9 +14,19 @@ import time
 from typing import Any
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 REPORT_S = 30.0
 """How long the run has to end by itself, and to report, after the death of a worker."""
+
+
+class Handed(LoadScopeScheduling):
+    """Hands a worker the tests of a whole file, which share kernels, and to one worker all of those
+    of browsers, which share a server: two browsers at a time would make each other wait."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.partition("::")[0]
+        return "browser" if "/browser/" in f"/{file}" else file
 
 
 class Workers:

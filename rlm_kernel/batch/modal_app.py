@@ -49,7 +49,7 @@ def _image() -> modal.Image:
         return slim  # it was built before this module is imported there
     if not (root / "pyproject.toml").exists():
         return slim.pip_install(f"rlm_kernel[batch,modal]=={__version__}")
-    for folder in ("rlm_kernel", "kernelspec"):
+    for folder in ("rlm_kernel", "kernelspec", "notebooks/guide"):
         slim = slim.add_local_dir(
             root / folder, f"/src/{folder}", copy=True, ignore=["**/__pycache__"]
         )

@@ -12,10 +12,10 @@ from typing import Any
 from rich.console import Console
 
 from .. import batch
-from ..batch import Batch, Plan, Summary
+from ..batch import Batch, Counts, Plan, Summary
 from ..batch.results import RESULTS
 from ..errors import UsageError
-from ..reports.terminal import standard_error
+from ..reports.terminal import print_sentence, standard_error
 from ..session.event_loop import engine
 from .batch_screen import BatchScreen, outcomes, sentence
 from .settle import settle
@@ -33,7 +33,7 @@ def work(options: argparse.Namespace) -> int:
     with BatchScreen(console) as screen, stopping_well() as stopping:
         asked = batch.run(tasks, options.output, session, plan, screen, stopping.append)
         summary = engine().run(asked)
-    return _tell(summary, options.json, console)
+    return _tell(summary, stopping[0].counts, options.json, console)
 
 
 def _plan(options: argparse.Namespace) -> Plan:
@@ -76,14 +76,14 @@ def stopping_well() -> Iterator[list[Batch]]:
         signal.signal(signal.SIGINT, usual)
 
 
-def _tell(summary: Summary, as_json: bool, console: Console) -> int:
+def _tell(summary: Summary, counts: Counts, as_json: bool, console: Console) -> int:
     """Print where the results are on standard output, what they come to on standard error."""
     if as_json:
         write_line(json.dumps(_as_json(summary)))
     else:
         write_line(str(summary.results.folder / RESULTS))
     console.print(outcomes(summary.results))
-    console.print(sentence(summary), style="dim", markup=False, highlight=False, soft_wrap=True)
+    print_sentence(console, sentence(summary, counts), "dim")
     return status_of(summary)
 
 

@@ -99,9 +99,10 @@ def outcomes(results: Results) -> Table:
     return table
 
 
-def sentence(summary: Summary) -> str:
+def sentence(summary: Summary, counts: Counts) -> str:
     """Return what came of the batch, where its notebook is, and how to go on with it."""
-    lines = [totals(summary.results)]
+    lines = ["nothing was left to run"] if counts.before == counts.total else []
+    lines += [totals(summary.results)]
     lines += [] if summary.notebook is None else [f"notebook: {summary.notebook}"]
     if summary.without_outputs is not None:
         lines.append(f"the notebook was not executed to its end: {summary.without_outputs}")
@@ -110,4 +111,6 @@ def sentence(summary: Summary) -> str:
             "interrupted" if summary.stopped == "interrupted" else f"{summary.stopped} was reached"
         )
         lines.append(f"{why}: the same command goes on with what is left")
+    elif any(result.status in ("failed", "limit") for result in summary.results.results):
+        lines.append("--retry-failed goes on with those that failed or reached a limit")
     return "\n".join(lines)

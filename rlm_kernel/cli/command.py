@@ -78,11 +78,9 @@ def _work(named: str) -> Callable[[argparse.Namespace], int]:
 
 def _say(text: str, style: str) -> None:
     """Print a message on standard error."""
-    from ..reports.terminal import standard_error  # Rich is of weight
+    from ..reports.terminal import print_sentence, standard_error  # Rich is of weight
 
-    standard_error().print(
-        f"rlm: {text}", style=style, markup=False, highlight=False, soft_wrap=True
-    )
+    print_sentence(standard_error(), f"rlm: {text}", style)
 
 
 def _fill_closed_streams() -> None:

@@ -16,14 +16,14 @@ from ..reports.cell_diff import CellDiff
 from ..reports.comparable_run import ComparableRun
 from ..reports.compare import Comparison, compare
 from ..reports.terminal import standard_output
-from .paths import check_there
+from .paths import check_runs
 from .statuses import ANSWERED, FAILED
 from .terminal import write_line
 
 
 def work(options: argparse.Namespace) -> int:
     """Do it; return the exit status."""
-    check_there(options.a, options.b)
+    check_runs(options.a, options.b)
     try:
         a, b = comparable_run.load(options.a), comparable_run.load(options.b)
     except RecordError as error:  # its own exit status, 1, would say that the runs differ

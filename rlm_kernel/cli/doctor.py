@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.table import Table
+from rich.text import Text
 
 from ..environments.environment import Environment
 from ..environments.kernel_config import kernel_template
@@ -21,13 +21,14 @@ from ..kernel import extension
 from ..lm.client import Reply
 from ..lm.model import Model
 from ..lm.models import Models, open_models
+from ..record.numbers import spent
 from ..reports.terminal import standard_output
 from ..rlm import prompts
 from ..rlm.run import CallMeter
 from ..session.event_loop import engine
 from ..settings.limits import Ledger, Limits
-from ..settings.option import Group
-from ..settings.resolved import OPTIONS, Resolved, unknown_variables
+from ..settings.resolved import Resolved, unknown_variables
+from .in_force import shown
 from .settle import settle
 from .statuses import ANSWERED, FAILED
 
@@ -42,7 +43,8 @@ def work(options: argparse.Namespace) -> int:
 
 async def examine(force: Resolved, console: Console) -> bool:
     """Print the settings and try the kernel and both LMs; return whether all of them answered."""
-    console.print(_table(force))
+    console.print(shown(force))
+    console.print()
     for sentence in unknown_variables():
         console.print(sentence, style="yellow", markup=False)
 
@@ -56,16 +58,18 @@ async def examine(force: Resolved, console: Console) -> bool:
     # A sandbox has its image's Python, whatever kernelspecs are installed here.
     what = f"in {environment.name}" if environment.options else force.settings.kernel
     good = await _tried(console, f"kernel {what}", kernel)
-    shown = await asyncio.to_thread(extension.state)
-    console.print(f"--  JupyterLab extension: {shown}", markup=False, highlight=False)
+    state = await asyncio.to_thread(extension.state)
+    console.print(f"--  JupyterLab extension: {state}", markup=False, highlight=False)
     if environment.leavings:
         good &= await _tried(console, environment.leavings, lambda: _strays(environment, sandbox))
 
     async def models() -> str:
-        nonlocal good
         async with open_models(force.settings, force.limits) as opened:
-            good &= await _try_both(console, opened)
-        return f"author {opened.root.name}, sub-LM {opened.sub.name}, prompt {opened.style}"
+            answer = await _try_both(console, opened)
+        names = f"author {opened.root.name}, sub-LM {opened.sub.name}, prompt {opened.style}"
+        if not answer:
+            raise RLMError(f"{names}: not all of them answer")
+        return names
 
     return await _tried(console, "LM", models) and good
 
@@ -93,10 +97,9 @@ async def _answered(ask: Callable[[Model, CallMeter], Awaitable[Reply]], model: 
     if reply.fault is not None:
         raise LMError(reply.fault, cause="empty", attempts=1)
     usage = meter.usage
-    cost = "price unknown" if usage.unpriced else f"${usage.cost:.6f}"
     # An endpoint that refuses the usual way is asked otherwise in runs, too.
     otherwise = f"; asked with {', '.join(reply.adjustments)}" if reply.adjustments else ""
-    return f"answers {reply.text.strip()[:40]!r} ({usage.tokens} tokens, {cost}){otherwise}"
+    return f"answers {reply.text.strip()[:40]!r} ({spent(usage)}){otherwise}"
 
 
 async def _ask_author(model: Model, meter: CallMeter) -> Reply:
@@ -125,17 +128,6 @@ async def _tried(console: Console, what: str, attempt: Callable[[], Awaitable[st
     except RLMError as error:
         said, good = str(error), False
     seconds = time.monotonic() - started
-    mark = "[green]ok[/]  " if good else "[red]bad[/] "
-    console.print(mark, end="")
-    console.print(f"{what}: {said} ({seconds:.1f} s)", markup=False, highlight=False)
+    mark = ("ok  ", "green") if good else ("bad ", "red")
+    console.print(Text.assemble(mark, f"{what}: {said} ({seconds:.1f} s)"))
     return good
-
-
-def _table(force: Resolved) -> Table:
-    table = Table("setting", "value", "from", box=None, pad_edge=False)
-    for name, option in OPTIONS.items():
-        owner = force.limits if option.group is Group.LIMIT else force.settings
-        value = getattr(owner, option.field)
-        shown = "(set)" if option.secret and value else str(value)
-        table.add_row(name, shown, force.origins.get(name, "default"))
-    return table

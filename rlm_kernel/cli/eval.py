@@ -14,10 +14,10 @@ from rich.markup import escape
 from rich.table import Table
 
 from .. import batch, evaluation
-from ..batch import Plan, Summary
+from ..batch import Counts, Plan, Summary
 from ..errors import UsageError
 from ..evaluation.rows import CSV, HEAD, JSON
-from ..reports.terminal import standard_error
+from ..reports.terminal import print_sentence, standard_error
 from ..session.event_loop import engine
 from ..settings.resolved import Resolved
 from .batch import number, status_of, stopping_well
@@ -42,7 +42,7 @@ def work(options: argparse.Namespace) -> int:
     with BatchScreen(console) as screen, stopping_well() as stopping:
         asked = evaluation.evaluate(tasks, options.output, session, plan, screen, stopping.append)
         summary = engine().run(asked)
-    _tell(summary, options.json, console)
+    _tell(summary, stopping[0].counts, options.json, console)
     return status_of(summary)
 
 
@@ -122,7 +122,7 @@ def _told() -> str:
     return "\n".join(lines)
 
 
-def _tell(summary: Summary, as_json: bool, console: Console) -> None:
+def _tell(summary: Summary, counts: Counts, as_json: bool, console: Console) -> None:
     """Print where the scores are on standard output, the table and what it came to on standard
     error."""
     folder, found = summary.results.folder, evaluation.rows(summary.results)
@@ -145,4 +145,4 @@ def _tell(summary: Summary, as_json: bool, console: Console) -> None:
     for row in found:
         table.add_row(*map(escape, row.cells()))
     console.print(table)
-    console.print(sentence(summary), style="dim", markup=False, highlight=False, soft_wrap=True)
+    print_sentence(console, sentence(summary, counts), "dim")

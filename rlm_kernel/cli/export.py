@@ -17,7 +17,7 @@ from ..record.recording import Recording
 from ..reports import dialogues, export, listing, provenance_of
 from ..reports.terminal import standard_error
 from ..settings.resolved import in_force
-from .paths import check_there
+from .paths import check_runs, check_there
 from .statuses import ANSWERED, FAILED
 from .terminal import write_text
 
@@ -38,6 +38,7 @@ def work(options: argparse.Namespace) -> int:
 
 
 def _page(options: argparse.Namespace, path: Path) -> int:
+    check_runs(path)
     recording = Recording.open(path)
     text = export.page(recording, provenance_of.find(recording))
     if options.output == STANDARD_OUTPUT:

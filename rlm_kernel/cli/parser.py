@@ -14,28 +14,41 @@ from .. import __version__
 from ..settings.option import Group
 from ..settings.values import OPTIONS, SANDBOX
 from . import record_parsers
-from .shared_options import add_answer_options, add_settings
+from .argument_parser import Parser
+from .shared_options import Once, add_answer_options, add_settings
 
 
 def make() -> argparse.ArgumentParser:
     """Return the parser of the whole command; ``work`` of what it parses is the function."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="rlm",
         description="Answer questions about inputs of any length: a language model writes a "
         "notebook about them.",
     )
     parser.add_argument("--version", action="version", version=f"rlm {__version__}")
+    _add_commands(parser)
+    return parser
+
+
+def commands() -> dict[str, argparse.ArgumentParser]:
+    """Return the parsers of the commands by name."""
+    return _add_commands(Parser(prog="rlm"))
+
+
+def _add_commands(parser: argparse.ArgumentParser) -> dict[str, argparse.ArgumentParser]:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _run(commands)
     _demo(commands)
     _batch(commands)
     _eval(commands)
+    _mcp(commands)
     record_parsers.add(commands)
     _doctor(commands)
     _local(commands)
     _install(commands)
     _clean(commands)
-    return parser
+    _help(commands)
+    return commands.choices
 
 
 def _run(commands: Any) -> None:
@@ -43,13 +56,15 @@ def _run(commands: Any) -> None:
         "run",
         help="answer a question about a context",
         description="Answer QUESTION about the context. Only the answer goes to standard output. "
-        "Exit status: 0 answered, 1 failed, 2 wrong usage, 3 a limit was reached, 130 interrupted.",
+        "Exit status: 0 answered, 1 failed, 2 wrong usage, 3 a limit was reached or the LM was "
+        "stuck, 130 interrupted.",
     )
     run.set_defaults(work="run.work")
     run.add_argument("question", metavar="QUESTION")
     run.add_argument(
-        "--context", required=True, metavar="PATH", help="a file, a folder, or - for standard input"
-    )
+        "--context", required=True, metavar="PATH", action=Once,
+        help="a file, a folder, or - for standard input",
+    )  # fmt: skip
     run.add_argument("--encoding", help="of a text context; found out by default")
     add_settings(run, Group.INPUT)
     run.add_argument(
@@ -65,10 +80,13 @@ def _demo(commands: Any) -> None:
         "demo",
         help="answer a question about a text made from a seed, and check the answer",
         description="Make a text of over 200,000 characters and a question about it from a seed, "
-        "answer it as `rlm run` would, and compare with the right answer, which the LM never sees.",
+        "answer it as `rlm run` would, and compare with the right answer, which the LM never sees. "
+        "Where the embedded LM is used and its weights are missing they are downloaded first, and "
+        "a tour of a run whose replies were written beforehand is given meanwhile.",
     )
     demo.set_defaults(work="demo.work")
     demo.add_argument("--seed", type=int, help="by default a new one each time")
+    demo.add_argument("--yes", action="store_true", help="download weights without asking")
     add_settings(demo, Group.PLACE)
 
 
@@ -111,12 +129,37 @@ def _batch(commands: Any) -> None:
     add_answer_options(batch, out=False)
 
 
+def _mcp(commands: Any) -> None:
+    mcp = commands.add_parser(
+        "mcp",
+        help="answer other agents, by the Model Context Protocol",
+        description="Serve the tools ask, map, runs, show, why, replay and continue over standard "
+        "input and output, or over HTTP on this machine. The agent names a file and a question and "
+        "gets the answer, never the input. The limits are yours, over all callers together; a "
+        "caller may only lower them. Runs are recorded under rlm-runs in the working folder.",
+    )
+    mcp.set_defaults(work="mcp.work")
+    mcp.add_argument(
+        "--root", metavar="DIR", type=Path, action="append",
+        help="a folder that callers may ask about, may be given again; by default the working one",
+    )  # fmt: skip
+    mcp.add_argument(
+        "--http", metavar="PORT", help="serve http://127.0.0.1:PORT at a path that is told then"
+    )
+    mcp.add_argument(
+        "-n", "--concurrency", metavar="N", default="2", help="live runs at once; by default 2"
+    )
+    mcp.add_argument("--total-cost", metavar="N", help="US dollars for all that callers ask")
+    mcp.add_argument("--total-tokens", metavar="N", help="tokens for all that callers ask")
+    add_settings(mcp, Group.LM, Group.PLACE, Group.LIMIT, Group.INPUT)
+
+
 def _eval(commands: Any) -> None:
     evaluate = commands.add_parser(
         "eval",
         help="measure how well questions with known answers are answered",
         description="Ask questions whose answers are known by construction, each by a run of its "
-        "own, and print success with 95 %% intervals, confidently wrong answers, tokens, calls, "
+        "own, and print success with 95 % intervals, confidently wrong answers, tokens, calls, "
         "time and cost, by set, length and system. SETS are names that --list gives, SET/KIND for "
         "one kind; by default all. Or give one file of tasks of your own, as `rlm batch` takes "
         "them, each with an expected answer. It is a batch: the same command goes on with what is "
@@ -177,13 +220,18 @@ def _install(commands: Any) -> None:
     install = commands.add_parser(
         "install",
         help="add the kernel RLM to the Jupyter of another environment",
-        description="Write a kernelspec that starts this Python. The Jupyter of this environment "
-        "has one already, from pip.",
+        description="Write a kernelspec that starts this Python, and print its folder. The Jupyter "
+        "of this environment has one already, from pip.",
     )
     install.set_defaults(work="install.work")
     where = install.add_mutually_exclusive_group()
-    where.add_argument("--user", action="store_true", help="in your own Jupyter folder")
-    where.add_argument("--prefix", metavar="DIR", help="in an environment's folder")
+    where.add_argument(
+        "--user", action="store_true", help="in your own Jupyter folder, as by default"
+    )
+    where.add_argument(
+        "--prefix", metavar="DIR",
+        help="in an environment's folder; /usr/local is for all users of most machines",
+    )  # fmt: skip
     install.add_argument("--name", default="rlm", help="of the kernelspec; by default rlm")
     install.add_argument("--display-name", metavar="TEXT", help="in menus; by default RLM")
 
@@ -199,3 +247,14 @@ def _clean(commands: Any) -> None:
     clean.set_defaults(work="clean.work")
     clean.add_argument("--env", dest="environment", choices=tuple(SANDBOX), default="docker")
     clean.add_argument("--app", metavar="NAME", help=OPTIONS["app"].help)
+
+
+def _help(commands: Any) -> None:
+    told = commands.add_parser(
+        "help",
+        help="show a page of the guide",
+        description="Show a page of the guide: drawn on a terminal, as Markdown elsewhere. Without "
+        "TOPIC list the topics. A command that is no topic shows its options.",
+    )
+    told.set_defaults(work="help.work")
+    told.add_argument("topic", metavar="TOPIC", nargs="?", help="a topic, or a command")

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ..settings.option import Group
-from .shared_options import add_answer_options, add_settings
+from .shared_options import Once, add_answer_options, add_settings
 
 SORT_KEYS = (
     "time", "answer", "status", "turns", "calls", "tokens", "cost", "seconds", "question", "model",
@@ -19,11 +19,13 @@ _ENDS = "Exit status as of `rlm run`."
 _EXECUTES = "This executes the code of the record, whoever wrote it."
 _RUN = "a run's folder or notebook"
 _ROOT = "a run's folder or root notebook"
+_SIGNED = "a run's folder, its journal.jsonl, a notebook, or an exported page"
 
 
 def add(commands: Any) -> None:
     """Add the parsers of these commands."""
     _show(commands)
+    _spend(commands)
     _replay(commands)
     _resume(commands)
     _fork(commands)
@@ -31,6 +33,8 @@ def add(commands: Any) -> None:
     _diff(commands)
     _why(commands)
     _export(commands)
+    _seal(commands)
+    _verify(commands)
 
 
 def _path(parser: argparse.ArgumentParser, what: str | None = _RUN, metavar: str = "PATH") -> None:
@@ -57,9 +61,30 @@ def _show(commands: Any) -> None:
         "--sort",
         choices=SORT_KEYS,
         default="time",
-        help="of a table: words from A to Z, numbers and times from the greatest; by default time",
+        metavar="KEY",
+        help=f"of a table: {', '.join(SORT_KEYS)} (by default time); words from A to Z, numbers "
+        "and times from the greatest",
     )
     show.add_argument("-r", "--reverse", action="store_true", help="the other way round")
+
+
+def _spend(commands: Any) -> None:
+    spend = commands.add_parser(
+        "spend",
+        help="what runs have used, by day, model and folder",
+        description="Add up the tokens and dollars of runs, and of all in folders (5 levels deep, "
+        "without hidden ones and links), by the day, the model and the folder of each request. "
+        "What a run was answered by the record that it goes on from is counted there only. Where "
+        "the output is no terminal it is tab-separated. Exit status: 0, 1 no run is there, 2 wrong "
+        "usage, or a record that could not be read whole.",
+    )
+    spend.set_defaults(work="spend.work")
+    spend.add_argument(
+        "paths", metavar="PATH", type=Path, nargs="*", default=[Path()],
+        help="a run, or a folder of runs; by default this folder",
+    )  # fmt: skip
+    spend.add_argument("--by", choices=("day", "model", "folder"), help="by this only")
+    spend.add_argument("--json", action="store_true", help="an object a run, day and model")
 
 
 def _replay(commands: Any) -> None:
@@ -77,8 +102,9 @@ def _replay(commands: Any) -> None:
     way.add_argument("--strict", action="store_true", help="what is ambiguous counts as different")
     way.add_argument("--live", action="store_true", help="ask the LM for what is not recorded")
     replay.add_argument(
-        "--context", metavar="PATH", help="where the context is now; with --live also another one"
-    )
+        "--context", metavar="PATH", action=Once,
+        help="where the context is now; with --live also another one",
+    )  # fmt: skip
     add_settings(replay, Group.INPUT)
     add_answer_options(replay)
 
@@ -106,12 +132,18 @@ def _fork(commands: Any) -> None:
     fork.set_defaults(work="resume.fork")
     _path(fork, _ROOT)
     fork.add_argument(
-        "--at", type=int, metavar="N", help="the cell to leave it before; by default after the last"
+        "--at",
+        type=int,
+        metavar="N",
+        help="the cell to leave it before; by default one after the last",
     )
     fork.add_argument(
         "--edit", type=Path, metavar="FILE", help="a source to run in place of the cell"
     )
     fork.add_argument("--note", metavar="TEXT", help="your word to the LM")
+    fork.add_argument(
+        "--branches", type=int, metavar="N", help="go on N times at once, in forks of one kernel"
+    )
     add_answer_options(fork)
 
 
@@ -125,7 +157,9 @@ def _rerun(commands: Any) -> None:
     )
     rerun.set_defaults(work="resume.rerun")
     _path(rerun, _ROOT)
-    rerun.add_argument("--context", required=True, metavar="NEW", help="as for `rlm run`")
+    rerun.add_argument(
+        "--context", required=True, metavar="NEW", action=Once, help="as for `rlm run`"
+    )
     rerun.add_argument("--encoding", help="of a text context; found out by default")
     add_settings(rerun, Group.INPUT)
     add_answer_options(rerun)
@@ -203,3 +237,36 @@ def _export(commands: Any) -> None:
         "--with-calls", action="store_true", help="runs that asked sub-LMs or children"
     )
     export.add_argument("--force", action="store_true", help="write over whatever is there")
+
+
+def _seal(commands: Any) -> None:
+    seal = commands.add_parser(
+        "seal",
+        help="sign a run, a notebook or an exported page by your ssh key",
+        description="Sign a run's record, its notebooks and the pages in its folder, or one of "
+        "these files, by your own ssh key; each carries its signature in itself, and `rlm verify` "
+        "needs nothing but the file and the public key. A passphrase is asked for with each file: "
+        "let ssh-agent hold the key. Without --sign it says what the seal of the record is worth. "
+        "Exit status: 0, 1 something was changed since it was written, 2 wrong usage.",
+    )
+    seal.set_defaults(work="seal.work")
+    _path(seal, _SIGNED)
+    seal.add_argument(
+        "--sign", metavar="KEY", type=Path, help="a private ssh key, or a public one of the agent's"
+    )
+
+
+def _verify(commands: Any) -> None:
+    verify = commands.add_parser(
+        "verify",
+        help="whether a run, a notebook or a page is as it was, and who signed it",
+        description="Tell of a run's record, its notebooks and the pages in its folder, or of one "
+        "of these files, whether it is as it was written, and which key has signed it. Exit "
+        "status: 0, 1 something was changed or, with --by, not signed by that key, 2 wrong usage.",
+    )
+    verify.set_defaults(work="seal.verify")
+    _path(verify, _SIGNED)
+    verify.add_argument(
+        "--by", metavar="KEY.pub", type=Path, help="the public ssh key that must have signed"
+    )
+    verify.add_argument("--json", action="store_true", help="a list with an object a file")

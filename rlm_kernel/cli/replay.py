@@ -14,7 +14,7 @@ from ..reports.terminal import standard_error, standard_output
 from ..session.event_loop import engine
 from ..settings.option import Group
 from ..settings.resolved import OPTIONS
-from .paths import check_there
+from .paths import check_runs
 from .resume import go_on
 from .settle import context_of, settle
 from .statuses import ANSWERED, FAILED
@@ -23,7 +23,7 @@ from .terminal import write_line
 
 def work(options: argparse.Namespace) -> int:
     """Do it; return the exit status."""
-    check_there(options.path)
+    check_runs(options.path)
     if options.live:
         return _replay_live(options)
     _check_not_live(options)

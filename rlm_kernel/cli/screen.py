@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -16,6 +17,8 @@ from rich.text import Text
 from ..events import (
     CallEnded,
     CallStarted,
+    CellDecided,
+    CellProposed,
     CellRan,
     CellStarted,
     Event,
@@ -30,8 +33,10 @@ from ..events import (
     RunStarted,
     Usage,
 )
+from ..lm.fences import without_code
+from ..record import decisions, restarts
 from ..record.headings import REPEATED, Course
-from ..record.numbers import counted, unheld
+from ..record.numbers import counted, duration, spent, unheld
 from ..record.outputs import cut, text_of
 from ..reports.terminal import live
 
@@ -43,12 +48,18 @@ CODE_LINES = 16
 class _Turn:
     replied: Replied
     ran: list[CellRan] = field(default_factory=list)
+    decided: list[CellDecided] = field(default_factory=list)
 
 
 class _Live(Live):
-    """Live lines that can be held, so that they are not drawn over what is typed."""
+    """Live lines that can be held, so that they are not drawn over what is typed, and that are not
+    drawn in the midst of what is printed above them: who prints has ``drawing``."""
 
     held = False
+
+    def __init__(self, **given: Any) -> None:
+        super().__init__(**given)
+        self.drawing = threading.RLock()
 
     def hold(self) -> None:
         """Draw them once more, and not again while they are ``held``."""
@@ -56,8 +67,13 @@ class _Live(Live):
         self.held = True
 
     def refresh(self) -> None:
-        if not self.held:
-            super().refresh()
+        # Never waited for: Rich has a lock of its own here, which who prints takes second. And
+        # what is printed brings these lines with it.
+        if not self.held and self.drawing.acquire(blocking=False):
+            try:
+                super().refresh()
+            finally:
+                self.drawing.release()
 
 
 class Screen:
@@ -98,9 +114,10 @@ class Screen:
         return live(self._live)
 
     @contextmanager
-    def asking(self, question: str) -> Iterator[None]:
-        """Show a question, and nothing else in the body, where the human types a reply."""
-        self._say(Text(f"The LM asks: {question}", "bold yellow"))
+    def asking(self, text: str) -> Iterator[None]:
+        """Show a text, and nothing else in the body, where the human types a reply."""
+        if text:
+            self._say(Text(text, "bold yellow"), soft_wrap=False)
         self._held = []
         if self._live is not None:
             self._live.hold()
@@ -124,13 +141,17 @@ class Screen:
                 self._nodes += 1
                 if event.depth:
                     self._say(Text(f"  child {event.node}: {cut(event.question, 200)}", "dim"))
+                elif event.context is not None:
+                    for remark in event.context.remarks:
+                        self._say(Text(f"  context: {cut(remark, 300)}", "yellow"))
             case ReplyDelta():
                 self._reply = "" if event.text == "\f" else self._reply + event.text
-                self._doing = f"turn {event.turn}: writing"
+                self._doing = _writing(event.turn)
             case Replied():
                 self._turn = max(self._turn, event.turn)
                 if event.turn:
                     self._turns[event.node] = _Turn(event)
+                    self._say_prose(event)
                 self._add(event.usage)
                 self._reply = ""
             case CellStarted():
@@ -150,19 +171,32 @@ class Screen:
                 if event.node in self._turns:
                     self._turns[event.node].ran.append(event)
                 self._ran(event)
+            case CellProposed():
+                self._doing = f"turn {event.turn}: waiting for you"
+            case CellDecided():
+                if event.node in self._turns:
+                    self._turns[event.node].decided.append(event)
+                if event.choice != "accepted":
+                    self._say(Text(f"  {decisions.sentence(event)}", "yellow"))
             case KernelRestarted():
-                self._say(Text(f"  kernel restarted: {event.reason}", "yellow"))
+                self._say(Text(f"  {restarts.sentence(event, 'kernel restarted')}", "yellow"))
             case RunEnded():
                 self._say(Text(f"{event.status} · {self._totals()}", "bold"))
             case Prompted() | NodeEnded():
                 if (turn := self._turns.pop(event.node, None)) is not None:
                     self._tell_unrun(event.node, turn)
+                if isinstance(event, Prompted):
+                    self._doing = _waiting(event.turn)
             case OutputMade():
                 pass
 
     def _tell_unrun(self, node: str, turn: _Turn) -> None:
-        """Say of a turn that ran nothing new why."""
-        status = self._courses.setdefault(node, Course()).status(turn.replied, turn.ran)
+        """Say of a turn that ran nothing new why; of a reply that never came the run's end does."""
+        if not (turn.replied.text or turn.replied.thoughts or turn.replied.finish):
+            return
+        status = self._courses.setdefault(node, Course()).status(
+            turn.replied, turn.ran, turn.decided
+        )
         if not turn.ran or status.startswith(REPEATED):
             self._say(Text(f"[{node}] turn {turn.replied.turn}: {status}", "cyan"))
 
@@ -183,10 +217,20 @@ class Screen:
             self._say(Text(f"  {event.status} in {event.seconds:.1f} s · {self._totals()}", "dim"))
 
     def _say(self, what: RenderableType, *, soft_wrap: bool = True) -> None:
-        if self._held is None:
-            self._console.print(what, soft_wrap=soft_wrap)
-        else:
+        if self._held is not None:
             self._held.append((what, soft_wrap))
+            return
+        with nullcontext() if self._live is None else self._live.drawing:
+            self._console.print(what, soft_wrap=soft_wrap)
+
+    def _say_prose(self, replied: Replied) -> None:
+        """Say what the LM wrote around its code, which is shown as it runs. A small LM writes a
+        query, or nothing but the answer: its cell has both."""
+        if self._settings.get("prompt") == "small":
+            return
+        prose = without_code(replied.text)
+        if prose:
+            self._say(Text(f"[{replied.node}] {cut(prose, SHOWN_CHARS)}", "italic"))
 
     def _say_code(self, source: str) -> None:
         if self._console.is_terminal:
@@ -196,20 +240,27 @@ class Screen:
             self._say(Text(source))
 
     def _totals(self) -> str:
-        usage = self._usage
-        cost = f"${usage.cost:.4f}" + (" + unpriced" if usage.unpriced else "")
-        seconds = time.monotonic() - self._started
-        return (
-            f"{counted(self._turn, 'turn')} · {counted(self._calls, 'sub-call')} · "
-            f"{counted(usage.tokens, 'token')} · {cost} · {seconds:.1f} s"
-        )
+        sizes = [counted(self._turn, "turn"), counted(self._calls, "sub-call"), spent(self._usage)]
+        return " · ".join([*sizes, duration(time.monotonic() - self._started)])
 
     def _now(self) -> RenderableType:
         """Return the live lines: what is being written, what is being done, what it has cost."""
         if self._held is not None:
             return Text("> ")
-        status = Text(f"⏵ {self._doing} · {self._totals()}", "green")
+        # They say themselves how they wrap: Rich draws them as what is printed above them is, of
+        # which the terminal wraps the lines, and then takes too few back.
+        status = Text(
+            f"⏵ {self._doing} · {self._totals()}", "green", no_wrap=False, overflow="fold"
+        )
         if not self._reply:
             return status
         tail = "\n".join(self._reply.splitlines()[-CODE_LINES:])
-        return Group(Text(tail, "dim"), status)
+        return Group(Text(tail, "dim", no_wrap=True, overflow="ellipsis"), status)
+
+
+def _writing(turn: int) -> str:
+    return f"turn {turn}: writing" if turn else "reading the question"
+
+
+def _waiting(turn: int) -> str:
+    return f"turn {turn}: waiting for the LM" if turn else "reading the question"

@@ -13,6 +13,7 @@ from rich.tree import Tree
 
 from ..answers import Evidence
 from ..events import CallEnded
+from ..record import decisions
 from ..record.checks import checks_of
 from ..record.checks import lines as told
 from ..record.evidence import lines, placed, summed
@@ -20,21 +21,24 @@ from ..record.markdown import one_line, shorten
 from ..record.numbers import counted
 from ..record.provenance import FlowStep, Origin, Range, Span
 from ..record.recording import Recording
-from ..remote.guest.checked import Checked
+from ..record.signing.verifying import in_words
+from ..remote.guest.maps.checked import Checked
 from ..reports import provenance_of
 from ..reports.provenance_of import Origins
 from ..reports.terminal import standard_output
-from .paths import check_there
+from .paths import check_runs
 from .statuses import ANSWERED
 from .terminal import write_line
 
 MOST = 8
 """The most that is shown of steps, calls, parts of the context and nodes each."""
+MOST_PROBLEMS = 3
+"""The most that is shown of what is wrong with the record; `rlm show` has more."""
 
 
 def work(options: argparse.Namespace) -> int:
     """Do it; return the exit status."""
-    check_there(options.path)
+    check_runs(options.path)
     recording = Recording.open(options.path)
     found, given = provenance_of.find(recording), recording.root.given
     evidence = given.evidence if given is not None else ()
@@ -43,7 +47,14 @@ def work(options: argparse.Namespace) -> int:
     if options.json:
         write_line(json.dumps(as_json(found, evidence, standing, checks), indent=1))
     else:
-        standard_output().print(drawn(found, evidence, standing, checks))
+        tree = drawn(found, evidence, standing, checks)
+        for event in decisions.of(recording.events, recording.root.id):
+            if event.choice == "edited":
+                tree.add(f"[cyan]cell {event.cell}[/] is the human's, in place of the LM's")
+        for problem in recording.problems[:MOST_PROBLEMS]:
+            tree.add(f"[red]problem:[/] {_plain(problem)}")
+        tree.add(f"[dim]the record: {_plain(in_words(recording))}[/]")
+        standard_output().print(tree)
     return ANSWERED
 
 

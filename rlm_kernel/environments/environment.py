@@ -34,6 +34,12 @@ class Environment(Protocol):
         ...
 
     @property
+    def branches(self) -> bool:
+        """True where forks of one kernel can be those of several runs. A sandbox is one run's: its
+        memory, its processes and its user are the bounds of that run."""
+        ...
+
+    @property
     def leavings(self) -> str:
         """Return, in the plural, what a killed process may leave; empty for nothing."""
         ...

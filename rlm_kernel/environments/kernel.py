@@ -15,12 +15,15 @@ from jupyter_client.manager import AsyncKernelManager
 
 from ..endings import all_of
 from ..errors import KernelDied
+from ..remote.guest.cells.beside import COMM
 from .exchange import Exchange, Mute, OnMessage
 from .messages import Channel, Message
 
 log = logging.getLogger("rlm_kernel")
 
 T = TypeVar("T")
+LEAVING_SECONDS = 5.0
+"""So long a cell that called ``exit`` waits for its kernel to end."""
 _TAKE_GREETING = (
     "(lambda stdin: stdin.poll(10_000) and stdin.recv_multipart())"
     "(__import__('IPython').get_ipython().kernel.stdin_socket)"
@@ -47,9 +50,9 @@ class Kernel:
         self._exchange = Exchange(client)
         self._died: asyncio.Task[int | None] | None = None
         self._reason = ""
-        self._subshells = False
-        self._aside: str | None = None
-        self._opening_aside = asyncio.Lock()
+        self._has_subshells = False
+        self._subshells: dict[str, str] = {}  # ids by the names that they have here
+        self._opening_subshell = asyncio.Lock()
 
     def hear(self, on_stray: OnMessage, on_input: OnMessage) -> None:
         """Hand on what no request waits for. ``on_stray`` gets the iopub messages that no request
@@ -119,7 +122,7 @@ class Kernel:
             for channel in ("shell", "control")
         )
         assert info is not None
-        self._subshells = "kernel subshells" in info["content"].get("supported_features", ())
+        self._has_subshells = "kernel subshells" in info["content"].get("supported_features", ())
         await self.answer_input("")
         await self.execute(_TAKE_GREETING, silent=True)  # one that is no ipykernel may refuse it
 
@@ -216,22 +219,48 @@ class Kernel:
         """Send a shell message and wait for nothing; what it causes is stray."""
         await self._exchange.send("shell", message)
 
-    async def request_aside(self, message: Message) -> Message | None:
+    async def request_aside(
+        self,
+        message: Message,
+        on_message: OnMessage | None = None,
+        *,
+        subshell: str = "",
+    ) -> Message | None:
         """Send as ``request`` does what must be answered while a cell runs (completion,
-        inspection).
+        inspection), in the ``subshell`` of this name.
 
         A kernel that has no subshells (ipykernel before 7) answers it after the cell.
         """
-        if not self._subshells:
-            return await self.request(message)
-        async with self._opening_aside:
-            if self._aside is None:
+        if not self._has_subshells:
+            return await self.request(message, on_message)
+        header = {**message["header"], "subshell_id": await self._subshell(subshell)}
+        return await self.request({**message, "header": header}, on_message)
+
+    async def pass_on_aside(self, message: Message, on_message: OnMessage) -> None:
+        """Send a widget's message, which is to be taken while a cell runs; return when it is."""
+        if not self._has_subshells:
+            await self.request(message, on_message, replies=False)
+            return
+        kind = COMM if message["msg_type"] == "comm_msg" else message["msg_type"]
+        about = {"msg_type": kind, "subshell_id": await self._subshell("")}
+        header = {**message["header"], **about}
+        await self.request({**message, "header": header}, on_message, replies=False)
+
+    async def _subshell(self, name: str) -> str:
+        """Return the id of the subshell that has this name here, made when it is first used."""
+        async with self._opening_subshell:
+            if name not in self._subshells:
                 asked = self._exchange.message("create_subshell_request")
                 reply = await self.request(asked, channel="control")
                 assert reply is not None
-                self._aside = reply["content"].get("subshell_id")
-        header = {**message["header"], "subshell_id": self._aside}
-        return await self.request({**message, "header": header})
+                self._subshells[name] = reply["content"]["subshell_id"]
+        return self._subshells[name]
+
+    async def close_subshell(self, name: str) -> None:
+        """Let go of the subshell of this name, if there is one."""
+        if (identity := self._subshells.pop(name, None)) is not None:
+            asked = self._exchange.message("delete_subshell_request", {"subshell_id": identity})
+            await self.request(asked, channel="control")
 
     async def answer_input(self, value: str) -> None:
         """Send the line that the kernel asked for by ``on_input``."""
@@ -271,6 +300,9 @@ class Kernel:
         reply = await self.request(message, on_message)
         assert reply is not None
         content = reply["content"]
+        if _is_leaving(content):  # the next cell is to find it gone, and not to go with it
+            assert self._died is not None
+            await asyncio.wait({self._died}, timeout=LEAVING_SECONDS)
         return Executed(content["status"] == "ok", content.get("execution_count"), reply)
 
     def owns(self, header: dict[str, Any]) -> bool:
@@ -285,6 +317,15 @@ class Kernel:
         """
         with contextlib.suppress(ProcessLookupError, RuntimeError):
             await self._manager.interrupt_kernel()
+
+
+def _is_leaving(reply: dict[str, Any]) -> bool:
+    """Return whether a kernel ends behind this reply to a cell: the cell called ``exit``."""
+    payload = reply.get("payload")
+    return isinstance(payload, list) and any(
+        isinstance(one, dict) and one.get("source") == "ask_exit" and not one.get("keepkernel")
+        for one in payload
+    )
 
 
 def _cause(failure: BaseException | None) -> BaseException | None:

@@ -27,6 +27,8 @@ class KernelConfig:
     history: bool = False
     nursery: bool = True
     sandbox: Mapping[str, Any] = field(default_factory=dict)
+    snapshots: str = "off"
+    """See ``Settings.snapshots``."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,7 @@ class KernelTemplate:
     cwd: Path | None = None
     shared: bool = False
     nursery: bool = True
+    snapshots: str = "off"
 
     def config(self, cwd: Path, *, history: bool = False) -> KernelConfig:
         """Return how one of the kernels is made, to work in ``cwd``."""
@@ -55,6 +58,7 @@ class KernelTemplate:
             history=history,
             nursery=self.nursery,
             sandbox=self.sandbox,
+            snapshots=self.snapshots,
         )
 
 
@@ -69,4 +73,5 @@ def kernel_template(force: Resolved) -> KernelTemplate:
         env=passed,
         shared=settings.children == "shared",
         nursery=settings.nursery == "on",
+        snapshots=settings.snapshots,
     )

@@ -27,10 +27,17 @@ LOG = "kernel.log"
 
 @asynccontextmanager
 async def launched(
-    manager: AsyncKernelManager, folder: Path, what: str, *, patient: bool = True, **options: Any
+    manager: AsyncKernelManager,
+    folder: Path,
+    what: str,
+    *,
+    patient: bool = True,
+    seconds: float = START_SECONDS,
+    **options: Any,
 ) -> AsyncIterator[Kernel]:
     """Start the manager's kernel, called ``what`` in errors, with sockets in ``folder``; give it
-    once it answers, and end it afterwards. ``options`` are those of ``start_kernel``.
+    once it answers, within so many ``seconds``, and end it afterwards. ``options`` are those of
+    ``start_kernel``.
 
     A ``patient`` start is waited for when it is cancelled: jupyter_client's own leaves a process
     behind then. Raises ``KernelStartError`` with the end of the kernel's log, and what the
@@ -44,7 +51,7 @@ async def launched(
     kernel.start_pumps()
     try:
         try:
-            async with within(START_SECONDS, _silent):
+            async with within(seconds, lambda: KernelDied(f"no answer in {seconds:g} s")):
                 await kernel.ready()
         except KernelDied as error:
             why = f"{what} did not start: {error}\n{kernel.log_tail()}"
@@ -96,10 +103,6 @@ async def _start(
         if isinstance(error, RLMError):
             raise
         raise KernelStartError(f"{what} did not start: {error}") from error
-
-
-def _silent() -> KernelDied:
-    return KernelDied(f"no answer in {START_SECONDS:g} s")
 
 
 async def _close(kernel: Kernel) -> None:

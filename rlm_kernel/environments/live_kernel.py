@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from ..settings.limits import Rate
 from .kernel import Kernel
@@ -43,6 +44,35 @@ class LiveKernel(Protocol):
 
     async def copy(self, name: str, folder: Path) -> str:
         """Make a folder readable for it under this very name; return the path."""
+        ...
+
+    @property
+    def most_forks(self) -> int:
+        """Return how many frozen forks of itself it may have at a time, which wake as kernels; 0
+        where there can be none."""
+        ...
+
+    def fork_path(self, name: str) -> str:
+        """Return where a frozen fork of this name waits, for its code."""
+        ...
+
+    async def ask_fork(self, name: str, order: Mapping[str, Any]) -> dict[str, Any]:
+        """Return what the frozen fork of this name answers. Raises ``OSError`` and ``ValueError``
+        where that is not to be had."""
+        ...
+
+    def wake_folder(self) -> Path:
+        """Make the private folder of a fork that is about to wake, on this machine."""
+        ...
+
+    def wake(
+        self, name: str, folder: Path, address: BrokerAddress, keep: Collection[int] | None
+    ) -> AbstractAsyncContextManager[LiveKernel]:
+        """Have the frozen fork of this name wake in the place of the kernel that runs, with its
+        sockets in ``folder`` and its broker at this address. All other processes below the
+        kernel's parent end, but for those to ``keep``; where that is None none ends, and there are
+        two kernels beside one another. Raises ``KernelStartError``: nothing is
+        promised of the kernel then."""
         ...
 
     async def reach(self, address: BrokerAddress) -> BrokerAddress:

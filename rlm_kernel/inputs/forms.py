@@ -7,19 +7,22 @@ import typing
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
-
-import pydantic
+from typing import TYPE_CHECKING, Any
 
 from ..answers import Answer
 from ..errors import RecordError, UsageError
-from ..remote.guest.schemas import WORDS, checked, schema_of
-from ..remote.guest.type_expressions import UnknownName
-from ..remote.guest.type_schemas import NoSchema
+from ..remote.guest.forms.schemas import WORDS, checked, schema_of
+from ..remote.guest.forms.type_expressions import UnknownName
+from ..remote.guest.forms.type_schemas import NoSchema
 from .typed_dicts import with_known_typed_dicts
+
+if TYPE_CHECKING:
+    import pydantic
 
 SAID_CHARS = 1_500
 _SHOWN_CHARS = 100
+WAYS = f"give {', '.join(WORDS)}, a type such as list or list[str], or a JSON Schema"
+"""The ways to say a form, as the end of a sentence."""
 
 
 @dataclass(frozen=True)
@@ -87,9 +90,11 @@ def form_of(wanted: object) -> Form:
         try:
             return form_of_text(wanted)
         except UnknownName as error:
-            raise UsageError(f"answer={_shown(wanted)}: {error}; {_ways()}") from None
+            raise UsageError(f"answer={_shown(wanted)}: {error}; {WAYS}") from None
     if isinstance(wanted, Mapping):
         return _of_schema(dict(wanted), None)
+    import pydantic
+
     known = with_known_typed_dicts(wanted)
     try:
         adapter = pydantic.TypeAdapter(known, config=_config(known))
@@ -113,7 +118,7 @@ def form_of_text(text: str, where: str = "answer") -> Form:
     except UnknownName:
         raise
     except NoSchema as error:
-        raise UsageError(f"{where}={_shown(text)}: {error}; {_ways()}") from None
+        raise UsageError(f"{where}={_shown(text)}: {error}; {WAYS}") from None
 
 
 def form_of_option(text: str) -> Form:
@@ -183,6 +188,8 @@ def _json(text: str, where: str) -> dict[str, Any]:
 
 def _config(wanted: Any) -> pydantic.ConfigDict | None:
     """Return how values that are no models are read: bytes are base64 in an answer."""
+    import pydantic
+
     owns = isinstance(wanted, type) and hasattr(wanted, "__pydantic_config__")
     owns = owns or (isinstance(wanted, type) and issubclass(wanted, pydantic.BaseModel))
     own_kind = owns or hasattr(wanted, "__dataclass_fields__") or hasattr(wanted, "__total__")
@@ -219,6 +226,8 @@ def _name_of(wanted: Any) -> str:
 
 
 def _unlike(adapter: pydantic.TypeAdapter[Any], value: str) -> str | None:
+    import pydantic
+
     try:
         adapter.validate_json(value, strict=True)
     except pydantic.ValidationError as error:
@@ -226,10 +235,6 @@ def _unlike(adapter: pydantic.TypeAdapter[Any], value: str) -> str | None:
         where = ".".join(str(part) for part in first["loc"])
         return (f"at {where}: " if where else "") + str(first["msg"])[:300]
     return None
-
-
-def _ways() -> str:
-    return f"give {', '.join(WORDS)}, a type such as list[str], or a JSON Schema"
 
 
 def _shown(value: object) -> str:

@@ -6,17 +6,18 @@ force.
 
 from __future__ import annotations
 
+import difflib
 import keyword
 import re
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from ..errors import UsageError
 from ..inputs.forms import form_of_text
+from ..remote.guest.forms.type_expressions import UnknownName
 from ..remote.guest.globals import RESERVED
-from ..remote.guest.type_expressions import UnknownName
 from .grammar import (
     ANSWER,
     OPTIONS,
@@ -63,6 +64,37 @@ class Python:
 Cell = Question | Python
 
 
+Kind = Literal["path", "variable", "model", "kernel", "run", "turn"]
+_AFTER_VERB: dict[str, tuple[Kind, ...]] = {
+    "context": ("variable", "path"),
+    "model": ("model",),
+    "sub-model": ("model",),
+    "kernel": ("kernel",),
+    "out": ("path",),
+    "open": ("run",),
+    "watch": ("run",),
+    "take": ("turn",),
+    "replay": ("path",),
+}
+_IN_OPTION: dict[str, tuple[Kind, ...]] = {
+    "context": ("variable", "path"),
+    "out": ("path",),
+    "model": ("model",),
+    "sub-model": ("model",),
+}
+"""Kinds of names that may stand after a word of ours, where it has no few words of its own."""
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Names of these ``kinds`` may stand at the cursor, in place of a ``fragment``; ``before`` is
+    what stands before it in the same word."""
+
+    kinds: tuple[Kind, ...]
+    fragment: str
+    before: str = ""
+
+
 @dataclass(frozen=True)
 class Completion:
     """The texts that may stand in ``code[start:end]`` instead."""
@@ -80,9 +112,13 @@ def split(code: str, *, ask: bool = False) -> Cell:
     """
     lines = code.split("\n")
     top = _top(lines)
+    _check_capitals(lines[top] if top < len(lines) else "")
     commands = tuple(command(line.strip()[4:]) for line in lines[:top] if _is_command(line))
     if top < len(lines) and (first := _first_line(lines[top])) is not None:
         return _question(first, "\n".join(lines[top + 1 :]).strip(), commands)
+    if any(c.verb == "tell" for c in commands):
+        words = "\n".join([*(c.value or "" for c in commands), body(code)]).strip()
+        return Python((Command("tell", words),))
     if any(c.verb == "continue" for c in commands):
         others = tuple(c for c in commands if c.verb != "continue")
         settings = {n: v for c in commands if c.verb == "continue" for n, v in c.settings.items()}
@@ -112,12 +148,24 @@ def _top(lines: list[str]) -> int:
 
 
 def _is_command(line: str) -> bool:
-    return line.split()[:1] == ["%rlm"]
+    return _is_word(line, "%rlm")
 
 
 def _first_line(line: str) -> str | None:
     """Return the rest of a ``%%rlm`` line; None for any other line."""
-    return line.strip()[5:] if line.split()[:1] == ["%%rlm"] else None
+    return line.strip()[5:] if _is_word(line, "%%rlm") else None
+
+
+def _is_word(line: str, word: str) -> bool:
+    """Return whether a line begins with this word."""
+    return line.split()[:1] == [word]
+
+
+def _check_capitals(line: str) -> None:
+    """Raise ``UsageError`` for a line with a word of ours in capitals."""
+    first = next(iter(line.split()), "")
+    if first.casefold() in ("%rlm", "%%rlm") and first != first.casefold():
+        raise UsageError(f"{first}: write {first.casefold()}, in small letters")
 
 
 def _question(line: str, text: str, commands: tuple[Command, ...]) -> Question:
@@ -194,6 +242,40 @@ def complete(code: str, cursor_pos: int) -> Completion | None:
     return Completion(matches, cursor_pos - len(fragment), cursor_pos)
 
 
+def is_ours(code: str, cursor_pos: int) -> bool:
+    """Return whether the cursor is on a line of ours."""
+    end = code.find("\n", cursor_pos)
+    whole = f"{code if end < 0 else code[:end]} "
+    return _line(whole, len(whole)) is not None
+
+
+def _line(code: str, cursor_pos: int) -> tuple[list[str], str] | None:
+    """Return the words before the cursor on a line of ours, and the word that it is in."""
+    *above, line = code[:cursor_pos].split("\n")
+    if _top(above) < len(above):
+        return None
+    fragment = re.findall(r"(?:\\.|\S)*$", line)[0]
+    words = line[: len(line) - len(fragment)].split()
+    return (words, fragment) if words[:1] in (["%rlm"], ["%%rlm"]) else None
+
+
+def wanted(code: str, cursor_pos: int) -> Wanted | None:
+    """Return what names may stand at the cursor on a line of ours, be it none; None elsewhere."""
+    found = _line(code, cursor_pos)
+    if found is None:
+        return None
+    (first, *words), fragment = found
+    option, equals, value = fragment.partition("=")
+    if option.startswith("--") and equals:
+        return Wanted(_IN_OPTION.get(option[2:], ()), value, f"{option}=")
+    if words and words[-1].startswith("--") and "=" not in words[-1]:
+        return Wanted(_IN_OPTION.get(words[-1][2:], ()), fragment)
+    if first == "%rlm" and len(words) == 1 and not fragment.startswith("-"):
+        return Wanted(_AFTER_VERB.get(words[0], ()), fragment)
+    name = first == "%%rlm" and not words and bool(fragment) and not fragment.startswith("-")
+    return Wanted(("variable",) if name else (), fragment)
+
+
 def _on_question(words: list[str], fragment: str) -> Iterable[str] | None:
     option, equals, _ = fragment.partition("=")
     if option.startswith("--") and equals:
@@ -238,3 +320,10 @@ def looks_like_prose(code: str) -> bool:
         return False
     plain = [re.sub(r"\W+", "", word).isalpha() for word in words]
     return sum(plain) >= 0.7 * len(words)
+
+
+def near_word(code: str) -> str:
+    """Return the word of ours for which the first of a cell was meant, which IPython does not know;
+    empty where it is like none. For a hint under IPython's own error only."""
+    first = next(iter(code.split()), "")
+    return next(iter(difflib.get_close_matches(first, ("%rlm", "%%rlm"), 1, 0.75)), "")

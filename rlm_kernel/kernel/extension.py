@@ -11,6 +11,8 @@ from jupyter_core.paths import jupyter_config_path, jupyter_path
 from .. import __version__
 
 NAME = "rlm_kernel"
+SERVER = "jupyter_server_config.d/rlm_kernel.json"
+"""The file of a folder of configuration that lets the server tell pages of runs."""
 
 
 def state() -> str:
@@ -28,7 +30,9 @@ def state() -> str:
         return f"version {versions[0]}, and this is {__version__}: install rlm_kernel again"
     if any(_disables(Path(folder)) for folder in jupyter_config_path()):
         return f"disabled: `jupyter labextension enable {NAME}` lets the LM's cells be cells"
-    return "found: the LM's cells become cells of the notebook"
+    served = any((Path(folder) / SERVER).is_file() for folder in jupyter_config_path())
+    runs = "" if served else f"; no panel of runs, since {SERVER} is missing"
+    return f"found: the LM's cells become cells of the notebook{runs}"
 
 
 def _disables(folder: Path) -> bool:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, Protocol
 
 from ..environments.messages import Message
 from ..record.filters import for_terminal
 from .display.card import Bundle
 
+GONE = "rlm_kernel was removed or updated while this kernel ran: restart the kernel"
 ExecuteReply = tuple[dict[str, Any], dict[str, Any]]
 """The content and the metadata of an ``execute_reply``."""
 
@@ -37,6 +39,8 @@ class Execution:
         self.request = request
         self.count = count
         self.interrupted = False
+        self.asks = False
+        """True once an LM is asked by it."""
         self._shown: list[tuple[str, dict[str, Any]]] = []
         self._below: dict[str, Any] | None = None
         self.heard: Callable[[str, dict[str, Any]], None] | None = None
@@ -88,6 +92,8 @@ class Execution:
     def failed(self, name: str, text: str) -> ExecuteReply:
         """Show an error of ours, which has no traceback: its text says all. Return the reply."""
         text = for_terminal(text)
+        if not Path(__file__).is_file():
+            text = f"{GONE} ({text})"
         error = {"ename": name, "evalue": text, "traceback": [f"\x1b[0;31m{name}\x1b[0m: {text}"]}
         self.send("error", error)
         return {"status": "error", "execution_count": self.count, **error}, {}

@@ -8,18 +8,21 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Callable, Container, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Container, Mapping
 from typing import Any
 
 from ..errors import UsageError
+from ..guide import TOPICS
 from ..settings.option import Face, Group, Option
 from ..settings.resolved import LIMIT_NAMES, SECRETS, checked, did_you_mean
 from ..settings.resolved import OPTIONS as SETTINGS
+from .words import REPLAY as REPLAY
+from .words import CellOption as CellOption
+from .words import Command as Command
+from .words import Verb
 
 ANSWER = "answer_"
 """The variable that holds an answer where a question names none."""
-REPLAY = ("auto", "only", "off")
 MODES = ("ask", "python")
 TRUST = ("html", "off")
 CELLS = ("on", "off", "fold", "remove")
@@ -27,57 +30,16 @@ DEFAULT = "default"
 """The value that takes a setting back."""
 
 
-@dataclass(frozen=True)
-class Command:
-    """One ``%rlm`` line. Where all but ``verb`` are empty it asks to be shown something."""
-
-    verb: str
-    value: str | None = None
-    """A path, a variable, a run or one of a verb's words, as written."""
-    settings: Mapping[str, Any] = field(default_factory=dict)
-    """What holds from now on: values by the names of ``in_force``, checked."""
-    reset: tuple[str, ...] = ()
-    """Names of settings that are taken back."""
-    encoding: str | None = None
-    folder: str | None = None
-    options: Mapping[str, str] = field(default_factory=dict)
-    """Of a replay that begins: ``run`` and ``node``, ``context``."""
-
-    @property
-    def begins(self) -> bool:
-        """True where it begins a replay in a notebook that is a trajectory."""
-        return self.verb == "replay" and self.value not in REPLAY
-
-
-@dataclass(frozen=True)
-class CellOption:
-    """An option of ``%%rlm``: what stands for its value, what it is for, its values if few. With
-    ``several`` it may come more than once, as it may have several values with commas."""
-
-    value: str
-    what: str
-    values: tuple[str, ...] = ()
-    several: bool = False
-
-
-@dataclass(frozen=True)
-class Verb:
-    """The first word of a ``%rlm`` line: its arguments, what it does, how they are read."""
-
-    arguments: str
-    what: str
-    read: Callable[[str, list[str]], Command]
-    words: tuple[str, ...] = ()
-    """What completion offers after it."""
-
-
 def command(line: str) -> Command:
     """Read what stands after ``%rlm``. Raises ``UsageError``, with the verb's usage."""
+    if line.split()[:1] == ["tell"]:  # a sentence, with quotes and apostrophes of its own
+        return Command("tell", line.strip()[4:].strip())
     words = shell_words(line, "quote a name that has a quote in it") or ["status"]
     # A key must not stand in the error either.
     name = words[0].partition("=")[0].lstrip("-")
     if words[0] not in VERBS:
         _refuse_key(name)
+        _refuse_equals(words[0])
         near = did_you_mean(name, VERBS) or ";"
         raise UsageError(f"unknown word {name!r} after %rlm{near} %rlm help lists them")
     verb = VERBS[words[0]]
@@ -85,7 +47,18 @@ def command(line: str) -> Command:
         return verb.read(words[0], words[1:])
     except UsageError as error:
         usage = f"%rlm {words[0]} {verb.arguments}".rstrip()
-        raise UsageError(f"{error}. Usage: {usage}") from None
+        end = "" if str(error).endswith("?") else "."
+        raise UsageError(f"{error}{end} Usage: {usage}") from None
+
+
+def _refuse_equals(word: str) -> None:
+    """Raise ``UsageError`` for NAME=VALUE of a name that is known: it is written otherwise."""
+    name, equals, _ = word.lstrip("-").partition("=")
+    limit = name.replace("-", "_").removeprefix("max_")
+    if equals and f"max_{limit}" in LIMIT_NAMES:
+        raise UsageError(f"{name} is a limit: write %rlm limits {limit}=VALUE")
+    if equals and name in VERBS:
+        raise UsageError(f"write %rlm {name} {VERBS[name].arguments}".rstrip())
 
 
 def shell_words(line: str, advice: str) -> list[str]:
@@ -101,8 +74,8 @@ def _refuse_key(name: str) -> None:
     if setting in SECRETS:
         variable = SETTINGS[setting].variable
         raise UsageError(
-            f"a key would stand in the notebook: set {variable} in the environment in which "
-            f"Jupyter is started, or c.RLM.{setting} in jupyter_rlm_config.py"
+            f"a key would stand in the notebook: %rlm key asks for it, or set {variable} in the "
+            f"environment in which Jupyter is started, or c.RLM.{setting} in jupyter_rlm_config.py"
         )
 
 
@@ -162,8 +135,24 @@ def _alone(verb: str, words: list[str]) -> Command:
     return Command(verb)
 
 
-def _run(verb: str, words: list[str]) -> Command:
+def _named(verb: str, words: list[str]) -> Command:
     return Command(verb, _one(words))
+
+
+def _back(verb: str, words: list[str]) -> Command:
+    value = _one(words)
+    if value is not None and not (value.isdecimal() and int(value)):
+        raise UsageError(f"{value!r} is not the number of a cell")
+    return Command(verb, value)
+
+
+def _fork(verb: str, words: list[str]) -> Command:
+    plain, given = read_options(words, FORK_OPTIONS)
+    _one(plain, most=0)
+    count = given.get("branches", "1")
+    if not count.isdecimal():
+        raise UsageError(f"--branches {count!r}: give a number")
+    return Command(verb, options=given)
 
 
 def _mode(verb: str, words: list[str]) -> Command:
@@ -171,6 +160,12 @@ def _mode(verb: str, words: list[str]) -> Command:
     if value is not None:
         check_one_of(value, VERBS[verb].words, repr(value))
     return Command(verb, value)
+
+
+def _key(verb: str, words: list[str]) -> Command:
+    if words and words != ["sub"] and words != ["forget"]:  # what stands there may be a key
+        raise UsageError("a key would stand in the notebook: %rlm key alone asks for it")
+    return Command(verb, words[0] if words else None)
 
 
 def _replay(verb: str, words: list[str]) -> Command:
@@ -278,6 +273,11 @@ REPLAY_OPTIONS = {
     "context": CellOption("PATH", "the context, where it lies nowhere else"),
 }
 """The options of a ``%rlm replay`` that begins one."""
+FORK_OPTIONS = {
+    "branches": CellOption("N", "how often at once"),
+    "note": CellOption("TEXT", "a word to the LM"),
+}
+"""The options of ``%rlm fork``."""
 VERBS = {
     "status": Verb("", "say what is in force and what was spent; so does %rlm alone", _alone),
     "context": Verb(
@@ -293,15 +293,26 @@ VERBS = {
         _limits,
         (*(f"{field}=" for field in LIMIT_NAMES.values()), DEFAULT),
     ),
+    "key": Verb(
+        "[sub|forget]",
+        "ask for the endpoint's key, or the sub-LM's, at a prompt, for this kernel's memory alone",
+        _key,
+        ("sub", "forget"),
+    ),
     "continue": Verb(
         "[OPTIONS]",
         "let the LM go on from here, in the same kernel; your word to it may stand below",
         _continue,
     ),
+    "tell": Verb(
+        "TEXT",
+        "from another cell: a word to the LM that is at work, which it reads before its next turn",
+        _alone,
+    ),
     "runs": Verb("", "list the runs in the notebook's folder, those of older kernels too", _alone),
-    "open": Verb("[RUN]", "link to a run's trajectory, by default the last one's", _run),
+    "open": Verb("[RUN]", "link to a run's trajectory, by default the last one's", _named),
     "watch": Verb(
-        "[RUN]", "show a run as its record tells it until it ends; also while a cell runs", _run
+        "[RUN]", "show a run as its record tells it until it ends; also while a cell runs", _named
     ),
     "cost": Verb("", "say what this kernel and all runs of the folder have spent", _alone),
     "stop": Verb("", "end the run that goes on", _alone),
@@ -311,7 +322,18 @@ VERBS = {
         _replay,
         REPLAY,
     ),
-    "verdict": Verb("", "end that, and say whether all was as recorded", _alone),
+    "back": Verb(
+        "[N]",
+        "put the kernel back to where it was after cell N, all objects alive; list the cells",
+        _back,
+    ),
+    "fork": Verb(
+        "[--branches N] [--note TEXT]",
+        "let the LM go on from here N times at once, each in a fork of this kernel, which stays",
+        _fork,
+        ("--branches", "--note"),
+    ),
+    "verdict": Verb("", "end a replay, and say whether all was as recorded", _alone),
     "mode": _choice(MODES, "whether plain text in a cell is a question or Python"),
     "trust": _choice(TRUST, "whether the LM's cells may show HTML as it is"),
     "cells": _choice(
@@ -320,9 +342,9 @@ VERBS = {
     "take": Verb(
         "[TURN|all]",
         "make a cell of the code of a turn of the last question; or a notebook of all of it",
-        _run,
+        _named,
         ("all",),
     ),
-    "help": Verb("", "show this", _alone),
+    "help": Verb("[TOPIC]", "show this, or a page of the guide", _named, TOPICS),
 }
 """The words after ``%rlm``."""

@@ -20,14 +20,16 @@ class InnerKernel:
         self._front_end = front_end
         self._find = find
         self._relaying: Repl | None = None
-        self._kernel: Kernel | None = None  # of ``known``, when it was last looked at
-        self._news: str | None = None
+        # Of ``known``, when it was last looked at.
+        self._kernel: Kernel | None = None
+        self._names: list[str] = []
+        self._news: tuple[str, list[str], int | None] | None = None
         self.known: Repl | None = None
         """The REPL that ``repl`` gave last."""
 
     async def repl(self) -> Repl:
         """Return the notebook's REPL with its kernel alive. Raises ``RLMError``."""
-        kernel, names = self._kernel, [] if self.known is None else self.known.names
+        kernel, names = self._kernel, self._names
         repl = await self._find()
         if repl is not self.known:
             repl.on_stray = lambda message: self._pass_on_stray(repl, message)
@@ -35,7 +37,7 @@ class InnerKernel:
             self.known = repl
         elif repl.kernel is not kernel:
             self.note_death(repl.gone, names)
-        self._kernel = repl.kernel
+        self._kernel, self._names = repl.kernel, repl.names
         return repl
 
     def _pass_on_stray(self, repl: Repl, message: Message) -> None:
@@ -44,20 +46,23 @@ class InnerKernel:
             self._front_end.publish(message)
 
     # its death
-    def note_death(self, reason: str, lost: list[str]) -> None:
+    def note_death(self, reason: str, lost: list[str], back_to: int | None = None) -> None:
         """Keep for the human's next cell that the kernel was replaced."""
-        self._news = death(reason, lost)
+        self._news = reason, lost, back_to
 
     def tell_news(self, execution: Execution) -> None:
-        """Say that the kernel was replaced, once."""
+        """Say that the kernel was replaced, once, and which variables are not there again."""
         if self._news is not None:
-            execution.tell(self._news, "stderr")
+            reason, names, back_to = self._news
+            there = [] if self.known is None else self.known.names
+            lost = [name for name in names if name not in there]
+            execution.tell(death(reason, lost, back_to), "stderr")
             self._news = None
 
     def settle(self) -> None:
         """Take the kernel as it is now: what became of it in a cell was said there."""
         if self.known is not None:
-            self._kernel = self.known.kernel
+            self._kernel, self._names = self.known.kernel, self.known.names
 
     async def kill(self) -> None:
         """End the kernel at once, for a cell that takes no interrupt."""
@@ -96,13 +101,16 @@ class InnerKernel:
 def ended(execution: Execution, ran: Ran) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return the kernel's own reply, or the error that it died."""
     if ran.reply is None:
-        return execution.failed("KernelDied", death(ran.restarted or "", ran.lost))
+        return execution.failed("KernelDied", death(ran.restarted or "", ran.lost, ran.back_to))
     return ran.reply["content"], ran.reply["metadata"]
 
 
-def death(reason: str, names: list[str]) -> str:
-    """Return what a human is told of a kernel that died, with the variables that went with it."""
+def death(reason: str, names: list[str], back_to: int | None = None) -> str:
+    """Return what a human is told of a kernel that died, with the variables that went with it, and
+    the cell after which it stands again."""
     lost = ", ".join(names) or "none"
+    if back_to is not None:
+        return f"{reason}. It stands again as after cell {back_to}. Lost variables: {lost}"
     return (
         f"{reason}. A new kernel was started; it has the context, if one was given by path. "
         f"Lost variables: {lost}"

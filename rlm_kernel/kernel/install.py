@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 from jupyter_client.kernelspec import KernelSpecManager
-from jupyter_core.paths import SYSTEM_JUPYTER_PATH
 
 from ..errors import UsageError
 
@@ -32,9 +31,9 @@ def install(
 ) -> Path:
     """Write a kernelspec that starts this interpreter, and return its folder.
 
-    It goes to the user's Jupyter data folder, to ``prefix``/share/jupyter/kernels, or, with
-    neither, to the folder for all users of the machine. An earlier one of ours of that name is
-    replaced. Not promised: that Jupyter looks there; ``jupyter --paths`` tells.
+    It goes to ``prefix``/share/jupyter/kernels, or else to the user's Jupyter data folder, as
+    ``user`` says expressly. An earlier one of ours of that name is replaced. Not promised: that
+    Jupyter looks there; ``jupyter --paths`` tells.
 
     ``UsageError``: a bad name, ``user`` and ``prefix`` at once, a name that another kernel has,
     or a folder that cannot be written to.
@@ -43,14 +42,13 @@ def install(
         raise UsageError(f"--user and --prefix {prefix} name two places: give one of them")
     _check_name(name)
     where = None if prefix is None else str(Path(prefix))
-    target = _target(user, where, name)
+    target = _target(where, name)
     try:
         _check_ours(target, name)
         with tempfile.TemporaryDirectory() as folder:
             source = str(_written(Path(folder) / "rlm", display_name))
-            return Path(
-                KernelSpecManager().install_kernel_spec(source, name, user=user, prefix=where)
-            )
+            manager = KernelSpecManager()
+            return Path(manager.install_kernel_spec(source, name, user=where is None, prefix=where))
     except OSError as error:
         raise UsageError(
             f"cannot write the kernelspec to {target}: {error.strerror or error}; "
@@ -59,15 +57,11 @@ def install(
         ) from error
 
 
-def _target(user: bool, prefix: str | None, name: str) -> Path:
+def _target(prefix: str | None, name: str) -> Path:
     """Return the folder that install_kernel_spec removes, if it is there, before it writes."""
-    if user:
-        kernels = Path(KernelSpecManager().user_kernel_dir)
-    elif prefix is not None:
-        kernels = Path(prefix).absolute() / "share" / "jupyter" / "kernels"
-    else:
-        kernels = Path(SYSTEM_JUPYTER_PATH[0]) / "kernels"
-    return kernels / name.lower()
+    if prefix is None:
+        return Path(KernelSpecManager().user_kernel_dir) / name.lower()
+    return Path(prefix).absolute() / "share" / "jupyter" / "kernels" / name.lower()
 
 
 def _check_name(name: str) -> None:

@@ -6,74 +6,67 @@ import asyncio
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from ..answers import Answer, answer_fields
 from ..errors import ContextError, NoLM, UsageError
-from ..events import ROOT, CellRan, ContextInfo, ContextSet
-from ..inputs import contexts
+from ..events import ROOT, CellRan, ContextInfo, ContextSet, KernelRestarted
 from ..inputs.contexts import Source
 from ..inputs.forms import Form, form_of_option
 from ..inputs.tools import Tools
 from ..record.equality import canonical
 from ..record.recorder import RUNS
-from ..remote.guest.type_expressions import UnknownName
+from ..remote.guest.forms.type_expressions import UnknownName
 from ..repl.repl import Repl
 from ..repl.running_cell import Author, Ran
 from ..rlm.run import small_text
 from ..session import answer_cache, asked_before, handover
 from ..session.asked_before import BY_CELLS
+from ..session.handover import Before
 from ..session.session import Reader, Result, Session
 from ..settings import config
 from ..settings.resolved import Layer, Resolved, Wrote, in_force
 from .cell_parser import Question
 from .grammar import ANSWER, Command
+from .keys import Keys
+from .named_contexts import NamedContexts
+from .own_variables import OwnVariables
 from .runs.folder import FolderRuns
+from .stopped_at import StoppedAt
 
 URLS = ("base_url", "sub_base_url")
 NOT_ASKED = ("base_url", "sub_base_url", "out", "kernel", "environment", "pass_env", "exclude")
 """Settings that say where things are and not what is asked."""
-NO_CONTEXT = (
-    "there is no context yet: write `%rlm context PATH` above the question, or --context PATH, or "
-    "bind the variable `context` in a cell"
-)
-
-
-@dataclass(frozen=True)
-class StoppedAt:
-    """A point at which an LM left off and may go on: its run's folder, its last cell there (None
-    for the last of all), and how many events the kernel's session had by then."""
-
-    folder: Path
-    cell: int | None
-    mark: int
 
 
 class NotebookSession:
     """One notebook's session and the settings that hold in it.
 
+    ``own`` are the variables of the human's cells, where these run in a process of their own.
     Raises ``UsageError`` where the environment or a config file is wrong.
     """
 
-    def __init__(self, cwd: Path) -> None:
+    def __init__(self, cwd: Path, own: OwnVariables | None = None) -> None:
         self.cwd = cwd
+        self.own = own
+        self._contexts = NamedContexts(lambda given: self.force(given).settings.exclude, own)
+        self._asked_form: Form | None = None
         self.config = config.load()
+        self.keys = Keys()
         self.set: dict[str, Any] = {}
         """Settings by ``%rlm`` lines."""
         self.mode = "python"
         self.replay = BY_CELLS
         self.replay_folder: Path | None = None
-        self.context: ContextInfo | None = None
-        """What ``%rlm context`` gave last."""
+        self.context: ContextInfo | None = None  # what ``%rlm context`` gave last
         self.results: list[Result] = []
         self.runs = FolderRuns(cwd / RUNS)
         self.written_before: set[str] = set()
         """Sources that an LM wrote when the last question was asked before, if it was not answered
         from the record."""
-        self.name = ANSWER
-        """The variable that the answer to the last question is for."""
+        self.name = ANSWER  # the variable that the answer to the last question is for
         self._left: StoppedAt | None = None
         self.session = Session(self.force(), Tools(), persistent=True, cwd=cwd)
 
@@ -81,7 +74,7 @@ class NotebookSession:
         """Return what holds for a cell with these options."""
         written = {"--{option}": options or {}, "%rlm": self.set}
         layers = [Layer(origin, values, Wrote.NOTEBOOK) for origin, values in written.items()]
-        return in_force(layers=layers, config=self.config)
+        return in_force(layers=layers, config=self.config, typed=self.keys.by_endpoint)
 
     def change(self, settings: Mapping[str, Any], reset: Sequence[str]) -> None:
         """Let other settings hold from now on. Raises ``UsageError``; then nothing changed."""
@@ -122,7 +115,7 @@ class NotebookSession:
     # records
     def remember(self, cell: int, source: str, ran: Ran, author: Author = "human") -> None:
         """Record a cell for the questions to come. Notices are for the LM."""
-        self.session.remember(
+        self.session.kept.remember(
             CellRan(
                 node=ROOT,
                 cell=cell,
@@ -144,12 +137,14 @@ class NotebookSession:
     # contexts
     async def give(self, repl: Repl, command: Command) -> ContextInfo:
         """Give the kernel a context for the cells to come, the human's too."""
-        about = await self._about(repl, command.value, command.encoding, command.settings)
+        about = await self._contexts.about(repl, command.value, command.encoding, command.settings)
         if isinstance(about, str):
-            await self._found(repl, about)
+            await self._contexts.check(repl, about)
             info, source = await repl.adopt(about)
         else:
             info, source = await repl.set_context(about), about
+        if self.own is not None:
+            self.own.pass_over()
         return await self.given(info, source)
 
     async def given(self, info: ContextInfo, source: Source | None) -> ContextInfo:
@@ -158,7 +153,7 @@ class NotebookSession:
             text = await asyncio.to_thread(small_text, source)
             info = replace(info, spec=info.spec if text is None else {**info.spec, "text": text})
         self.context = info
-        self.session.remember(ContextSet(ROOT, info, time.time()))
+        self.session.kept.remember(ContextSet(ROOT, info, time.time()))
         return info
 
     async def renew_kernel(self, settings: Mapping[str, Any], reset: Sequence[str]) -> bool:
@@ -179,6 +174,13 @@ class NotebookSession:
         await self.given(await repl.set_context(source), source)
         return True
 
+    async def go_back(self, cell: int) -> tuple[KernelRestarted, str]:
+        """See ``KeptKernel.go_back``; the LM of the last question may go on from there."""
+        went = await self.session.kept.go_back(cell)
+        if self._left is not None:
+            self._left = self._left.within(len(self.session.prelude.events))
+        return went
+
     async def _carried(self, repl: Repl) -> Source | None:
         """Return a copy of what ``context`` is now; None where there is none, or no copy of it."""
         try:
@@ -187,32 +189,17 @@ class NotebookSession:
             return None
         return source
 
-    async def _about(
-        self,
-        repl: Repl,
-        named: str | None,
-        encoding: str | None,
-        settings: Mapping[str, Any],
-    ) -> Source | str:
-        """Return the source that a path names, or the name of a variable."""
-        if named is None:
-            return "context"
-        is_name = named.isidentifier() and encoding is None
-        if is_name and (named in repl.names or not Path(named).exists()):
-            return named
-        exclude = self.force(settings).settings.exclude
-        return await asyncio.to_thread(
-            contexts.from_path, named, encoding=encoding, exclude=exclude
-        )
-
     # questions
     async def ask(self, question: Question, repl: Repl, readers: Sequence[Reader]) -> Result:
         """Ask the LM, or a recorded run where replay is on."""
         self.name = question.name
-        about = await self._about(repl, question.context, question.encoding, question.settings)
+        about = await self._contexts.about(
+            repl, question.context, question.encoding, question.settings
+        )
         if isinstance(about, str):
-            await self._found(repl, about)
+            await self._contexts.check(repl, about)
         force, form = self.force(question.settings), await self._form(repl, question.form)
+        self._asked_form = form
         asked = {
             name: value
             for name, value in {**self.set, **question.settings}.items()
@@ -266,6 +253,39 @@ class NotebookSession:
         """Let the LM go on from where it left off: in a replay, or else with the last question. The
         text is a word to it; ``edited`` gives its cells of a run that the human has changed."""
         force = self.force(question.settings)
+        before = await self.before(left, question.text, force, repl, edited)
+        self._asked_form = before.form
+        wanted = answer_cache.AskedBefore(
+            question=before.question, context=None, asked={}, before=before
+        )
+        found = await self._recorded(self.replay, "context", wanted, None, repl)
+        try:
+            if found.recording is not None:
+                result = await self.session.recall(
+                    found.recording, "context", before.question, readers
+                )
+            else:
+                result = await self.session.ask(
+                    "context",
+                    before.question,
+                    readers,
+                    force=force,
+                    before=before,
+                    form=before.form,
+                )
+        finally:
+            self._leave()
+        return self._took(result)
+
+    async def before(
+        self,
+        left: StoppedAt | None,
+        note: str,
+        force: Resolved,
+        repl: Repl,
+        edited: Callable[[str], list[tuple[int, str]]],
+    ) -> Before:
+        """Return what the LM is told when it goes on from there, or with the last question."""
         left = left or self._left
         if left is None:
             raise UsageError(
@@ -278,41 +298,9 @@ class NotebookSession:
         since = events if lost else events[left.mark :]
         cells = [e for e in since if isinstance(e, CellRan) and e.author == "human"]
         changed = edited(left.folder.name)
-        opening = handover.opened(
-            began, cells, question.text, force.limits, lost=lost, edited=changed
-        )
-        await self._found(repl, "context")
-        before = replace(began, opening=opening)
-        wanted = answer_cache.AskedBefore(
-            question=began.question, context=None, asked={}, before=before
-        )
-        found = await self._recorded(self.replay, "context", wanted, None, repl)
-        try:
-            if found.recording is not None:
-                result = await self.session.recall(
-                    found.recording, "context", began.question, readers
-                )
-            else:
-                result = await self.session.ask(
-                    "context",
-                    began.question,
-                    readers,
-                    force=force,
-                    before=before,
-                    form=before.form,
-                )
-        finally:
-            self._leave()
-        return self._took(result)
-
-    async def _found(self, repl: Repl, variable: str) -> None:
-        """Raise ``ContextError`` if there is no such variable, before anything is recorded."""
-        try:
-            await repl.find(variable)
-        except ContextError as error:
-            if variable == "context":
-                raise ContextError(NO_CONTEXT) from error
-            raise ContextError(f"{error}; and there is no file {variable!r}") from error
+        opening = handover.opened(began, cells, note, force.limits, lost=lost, edited=changed)
+        await self._contexts.check(repl, "context")
+        return replace(began, opening=opening)
 
     async def _recorded(
         self, mode: str, about: Source | str, wanted: answer_cache.AskedBefore, out: Any, repl: Repl
@@ -331,11 +319,16 @@ class NotebookSession:
         try:
             return await asyncio.to_thread(form_of_option, text)
         except UnknownName:
+            if self.own is not None:
+                return await asyncio.to_thread(self.own.form, text)
             return Form(await repl.form(text), text)
 
     async def bind(self, repl: Repl, name: str, answer: Answer) -> None:
-        """Bind the answer in the kernel, and let later questions know."""
+        """Bind the answer in the kernel, a copy of it where the human's cells run elsewhere, and
+        let later questions know."""
         source = await repl.assign(name, answer)
+        if self.own is not None:
+            await asyncio.to_thread(self.own.take, name, answer, self._asked_form)
         bound = Ran(
             status="ok",
             outputs=[],

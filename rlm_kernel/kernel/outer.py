@@ -29,8 +29,9 @@ from ..record.filters import for_terminal
 from ..record.notebooks.language import LANGUAGE_INFO
 from ..session.event_loop import engine
 from .request_handler import RequestHandler
-from .requests import COMMS, faulty
+from .requests import COMMS, asks, faulty, is_done_beside, stops
 from .stdin import Stdin
+from .subshells import Subshells
 
 T = TypeVar("T")
 ASKED_ASIDE = (
@@ -43,15 +44,8 @@ ASKED_ASIDE = (
     *COMMS,
 )
 """Answered also while a cell runs."""
-UNKNOWN = (
-    "debug_request",
-    "create_subshell_request",
-    "delete_subshell_request",
-    "list_subshell_request",
-)
-"""Not announced among the features; a front end that asks all the same is told."""
-STOP = ["%rlm", "stop"]
-WATCH = ["%rlm", "watch"]
+UNASKED = "Not asked: a cell before it was interrupted or ended with an error.\n"
+SUBSHELLS = ("create_subshell_request", "delete_subshell_request", "list_subshell_request")
 Handler = Callable[[Any, Any, Message], Awaitable[None]]
 log = logging.getLogger("rlm_kernel")
 
@@ -72,14 +66,17 @@ class RLMKernel(Kernel):
         self.shell_handlers.update(dict.fromkeys(COMMS, self._forward_comm))
         for kind in set(ASKED_ASIDE) - {"kernel_info_request", *COMMS}:
             self.shell_handlers[kind] = self._forward
-        self.control_handlers.update(dict.fromkeys(UNKNOWN, self._decline))
+        self.control_handlers.update(dict.fromkeys(SUBSHELLS, self._about_subshells))
+        # Not announced among the features; a front end that asks all the same is told.
+        self.control_handlers["debug_request"] = self._decline
+        self._subshells = Subshells()
         for handlers in (self.shell_handlers, self.control_handlers):
             for kind, handler in handlers.items():
                 handlers[kind] = partial(self._answered, handler)
         pack_any_text(self._wire)
         self._front_session = self._wire.clone()  # for the engine's thread
-        self._running: Message = {}
         self._requests = RequestHandler(self, Path.cwd())
+        self._in_cell = False
 
     @property
     def _wire(self) -> Session:
@@ -88,8 +85,8 @@ class RLMKernel(Kernel):
 
     @property
     def kernel_info(self) -> dict[str, Any]:
-        """Return what the kernel is; it has no features: debug requests and subshells are not
-        passed on. (ipykernel's own property imports the debugger to see whether it could.)"""
+        """Return what the kernel is; debug requests are not passed on. (ipykernel's own property
+        imports the debugger to see whether it could.)"""
         return {
             "protocol_version": kernel_protocol_version,
             "implementation": self.implementation,
@@ -97,7 +94,7 @@ class RLMKernel(Kernel):
             "language_info": self.language_info,
             "banner": self.banner,
             "help_links": [],
-            "supported_features": [],
+            "supported_features": ["kernel subshells"],
         }
 
     # life
@@ -126,11 +123,12 @@ class RLMKernel(Kernel):
 
     # requests of front ends
     async def shell_main(self, subshell_id: str | None, msg: Any) -> None:
-        """Serve requests one after another, but for those that are answered while a cell runs."""
-        if (found := faulty(self._wire, msg)) is not None:
+        """Serve requests one after another, but for those that are answered while a cell runs, and
+        those to a subshell."""
+        if (found := faulty(self._wire, msg, self._subshells)) is not None:
             await self._refused(self.shell_stream, *found)
             return
-        if not (self._main_asyncio_lock.locked() and self._is_aside(msg)):
+        if not self._is_aside(msg, busy=self._main_asyncio_lock.locked()):
             await super().shell_main(subshell_id, msg)
             return
         idents, frames = self._wire.feed_identities(msg, copy=False)
@@ -150,14 +148,22 @@ class RLMKernel(Kernel):
     def _be_idle(self, request: Message) -> None:
         """Say that a request is done, which did not wait for the cell that runs."""
         self._publish_status("idle", "shell", request)
-        if self._main_asyncio_lock.locked():  # the front end's sign goes by the last one
-            self._publish_status("busy", "shell", self._running)
+        self._stay_busy()
+
+    def _stay_busy(self) -> None:
+        """Say that a cell runs, where one does: a front end's sign goes by the last status that is
+        of a kind of request which it heeds. It is of no request there is, since front ends note
+        when the cell itself began."""
+        if self._in_cell:
+            nobodys = {"header": self._wire.msg_header("execute_request")}
+            self._publish_status("busy", "shell", nobodys)
 
     async def process_control(self, msg: Any) -> None:
-        if (found := faulty(self._wire, msg)) is not None:
+        if (found := faulty(self._wire, msg, self._subshells)) is not None:
             await self._refused(self.control_stream, *found)
             return
         await super().process_control(msg)
+        self._stay_busy()
 
     async def _answered(self, handler: Handler, stream: Any, ident: Any, parent: Message) -> None:
         """Handle a request. Where that fails the front end gets an error reply: one that gets
@@ -188,27 +194,43 @@ class RLMKernel(Kernel):
 
     async def _decline(self, stream: Any, ident: Any, parent: Message) -> None:
         kind = parent["header"]["msg_type"]
-        raise UsageError(f"the kernel RLM has no {kind}: it has no debugger and no subshells")
+        raise UsageError(f"the kernel RLM has no {kind}: it has no debugger")
 
-    def _is_aside(self, frames: Any) -> bool:
-        """Return True for a message, not checked yet, that is answered while a cell runs."""
+    async def _about_subshells(self, stream: Any, ident: Any, parent: Message) -> None:
+        kind = parent["header"]["msg_type"]
+        content = self._subshells.answer(kind, parent["content"])
+        if kind == "delete_subshell_request":
+            await _on_engine(self._requests.delete_subshell(parent["content"]["subshell_id"]))
+        self._wire.send(stream, _reply_to(kind), content, parent, ident)
+
+    def _is_aside(self, frames: Any, *, busy: bool) -> bool:
+        """Return True for a message, not checked yet, that waits for no cell: to a subshell, or
+        while a cell runs one that is answered then."""
         try:
             rest: Any = self._wire.feed_identities(frames, copy=False)[1]
             _, header, _, _, content = (bytes(frame) for frame in rest[:5])
-            kind = self._wire.unpack(header).get("msg_type")
+            about = self._wire.unpack(header)
+            kind = about.get("msg_type")
+            if about.get("subshell_id") is not None or not busy:
+                return about.get("subshell_id") is not None
             if kind != "execute_request":
                 return kind in ASKED_ASIDE
             code = self._wire.unpack(content).get("code")
         except (ValueError, IndexError, AttributeError):  # ipykernel's own signs, or no message
             return False
-        return isinstance(code, str) and (code.split() == STOP or _watches(code))
+        return isinstance(code, str) and (stops(code) or is_done_beside(code))
 
     async def _beside(self, stream: Any, ident: Any, parent: Message) -> None:
-        """Stop the cell that runs, or show its run: ``%rlm stop`` or ``%rlm watch`` came in another
-        one, or by another front end."""
-        self._publish_execute_input(parent["content"]["code"], parent, self.execution_count)
-        if _watches(parent["content"]["code"]):
-            content, _ = await _on_engine(self._requests.watch(parent))
+        """Stop the cell that runs, show its run, or tell its LM a word: ``%rlm stop``, ``watch`` or
+        ``tell`` came in another cell, or by another front end. Or run a cell of a subshell."""
+        code = parent["content"]["code"]
+        if not (stops(code) or is_done_beside(code)):
+            content, _ = await _on_engine(self._requests.execute_aside(parent))
+            self._wire.send(stream, "execute_reply", content, parent, ident)
+            return
+        self._publish_execute_input(code, parent, self.execution_count)
+        if is_done_beside(code):
+            content, _ = await _on_engine(self._requests.beside(parent))
         else:
             await _on_engine(self._requests.interrupt())
             content = {"status": "ok", "user_expressions": {}, "payload": []}
@@ -217,7 +239,6 @@ class RLMKernel(Kernel):
 
     async def execute_request(self, stream: Any, ident: Any, parent: Message) -> None:
         identity = parent["header"]["msg_id"]
-        self._running = parent
         with self._stdin.requester(identity, ident):
             content, metadata = await self._executed(parent)
         self.execution_count = content.get("execution_count") or self.execution_count
@@ -233,12 +254,15 @@ class RLMKernel(Kernel):
     async def _executed(self, parent: Message) -> tuple[dict[str, Any], dict[str, Any]]:
         """Run a cell; return content and metadata of the reply. There is one whatever happens: a
         front end that gets none waits for ever."""
+        self._in_cell = True
         try:
             return await _on_engine(self._requests.execute(parent))
         except Exception as error:
             log.exception("a fault of rlm_kernel ended the cell")
             text = f"{error}; this is a fault of rlm_kernel, its log says more"
             return self._requests.failed(parent, type(error).__name__, text)
+        finally:
+            self._in_cell = False
 
     def _abort_queues(self, subshell_id: str | None = None) -> None:
         """Let the cells be aborted that wait now. (ipykernel's own way, where there are no
@@ -247,6 +271,14 @@ class RLMKernel(Kernel):
         stream: Any = self.shell_stream
         stream.flush(zmq.POLLIN)  # those that have come wait for the lock from now on
         self.io_loop.add_callback(self._stop_aborting)
+
+    def _send_abort_reply(self, stream: Any, msg: Message, idents: Any) -> None:
+        """Abort a request that waited. A front end shows nothing of it: a question says so."""
+        code = msg["content"].get("code") if msg["msg_type"] == "execute_request" else None
+        if isinstance(code, str) and asks(code, in_text=self._requests.asks_in_text):
+            said = {"name": "stderr", "text": UNASKED}
+            self._wire.send(self.iopub_socket, "stream", said, msg, ident=self._topic("stream"))
+        super()._send_abort_reply(stream, msg, idents)
 
     async def _stop_aborting(self) -> None:
         async with self._main_asyncio_lock:  # it is given in the order in which it was asked for
@@ -268,10 +300,12 @@ class RLMKernel(Kernel):
 
     # front_end.FrontEnd, called on the engine's thread
     def publish(self, message: Message) -> None:
-        """Pass on an iopub message of the inner kernel as it is."""
+        """Pass on an iopub message of the inner kernel, as one of ours: JupyterLab drops what waits
+        to be shown when a message of another session comes, as if the kernel had restarted."""
+        header = {**message["header"], "session": self._front_session.session}
         self._front_session.send(
             self.iopub_socket,
-            {**message, "msg_id": message["header"]["msg_id"]},
+            {**message, "header": header, "msg_id": header["msg_id"]},
             ident=self._topic(message["msg_type"]),
             buffers=message.get("buffers") or None,
         )
@@ -292,10 +326,6 @@ class RLMKernel(Kernel):
             print(for_terminal(f"[rlm] {line}"), file=sys.__stderr__, flush=True)
 
 
-def _watches(code: str) -> bool:
-    return code.split()[:2] == WATCH and "\n" not in code.strip()
-
-
 async def _on_engine(work: Coroutine[Any, Any, T]) -> T:
     future, _ = engine().start(work)
     return await asyncio.wrap_future(future)
@@ -308,7 +338,8 @@ def _start(work: Coroutine[Any, Any, object]) -> None:
 
 
 def _tell(done: Future[object]) -> None:
-    if not done.cancelled() and (error := done.exception()) is not None:
+    error = None if done.cancelled() else done.exception()
+    if error is not None and not isinstance(error, asyncio.CancelledError):
         log.error("a fault of rlm_kernel", exc_info=error)
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from ..answers import Answer
 from ..errors import KernelDied, RLMError
+from ..record.markdown import one_line, shorten
 from ..record.notebooks.answers import table_of
 from ..repl.repl import Repl
 from ..session.asked_before import LIVE_CELLS
@@ -31,6 +32,11 @@ from .requests import NOBODYS
 
 PLAIN = ("str", "int", "float", "bool", "NoneType", "list", "dict", "tuple", "set")
 """Types whose values a notebook shows as text."""
+
+
+ON = "; `%rlm continue` goes on"
+SAYING = f"{ON}: write a word to the LM below it"
+UNTOLD = "The LM was not told, since it had no turn more: {word}"
 
 
 @dataclass(frozen=True)
@@ -64,6 +70,13 @@ class Questions:
 
     async def answer(self, execution: Execution, question: Question, repl: Repl) -> ExecuteReply:
         """Ask a question, or let the LM go on, and return the reply to its cell."""
+        try:
+            return await self._answered(execution, question, repl)
+        except asyncio.CancelledError:
+            self._tell_untold(execution)
+            raise
+
+    async def _answered(self, execution: Execution, question: Question, repl: Repl) -> ExecuteReply:
         # The inner kernel sees the question too, for its number and the history.
         code = f"%%rlm\n{question.text or 'continue'}"
         counted = await self._inner.relay(repl, execution, NOBODYS, {"question": True}, code)
@@ -71,17 +84,25 @@ class Questions:
             return ended(execution, counted)
         if execution.interrupted:
             raise asyncio.CancelledError
+        execution.asks = True
         live = self._live.ask(execution)
         self._notebook.session.noted = {} if live is None else {LIVE_CELLS: True}
         with self._shown(execution, brief=live is not None) as display:
             readers: list[Reader] = [] if live is None else [live]
             readers += [self._live.last, self._below, display, Activity(self._front_end.send)]
-            result = await self._asked(execution, question, repl, readers)
+            with self._notebook.session.words.open():
+                result = await self._asked(execution, question, repl, readers)
             bound = None
             if result.status == "answered" and result.answer is not None:
                 bound = await self._bind(self._notebook.name, result.answer)
             display.conclude()
+            self._tell_untold(execution)
             return self._told(execution, result, bound, repl, counted.execution_count)
+
+    def _tell_untold(self, execution: Execution) -> None:
+        """Say which words to the LM came too late."""
+        for word in self._notebook.session.words.left():
+            execution.tell(UNTOLD.format(word=shorten(one_line(word), 200)), "stderr")
 
     def _told(
         self,
@@ -117,6 +138,7 @@ class Questions:
     ) -> Result:
         session = self._notebook.session
         session.ask_human = self._human.at(execution)
+        session.decide = self._human.decides(execution, self._live)
         if self._live.is_anew(execution):
             question = replace(question, replay="off")
         self._below.begin()
@@ -127,7 +149,7 @@ class Questions:
                 return await self._notebook.go_on(question, stopped_at, repl, readers, touched)
             return await self._notebook.ask(question, repl, readers)
         finally:
-            session.ask_human = None
+            session.ask_human = session.decide = None
             self._below.asked_before(self._notebook.written_before)
 
     @contextmanager
@@ -135,7 +157,7 @@ class Questions:
         """Give the reader that shows a run in the human's cell. What belongs below its answer is
         shown at the end. A ``brief`` one leaves the turns to the notebook's cells."""
         link, say, again = self._notebook.page_link, self._front_end.say, execution.show_again
-        display = Display(execution.send, log=say, link=link, again=again, brief=brief)
+        display = Display(execution.send, log=say, link=link, again=again, brief=brief, cause=False)
         display.announce()
         try:
             yield display
@@ -181,12 +203,13 @@ def _unanswered(execution: Execution, result: Result) -> ExecuteReply:
     if result.response is not None:
         best = f"\nThe best answer so far, unconfirmed: {result.response}"
     limited = result.status == "limit"
-    name, how = ("LimitReached", _way_on(str(result.reason))) if limited else ("NoAnswer", "")
-    return execution.failed(name, f"{result.reason}{how}{best}")
+    reason = str(result.reason)
+    name, how = ("LimitReached", _way_on(reason)) if limited else ("NoAnswer", ON)
+    return execution.failed(name, f"{reason.removesuffix('.')}{how}{best}")
 
 
 def _way_on(reason: str) -> str:
     """Return the end of a sentence that says how to go on after the limit that was reached."""
     if not (raised := limit_raised(reason)):
-        return "; `%rlm continue` goes on: write a word to the LM below it"
+        return SAYING
     return f"; `%rlm continue {raised}` goes on, and %rlm limits raises it for all questions"

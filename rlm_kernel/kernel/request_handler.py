@@ -18,34 +18,47 @@ from ..repl.repl import Repl
 from ..rlm.boundary import boundary
 from . import cell_parser
 from .commands import Commands
+from .completion import Completions, asks_for_help, completion_reply, inspected
 from .front_end import ExecuteReply, Execution, FrontEnd
+from .help import help_shown
 from .human_input import HumanInput
 from .inner_kernel import InnerKernel
+from .keys import refuse_pasted, secrets_of
 from .live_cells.below import CellsBelow
 from .live_cells.live_cells import LiveCells
 from .notebook_session import NotebookSession
+from .own_variables import OwnVariables
 from .python_cells import PythonCells
 from .questions import Questions
 from .replaying.session import NotebookReplay
 from .requests import is_nobodys
 
 log = logging.getLogger("rlm_kernel")
+IN_SUBSHELL = (
+    "in a subshell %rlm stop, tell and watch can be used: all else of %rlm stands in a cell of the "
+    "notebook"
+)
 STOP_SECONDS = 0.5
 """How long a cell has to stop at a shutdown before its kernel is killed."""
 KILLED_SECONDS = 5.0
 """How long it has after that."""
+QUIET_SECONDS = 1.0
+"""So long a new kernel leaves the processor to its first cells before it reads the openai package,
+for which the first question would wait."""
 
 
 class RequestHandler:
-    """Answers the requests of the front ends. Cells run one at a time."""
+    """Answers the requests of the front ends. Cells run one at a time. ``own`` are the variables of
+    the human's cells, where these run in a process of their own."""
 
-    def __init__(self, front_end: FrontEnd, cwd: Path) -> None:
+    def __init__(self, front_end: FrontEnd, cwd: Path, own: OwnVariables | None = None) -> None:
         self._front_end = front_end
         self._cwd = cwd
+        self._own = own
         self._opened: NotebookSession | None = None
         self._inner = InnerKernel(front_end, lambda: self._notebook.repl())
         self._human = HumanInput(front_end)
-        self._live = LiveCells(front_end, cwd)
+        self._live = LiveCells(front_end, cwd, lambda text: self._notebook.session.words.say(text))
         self._below = CellsBelow()
         self._lock = asyncio.Lock()
         self._task: asyncio.Task[Any] | None = None
@@ -57,7 +70,7 @@ class RequestHandler:
     @property
     def _notebook(self) -> NotebookSession:
         if self._opened is None:
-            self._opened = NotebookSession(self._cwd)
+            self._opened = NotebookSession(self._cwd, self._own)
         return self._opened
 
     @cached_property
@@ -66,7 +79,12 @@ class RequestHandler:
 
     @cached_property
     def _python(self) -> PythonCells:
-        return PythonCells(self._notebook, self._replay, self._inner)
+        decides = lambda execution: self._human.decides(execution, self._live)  # noqa: E731
+        return PythonCells(self._notebook, self._replay, self._inner, decides)
+
+    @cached_property
+    def _completions(self) -> Completions:
+        return Completions(self._notebook, self._inner, self._live)
 
     @cached_property
     def _questions(self) -> Questions:
@@ -91,10 +109,11 @@ class RequestHandler:
                 await self._inner.repl()
         except RLMError as error:
             self._front_end.say(f"the inner kernel is not ready: {error}")
-        # The first question would wait for it for a second.
-        await asyncio.to_thread(importlib.import_module, "openai")
+        self._watches.add(_this_task())  # the kernel's end does not come in its midst
         if self._opened is not None:
             await self._opened.runs.mend()
+        await asyncio.sleep(QUIET_SECONDS)
+        await asyncio.to_thread(importlib.import_module, "openai")
 
     async def close(self) -> None:
         """End what runs, seal the records, end the inner kernel."""
@@ -118,8 +137,7 @@ class RequestHandler:
     async def execute(self, request: Message) -> ExecuteReply:
         """Run a cell of any kind; return the content and the metadata of its ``execute_reply``."""
         execution = Execution(self._front_end, request, self._count)
-        task = asyncio.current_task()
-        assert task is not None
+        task = _this_task()
         self._task, self._execution = task, execution
         try:
             async with self._lock:
@@ -136,34 +154,64 @@ class RequestHandler:
             if not execution.interrupted:
                 raise
             task.uncancel()
-            return execution.failed("KeyboardInterrupt", "the cell was interrupted")
+            how = "; `%rlm continue` lets the LM go on" if execution.asks else ""
+            return execution.failed("KeyboardInterrupt", f"the cell was interrupted{how}")
         finally:
             self._live.end(execution)
             self._task = self._execution = None
             self._count = execution.count
             self._inner.settle()
 
-    async def watch(self, request: Message) -> ExecuteReply:
-        """Show a run while a cell runs, and return the content and metadata of the reply."""
+    async def beside(self, request: Message) -> ExecuteReply:
+        """Show a run, or tell the LM something, while a cell runs; return the content and metadata
+        of the reply."""
         execution = Execution(self._front_end, request, self._count)
-        task = asyncio.current_task()
-        assert task is not None
+        task = _this_task()
         self._watches.add(task)
         try:
             cell = cell_parser.split(execution.code)
             for command in cell.commands:
-                await Commands(self._notebook, self._replay, execution, self._live).watch(command)
+                await self._commands(execution).beside(command)
         except RLMError as error:
             return execution.failed(type(error).__name__, str(error))
         finally:
             self._watches.discard(task)
         return execution.done()
 
+    async def execute_aside(self, request: Message) -> ExecuteReply:
+        """Run a cell of Python in a subshell, beside the cell that runs. It is in no record, and
+        asks for no input."""
+        execution = Execution(self._front_end, request, self._count)
+        try:
+            refuse_pasted(execution.code, secrets_of(self._notebook.session.force))
+            cell = cell_parser.split(execution.code)
+            if isinstance(cell, cell_parser.Question) or cell.commands:
+                raise UsageError(IN_SUBSHELL)
+            kernel = (await self._repl_now()).kernel
+            content = {**request["content"], "allow_stdin": False}
+            subshell = request["header"]["subshell_id"]
+            reply = await kernel.request_aside(
+                {**request, "content": content}, self._front_end.publish, subshell=subshell
+            )
+        except RLMError as error:
+            return execution.failed(type(error).__name__, str(error))
+        assert reply is not None
+        return reply["content"], reply["metadata"]
+
+    async def delete_subshell(self, name: str) -> None:
+        """Let go of what the inner kernel has for a subshell."""
+        if self._inner.known is not None:
+            await self._inner.known.kernel.close_subshell(name)
+
     def failed(self, request: Message, name: str, text: str) -> ExecuteReply:
         """Show an error that kept a cell from being run, and return its reply."""
         return Execution(self._front_end, request, self._count).failed(name, text)
 
     async def _execute(self, execution: Execution) -> ExecuteReply:
+        refuse_pasted(execution.code, secrets_of(self._notebook.session.force))
+        if asks_for_help(execution.code):
+            execution.show(help_shown())
+            return self._counted(execution)
         nobodys = is_nobodys(execution.request["content"])
         if not nobodys and (index := self._replay.find(execution.code)) is not None:
             return await self._python.run_recorded(execution, index, await self._inner.repl())
@@ -187,16 +235,24 @@ class RequestHandler:
         if nobodys:
             return await self._python.run_aside(execution, len(cell.commands), repl)
         self._replay.note(source)
-        if (named := self._below.ran(source)) is not None:
+        if named := self._below.ran(source):
             self._front_end.say(f"run, as it is no cell of the question before it: {named}")
         return await self._python.run(execution, len(cell.commands), repl)
 
     async def _carry_out(self, execution: Execution, cell: cell_parser.Cell) -> None:
         """Do what the ``%rlm`` lines of a cell say, and show what they have to show."""
-        commands = Commands(self._notebook, self._replay, execution, self._live)
+        commands = self._commands(execution)
         for command in cell.commands:
             if (shown := await commands.run(command, await self._inner.repl())) is not None:
                 execution.show(shown)
+            if command.verb == "back":
+                self._inner.settle()
+                if command.value is not None:
+                    self._below.went_back(int(command.value))
+
+    def _commands(self, execution: Execution) -> Commands:
+        secret = self._human.secret(execution)
+        return Commands(self._notebook, self._replay, execution, self._live, secret)
 
     def _counted(self, execution: Execution) -> ExecuteReply:
         """Number a cell that the inner kernel does not see."""
@@ -206,6 +262,15 @@ class RequestHandler:
         return execution.done()
 
     # beside the cells
+    @property
+    def asks_in_text(self) -> bool:
+        """Return whether plain text is a question, by ``%rlm mode ask``."""
+        return self._opened is not None and self._opened.mode == "ask"
+
+    async def completed(self, code: str, cursor_pos: int) -> cell_parser.Completion | None:
+        """Return the candidates at the cursor; None on a line that is not ours."""
+        return await self._completions.at(code, cursor_pos)
+
     async def interrupt(self) -> None:
         """Stop the cell that runs: a question ends as interrupted, Python gets its signal."""
         execution, relaying = self._execution, self._inner.relaying
@@ -223,10 +288,15 @@ class RequestHandler:
         where there is no kernel."""
         content = request["content"]
         if request["header"]["msg_type"] == "complete_request":
-            found = cell_parser.complete(content["code"], content["cursor_pos"])
+            found = await self.completed(content["code"], content["cursor_pos"])
             if found is not None:
-                return _completion(found)
+                return completion_reply(found)
+        if request["header"]["msg_type"] == "inspect_request":
+            seen = inspected(str(content.get("code")), int(content.get("cursor_pos") or 0))
+            if seen is not None:
+                return {"content": seen, "metadata": {}}
         kernel = (await self._repl_now()).kernel
+        request = _of_no_subshell(request)
         if self._task is not None:
             reply = await kernel.request_aside(request)
         else:
@@ -242,8 +312,12 @@ class RequestHandler:
             return
         try:
             kernel = (await self._repl_now()).kernel
+            request = _of_no_subshell(request)
             if self._inner.relaying is not None:  # in the midst of a cell it gets no ``idle``
                 await kernel.pass_on(request)
+            elif self._execution is not None and self._execution.asks:
+                # A cell of the LM's may take its time.
+                await kernel.pass_on_aside(request, self._front_end.publish)
             else:
                 await kernel.request(request, self._front_end.publish, replies=False)
         except RLMError as error:
@@ -262,12 +336,12 @@ class RequestHandler:
             await self._inner.relaying.answer_input(value)
 
 
-def _completion(found: cell_parser.Completion) -> Message:
-    content = {
-        "status": "ok",
-        "matches": found.matches,
-        "cursor_start": found.start,
-        "cursor_end": found.end,
-        "metadata": {},
-    }
-    return {"content": content, "metadata": {}}
+def _this_task() -> asyncio.Task[Any]:
+    task = asyncio.current_task()
+    assert task is not None
+    return task
+
+
+def _of_no_subshell(request: Message) -> Message:
+    """Return a request without the name of a subshell, which the inner kernel does not know."""
+    return {**request, "header": {**request["header"], "subshell_id": None}}

@@ -8,6 +8,9 @@ from typing import Any
 from jupyter_client.session import Session
 
 from ..environments.messages import REFUSED, Message
+from ..errors import UsageError
+from . import cell_parser
+from .subshells import Subshells
 
 COMMS = ("comm_open", "comm_msg", "comm_close")
 _NEEDED: dict[str, dict[str, tuple[type, str]]] = {
@@ -16,6 +19,9 @@ _NEEDED: dict[str, dict[str, tuple[type, str]]] = {
     **{kind: {"comm_id": (str, "a text")} for kind in COMMS},
 }
 """What the outer kernel reads itself; all else is judged by the inner kernel."""
+STOP = ["%rlm", "stop"]
+TELL = ["%rlm", "tell"]
+WATCH = ["%rlm", "watch"]
 NOBODYS = 0
 """The number of a cell that is in no record."""
 
@@ -27,7 +33,27 @@ def is_nobodys(content: Mapping[str, Any]) -> bool:
     return not kept or not content["code"].strip()
 
 
-def faulty(session: Session, frames: Any) -> tuple[Any, Message, str] | None:
+def stops(code: str) -> bool:
+    """Return whether a cell does nothing but end the run that goes on."""
+    return code.split() == STOP
+
+
+def is_done_beside(code: str) -> bool:
+    """Return whether a cell is done beside the one that runs: it tells the LM a word, or shows a
+    run."""
+    words = code.split()[:2]
+    return words == TELL or (words == WATCH and "\n" not in code.strip())
+
+
+def asks(code: str, *, in_text: bool) -> bool:
+    """Return whether a cell asks an LM; ``in_text`` is the mode in which plain text does."""
+    try:
+        return isinstance(cell_parser.split(code, ask=in_text), cell_parser.Question)
+    except UsageError:
+        return False
+
+
+def faulty(session: Session, frames: Any, subshells: Subshells) -> tuple[Any, Message, str] | None:
     """Return identities, request and fault of a request that ipykernel would leave without an
     answer; None for others, and for what is no message at all."""
     rest: Any
@@ -46,14 +72,15 @@ def faulty(session: Session, frames: Any) -> tuple[Any, Message, str] | None:
         request["content"] = session.unpack(bytes(request["content"]))
     except REFUSED as error:
         return ident, request, f"the content of {kind!r:.80} cannot be read: {error}"
-    said = _fault(kind, request)
+    said = _fault(kind, request, subshells)
     return None if said is None else (ident, request, said)
 
 
-def _fault(kind: str, request: Message) -> str | None:
+def _fault(kind: str, request: Message, subshells: Subshells) -> str | None:
     """Return what is wrong, in words; None where nothing is."""
-    if request["header"].get("subshell_id") is not None:
-        return "this kernel has no subshells: leave subshell_id out"
+    subshell = request["header"].get("subshell_id")
+    if subshell is not None and subshell not in subshells:
+        return f"there is no subshell {subshell!r:.80}"
     for name in ("content", "metadata"):
         if not isinstance(request[name], dict):
             return f"the {name} of {kind!r:.80} is not a JSON object"

@@ -20,6 +20,7 @@ export interface SharedCell {
     observe(seen: (event: unknown, transaction: { local: boolean }) => void): void;
   };
   readonly metadataChanged: Signal<SharedCell, unknown>;
+  readonly changed: Signal<SharedCell, { executionCountChange?: { newValue?: number | null } }>;
   getId(): string;
   getSource(): string;
   updateSource(start: number, end: number, value?: string): void;
@@ -67,6 +68,7 @@ export interface CellWidget {
   readonly model: CellModel;
   readonly isDisposed: boolean;
   readonly outputArea?: { future?: { isDisposed: boolean; msg: { header: { msg_id: string } } } };
+  readonly editor?: { setCursorPosition(position: { line: number; column: number }): void } | null;
   readonly renderer?: { renderModel(model: unknown): Promise<void> };
   rendered?: boolean;
   setHidden(hidden: boolean): void;
@@ -86,17 +88,26 @@ export interface Kernel {
   readonly info: Promise<{ implementation: string }>;
   readonly isDisposed: boolean;
   createComm(target: string): Comm;
+  interrupt(): Promise<void>;
 }
 export interface NotebookPanel {
+  readonly id: string;
   readonly node: HTMLElement;
+  readonly toolbar: {
+    addItem(name: string, widget: Widget): boolean;
+    insertAfter(at: string, name: string, widget: Widget): boolean;
+  };
   readonly isDisposed: boolean;
   readonly disposed: Signal<NotebookPanel, void>;
   readonly content: {
+    readonly node: HTMLElement;
     readonly model: { readonly sharedModel: SharedNotebook; readonly collaborative?: boolean } | null;
     readonly widgets: readonly CellWidget[];
     readonly activeCell: CellWidget | null;
     activeCellIndex: number;
+    mode: 'command' | 'edit';
     deselectAll(): void;
+    scrollToItem(index: number, align: string): Promise<void>;
     readonly modelContentChanged: Signal<unknown, void>;
   };
   readonly context: { readonly ready: Promise<void>; readonly path: string };
@@ -110,16 +121,61 @@ export interface NotebookPanel {
 }
 export interface Tracker {
   readonly currentWidget: NotebookPanel | null;
+  readonly currentChanged: Signal<Tracker, NotebookPanel | null>;
   readonly widgetAdded: Signal<Tracker, NotebookPanel>;
   forEach(each: (panel: NotebookPanel) => void): void;
 }
 export interface App {
   readonly commands: {
     addCommand(id: string, options: {
-      label: string; caption?: string; execute(): unknown; isEnabled?(): boolean;
+      label: string | (() => string);
+      caption?: string;
+      icon?: unknown;
+      execute(): unknown;
+      isEnabled?(): boolean;
+      isVisible?(): boolean;
     }): unknown;
     execute(id: string, args?: Json): Promise<unknown>;
+    hasCommand(id: string): boolean;
   };
+  readonly shell: {
+    add(widget: Widget, area: string, options?: { rank?: number }): void;
+    activateById(id: string): void;
+  };
+  readonly contextMenu: { addItem(item: Json): unknown };
+  readonly docRegistry: {
+    addWidgetExtension(
+      factory: string,
+      extension: { createNew(panel: NotebookPanel): Widget }
+    ): unknown;
+  };
+  readonly serviceManager: {
+    readonly serverSettings: { baseUrl: string };
+    readonly contents: {
+      localPath(path: string): string;
+      get(path: string, options?: Json): Promise<Json>;
+      save(path: string, model: Json): Promise<Json>;
+      newUntitled(options: Json): Promise<Json>;
+    };
+    readonly kernelspecs: {
+      readonly ready: Promise<void>;
+      readonly specs: { kernelspecs: Record<string, Json | undefined> } | null;
+    };
+  };
+}
+/** A widget of Lumino's. */
+export interface Widget {
+  id: string;
+  readonly node: HTMLElement;
+  readonly title: { caption: string; icon: unknown; label: string };
+  readonly isVisible: boolean;
+  setHidden(hidden: boolean): void;
+  dispose(): void;
+}
+/** A file browser's entry. */
+export interface FileItem {
+  path: string;
+  type: string;
 }
 export interface Palette {
   addItem(item: { command: string; category: string }): unknown;
@@ -135,6 +191,8 @@ export interface Mark {
   state: string;
   badge?: string;
   edited?: boolean;
+  /** The kernel has gone back to before it. */
+  undone?: boolean;
   /** Of the cell that asks: keys of cells that the human removed. */
   dropped?: string[];
   folded?: boolean;
@@ -161,6 +219,8 @@ export interface QuestionTold extends Named {
   type: 'question';
   state: string;
   line: string;
+  /** How far it is, in the fewest words. */
+  progress?: string;
   outputs: Json[];
   count: number | null;
   mine?: Mine;
@@ -176,10 +236,81 @@ export interface CellTold extends Named {
   count?: number | null;
   badge?: string;
 }
+/** A cell that waits for the human; its key is empty for a child's, which has no cell here. */
+export interface ProposalTold {
+  type: 'proposal';
+  proposal: string;
+  node: string;
+  turn: number;
+  source: string;
+  note: string;
+  key: string;
+  after: string;
+}
 export type Told =
+  | ProposalTold
+  | { type: 'decided'; proposal: string }
+  | { type: 'untold'; why: string }
   | QuestionTold
   | CellTold
   | (Named & { type: 'removed'; key: string })
+  | (Named & { type: 'undone'; keys: string[] })
   | { type: 'welcome'; version: number; running: string[] }
   | { type: 'refused'; version: number }
   | { type: 'do'; what: 'fold' | 'remove'; run: string };
+
+/** A question as a page follows it; `state` is 'running' or how it ended. */
+export interface Question {
+  panel: NotebookPanel;
+  run: string;
+  asking: string;
+  state: string;
+  line: string;
+  progress: string;
+  send: (data: Json) => void;
+}
+
+// What the server tells. Texts are a stranger's: they are shown as texts.
+export interface RunRow {
+  path: string;
+  name: string;
+  question: string;
+  model: string;
+  status: string;
+  answer: string;
+  confirmed: boolean;
+  turns: number | null;
+  calls: number | null;
+  tokens: number | null;
+  spent: string | null;
+  seconds: number | null;
+  began: number | null;
+  note: string;
+  /** Whether it has a trajectory that can be opened. */
+  opens: boolean;
+}
+export interface NodeTold {
+  id: string;
+  parent: string | null;
+  question: string;
+  model: string;
+  status: string;
+  turn: number;
+  calls: number;
+  spent: string;
+  seconds: number;
+  under_way: { op: string; done: number; count: number }[];
+}
+export interface RunTold {
+  limits: { turns?: number; calls?: number; tokens?: number; cost?: number; seconds?: number };
+  calls: number;
+  tokens: number;
+  cost: number | null;
+  spent: string;
+  most: string | null;
+  elapsed: number;
+  nodes: NodeTold[];
+  left_out: number;
+  problem: string;
+  whole: boolean;
+}

@@ -95,9 +95,9 @@ def prose(reply: str) -> str:
 
 
 def end_of_first_block(text: str) -> int | None:
-    """Return where to stop reading a reply that goes on after its first block; None while it is
-    open."""
-    for block in _python(text):
+    """Return where to stop reading a reply that goes on after its first block, of whatever
+    language; None while that is open."""
+    for block in fences.every(text):
         if block.closed and block.end < len(text):
             return block.end
     return None

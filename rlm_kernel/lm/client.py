@@ -42,6 +42,7 @@ MODELS_S = 10.0
 SILENCES = 1
 """So many requests that timed out are sent again: each is paid for, and was waited for in vain."""
 SECRET_CHARS = 8  # shorter keys are fillers such as "none" and may stand in any text
+_OF_KEY = re.compile(r"(?i)auth|key|token|secret|cookie")
 
 
 class Client:
@@ -93,6 +94,12 @@ class Client:
     def url(self) -> str:
         """The endpoint's address as it may be shown: without a password and without a query."""
         return transport.shown_url(self._base_url).partition("?")[0]
+
+    @property
+    def secrets(self) -> list[str]:
+        """Return the keys that requests carry, and the headers that have one by their names."""
+        named = (value for name, value in self._headers.items() if _OF_KEY.search(name))
+        return [each for each in (self._key, *named) if len(each) >= SECRET_CHARS]
 
     @property
     def _way(self) -> str:

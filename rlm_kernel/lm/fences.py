@@ -115,6 +115,14 @@ def every(reply: str) -> Iterator[Block]:
         position = block.end
 
 
+def without_code(reply: str) -> str:
+    """Return what a reply says around its blocks, a paragraph for each part."""
+    ends = [0, *(block.end for block in every(reply))]
+    starts = [*(block.start for block in every(reply)), len(reply)]
+    parts = (reply[end:start].strip() for end, start in zip(ends, starts, strict=True))
+    return "\n\n".join(filter(None, parts))
+
+
 def fenced(reply: str, position: int) -> Block | None:
     """Return the next block of any language that begins at ``position`` or after it."""
     at, talked = position, 0

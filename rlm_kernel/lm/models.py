@@ -17,10 +17,12 @@ from ..settings.resolved import OPTIONS, Settings
 from . import embedded, prices
 from .client import Client, Meter, Reply, Sampling
 from .embedded.weights import AUTHOR, SUB
+from .keys import key_of
 from .model import LM, Message, Model
 
 DEFAULT_MODEL = "gpt-5"
 DEFAULT_SUB_MODEL = "gpt-5-mini"
+ONLY_ONE = "the only one that the endpoint has"
 DEFAULT_WINDOW = 128_000
 A_TOKEN = Usage(input_tokens=1, output_tokens=1)
 EMBEDDED = (AUTHOR.name, SUB.name)
@@ -40,6 +42,12 @@ class Models:
     style: str
     """Its name."""
 
+    @property
+    def secrets(self) -> list[str]:
+        """Return the keys that requests carry, which nothing of a run is to show."""
+        clients = [model.client for model in (self.root, self.sub)]
+        return sorted({s for each in clients if isinstance(each, Client) for s in each.secrets})
+
 
 def is_lm(model: object) -> TypeGuard[LM]:
     """Return whether a model was handed in as an object, such as ``testing.ScriptedLM``."""
@@ -51,6 +59,24 @@ def what_they_are(settings: Settings, limits: Limits) -> object:
     same."""
     named = {name: getattr(settings, name) for name in NAMED_BY}
     return json.dumps(named, sort_keys=True), limits.in_flight
+
+
+def known_names(settings: Settings) -> tuple[str | None, str | None]:
+    """Return the names of the author and of the sub-LM; None where the endpoint must be asked."""
+    if settings.embedded:
+        return EMBEDDED
+    name, sub_name = settings.model, settings.sub_model
+    if name is None and settings.base_url is None:
+        name, sub_name = DEFAULT_MODEL, sub_name or DEFAULT_SUB_MODEL
+    return name, sub_name or (None if settings.sub_base_url else name)
+
+
+def names_in_words(settings: Settings) -> dict[str, str]:
+    """Return what to call the LMs of ``model`` and ``sub_model``, by these names, before any is
+    asked."""
+    which = " (the embedded one)" if settings.embedded else ""
+    names = zip(("model", "sub_model"), known_names(settings), strict=True)
+    return {setting: f"{name or ONLY_ONE}{which}" for setting, name in names}
 
 
 @asynccontextmanager
@@ -101,16 +127,16 @@ async def _endpoint(settings: Settings, limits: Limits, stack: AsyncExitStack) -
             retries=settings.retries,
         )
 
-    of_root = client(settings.base_url, settings.api_key, settings.headers)
+    of_root = client(settings.base_url, await key_of(settings), settings.headers)
     root = await stack.enter_async_context(of_root)
     sub = root
     if settings.sub_base_url:
-        of_sub = client(settings.sub_base_url, settings.sub_api_key, settings.sub_headers)
+        key = await key_of(settings, sub=True)
+        of_sub = client(settings.sub_base_url, key, settings.sub_headers)
         sub = await stack.enter_async_context(of_sub)
-    name, sub_name = settings.model, settings.sub_model
+    name, sub_name = known_names(settings)
     if name is None:
-        name = DEFAULT_MODEL if settings.base_url is None else await _only_model(root)
-        sub_name = sub_name or (DEFAULT_SUB_MODEL if settings.base_url is None else None)
+        name = await _only_model(root)
     if sub_name is None:
         sub_name = name if sub is root else await _only_model(sub)
     return Models(

@@ -99,7 +99,7 @@ _WORDS = {
     "timeout": "no reply from {url} in time after {tries} | Allow more time by RLM_TIMEOUT_S, or "
     "ask for less.",
     "auth": "{url} refused the key | Set RLM_API_KEY (or OPENAI_API_KEY) to a key that is valid "
-    "there.",
+    "there; in a notebook %rlm key asks for one.",
     "forbidden": "{url} does not let the request in | What guards it refused, not a model: see "
     "whether it may be reached from here, and whether the key may do this there.",
     "money": "{url} wants to be paid first | Pay there, or use another account or endpoint.",

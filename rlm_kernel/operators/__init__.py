@@ -1,4 +1,4 @@
 """Work that the engine does over many items, one recorded slot a row.
 
-How items are cut is the guest's (``remote.guest.items``), what asks an LM and books it ``rlm``'s.
+How items are cut is the guest's (``remote.guest.maps``), what asks an LM and books it ``rlm``'s.
 """

@@ -12,9 +12,9 @@ from collections.abc import Mapping, Sequence
 from itertools import chain, repeat
 from typing import Any
 
-from ..remote.guest.labels import spelled
-from ..remote.guest.schemas import found
-from ..remote.guest.typed_replies import value_in
+from ..remote.guest.forms.schemas import found
+from ..remote.guest.forms.typed_replies import value_in
+from ..remote.guest.maps.labels import spelled
 
 STEPS = 20_000
 """The most parts of a value and a schema that are looked at."""

@@ -11,7 +11,7 @@ from typing import Any
 from ..endings import all_of
 from ..errors import LMError
 from ..record.markdown import one_line, shorten
-from ..remote.guest.typed_replies import Misfit
+from ..remote.guest.forms.typed_replies import Misfit
 from ..repl.map_options import MapOptions
 from .fit import value_of
 from .row_prompt import again, bare_prompt, prompt

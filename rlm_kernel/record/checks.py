@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from ..events import CallEnded, CellRan, Event
-from ..remote.guest.checked import Checked, figures
+from ..remote.guest.maps.checked import Checked, figures
 from .markdown import literal, one_line
 from .provenance import trace
 

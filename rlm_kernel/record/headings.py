@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from ..events import CellRan, Replied
+from ..events import CellDecided, CellRan, Replied
 from .markdown import one_line
 from .notebooks.prose import without_blocks
 from .numbers import counted
@@ -61,11 +61,15 @@ class Course:
     _text: str | None = None
     _source: str | None = None
 
-    def status(self, replied: Replied, ran: Sequence[CellRan]) -> str:
+    def status(
+        self, replied: Replied, ran: Sequence[CellRan], decided: Sequence[CellDecided] = ()
+    ) -> str:
         """Return how a turn ended, by its last cell; of one that ran none why. That it repeats the
         turn before stands in front. To be asked once a turn, in their order."""
         again = self._repeats(replied, ran)
         status = ran[-1].status if ran else self._unrun(replied.text, again=again)
+        if decided and decided[-1].choice == "rejected":
+            status = "rejected"
         self._text = replied.text.strip()
         if ran:
             self._source = ran[-1].source.strip()

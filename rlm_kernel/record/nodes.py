@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, assert_never
 
 from ..answers import Answer, answer_of
 from ..events import (
     CallEnded,
     CallStarted,
+    CellDecided,
+    CellProposed,
     CellRan,
     CellStarted,
     ContextInfo,
@@ -53,6 +55,15 @@ class RecordedCell:
     """The form that its answer had to have."""
     seconds: float = 0.0
     """How long it ran; 0 where that was not kept."""
+    undone: bool = False
+    """The kernel went back to before it."""
+    ended_kernel: bool = False
+    """It ended its kernel, and a new one was started."""
+
+    @property
+    def runs_again(self) -> bool:
+        """False for one whose end was chance, or which a replay would suffer as the run did."""
+        return self.status != "interrupted" and not self.undone and not self.ended_kernel
 
     def gave(self, answer: Answer | None) -> bool:
         """Return whether this is its answer, but for places in memory. In records before 2.1 each
@@ -122,6 +133,28 @@ class RecordedNode:
         own = [self.context] if self.context is not None else []
         return [*self.happened[:first], *own, *self.happened[first:]]
 
+    def restarted(self, cell: int, back_to: int | None) -> None:
+        """Take that the kernel was replaced after the cell that came last: what that undid is not
+        done again."""
+        if back_to is None:
+            last = self.cells[-1:]
+            if last and (last[0].cell, last[0].status) == (cell, "died"):
+                self.happened[self.happened.index(last[0])] = replace(last[0], ended_kernel=True)
+            return
+        stood = [
+            place
+            for place, step in enumerate(self.happened)
+            if isinstance(step, RecordedCell) and step.cell <= back_to
+        ]
+        length = stood[-1] + 1 if stood else 0
+        after = [step for step in self.happened[length:] if isinstance(step, RecordedCell)]
+        self.happened[length:] = [replace(step, undone=True) for step in after]
+
+    def leave_out_undone(self) -> None:
+        """Let go of the calls of cells that are not run again since their kernel was replaced."""
+        gone = {cell.cell for cell in self.cells if cell.undone or cell.ended_kernel}
+        self.calls = [call for call in self.calls if call.cell not in gone]
+
 
 def nodes_of(events: Iterable[Event]) -> dict[str, RecordedNode]:
     """Return the nodes by their ids, in the order of their start."""
@@ -132,6 +165,8 @@ def nodes_of(events: Iterable[Event]) -> dict[str, RecordedNode]:
             nodes[event.node] = RecordedNode(event.node, event.parent, context)
         elif (node := nodes.get(getattr(event, "node", ""))) is not None:
             _take(node, event)
+    for node in nodes.values():
+        node.leave_out_undone()
     return nodes
 
 
@@ -150,9 +185,13 @@ def _take(node: RecordedNode, event: Event) -> None:
         case NodeEnded():
             taken = event.confirmed or event.status == "answered"
             node.answer = answer_of(event) if taken else node.answer
-        case RunStarted() | NodeStarted() | Prompted() | Replied() | KernelRestarted() | RunEnded():
+        case KernelRestarted():
+            node.restarted(event.cell, event.back_to)
+        case RunStarted() | NodeStarted() | Prompted() | Replied() | RunEnded():
             pass  # nothing that is done again
-        case ReplyDelta() | CellStarted() | OutputMade() | CallStarted():
+        case CellDecided():
+            pass  # a replay asks nobody
+        case ReplyDelta() | CellProposed() | CellStarted() | OutputMade() | CallStarted():
             pass  # for the screen only
         case _:
             assert_never(event)

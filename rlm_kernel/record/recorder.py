@@ -22,6 +22,8 @@ from ..errors import RecordError, one_line
 from ..events import (
     CallEnded,
     CallStarted,
+    CellDecided,
+    CellProposed,
     CellRan,
     CellStarted,
     ContextSet,
@@ -45,8 +47,7 @@ from .shelf import Shelf
 from .summary import Fold
 
 T = TypeVar("T")
-RUNS = "rlm-runs"
-"""The folder of runs in a working folder."""
+RUNS = "rlm-runs"  # the folder of runs in a working folder
 INTERVAL_S = 1.0
 FULL = (errno.ENOSPC, errno.EDQUOT)
 LONGEST_PROMPT = 2000  # characters of a prompt that are kept in memory for the view
@@ -68,7 +69,8 @@ def new_run_folder(base: Path, name: str) -> Path:
     except OSError as error:
         raise RecordError(
             f"no folder for the run can be made, neither in {base} nor in {elsewhere}: "
-            f"{error.strerror}; name one with --out"
+            f"{error.strerror}; name one with --out, or let JUPYTER_DATA_DIR name one where "
+            "Jupyter is started"
         ) from error
 
 
@@ -126,8 +128,7 @@ class Recorder:
         self._closing = False
         self._writer: asyncio.Task[None] | None = None
         self._stopped = asyncio.Event()
-        self._lost: RecordError | None = None
-        """Why an event is not in the record."""
+        self._lost: RecordError | None = None  # why an event is not in the record
         self._unwritten: RecordError | None = None
         """Why a notebook could not be written."""
 
@@ -186,9 +187,9 @@ class Recorder:
                 self._show(event.node, event)
             case ContextSet() | Prompted() | Replied() | CellRan() | CallEnded():
                 self._show(event.node, event)
-            case KernelRestarted() | NodeEnded():
+            case CellDecided() | KernelRestarted() | NodeEnded():
                 self._show(event.node, event)
-            case ReplyDelta() | CellStarted() | OutputMade() | CallStarted():
+            case ReplyDelta() | CellProposed() | CellStarted() | OutputMade() | CallStarted():
                 pass  # for the screen only
             case _:
                 assert_never(event)
@@ -319,8 +320,7 @@ class Recorder:
 
 
 def _slim(event: Event) -> Event:
-    """Return the event without what the view does not show: a prompt may be ten million
-    characters."""
+    """Return the event without what the view does not show: a prompt may be 10 MB long."""
     if isinstance(event, CallEnded) and len(event.prompt) > LONGEST_PROMPT:
         return dataclasses.replace(event, prompt=event.prompt[:LONGEST_PROMPT])
     if isinstance(event, Prompted) and event.turn <= 1:

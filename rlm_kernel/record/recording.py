@@ -34,7 +34,8 @@ class Recording:
 
     ``source`` is the file that was read and ``events`` are those of the nodes in ``tree``, in
     their order. ``problems`` has all that is wrong, in whole sentences. ``sealed`` is true for a
-    whole record and None where there is none; ``seal`` is the hash in its last line.
+    whole record and None where there is none; ``seal`` is the hash in its last line, and
+    ``signature`` is what stands beside it, unchecked.
 
     ``page`` is the notebook that was named, if one was. Without a record beside it (``alone``) its
     events have no prompts and no times (all are 0), and nothing of the cells of children.
@@ -46,6 +47,7 @@ class Recording:
     faults: list[Problem]
     sealed: bool | None
     seal: str | None = None
+    signature: str | None = None
     page: Page | None = None
 
     @classmethod
@@ -129,6 +131,7 @@ def _of_journal(path: Path) -> Recording:
         faults=[*record.problems, *_faults(tree)],
         sealed=record.sealed,
         seal=record.seal,
+        signature=record.signature,
     )
 
 

@@ -16,6 +16,8 @@ from ..answers import Answer, answer_of
 from ..events import (
     CallEnded,
     CallStarted,
+    CellDecided,
+    CellProposed,
     CellRan,
     CellStarted,
     ContextInfo,
@@ -96,11 +98,12 @@ class Tree:
 
 def in_order(nodes: Iterable[Node]) -> list[Node]:
     """Return the nodes by their names, each after its parent, whenever they started."""
+    return sorted(nodes, key=lambda node: place(node.id))
 
-    def parts(node: Node) -> list[tuple[int, str]]:
-        return [(int(p) if p.isdecimal() else 0, p) for p in node.id.split(".")]
 
-    return sorted(nodes, key=parts)
+def place(name: str) -> list[tuple[int, str]]:
+    """Return that by which names of nodes are sorted as they count: 0.2 before 0.10."""
+    return [(int(part) if part.isdecimal() else 0, part) for part in name.split(".")]
 
 
 def summarise(events: Iterable[Event]) -> Tree:
@@ -186,7 +189,7 @@ class Fold:
     def _grow(self, node: _Growing, event: Event) -> None:
         match event:
             case Replied():
-                node.turns += 1
+                node.turns += bool(event.model)  # a first look is ours, and counts as no turn
                 node.own.add(event.usage)
             case CallEnded():
                 node.calls[event.cell] += event.op != "tool"
@@ -202,9 +205,9 @@ class Fold:
                 node.own.add(event.usage)
             case RunStarted() | NodeStarted() | RunEnded():
                 pass  # not taken here
-            case ContextSet() | Prompted() | KernelRestarted():
+            case ContextSet() | Prompted() | CellDecided() | KernelRestarted():
                 pass  # nothing that counts
-            case ReplyDelta() | CellStarted() | OutputMade() | CallStarted():
+            case ReplyDelta() | CellProposed() | CellStarted() | OutputMade() | CallStarted():
                 pass  # for the screen only
             case _:
                 assert_never(event)

@@ -8,9 +8,10 @@ A frame is kind, lane and length, then at most ``CHUNK`` bytes. A lane is a stre
 way of which the sender may have ``WINDOW`` bytes under way; the receiver gives back what it has
 passed on, so that a slow reader stops its own sender and nobody else. A kernel channel is a lane
 that carries messages whole, unread and still signed; a connection to the broker and a transfer of
-files have a lane for as long as they last. What opens, ends or orders something is small and goes
-ahead of data; control and stdin go ahead of other lanes. Whatever breaks a rule ends the pipe with
-``PipeError``: the host trusts nothing that comes from inside.
+files have a lane for as long as they last, and so has a connection to a frozen fork of the kernel.
+A fork that wakes takes the kernel's place behind lanes of its own. What opens, ends or orders
+something is small and goes ahead of data; control and stdin go ahead of other lanes. Whatever
+breaks a rule ends the pipe with ``PipeError``: the host trusts nothing that comes from inside.
 """
 
 from __future__ import annotations
@@ -49,6 +50,8 @@ STREAM_WINDOW = 1 << 19
 BATCH = 1 << 18
 DATA, END, RESET, CREDIT, OPEN, ORDER = range(1, 7)
 SHELL, CONTROL, STDIN, IOPUB = range(1, 5)
+FIRST = 0
+"""Number of the kernel that was started; those that woke later are counted from there."""
 CHANNELS = {SHELL: "shell", CONTROL: "control", STDIN: "stdin", IOPUB: "iopub"}
 FIRST_FREE = 16
 """Lanes from here on are opened one after another: even ones inside, odd ones on the host."""
@@ -198,8 +201,10 @@ def plain(name: str) -> bool:
 class Lane:
     """One lane: bytes to be sent, and how many each end may still send on it."""
 
-    def __init__(self, number: int, window: int = WINDOW) -> None:
+    def __init__(self, number: int, window: int = WINDOW, channel: int = 0) -> None:
+        """``channel`` is the kernel's that it carries, where that is not its number."""
         self.number = number
+        self.ahead = (channel or number) in (CONTROL, STDIN)
         self.window = window
         self.credit = window
         self.allowed = window
@@ -268,12 +273,12 @@ class Outbox:
         """Queue a lane that may have something to send now."""
         if lane.sendable and lane not in self._waiting:
             self._waiting.add(lane)
-            self._turns[lane.number not in (CONTROL, STDIN)].append(lane)
+            self._turns[not lane.ahead].append(lane)
 
     def forget(self, lane: Lane) -> None:
         if lane in self._waiting:
             self._waiting.discard(lane)
-            self._turns[lane.number not in (CONTROL, STDIN)].remove(lane)
+            self._turns[not lane.ahead].remove(lane)
 
     def batch(self) -> tuple[bytes, set[Lane]]:
         """Frames to write at once, about ``BATCH`` bytes at most, and the lanes they came from."""
@@ -459,6 +464,12 @@ class Stream(Channel):
         self.sock.close()
 
 
+class ToFork(Stream):
+    """A connection to a frozen fork."""
+
+    to_broker = False
+
+
 Handler = Callable[[int], None]
 
 
@@ -496,7 +507,7 @@ class End:
         """Open a lane with what the other end must know of it."""
         self._opened[parity] += 2
         self.outbox.send(OPEN, self._opened[parity], dump_fields(fields))
-        return Lane(self._opened[parity], window)
+        return Lane(self._opened[parity], window, fields.get("channel", 0))
 
     def push(self, lane: Lane, *pieces: Bytes) -> None:
         lane.push(*pieces)
@@ -555,7 +566,7 @@ class End:
         channel = self._channels.get(number)
         if channel is None:
             # One that we closed: the other end did not know yet.
-            if not FIRST_FREE <= number <= self._opened[number % 2]:
+            if number not in CHANNELS and not FIRST_FREE <= number <= self._opened[number % 2]:
                 raise PipeError(f"a frame for lane {number}, which was never opened")
             return
         lane = channel.lane
@@ -727,17 +738,42 @@ class Caller(Stream):
 
 
 class KernelProcess:
-    """The kernel: its process, its private folder and the end of what it wrote."""
+    """A kernel: its process, the ``address`` of its sockets, and the lanes of its channels."""
 
-    def __init__(self, order: Fields) -> None:
+    pid: int
+
+    def __init__(self, number: int, address: str, order: Fields) -> None:
+        self.number = number
+        self.address = address
         self.key = str(order["key"])
         self.scheme = str(order["signature_scheme"])
+        self.code: int | None = None
+        self.lanes: list[Lane] = []
+        self._oom_kills = _oom_kills()
+
+    def signal(self, number: int) -> None:
+        if self.code is None:
+            with suppress(ProcessLookupError, PermissionError):
+                os.killpg(self.pid, number)
+
+    @property
+    def out_of_memory(self) -> bool:
+        return self.code == -signal.SIGKILL and _oom_kills() > self._oom_kills
+
+    def written(self) -> bytes:
+        """Return the end of what it wrote outside of cells."""
+        raise NotImplementedError
+
+
+class StartedKernel(KernelProcess):
+    """The kernel that the order names, with the private folder of all that come of it."""
+
+    def __init__(self, order: Fields) -> None:
         self.folder = _private_folder()
+        super().__init__(FIRST, os.path.join(self.folder, "k"), order)
+        self._log = b""
         try:
             os.mkdir(os.path.join(self.folder, "files"))
-            self.log = b""
-            self.code: int | None = None
-            self._oom_kills = _oom_kills()
             self._spawn(order)
         except BaseException:
             shutil.rmtree(self.folder, ignore_errors=True)
@@ -746,10 +782,7 @@ class KernelProcess:
     def _spawn(self, order: Fields) -> None:
         path = os.path.join(self.folder, "kernel.json")
         with open(path, "w") as file:
-            ports = {name + "_port": port for name, port in PORTS.items()}
-            address = {"transport": "ipc", "ip": os.path.join(self.folder, "k")}
-            signing = {"key": self.key, "signature_scheme": self.scheme}
-            json.dump({**ports, **address, **signing}, file)
+            json.dump(connection(self.address, self.key, self.scheme), file)
         argv = [str(part).replace("{connection_file}", path) for part in order["argv"]]
         if argv[0] in ("python", "python3", "python{}.{}".format(*sys.version_info)):
             argv[0] = sys.executable
@@ -771,47 +804,67 @@ class KernelProcess:
         with suppress(OSError), open(f"/proc/{self.pid}/oom_score_adj", "w") as file:
             file.write("500")  # short of memory, the kernel goes and not the relay
 
-    def address(self, channel: str) -> str:
-        return f"ipc://{self.folder}/k-{PORTS[channel]}"
-
     def read_log(self) -> bool:
         """Keep the end of what the kernel wrote; False when there will be no more."""
         data = os.read(self.output.fileno(), CHUNK)
-        self.log = (self.log + data)[-LOG_BYTES:]
+        self._log = (self._log + data)[-LOG_BYTES:]
         return bool(data)
 
-    def signal(self, number: int) -> None:
-        with suppress(ProcessLookupError, PermissionError):
-            os.killpg(self.pid, number)
-
-    def reap(self) -> None:
-        """Collect every child that ended: as a container's first process we have many."""
-        with suppress(ChildProcessError):
-            while True:
-                pid, status = os.waitpid(-1, os.WNOHANG)
-                if not pid:
-                    return
-                if pid == self.pid:
-                    self.code = _exit_code(status)
-
-    @property
-    def out_of_memory(self) -> bool:
-        return self.code == -signal.SIGKILL and _oom_kills() > self._oom_kills
+    def written(self) -> bytes:
+        return self._log
 
     def end(self) -> None:
         """End the kernel and all that it started, and delete its folder."""
         self.signal(signal.SIGKILL)
         limit = time.monotonic() + 2
         while time.monotonic() < limit:
-            self.reap()
+            for _ in _reaped():
+                pass
             left = list(_children())
             if not left:
                 break
             for pid in left:  # what these had started becomes ours
-                with suppress(ProcessLookupError, PermissionError):
-                    os.kill(pid, signal.SIGKILL)
+                _kill(pid)
             time.sleep(0.005)
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+class WokenKernel(KernelProcess):
+    """A frozen fork that has woken in the kernel's place. What it writes is in a file."""
+
+    def __init__(self, order: Fields) -> None:
+        super().__init__(int(order["kernel"]), str(order["address"]), order)
+        self.pid = int(order["pid"])
+        self._log = str(order["log"])
+
+    def written(self) -> bytes:
+        flags = os.O_RDONLY | os.O_NONBLOCK  # a cell may have put there what one would wait for
+        with suppress(OSError), open(os.open(self._log, flags), "rb") as file:
+            file.seek(max(0, os.fstat(file.fileno()).st_size - LOG_BYTES))
+            return file.read(LOG_BYTES) or b""
+        return b""
+
+
+def connection(address: str, key: str, scheme: str) -> Fields:
+    """Return what is in the connection file of a kernel whose sockets are at this address."""
+    ports = {name + "_port": port for name, port in PORTS.items()}
+    return {**ports, "transport": "ipc", "ip": address, "key": key, "signature_scheme": scheme}
+
+
+def _reaped() -> Iterator[tuple[int, int]]:
+    """Yield every child that ended, with its exit code: as a container's first process we have
+    many."""
+    with suppress(ChildProcessError):
+        while True:
+            pid, status = os.waitpid(-1, os.WNOHANG)
+            if not pid:
+                return
+            yield pid, _exit_code(status)
+
+
+def _kill(pid: int) -> None:
+    with suppress(ProcessLookupError, PermissionError):
+        os.kill(pid, signal.SIGKILL)
 
 
 def _private_folder() -> str:
@@ -836,12 +889,32 @@ def _oom_kills() -> int:
     return 0
 
 
-def _children() -> Iterator[int]:
+def _parents() -> dict[int, int]:
+    """Return each process that can be seen, and its parent."""
+    found = {}
     for name in os.listdir("/proc") if os.path.isdir("/proc/self") else ():
         if name.isdigit():
             with suppress(OSError), open(f"/proc/{name}/stat", "rb") as file:
-                if int(file.read().rpartition(b")")[2].split()[1]) == os.getpid():
-                    yield int(name)
+                found[int(name)] = int(file.read().rpartition(b")")[2].split()[1])
+    return found
+
+
+def _children() -> Iterator[int]:
+    return (pid for pid, parent in _parents().items() if parent == os.getpid())
+
+
+def _below(root: int) -> set[int]:
+    """Return the processes below this one."""
+    children: dict[int, list[int]] = {}
+    for pid, parent in _parents().items():
+        children.setdefault(parent, []).append(pid)
+    found: set[int] = set()
+    waiting = [root]
+    while waiting:
+        more = children.get(waiting.pop(), [])
+        found.update(more)
+        waiting += more
+    return found
 
 
 PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_SET_CHILD_SUBREAPER = 1, 4, 36
@@ -859,19 +932,23 @@ def _die_with_parent() -> None:
 class Relay(End):
     """The end of the pipe that is inside the container or sandbox."""
 
-    def __init__(self, kernel: KernelProcess, order: Fields, fd_in: int, fd_out: int) -> None:
+    def __init__(self, kernel: StartedKernel, order: Fields, fd_in: int, fd_out: int) -> None:
         super().__init__()
         self.folder = kernel.folder
         self.max_put = int(order["max_put"])
         self._max_message = int(order["max_message"])
         self._unread = int(order["unread"])
         self._patience_s = float(order["patience_s"])
-        self._kernel = kernel
+        self._first = kernel
+        self._kernels: dict[int, KernelProcess] = {kernel.number: kernel}
+        """Those whose end was not told yet; the newest has the others' place."""
+        self._forked = False
         self._in, self._out = fd_in, fd_out
         self.pending = memoryview(b"")
         self._over = False
         self._context = zmq.Context()
-        self._connect()
+        for number in CHANNELS:
+            self._connect(kernel, Lane(number), number)
         self._listen()
         self._wake_on_signals()
         os.set_blocking(fd_in, False)
@@ -879,19 +956,20 @@ class Relay(End):
         self.watch(fd_in, zmq.POLLIN, self._read)
         self.watch(kernel.output.fileno(), zmq.POLLIN, self._read_log)
 
-    def _connect(self) -> None:
-        for number, name in CHANNELS.items():
-            sock = self._context.socket(zmq.SUB if number == IOPUB else zmq.DEALER)
-            sock.linger = 0
-            sock.reconnect_ivl = 10
-            if number == IOPUB:
-                sock.rcvhwm = self._unread  # a kernel without our guest drops what is over it
-                sock.subscribe(b"")
-            else:
-                sock.identity = b"relay"  # one for all: the kernel finds stdin by that of shell
-            sock.connect(self._kernel.address(name))
-            checked = Substitute(self._kernel, self._max_message, number)
-            self.add(Messages(self, Lane(number), sock, sys.maxsize, checked))
+    def _connect(self, kernel: KernelProcess, lane: Lane, channel: int) -> None:
+        """Put a channel of a kernel behind a lane."""
+        sock = self._context.socket(zmq.SUB if channel == IOPUB else zmq.DEALER)
+        sock.linger = 0
+        sock.reconnect_ivl = 10
+        if channel == IOPUB:
+            sock.rcvhwm = self._unread  # a kernel without our guest drops what is over it
+            sock.subscribe(b"")
+        else:
+            sock.identity = b"relay"  # one for all: the kernel finds stdin by that of shell
+        sock.connect(f"ipc://{kernel.address}-{PORTS[CHANNELS[channel]]}")
+        checked = Substitute(kernel, self._max_message, channel)
+        self.add(Messages(self, lane, sock, sys.maxsize, checked))
+        kernel.lanes.append(lane)
 
     def _listen(self) -> None:
         self.broker = os.path.join(self.folder, "broker.sock")
@@ -931,7 +1009,9 @@ class Relay(End):
     def _reap(self) -> None:
         with suppress(BlockingIOError):
             self._woken.recv(4096)
-        self._kernel.reap()
+        codes = dict(_reaped())
+        for kernel in self._kernels.values():
+            kernel.code = codes.get(kernel.pid, kernel.code)
 
     # the pipe
     def _read(self, flags: int) -> None:
@@ -955,60 +1035,116 @@ class Relay(End):
             self.watch(self._out, 0)
 
     def _read_log(self, flags: int = 0) -> None:
-        if not self._kernel.read_log():
-            self.watch(self._kernel.output.fileno(), 0)
+        if not self._first.read_log():
+            self.watch(self._first.output.fileno(), 0)
 
     # orders
     def ordered(self, fields: Fields) -> None:
         if fields.get("do") == "ping":
             self.outbox.order(do="pong")
         elif fields.get("do") == "signal":
-            self._kernel.signal(int(fields["number"]))
+            kernel = self._kernels.get(int(fields["kernel"]))
+            if kernel is not None:
+                kernel.signal(int(fields["number"]))
+        elif fields.get("do") == "adopt":
+            self._adopt(WokenKernel(fields), set(map(int, fields["keep"])))
         else:
             raise PipeError(f"the order {fields.get('do')!r}")
 
+    def _adopt(self, woken: WokenKernel, kept: set[int]) -> None:
+        """Take a fork of the kernel, which has become our child, for the kernel from now on. What
+        there was before, and all that it started, ends, but for the frozen forks ``kept``."""
+        if woken.pid not in _children():
+            self._say_exit(woken.number, 1, f"process {woken.pid} is no fork of the kernel")
+            return
+        for pid in _below(os.getpid()) - _below(woken.pid) - {woken.pid, *kept}:
+            _kill(pid)
+        for kernel in self._kernels.values():
+            self._disconnect(kernel)
+        self._kernels[woken.number] = woken
+
+    def _disconnect(self, kernel: KernelProcess) -> None:
+        for lane in kernel.lanes:
+            self.drop(lane)
+
     def opened(self, number: int, fields: Fields) -> None:
-        lane = Lane(number)
+        if "fork" in fields:
+            self._dial(Lane(number, STREAM_WINDOW), str(fields["fork"]))
+        elif "kernel" in fields:
+            self._open_channel(number, int(fields["kernel"]), int(fields["channel"]))
+        else:
+            self._open_files(Lane(number), fields)
+
+    def _dial(self, lane: Lane, name: str) -> None:
+        """Connect a lane to the frozen fork of this name."""
+        if not plain(name):
+            raise PipeError(f"a frozen fork named {name!r}")
+        self._forked = True
+        sock = socket.socket(socket.AF_UNIX)
+        sock.setblocking(False)
+        try:
+            sock.connect(os.path.join(self.folder, name))
+        except OSError:  # it is gone
+            sock.close()
+            self.outbox.send(RESET, lane.number)
+        else:
+            self.add(ToFork(self, lane, sock))
+
+    def _open_channel(self, number: int, kernel: int, channel: int) -> None:
+        if kernel in self._kernels and channel in CHANNELS:
+            self._connect(self._kernels[kernel], Lane(number, channel=channel), channel)
+        else:
+            self.outbox.send(RESET, number)
+
+    def _open_files(self, lane: Lane, fields: Fields) -> None:
         try:
             self.add(Files(self, lane, fields))
         except OSError as error:
-            self.outbox.order(do="refused", lane=number, why=error.strerror or str(error))
+            why = error.strerror or str(error)
+            self.outbox.order(do="refused", lane=lane.number, why=why)
 
     # life
     def run(self) -> None:
-        """Serve until the pipe or the kernel ends."""
+        """Serve until the pipe ends, or the kernel where it cannot wake again."""
         self.outbox.order(
             do="hello",
             folder=self.folder,
             broker=self.broker,
-            pid=self._kernel.pid,
+            pid=self._first.pid,
             python="{}.{}.{}".format(*sys.version_info),
         )
         self._reap()  # it may have ended before we listened
-        while not self._over and self._kernel.code is None:
+        while not self._over:
+            for kernel in [each for each in self._kernels.values() if each.code is not None]:
+                self._farewell(kernel)
+            if not self._kernels and not self._forked:
+                self._write_last()
+                return
             if time.monotonic() - self.heard > self._patience_s:
                 return
             self._write()
             self.turn(int(1000 * min(10.0, self._patience_s)))
-        if not self._over:
-            self._farewell()
 
-    def _farewell(self) -> None:
-        """Pass on what the kernel still said before it ended, then how it ended."""
-        channels = [c for c in self._channels.values() if isinstance(c, Messages)]
+    def _farewell(self, kernel: KernelProcess) -> None:
+        """Pass on what a kernel still said before it ended, then how it ended."""
+        channels = [c for lane in kernel.lanes if (c := self.behind(lane.number)) is not None]
         limit, quiet = time.monotonic() + 2, 0
-        while quiet < 3 and not self._over and time.monotonic() < limit:
+        while channels and quiet < 3 and not self._over and time.monotonic() < limit:
             before = [c.lane.credit + c.lane.queued for c in channels]
             self._write()
             self.turn(10)
             same = before == [c.lane.credit + c.lane.queued for c in channels]
             quiet = quiet + 1 if same and not any(c.lane.queued for c in channels) else 0
-        self.outbox.order(
-            do="exit",
-            code=self._kernel.code,
-            oom=self._kernel.out_of_memory,
-            log=self._kernel.log.decode("utf-8", "replace"),
-        )
+        code, oom = kernel.code, kernel.out_of_memory
+        if self._forked:  # another one may come: zmq is not to look for this one
+            self._disconnect(kernel)
+        self._say_exit(kernel.number, code, kernel.written().decode("utf-8", "replace"), oom=oom)
+        del self._kernels[kernel.number]
+
+    def _say_exit(self, number: int, code: int | None, log: str, *, oom: bool = False) -> None:
+        self.outbox.order(do="exit", kernel=number, code=code, oom=oom, log=log)
+
+    def _write_last(self) -> None:
         limit = time.monotonic() + 2
         while (self.outbox or self.pending) and not self._over and time.monotonic() < limit:
             self._write()
@@ -1099,7 +1235,7 @@ def main() -> None:
         if zmq is None:
             raise PipeError(f"{sys.executable} has no pyzmq: install ipykernel there")
         order, rest = _first_order(fd_in)
-        kernel = KernelProcess(order)
+        kernel = StartedKernel(order)
         relay = Relay(kernel, order, fd_in, fd_out)
         relay.feed(rest)
         relay.run()

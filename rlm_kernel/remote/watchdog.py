@@ -74,7 +74,8 @@ class _Keeper:
     def __init__(self, folder: str, host: int | None) -> None:
         self._folder = folder
         self._host = host
-        self._kernel = 0
+        self._kernels: set[int] = set()
+        """The kernel, and those before it whose end was not told yet."""
         self._woken, wake = os.pipe()
         for end in (self._woken, wake):
             os.set_blocking(end, False)
@@ -93,14 +94,32 @@ class _Keeper:
                 os.read(self._woken, 4096)
                 self._reap()
             elif 0 in ready and (more := os.read(0, 1 << 16)):
-                orders += more
-                if orders.endswith(b"\n"):
-                    order: dict[str, Any] = json.loads(orders)
-                    if self._start(order):
-                        return order
-                    orders = b""
+                *whole, orders = (orders + more).split(b"\n")
+                for order in map(json.loads, whole):
+                    if self._done(order):
+                        return dict(order)
             else:
                 return None
+
+    def _done(self, order: dict[str, Any]) -> bool:
+        """Do as ordered. Returns True in the kernel's own process, where that is forked."""
+        if "adopt" not in order:
+            return self._start(order)
+        self._adopt(order["adopt"], order["keep"])
+        return False
+
+    def _adopt(self, pid: int, kept: list[int] | None) -> None:
+        """Take a fork of the kernel, which has become our child, for the kernel from now on. What
+        there was before, and all that it started, ends, but for the frozen forks ``kept``; where
+        that is None it is a kernel beside the others, and nothing ends."""
+        if parents().get(pid) != os.getpid():
+            self._say(error=f"process {pid} is no fork of the kernel")
+            return
+        self._kernels.add(pid)
+        if kept is not None:
+            for other in set(below({os.getpid()})) - {pid, *kept, *below({pid})}:
+                kill(other)
+        self._say(pid=pid)
 
     def _start(self, order: dict[str, Any]) -> bool:
         """Start the kernel. Returns True in the kernel's own process, where that is forked."""
@@ -112,7 +131,7 @@ class _Keeper:
             self._say(errno=error.errno, error=error.strerror, path=path)
             return False
         if pid:
-            self._kernel = pid
+            self._kernels.add(pid)
             self._say(pid=pid)
         return not pid
 
@@ -166,20 +185,20 @@ class _Keeper:
                 pid, status = os.waitpid(-1, os.WNOHANG)
                 if not pid:
                     return
-                if pid == self._kernel:
-                    self._kernel = 0
-                    self._say(code=_exit_code(status))
+                if pid in self._kernels:
+                    self._kernels.discard(pid)
+                    self._say(ended=pid, code=_exit_code(status))
 
     def end(self) -> None:
         """End the kernel and all that is below us, and delete the folder."""
-        if self._kernel:
+        for kernel in self._kernels:
             with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.killpg(self._kernel, signal.SIGKILL)
+                os.killpg(kernel, signal.SIGKILL)
         limit = time.monotonic() + END_S
         while time.monotonic() < limit:
             self._reap()
             left = list(below({os.getpid()}))
-            if not left and not (self._kernel and sys.platform != "linux"):
+            if not left and not (self._kernels and sys.platform != "linux"):
                 break
             for pid in left:
                 kill(pid)

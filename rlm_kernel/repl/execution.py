@@ -112,6 +112,8 @@ async def execute(
                 reason=ran.restarted,
                 lost=ran.lost,
                 time=time.time(),
+                back_to=ran.back_to,
+                by="" if ran.back_to is None else "snapshot",
             )
         )
     return ran

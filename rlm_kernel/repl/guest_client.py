@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import json
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from importlib.util import find_spec
@@ -24,16 +23,17 @@ from ..errors import ContextError, KernelDied, KernelStartError, UsageError
 from ..events import ContextInfo
 from ..inputs.contexts import Source
 from ..remote import guest
-from ..remote.guest.schemas import checked
-from ..remote.guest.type_schemas import NoSchema
+from ..remote.guest.forms.schemas import checked
+from ..remote.guest.forms.type_schemas import NoSchema
 from ..remote.guest.wire import SNAPSHOT_BYTES
 from . import broker
 from .protocol import MAX_NOTICE, as_text, as_texts
+from .told import Taken, copied, info_of, unknown, value_of
 
 GUEST = "__import__('rlm_guest')"
 SEED = f"{GUEST}.seed"
 CHECKER = Path(str(find_spec("fastjsonschema").origin)).parent  # type: ignore[union-attr]
-HOOKS = Path(guest.__file__).with_name("hooks.py").read_text("utf-8")
+HOOKS = Path(guest.__file__).with_name("cells").joinpath("hooks.py").read_text("utf-8")
 LOAD_SECONDS = 600.0
 """How long the guest or a context may take to load; a context may have gigabytes."""
 SMALL_SECONDS = 20.0
@@ -71,7 +71,8 @@ class GuestClient:
         self._live = live
         self.sandbox_name = live.sandbox_name
         self.rate = live.rate
-        self._begun = False
+        self.begun = False
+        """True in the middle of a question."""
         self._awaited: asyncio.Future[_Told] | None = None
 
     def takes(self) -> int:
@@ -96,7 +97,7 @@ class GuestClient:
         }
         boot = await self._live.put("boot.json", json.dumps(config).encode())
         package = await self._live.copy("rlm_guest", Path(guest.__file__).parent)
-        # Beside it, where a kernel finds the engine of ``guest.schemas`` that has none of its own.
+        # Beside it, where a kernel finds the engine of ``guest.forms`` that has none of its own.
         await self._live.copy("fastjsonschema", CHECKER)
         folder = str(PurePosixPath(package).parent)
         await self._run(
@@ -111,7 +112,7 @@ class GuestClient:
         """Bind ``context`` to the source's value; return what the guest says it became."""
         spec, path = await self._put(source, "context")
         report = await self._ask(f"set_context({spec!r}, {path!r})")
-        return _info(report.header.get("info"), source.spec(), source)
+        return info_of(report.header.get("info"), source.spec(), source)
 
     async def find(self, name: str) -> None:
         """Raise ``ContextError`` if the kernel has no such variable."""
@@ -125,29 +126,68 @@ class GuestClient:
         ``given`` if the value still is what that made; None where it cannot be copied."""
         await self.find(name)
         report = await self._ask(f"adopt({name!r})")
-        source = given if report.header.get("same") else _copied(report, name)
-        spec = _unknown(name) if source is None else source.spec()
-        return _info(report.header.get("info"), {**spec, "variable": name}, source), source
+        source = given if report.header.get("same") else copied(report.header, report.copy, name)
+        spec = unknown(name) if source is None else source.spec()
+        return info_of(report.header.get("info"), {**spec, "variable": name}, source), source
 
     async def begin(self, seed: int) -> None:
         """Begin a question: note how the kernel runs cells, and seed what they draw from."""
         await self._evaluate(_with_hooks(f"{SEED}({seed}), h['begin']()"), "the seed")
-        self._begun = True
+        self.begun = True
 
     async def end(self) -> list[str] | None:
         """End the question: take back what its cells changed in how the kernel runs cells, and let
         what they draw go on from where it was before. Returns names of what was taken back; None
         where the kernel does not do what it is told."""
-        if not self._begun:
+        if not self.begun:
             await self._evaluate(f"{SEED}(None)", "the seed")
             return []
-        self._begun, nonce = False, secrets.token_hex(8)
+        self.begun, nonce = False, secrets.token_hex(8)
         told = f"'|'.join([{nonce!r}] + h['end']() + [{SEED}(None) or ''])"
         what = "the end of the question"
         done = await self._execute("", what, SMALL_SECONDS, expression=_with_hooks(told))
-        value, _ = _value(done)
+        value, _ = value_of(done)
         names = value.strip("'\"").split("|")
         return as_texts(names[1:-1]) if names[0] == nonce else None
+
+    async def freeze(self, name: str) -> Taken:
+        """Take a frozen fork of this name of the kernel as it is now."""
+        path = self._live.fork_path(name)
+        call = f"{GUEST}.freeze({path!r})"
+        done = await self._execute("", "a snapshot", SMALL_SECONDS, expression=call)
+        value, error = value_of(done)
+        if error is not None:
+            raise KernelDied(f"no snapshot can be taken: {error}")
+        return Taken.of(value)
+
+    async def ask_fork(self, name: str, what: str) -> dict[str, Any]:
+        """Return what a frozen fork answers. Raises ``OSError`` and ``ValueError``."""
+        return await self._live.ask_fork(name, {"do": what})
+
+    async def work_in(self, folder: str) -> None:
+        """Let the kernel work in this folder from now on."""
+        await self._evaluate(f"__import__('os').chdir({folder!r})", "a working folder")
+
+    @property
+    def most_forks(self) -> int:
+        """See ``LiveKernel.most_forks``."""
+        return self._live.most_forks
+
+    @asynccontextmanager
+    async def woken(
+        self, name: str, keep: Collection[int] | None, answerer: broker.Answerer, *, begun: bool
+    ) -> AsyncIterator[GuestClient]:
+        """Have a frozen fork wake in this kernel's place, in the middle of a question where one had
+        ``begun``; see ``LiveKernel.wake``."""
+        folder = await asyncio.to_thread(self._live.wake_folder)
+        async with broker.serve(folder, answerer) as address:
+            reached = await self._live.reach(address)
+            async with self._live.wake(name, folder, reached, keep) as live:
+                client = GuestClient(live)
+                client.begun = begun
+                async with within(SMALL_SECONDS, lambda: _late("the snapshot", SMALL_SECONDS)):
+                    await client._evaluate(f"{GUEST}.is_awake()", "the snapshot")
+                yield client
 
     async def assign(self, name: str, answer: Answer) -> str:
         """Bind a variable to the object that was given as the answer, or in another kernel than the
@@ -157,7 +197,7 @@ class GuestClient:
             told = await self._execute(
                 "", "the answer", SMALL_SECONDS, expression=f"{GUEST}.is_given()"
             )
-            value = f"{GUEST}.given()" if _value(told)[0] == "True" else value
+            value = f"{GUEST}.given()" if value_of(told)[0] == "True" else value
         source = f"{name} = {value}"
         await self._run(source, f"the variable {name}", seconds=SMALL_SECONDS)
         return source
@@ -229,7 +269,7 @@ class GuestClient:
 
     async def _evaluate(self, expression: str, what: str, seconds: float = SMALL_SECONDS) -> None:
         """Evaluate an expression of ours past all that cells, and humans, hang into the shell."""
-        _, error = _value(await self._execute("", what, seconds, expression=expression))
+        _, error = value_of(await self._execute("", what, seconds, expression=expression))
         if error is not None:
             raise KernelDied(f"{what} could not be loaded in the kernel: {error}")
 
@@ -243,18 +283,6 @@ def _with_hooks(then: str) -> str:
     been changed."""
     names = "{'__name__': 'rlm_hooks'}"
     return f"(lambda h: (__import__('builtins').exec({HOOKS!r}, h), {then})[-1])({names})"
-
-
-def _value(done: Executed) -> tuple[str, str | None]:
-    """Return the text of an expression's value, checked, and None, or what went wrong."""
-    told = done.reply["content"].get("user_expressions")
-    told = told.get("rlm") if isinstance(told, dict) else None
-    data = told.get("data") if isinstance(told, dict) else None
-    value = as_text(data.get("text/plain")) if isinstance(data, dict) else None
-    if value is not None:
-        return value, None
-    error = told if isinstance(told, dict) else {}
-    return "", f"{as_text(error.get('ename'), 100)}: {as_text(error.get('evalue'), MAX_NOTICE)}"
 
 
 @asynccontextmanager
@@ -291,44 +319,3 @@ async def _opened(setup: KernelSetup, answerer: broker.Answerer) -> AsyncIterato
 
 def _late(what: str, seconds: float) -> KernelDied:
     return KernelDied(f"{what} could not be loaded in the kernel within {seconds:g} s")
-
-
-def _copied(report: _Told, name: str) -> Source | None:
-    """Return the copy of a variable's value that the guest sent with its report, if it did."""
-    kind = report.header.get("kind")
-    if kind not in ("text", "bytes", "json", "pickle"):
-        return None
-    return Source(
-        kind=kind,
-        path=None,
-        data=report.copy,
-        sha256=hashlib.sha256(report.copy).hexdigest(),
-        size=len(report.copy),
-        name=name,
-    )
-
-
-def _unknown(name: str) -> dict[str, Any]:
-    """Return the spec of a value of which there is no copy."""
-    return {"kind": "variable", "name": name, "sha256": None, "size": None, "path": None}
-
-
-def _info(told: object, spec: dict[str, Any], source: Source | None) -> ContextInfo:
-    """Return what the guest says its context is, checked, with where it came from."""
-    notes = [] if source is None else list(source.notes)
-    info = told if isinstance(told, dict) else {}
-    number = {k: v if isinstance(v := info.get(k), int) else None for k in ("length", "lines")}
-    return ContextInfo(
-        type=as_text(info.get("type"), 100) or "unknown",
-        length=number["length"],
-        lines=number["lines"],
-        format=as_text(info.get("format"), 500),
-        head=as_text(info.get("head"), 2000) or "",
-        tail=as_text(info.get("tail"), 2000) or "",
-        spec=spec,
-        notice=None if source is None else source.notice,
-        notes=notes + as_texts(info.get("notes"))[:9],
-        overview=as_text(info.get("overview"), 4000) or "",
-        python=as_text(info.get("python"), 20),
-        modules=as_texts(info.get("modules")),
-    )

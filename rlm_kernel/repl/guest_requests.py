@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from contextlib import nullcontext
 from dataclasses import replace
 from typing import Any
 
+from ..endings import all_of
 from ..errors import CallRefused, LimitReached
 from ..remote.guest.globals import BATCHES, CHILD_STARTING, OPS
 from ..remote.guest.images import CALL_BYTES
 from ..remote.guest.wire import MAX_PAYLOAD, SNAPSHOT_BYTES
 from . import broker
 from .guest_client import GuestClient
-from .protocol import Call, RefusedCall, Slot, check, refusal
+from .protocol import Call, RefusedCall, Slot, asks_each, check, refusal
 from .running_cell import RunningCell
 
 AT_ONCE = 8
@@ -32,6 +34,7 @@ class GuestRequests:
         self.cell: RunningCell | None = None
         self.client: GuestClient | None = None
         self._serving: set[asyncio.Task[Slot]] = set()
+        self._loops = itertools.count(1)
 
     def takes(self, header: dict[str, Any]) -> int:
         """See ``broker.Answerer``: children's contexts and images are taken while their cell
@@ -66,8 +69,13 @@ class GuestRequests:
             return refusal(str(error))
         if call is None:
             return refusal(f"a malformed call: {str(request.op)[:50]!r}")
-        waits = bool(request.header.get("main"))
-        return await self._serve(cell, replace(call, cell=cell.number), waits=waits)
+        call, waits = replace(call, cell=cell.number), bool(request.header.get("main"))
+        if not asks_each(request.header):
+            return await self._serve(cell, call, waits=waits)
+        call = replace(call, ahead=next(self._loops))
+        singles = (replace(call, prompts=[prompt]) for prompt in call.prompts)
+        served = await all_of(self._serve(cell, single, waits=waits) for single in singles)
+        return {"value": list(served)}
 
     def stop(self) -> None:
         """Refuse the calls under way: their cell was interrupted, or their kernel ends."""

@@ -11,13 +11,14 @@ from typing import Any, TypeVar
 from ..answers import Answer
 from ..endings import at_no_cost
 from ..environments.kernel import Kernel
-from ..errors import KernelDied
+from ..errors import KernelDied, KernelStartError
 from ..events import ContextInfo
 from ..inputs.contexts import Source
 from ..settings.limits import Rate
 from .guest_client import GuestClient, KernelSetup, open_guest
 from .guest_requests import GuestRequests
 from .protocol import as_texts
+from .snapshots import Snapshot, Snapshots
 
 log = logging.getLogger("rlm_kernel")
 MAX_NAMES = 5
@@ -28,6 +29,8 @@ SPOILT = (
     "The question's cells changed this kernel in a way that cannot be taken back: do not rely on "
     "what it says from now on, start a fresh one (`%rlm kernel python3`, or a restart)."
 )
+TRIED = 8
+"""Snapshots that are tried one after another where a cell has ended its kernel."""
 T = TypeVar("T")
 
 
@@ -42,6 +45,11 @@ class KernelLife:
         self._requests = requests
         self._begun = begun
         self._stack = AsyncExitStack()
+        self._awake = AsyncExitStack()
+        """The parts of a kernel that has woken; the rest is as it was for the first."""
+        self.snapshots = Snapshots(
+            lambda: self.client, lambda: (self._context, self._seed), setup.config.snapshots
+        )
         self._context: Source | None = None
         self._seed: int | None = None
         self._paid_until = time.monotonic()
@@ -81,12 +89,26 @@ class KernelLife:
         self._requests.client = await self._stack.enter_async_context(opening)
         self._begun(self.client.kernel)
 
+    async def open_beside(self, base: GuestClient, snapshot: Snapshot) -> None:
+        """Start with the kernel as it was at a snapshot of another one, beside that. Raises
+        ``KernelDied`` and ``KernelStartError``."""
+        waking = base.woken(snapshot.name, None, self._requests, begun=snapshot.begun)
+        client = self._requests.client = await self._stack.enter_async_context(waking)
+        self.names, self.variables = list(snapshot.names), list(snapshot.variables)
+        self._context, self._seed = snapshot.given
+        self.snapshots.mode = "off"  # one that woke would end the kernels beside it
+        self._begun(client.kernel)
+        await client.work_in(str(self._setup.config.cwd))
+
     async def close(self) -> None:
         """End the kernel. What goes wrong then is logged: what it was for is over."""
         self._requests.stop()
+        self.snapshots.forget()
+        awake, self._awake = self._awake, AsyncExitStack()
         stack, self._stack = self._stack, AsyncExitStack()
-        with at_no_cost("a kernel could not be ended"):
-            await stack.aclose()
+        for each in (awake, stack):
+            with at_no_cost("a kernel could not be ended"):
+                await each.aclose()
 
     async def revive(self, *, context: bool) -> str | None:
         """See ``Repl.revive``."""
@@ -105,6 +127,44 @@ class KernelLife:
         if self._seed is not None:
             await self._ours(self.client.begin(self._seed))
         return lost
+
+    async def recover(self) -> tuple[list[str], int | None]:
+        """Replace a kernel that a cell has ended: by its newest snapshot that can wake, or else as
+        ``reopen`` does. Returns the names that were lost, and the cell after which the kernel
+        stands again."""
+        names = self.names
+        for snapshot in self.snapshots.newest_first[:TRIED]:
+            if (why := await self.wake(snapshot)) is None:
+                return [name for name in names if name not in self.names], snapshot.cell
+            log.info("a kernel could not go back to after cell %s: %s", snapshot.cell, why)
+        return await self.reopen(), None
+
+    async def go_back(self, cell: int) -> str | None:
+        """See ``Repl.go_back``."""
+        await self.snapshots.settled()
+        snapshot = self.snapshots.at(cell)
+        return "there is no snapshot of it" if snapshot is None else await self.wake(snapshot)
+
+    async def wake(self, snapshot: Snapshot) -> str | None:
+        """Put the kernel as it was at a snapshot in the place of the one there is; return None, or
+        why that cannot be: then nothing is promised of that one."""
+        self._requests.stop()
+        keep = [each.pid for each in self.snapshots.kept]
+        awake = AsyncExitStack()
+        waking = self.client.woken(snapshot.name, keep, self._requests, begun=snapshot.begun)
+        try:
+            client = await awake.enter_async_context(waking)
+        except (KernelDied, KernelStartError) as error:
+            return str(error)
+        before, self._awake = self._awake, awake
+        self._requests.client, self.broken = client, ""
+        self.names, self.variables = list(snapshot.names), list(snapshot.variables)
+        self._context, self._seed = snapshot.given
+        self._begun(client.kernel)
+        with at_no_cost("a kernel could not be ended"):
+            await before.aclose()
+        await self.snapshots.drop_after(snapshot.cell)
+        return None
 
     async def _renew(self) -> None:
         self.names, self.variables = [], []
@@ -134,7 +194,10 @@ class KernelLife:
 
     async def assign(self, name: str, answer: Answer) -> str:
         """See ``Repl.assign``."""
-        return await self._ours(self.client.assign(name, answer))
+        source = await self._ours(self.client.assign(name, answer))
+        if name not in self.names:  # the next report of a cell has it
+            self.names = [*self.names, name]
+        return source
 
     async def display(self, name: str) -> dict[str, Any]:
         """See ``Repl.display``."""
@@ -162,7 +225,9 @@ class KernelLife:
             log.info("%s", self.changed)
 
     async def _ours(self, work: Awaitable[T]) -> T:
-        """Return what code of ours gives in the kernel; one that does not run it is broken."""
+        """Return what code of ours gives in the kernel; one that does not run it is broken. A
+        snapshot is of the kernel as its cell left it: none is taken later."""
+        await self.snapshots.settled()
         try:
             return await work
         except KernelDied as error:

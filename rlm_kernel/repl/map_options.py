@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-from ..remote.guest.maps import LONGEST_PLACE, MOST_EXAMPLES, MOST_VOTES, around
-from ..remote.guest.schemas import MOST_SCHEMA_CHARS
+from ..remote.guest.forms.schemas import MOST_SCHEMA_CHARS
+from ..remote.guest.maps.map import LONGEST_PLACE, MOST_EXAMPLES, MOST_VOTES, around
 from ..remote.guest.wire import LONGEST_NAME
 
 

@@ -14,8 +14,8 @@ from ..answers import Answer, Evidence
 from ..errors import CallRefused, Cause
 from ..record.equality import call_key
 from ..record.forms import LARGEST
-from ..remote.guest.evidence import MOST as MOST_EVIDENCE
-from ..remote.guest.evidence import MOST_CHARS as MOST_QUOTE
+from ..remote.guest.answers.evidence import MOST as MOST_EVIDENCE
+from ..remote.guest.answers.evidence import MOST_CHARS as MOST_QUOTE
 from ..remote.guest.globals import BATCHES, CHILD_STARTING, OPS
 from ..remote.guest.images import MOST, MOST_BYTES, measured, wrong_with
 from ..remote.guest.wire import LONGEST_NAME
@@ -51,7 +51,8 @@ class Call:
     last as long as the call; ``given`` says which were written and not taken from the prompt;
     ``max_turns`` is the most turns of a child. ``images`` are those of each prompt that has any,
     ``schema`` is a JSON Schema that the replies should fit. Of a map the prompts are its items, and
-    ``options`` what is asked about them."""
+    ``options`` what is asked about them. ``ahead`` is the number, from 1, of the loop's request in
+    which it was asked ahead of its turn, 0 for any other: those of one came in their order."""
 
     op: str
     cell: int
@@ -63,6 +64,7 @@ class Call:
     images: dict[int, list[Image]] = field(default_factory=dict)
     schema: dict[str, Any] | None = None
     options: MapOptions | None = None
+    ahead: int = 0
     tool: str = ""
     arguments: dict[str, Any] = field(default_factory=dict)
 
@@ -204,6 +206,11 @@ def _written(request: broker.Request) -> Call | None:
     return _prompts_call(request, cell, model) if request.op in OPS else None
 
 
+def asks_each(header: dict[str, Any]) -> bool:
+    """Return whether a request is a loop's: a call for each of its prompts, all at once."""
+    return header.get("op") == "llm_query" and header.get("each") is True
+
+
 def _tool_call(header: dict[str, Any], cell: int) -> Call | None:
     name, args, kwargs = header.get("name"), header.get("args"), header.get("kwargs")
     if not isinstance(name, str) or not 0 < len(name) <= LONGEST_NAME:
@@ -218,7 +225,8 @@ def _prompts_call(request: broker.Request, cell: int, model: str | None) -> Call
     prompts = request.header.get("prompts", [])
     if not isinstance(prompts, list) or not all(isinstance(p, str) for p in prompts):
         return None
-    if not prompts or (len(prompts) > 1 and request.op not in BATCHES):
+    many = request.op in BATCHES or asks_each(request.header)
+    if not prompts or (len(prompts) > 1 and not many):
         return None
     call = Call(op=request.op, cell=cell, prompts=prompts, model=model)
     if request.op == "llm_map":

@@ -27,8 +27,10 @@ from ..settings.limits import CellLimits, Rate
 from .guest_client import KernelSetup
 from .guest_requests import GuestRequests
 from .kernel_life import KernelLife
+from .listener import Listener
 from .protocol import Calls
 from .running_cell import Author, Ran, RunningCell
+from .snapshots import Snapshot, Snapshots
 
 GRACE_SECONDS = 3.0
 """How long an interrupted cell has to end before its kernel is replaced."""
@@ -39,22 +41,18 @@ _DONE = {"lm": 0, "human": 1_000}
 """How many ``%rlm`` lines of a cell count as done: a human's were, before it first ran."""
 
 
-class Repl:
+class Repl(Listener):
     """One node's REPL. Made by ``open_repl``; cells are run one at a time."""
 
     def __init__(self, calls: Calls, setup: KernelSetup, held: CellLimits) -> None:
         self.calls = calls
         self.held = held
         """What its cells are held to; like ``calls``, each question brings its own."""
-        self.on_stray: OnMessage | None = None
-        """Gets the messages of the kernel that no cell under way caused."""
-        self.on_input: OnMessage | None = None
-        """Gets the kernel's requests for a line of input, in a human's cell."""
         self.trust_html = False
         self._requests = GuestRequests()
         self._life = KernelLife(setup, self._requests, self._listen)
+        super().__init__(self._requests, lambda: self.kernel)
         self._runs = 0
-        self._typing: set[asyncio.Task[None]] = set()
 
     # the kernel
     @property
@@ -96,6 +94,25 @@ class Repl:
         """Replace a kernel that has died, or that would not stop, since the last cell; return why,
         None where it need not be. Without ``context`` the new one has none yet."""
         return await self._life.revive(context=context)
+
+    @property
+    def snapshots(self) -> Snapshots:
+        """The kernel as it was after some of its cells."""
+        return self._life.snapshots
+
+    async def restart(self) -> None:
+        """Put a new kernel with the context and the seed in the place of the one there is."""
+        await self.snapshots.settled()
+        await self._life.reopen()
+
+    async def go_back(self, cell: int) -> str | None:
+        """Put the kernel back to where it was after a cell, by its snapshot; return None, or why
+        that cannot be: the kernel may be of no more use then, and ``revive`` replaces it."""
+        return await self._life.go_back(cell)
+
+    async def open_beside(self, base: Repl, snapshot: Snapshot) -> None:
+        """Begin with the kernel of another one as it was at a snapshot; see ``branch``."""
+        await self._life.open_beside(base._life.client, snapshot)
 
     async def close(self) -> None:
         """End the kernel. What goes wrong then is logged: what it was for is over."""
@@ -146,39 +163,6 @@ class Repl:
         with suppress(KernelDied):  # noted: see ``KernelLife.broken``
             await self.seed(None)
 
-    # input
-    def _listen(self, kernel: Kernel) -> None:
-        kernel.hear(self._heard_stray, self._heard_input)
-
-    def _heard_stray(self, message: Message) -> None:
-        if self.on_stray is not None:
-            self.on_stray(message)
-
-    def _heard_input(self, message: Message) -> None:
-        cell = self._requests.cell
-        if cell is not None:
-            cell.asked_hidden = bool(message["content"].get("password"))
-        if cell is not None and cell.to_type:
-            typing = asyncio.create_task(self._type(cell.to_type.pop(0) or ""))
-            self._typing.add(typing)
-            typing.add_done_callback(self._typing.discard)
-        elif self.on_input is not None:
-            self.on_input(message)
-
-    async def _type(self, line: str) -> None:
-        """Type a line. Never raises: the cell that asked for it ends with the error."""
-        try:
-            await self.answer_input(line)
-        except Exception as error:  # noqa: BLE001 (raised where the cell is awaited)
-            self.kernel.fail(error)
-
-    async def answer_input(self, line: str) -> None:
-        """Send what the human typed for the cell that runs."""
-        cell = self._requests.cell
-        if cell is not None:
-            cell.typed.append(None if cell.asked_hidden else line)
-        await self.kernel.answer_input(line)
-
     # cells
     def collector(self) -> Collector:
         """Return a collector for the outputs of one cell, with the filter that is set."""
@@ -203,6 +187,7 @@ class Repl:
         interrupted and the caller finds in ``collector`` what it had put out; the kernel and its
         names stay unless it would not stop.
         """
+        await self.snapshots.settled()
         if self._life.broken:
             await self._life.reopen()
         collector = collector or self.collector()
@@ -217,7 +202,9 @@ class Repl:
         about = {"rlm": running.told(author, commands=_DONE[author])}
         typed = bool(inputs)
         execution = self.kernel.execute(source, on_message=listen, metadata=about, stdin=typed)
-        return await self._run(running, execution, collector)
+        ran = await self._run(running, execution, collector)
+        self.snapshots.soon(running, author, self.names, self.variables)
+        return ran
 
     async def relay(
         self,
@@ -233,6 +220,7 @@ class Repl:
         ``about`` is what the guest is told of the cell beside its number. ``on_message`` gets
         each message that the cell causes, ``collector`` too.
         """
+        await self.snapshots.settled()
         running = self._running(cell, math.inf)
         told = {**request["metadata"], "rlm": running.told("human", **about)}
 
@@ -241,7 +229,9 @@ class Repl:
             on_message(message)
 
         execution = self.kernel.execute_message({**request, "metadata": told}, listen)
-        return await self._run(running, execution, collector)
+        ran = await self._run(running, execution, collector)
+        self.snapshots.soon(running, "human", self.names, self.variables)
+        return ran
 
     def _running(self, cell: int, seconds: float, inputs: Sequence[str | None] = ()) -> RunningCell:
         self._runs += 1
@@ -263,8 +253,7 @@ class Repl:
         finally:
             self._requests.cell = None
             executing.cancel()  # where even the stop failed
-            for typing in self._typing:
-                typing.cancel()
+            self._type_no_more()
         seconds = time.monotonic() - started
         return await self._ran(cell, executing, timed_out, collector.outputs, seconds)
 
@@ -318,8 +307,10 @@ class Repl:
         status, executed, restarted = await self._outcome(executing)
         made = self._life.reported(cell.report) if cell.report and restarted is None else []
         lost: list[str] = []
+        back_to = None
         if restarted is not None:
-            self._life.gone, lost = restarted, await self._life.reopen()
+            self._life.gone = restarted
+            lost, back_to = await self._life.recover()
         ended_well = status == "ok" and not timed_out
         return Ran(
             status="timeout" if timed_out and status != "died" else status,
@@ -330,6 +321,7 @@ class Repl:
             variables=self.variables,
             made=made,
             restarted=restarted,
+            back_to=back_to,
             lost=lost,
             reply=executed.reply if executed is not None else None,
             **cell.told_of(ended_well=ended_well),

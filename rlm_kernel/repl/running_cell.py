@@ -112,13 +112,18 @@ class RunningCell:
             "named": as_text(report.get("named"), MAX_NOTICE),
             "word": as_text(report.get("word"), MAX_NOTICE),
             "doubt": as_text(report.get("doubt"), MAX_NOTICE),
+            "unsure": as_text(report.get("unsure"), MAX_NOTICE),
             "wanted": self.wanted,
             "inputs": self.typed,
         }
 
     def told(self, author: Author, **more: Any) -> dict[str, Any]:
         """Return what the guest is told of the cell, in the metadata of its request."""
-        most = {"prompt_chars": self.held.prompt_chars, "batch": self.held.batch}
+        most = {
+            "prompt_chars": self.held.prompt_chars,
+            "batch": self.held.batch,
+            "ahead": self.held.ahead and author == "lm",
+        }
         self.wanted = self.held.wanted if author == "lm" else None
         told = {"cell": self.run, "author": author, "most": most, "wanted": self.wanted}
         return {**more, **told}
@@ -129,9 +134,11 @@ class Ran:
     """The end of a cell. ``draft`` is an answer it named without ending well or being ready, or one
     that was ``refused``, for this reason; ``called`` says that it gave one, and then perhaps
     failed; ``named`` the variable and ``word`` the text that a literal in the call stood for,
-    ``doubt`` why the answer may be none; ``variables`` are all ``names`` with their types and
+    ``doubt`` why the answer may be none, and ``unsure`` why the call says that it may be wrong;
+    ``variables`` are all ``names`` with their types and
     sizes, ``made`` those that it made or changed; ``lost`` the names that went with a kernel that
-    died or was replaced; ``reply`` is the kernel's own, None if there is none; ``inputs`` and
+    died or was replaced, ``back_to`` the cell after which the kernel stands again, None for a new
+    one; ``reply`` is the kernel's own, None if there is none; ``inputs`` and
     ``concurrent`` are as in ``CellRan``; ``attached`` is the file of its answer or draft,
     ``wanted`` the form that it had to have."""
 
@@ -147,6 +154,7 @@ class Ran:
     variables: list[str] = field(default_factory=list)
     made: list[str] = field(default_factory=list)
     restarted: str | None = None
+    back_to: int | None = None
     lost: list[str] = field(default_factory=list)
     reply: Message | None = None
     inputs: list[str | None] = field(default_factory=list)
@@ -155,5 +163,6 @@ class Ran:
     named: str | None = None
     word: str | None = None
     doubt: str | None = None
+    unsure: str | None = None
     attached: Attached | None = None
     wanted: dict[str, Any] | None = None

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from ..errors import RecordError, UsageError
-from ..events import ROOT, ContextSet, Event, NodeStarted, Replied, RunStarted
+from ..events import ROOT, CellDecided, ContextSet, Event, NodeStarted, Replied, RunStarted
 from ..inputs import contexts
 from ..inputs.contexts import Source
 from ..inputs.forms import Form, form_in
@@ -22,10 +22,19 @@ from ..record.notebooks.metadata import ROOT_PAGE
 from ..record.notebooks.tools import called, modules
 from ..record.recorder import Recorder
 from ..record.recording import Recording
+from ..rlm.cell_runner import OpenRunner
 from ..rlm.facts import Exchange
 from ..settings.option import Group
-from ..settings.resolved import LIMIT_NAMES, OPTIONS, Layer, decided_by_record, recorded_place
-from .memory import RunMemory, fork_at, on_another_input, remembered
+from ..settings.resolved import (
+    LIMIT_NAMES,
+    OPTIONS,
+    Layer,
+    Wrote,
+    decided_by_record,
+    recorded_place,
+)
+from .leaving import fork_at, on_another_input
+from .memory import RunMemory, remembered
 
 
 @dataclass(frozen=True)
@@ -44,6 +53,8 @@ class Continuation:
     variable: str | None = None
     origin: Mapping[str, Any] | None = None
     recorder: Recorder | None = field(default=None, repr=False)
+    open_runner: OpenRunner | None = field(default=None, repr=False)
+    """Opens what its root's cells run in, where that is no new kernel."""
 
     @classmethod
     def of(
@@ -96,7 +107,7 @@ class Continuation:
     def spoken(self) -> Layer:
         """The LMs of the record and how they are spoken to, for ``in_force``: weaker than
         options."""
-        return Layer("the record", decided_by_record(Group.LM, self.started.settings))
+        return Layer("the record", decided_by_record(Group.LM, self.started.settings), Wrote.RECORD)
 
     @property
     def place(self) -> Layer:
@@ -105,11 +116,11 @@ class Continuation:
         only, but for the depth, on which cells depend."""
         was = self.started.settings
         sandbox, limits = was.get("sandbox", {}), was.get("limits", {})
-        values = decided_by_record(Group.PLACE, was)
+        values = decided_by_record(Group.PLACE, was) | decided_by_record(Group.CONSENT, was)
         values |= recorded_place(was.get("environment", "local"), sandbox)
         kept = [n for n in LIMIT_NAMES if self.origin is None or OPTIONS[n].from_record]
         values |= {n: limits[LIMIT_NAMES[n]] for n in kept if LIMIT_NAMES[n] in limits}
-        return Layer("the record", values)
+        return Layer("the record", values, Wrote.RECORD)
 
     def tools(self, own: Tools) -> Tools:
         """Return the run's tools, with those of the user's that were called back. Raises
@@ -139,7 +150,7 @@ class Continuation:
 def event_id(event: Event) -> tuple[Any, ...]:
     """Return what is the same of an event when it happens again."""
     names = ("node", "turn", "cell", "key", "occurrence", "index", "compacted")
-    own = event.time if isinstance(event, ContextSet) else None
+    own = event.time if isinstance(event, ContextSet | CellDecided) else None
     return event.kind, own, *(getattr(event, name, None) for name in names)
 
 
@@ -192,17 +203,17 @@ def _set_aside(files: Path) -> None:
 def fork(
     path: Path, at: int | None, *, edit: str | None = None, note: str | None = None
 ) -> Continuation:
-    """Go on from the run at ``path`` at its cell ``at``, or at its end; see ``memory.fork_at``.
+    """Go on from the run at ``path`` at its cell ``at``, or at its end; see ``leaving.fork_at``.
     Blocks."""
     recording = _opened(path)
     run = Continuation.of(recording.folder, recording.events)
     cells = [cell.cell for cell in run.earlier.of(ROOT).own_cells]
-    end = max(cells, default=0) + 1
+    end = run.earlier.of(ROOT).last_cell + 1
     cell = end if at is None else at
-    if cell not in cells and (cell != end or not cells or edit is not None):
+    if cell not in cells and (cell != end or edit is not None):
+        after = f", and {end} goes on {'after the last one' if cells else 'from the beginning'}"
         raise UsageError(
-            f"--at {cell}: the run has no such cell; {_range(cells)}"
-            + (f", and {end} goes on after the last one" if cells and edit is None else "")
+            f"cell {cell}: the run has no such cell; {_range(cells)}{after * (edit is None)}"
         )
     fork_at(run.earlier, cell, edit=edit, note=note)
     edited = {} if edit is None else {"edited": True}
@@ -237,6 +248,8 @@ def read_run(path: Path) -> tuple[list[Event], RunStarted, NodeStarted]:
 
 def _opened(path: Path) -> Recording:
     """Return the whole run at ``path``. What is damaged is no ground to go on from."""
+    if not path.exists():
+        raise UsageError(f"{path}: there is no such file or folder")
     folder = path if path.is_dir() else path.parent
     if folder.name == "calls" and not (folder / JOURNAL).exists():
         raise UsageError(

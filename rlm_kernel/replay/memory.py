@@ -16,9 +16,10 @@ from typing import assert_never
 
 from ..errors import RecordError
 from ..events import (
-    ROOT,
     CallEnded,
     CallStarted,
+    CellDecided,
+    CellProposed,
     CellRan,
     CellStarted,
     ContextSet,
@@ -35,6 +36,7 @@ from ..events import (
     Usage,
 )
 from ..record.outputs import text_of
+from ..record.restarts import Standing
 from ..repl.occurrences import CallId
 from ..repl.running_cell import Author, Ran
 from ..rlm.cell_runner import CellRunner
@@ -70,6 +72,11 @@ class NodeMemory:
     answered: bool = False
     whole: list[int] = field(default_factory=list)
     """The turns that came to their end; where it was ``answered``, the last one gave the answer."""
+    standing: Standing = field(default_factory=Standing)
+    live: bool = False
+    """The kernel stands already where a fork leaves the record."""
+    leaves_before: int | None = None
+    """The cell before which a fork leaves the record; None where none does."""
     fork: ForkPoint | None = None
     """None where the record is gone through to its end."""
 
@@ -83,6 +90,13 @@ class NodeMemory:
         """The number of the question's first cell."""
         own = self.own_cells
         return own[0].cell if own else max(self.cells, default=0) + 1
+
+    @property
+    def last_cell(self) -> int:
+        """The number of the question's last cell; where it ran none, of the one before its
+        first."""
+        own = self.own_cells
+        return own[-1].cell if own else self.first_cell - 1
 
     # as a ``Memory``
     @property
@@ -140,6 +154,28 @@ class NodeMemory:
         # On another input an answer of an earlier turn may be the right one.
         return False if turn in self.whole and self._asks else None
 
+    def done(self, cell: int) -> tuple[CellRan, KernelRestarted | None] | None:
+        if self.leaves_before is not None and cell >= self.leaves_before:
+            return None
+        own = self.node, cell
+        restart = self.standing.undone.get(own) or self.standing.ended.get(own)
+        done = cell in self.cells and (restart is not None or self.live)
+        return (self.cells[cell], restart) if done else None
+
+    @property
+    def before_fork(self) -> list[Event]:
+        """The question's cells that a fork finds done, as far as they were not undone."""
+        left = self.leaves_before
+        own = [cell for cell in self.own_cells if left is None or cell.cell < left]
+        new = [n for node, n in self.standing.ended if node == self.node and (not left or n < left)]
+        first = max(new, default=0)  # what was before the kernel was started again is gone
+        return [c for c in own if c.cell > first and self.standing.stands(self.node, c.cell)]
+
+    def calls_of(self, cell: int) -> Sequence[CallEnded]:
+        made = (slots for call, slots in self.calls.items() if call.cell == cell)
+        calls = (free(slots[index]) for slots in made for index in sorted(slots))
+        return [call for call in calls if isinstance(call, CallEnded)]
+
     def check(self, cell: int, ran: Ran) -> None:
         before = self.cells.get(cell)
         if self._asks or before is None or before.status != "ok" or ran.status == "ok":
@@ -150,7 +186,8 @@ class NodeMemory:
         )
 
     async def restore(self, repl: CellRunner) -> None:
-        await restore(repl, self.prelude, self.answers, self.run.folder)
+        if not self.live:
+            await restore(repl, self.prelude, self.answers, self.run.folder)
 
     @property
     def _asks(self) -> bool:
@@ -194,7 +231,7 @@ def remembered(folder: Path, events: Iterable[Event]) -> RunMemory:
         stopped = [cell.turn for cell in past.own_cells if cell.status == "interrupted"]
         _note_ends(past, before=min(stopped, default=None))
         if stopped:
-            _forget(past, after=min(stopped))
+            forget(past, after=min(stopped))
     return earlier
 
 
@@ -231,6 +268,7 @@ def free(event: Event) -> Event:
 
 
 def _take(past: NodeMemory, event: Event) -> None:
+    past.standing.add(event)
     if isinstance(event, ContextSet | CallEnded | CellRan) and not past.prompts:
         past.prelude.append(event)
     match event:
@@ -248,7 +286,7 @@ def _take(past: NodeMemory, event: Event) -> None:
             _take_reply(past, event)
         case (
             RunStarted() | RunEnded() | ContextSet() | ReplyDelta() | CellStarted() | OutputMade()
-            | CallStarted() | KernelRestarted()
+            | CallStarted() | CellProposed() | CellDecided() | KernelRestarted()
         ):  # fmt: skip
             return
         case _:
@@ -285,45 +323,9 @@ def _limited(call: CallEnded) -> bool:
     return error.get("type") == "LimitReached" or "limit" in error
 
 
-def _forget(past: NodeMemory, after: int) -> None:
+def forget(past: NodeMemory, after: int) -> None:
     """Forget what was said after a turn."""
     past.replies = {turn: reply for turn, reply in past.replies.items() if turn <= after}
     past.prompts = {turn: said for turn, said in past.prompts.items() if turn <= after}
     past.answered = past.answered and past.whole[-1:] <= [after]
     past.whole = [turn for turn in past.whole if turn <= after]
-
-
-def fork_at(
-    earlier: RunMemory, cell: int, *, edit: str | None = None, note: str | None = None
-) -> None:
-    """Leave the record before the root's cell of this number, or after its last one.
-
-    With ``edit`` that source runs in the cell's place. Raises ``KeyError`` where there is no such
-    cell.
-    """
-    root = earlier.nodes[ROOT]
-    own = root.own_cells
-    after_all = bool(own) and cell == own[-1].cell + 1 and edit is None
-    turn = own[-1].turn if after_all else root.cells[cell].turn
-    kept = len([each for each in own if each.turn == turn and each.cell < cell])
-    if after_all:
-        root.fork = ForkPoint(turn, Intervention(note=note))
-    elif kept == 0 and edit is None:
-        turn -= 1
-        root.fork = ForkPoint(turn, Intervention(note=note))
-    else:
-        root.fork = ForkPoint(turn, Intervention(kept, edit, note))
-    root.calls = {call: slots for call, slots in root.calls.items() if call[0] < cell}
-    _forget(root, after=turn)
-
-
-def on_another_input(earlier: RunMemory, *, recall: bool = False) -> None:
-    """Keep what the LM wrote, and nothing of what it was told; of what its calls gave what the
-    prelude needs, or with ``recall`` all."""
-    root = earlier.nodes[ROOT]
-    root.prompts = {turn: said for turn, said in root.prompts.items() if turn == 0}
-    earlier.nodes, earlier.asking = {ROOT: root}, False
-    if not recall:
-        first = root.first_cell
-        root.calls = {call: slots for call, slots in root.calls.items() if call[0] < first}
-        earlier.subtrees = {}

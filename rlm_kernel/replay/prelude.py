@@ -10,6 +10,8 @@ from ..events import (
     ROOT,
     CallEnded,
     CallStarted,
+    CellDecided,
+    CellProposed,
     CellRan,
     CellStarted,
     ContextInfo,
@@ -71,11 +73,13 @@ class Prelude:
                 self._called(placed_images(event, folder))
             case CellRan():
                 self._ran(event)
-            case KernelRestarted():
+            case KernelRestarted(back_to=None):
                 self._restarted()
+            case KernelRestarted():
+                self._undone(event.back_to or 0)
             case (
                 RunStarted() | RunEnded() | NodeEnded() | Prompted() | Replied() | ReplyDelta()
-                | CellStarted() | OutputMade() | CallStarted()
+                | CellDecided() | CellProposed() | CellStarted() | OutputMade() | CallStarted()
             ):  # fmt: skip
                 return
             case _:
@@ -99,6 +103,15 @@ class Prelude:
         if known not in self._contexts:
             self._contexts.add(known)
             self._events.append(ContextSet(ROOT, placed(info, folder), time))
+
+    def _undone(self, back_to: int) -> None:
+        """Forget the cells after this one, their calls and the contexts that were given since."""
+        stood = [
+            place
+            for place, event in enumerate(self._events)
+            if isinstance(event, CellRan) and event.cell <= back_to
+        ]
+        self._events = self._events[: stood[-1] + 1 if stood else 0]
 
     def _restarted(self) -> None:
         """Forget all but the context: the new kernel has it, or the copy of the variable."""

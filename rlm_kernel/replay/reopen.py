@@ -17,6 +17,8 @@ from ..errors import RecordError
 from ..events import (
     CallEnded,
     CallStarted,
+    CellDecided,
+    CellProposed,
     CellRan,
     CellStarted,
     ContextSet,
@@ -136,9 +138,9 @@ def _of_the_end(event: Event, last: dict[str, int], given: set[str]) -> bool:
             return stopped and not _is_below(event.node, given)
         case RunStarted() | NodeStarted() | ContextSet() | Prompted() | Replied():
             return False
-        case KernelRestarted():
+        case CellDecided() | KernelRestarted():
             return False
-        case ReplyDelta() | CellStarted() | OutputMade() | CallStarted():
+        case ReplyDelta() | CellProposed() | CellStarted() | OutputMade() | CallStarted():
             return False  # for the screen only
         case _:
             assert_never(event)

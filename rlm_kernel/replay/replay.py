@@ -190,7 +190,9 @@ async def _replay_node(again: Replay, kernels: KernelTemplate) -> None:
                 await again.give(repl, step.spec)
                 if step is again.node.context:
                     await again.seed(repl)
-            elif step.status != "interrupted":
+            elif step.ended_kernel:
+                await repl.restart()
+            elif step.runs_again:
                 await again.run(repl, step)
         again.finish()
 
@@ -237,7 +239,12 @@ def recorded_limits(recorded: RecordedRun) -> CellLimits:
     """Return what the run's cells were held to. Raises ``RecordError`` where it is not recorded."""
     was = recorded.settings
     try:
-        return CellLimits(was["limits"]["cell_seconds"], was["prompt_chars"], was["max_batch"])
+        return CellLimits(
+            seconds=was["limits"]["cell_seconds"],
+            prompt_chars=was["prompt_chars"],
+            batch=was["max_batch"],
+            ahead=was.get("loops") == "batched",
+        )
     except KeyError as missing:
         raise RecordError(f"{recorded.folder}: the record's settings have no {missing}") from None
 

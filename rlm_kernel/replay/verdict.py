@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
@@ -91,7 +90,7 @@ class RecordedCalls:
     def finish(self, left_out: Collection[int] = ()) -> None:
         """Take into the verdict the calls of the record that the replay did not make, of the cells
         that ran again (all but those ``left_out``), and which calls are ambiguous."""
-        again = {cell.cell for cell in self._node.cells if cell.status != "interrupted"}
+        again = {cell.cell for cell in self._node.cells if cell.runs_again}
         again -= set(left_out)
         where = f"node {self._node.node}, cell"
         for this, calls in self._calls.items():
@@ -119,11 +118,18 @@ class RecordedCalls:
 
 
 def _overlapping(calls: list[RecordedCall]) -> bool:
-    """Return whether two were under way together; calls whose times were not kept may have been."""
-    spans = [call.span for call in calls]
+    """Return whether two were under way together; calls whose times were not kept may have been.
+    Those that one loop asked ahead of their turn were, but in its order."""
     if len(calls) < 2:
         return False
-    known = sorted(span for span in spans if span is not None)
-    if len(known) < len(spans):
+    if any(call.span is None for call in calls):
         return True
-    return any(before[1] > after[0] for before, after in itertools.pairwise(known))
+    ends: dict[object, float] = {}
+    for call in sorted(calls, key=lambda call: call.span or ()):
+        began, end = call.span or (0.0, 0.0)
+        loop = call.slot.get("about", {}).get("ahead") or object()
+        if any(last > began for other, last in ends.items() if other != loop):
+            return True
+        ends = {other: last for other, last in ends.items() if last > began or other == loop}
+        ends[loop] = max(end, ends.get(loop, end))
+    return False

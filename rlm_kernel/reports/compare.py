@@ -115,11 +115,17 @@ def _answer(course: ComparableRun) -> str | None:
     return root.answer if root.confirmed or root.answer is None else f"{root.answer} (unconfirmed)"
 
 
+def _cost(course: ComparableRun) -> float | None:
+    """Return the known cost; None where nothing of it is known."""
+    usage = course.tree.usage
+    return None if usage.unpriced and not usage.cost else usage.cost
+
+
 def _used(a: ComparableRun, b: ComparableRun) -> Iterator[Pair]:
     yield _pair("turns", lambda course: course.tree.turns, a, b)
     yield _pair("sub-calls", lambda course: course.tree.calls, a, b)
     yield _pair("tokens", lambda course: course.tree.usage.tokens, a, b)
-    yield _pair("cost", lambda course: course.tree.usage.cost, a, b)
+    yield _pair("cost", _cost, a, b)
     unpriced = _pair("unpriced requests", lambda course: course.tree.usage.unpriced, a, b)
     if unpriced.a or unpriced.b:
         yield unpriced

@@ -11,22 +11,31 @@ import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from ..errors import RecordError
-from ..events import NodeStarted, RunEnded, RunStarted, Usage
+from ..events import Event, NodeStarted, RunEnded, RunStarted, Usage
 from ..record import journal
 from ..record.files import JOURNAL
 from ..record.format_version import NewerRecord
+from ..record.journal import Ending
 from ..record.notebooks.metadata import ROOT_PAGE
 from ..record.recording import Recording
 from ..record.summary import RUNNING, add_up
 
 MAX_LEVELS = 5  # of folders below the one that is named
 DAMAGED = "damaged"
+KILLED = "killed"
+"""The status of a run without an end that nobody writes any more."""
 NEWER = "newer"
 """The status of a run that a newer version of rlm_kernel has written."""
+
+
+def shown_time(seconds: float | None, form: str) -> str:
+    """Return these Unix seconds in the local time by a form of ``strftime``, or a dash for None."""
+    return "–" if seconds is None else datetime.fromtimestamp(seconds).strftime(form)
 
 
 @dataclass(frozen=True)
@@ -53,6 +62,11 @@ class Row:
     began: float | None = None
     changed: float | None = None
     note: str | None = None
+
+    @property
+    def began_at(self) -> str:
+        """Return when it began, to the minute of the local time, or a dash."""
+        return shown_time(self.began, "%m-%d %H:%M")
 
     @property
     def tokens(self) -> int | None:
@@ -118,11 +132,16 @@ def read(path: Path) -> Row:
 
 
 def _quick(path: Path) -> Row | None:
-    """Return the row from both ends of the record; None where they do not tell."""
+    """Return the row of a run that has ended from both ends of its record; None where they do not
+    tell. Raises ``RecordError``."""
     record = path if path.name == JOURNAL else path / JOURNAL
     if not os.path.isfile(record):
         return None
-    beginning, ending = journal.ends(record, 3, 2)
+    return of_ends(path, *journal.ends(record, 3, 2), record.stat().st_mtime)
+
+
+def of_ends(path: Path, beginning: list[Event], ending: Ending, changed: float) -> Row | None:
+    """Return the row of a run that has ended; None where these events do not tell."""
     started = next((event for event in beginning if isinstance(event, RunStarted)), None)
     node = next((event for event in beginning if isinstance(event, NodeStarted)), None)
     ended = ending.events[-1] if ending.events else None
@@ -143,7 +162,7 @@ def _quick(path: Path) -> Row | None:
         usage=ended.usage,
         seconds=ended.seconds,
         began=started.time,
-        changed=record.stat().st_mtime,
+        changed=changed,
         note=ended.reason,
     )
 

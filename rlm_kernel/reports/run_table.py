@@ -13,10 +13,12 @@ from rich.cells import cell_len, set_cell_size
 from rich.console import Console
 from rich.text import Text
 
+from ..events import Usage
 from ..record.markdown import one_line, shorten
 from ..record.numbers import counted, duration, money, spent
 from ..record.summary import RUNNING
-from .listing import DAMAGED, NEWER, Row, Totals
+from .listing import DAMAGED, NEWER, Row, Totals, shown_time
+from .terminal import print_sentence
 
 MAX_UNREAD = 20  # whose reasons are told in full below a table
 LONGEST_CELL = 400  # characters, before it is cut to its column
@@ -39,21 +41,21 @@ class _Column:
     right: bool = False
 
 
-def _time(seconds: float | None, form: str) -> str:
-    return "–" if seconds is None else datetime.fromtimestamp(seconds).strftime(form)
-
-
-def began(row: Row) -> str:
-    """Return when a run began, to the minute."""
-    return _time(row.began, "%m-%d %H:%M")
-
-
-def _cost(row: Row) -> str:
+def _cost(usage: Usage | None, written: Callable[[float], str] = money) -> str:
     """Return the cost, with a plus where a part of the price is not known."""
-    if row.usage is None:
+    if usage is None:
         return "–"
-    unpriced = row.usage.unpriced
-    return "?" if unpriced and not row.usage.cost else money(row.usage.cost) + "+" * bool(unpriced)
+    if usage.unpriced and not usage.cost:
+        return "?"
+    return written(usage.cost) + "+" * bool(usage.unpriced)
+
+
+def _plain_cost(usage: Usage) -> str:
+    return _cost(usage, lambda cost: f"{cost:.6f}".rstrip("0").rstrip("."))
+
+
+def _plain_seconds(seconds: float | None) -> float | None:
+    return None if seconds is None else round(seconds, 2)
 
 
 def _number(value: float | None, form: str = ",") -> str:
@@ -66,12 +68,12 @@ def _named(path: Path) -> str:
 
 
 _COLUMNS = (
-    _Column("began", least=0, most=16, cell=began),
+    _Column("began", least=0, most=16, cell=lambda row: row.began_at),
     _Column("status", least=0, most=11, cell=lambda row: row.status),
     _Column("turns", least=90, most=9, cell=lambda row: _number(row.turns), right=True),
     _Column("calls", least=120, most=9, cell=lambda row: _number(row.calls), right=True),
     _Column("tokens", least=90, most=13, cell=lambda row: _number(row.tokens), right=True),
-    _Column("cost", least=70, most=12, cell=_cost, right=True),
+    _Column("cost", least=70, most=12, cell=lambda row: _cost(row.usage), right=True),
     _Column(
         "seconds", least=100, most=9, cell=lambda row: _number(row.seconds, ",.1f"), right=True
     ),
@@ -136,7 +138,7 @@ def _answer(row: Row) -> str:
 
 
 def _print(console: Console, text: str, style: str) -> None:
-    console.print(Text(one_line(text), style), soft_wrap=True)
+    print_sentence(console, one_line(text), style)
 
 
 def note(row: Row) -> str:
@@ -144,7 +146,7 @@ def note(row: Row) -> str:
     run goes on or was killed: when it was last written does."""
     if row.status != RUNNING:
         return row.note or ""
-    return f"goes on or was killed; last written {_time(row.changed, '%Y-%m-%d %H:%M')}"
+    return f"goes on or was killed; last written {shown_time(row.changed, '%Y-%m-%d %H:%M')}"
 
 
 def _sum(whole: Totals) -> str:
@@ -170,16 +172,17 @@ def _tell_unread(rows: list[Row], console: Console) -> None:
 
 
 def lines(rows: list[Row], whole: Totals) -> Iterator[str]:
-    """Yield tab-separated lines: a head, one a run with nothing cut, the totals. Numbers are
-    plain."""
+    """Yield tab-separated lines: a head, one a run with nothing cut, the totals. Numbers are plain;
+    a cost of which a part is not known ends in a plus, and is ``?`` where nothing of it is."""
     yield "\t".join(LINES_HEAD)
     for row in rows:
-        used = row.usage
-        numbers = (row.turns, row.calls, row.tokens, used and used.cost, row.seconds)
+        cost = row.usage and _plain_cost(row.usage)
+        numbers = (row.turns, row.calls, row.tokens, cost, _plain_seconds(row.seconds))
         texts = (row.model, str(row.path), row.question, row.answer, note(row))
         yield _line(_iso(row.began), row.status, *numbers, *texts)
     used = whole.usage
-    sums = (whole.turns, whole.calls, used.tokens, used.cost, whole.seconds)
+    seconds = _plain_seconds(whole.seconds)
+    sums = (whole.turns, whole.calls, used.tokens, _plain_cost(used), seconds)
     yield _line("all", "", *sums, "", "", "", "", _sum(whole))
 
 

@@ -10,12 +10,13 @@ from rich.console import Console
 from rich.markup import escape
 from rich.tree import Tree as RichTree
 
-from ..events import Usage
-from ..record import checks
+from ..events import CellDecided, Usage
+from ..record import checks, decisions
 from ..record.evidence import lines
 from ..record.markdown import one_line, shorten
 from ..record.numbers import counted, duration, spent, unanswered
 from ..record.recording import Recording
+from ..record.signing.verifying import in_words
 from ..record.summary import RUNNING, Node, in_order
 
 MAX_PROBLEMS = 20
@@ -40,8 +41,7 @@ def render(recording: Recording, console: Console) -> None:
     elif tree.ended is not None and tree.ended.status != "answered":
         why = escape(tree.ended.reason or "")
         console.print(f"[bold]{tree.ended.status}[/] before its kernel was ready: {why}")
-    states = {True: "sealed", False: "not sealed", None: "notebook only, no record"}
-    state = states[recording.sealed]
+    state = escape(in_words(recording))
     console.print(f"{escape(str(recording.source))}: {state}", style="dim", soft_wrap=True)
     for problem in recording.problems[:MAX_PROBLEMS]:
         console.print(f"[red]problem:[/] {escape(one_line(problem))}", soft_wrap=True)
@@ -69,6 +69,8 @@ def _tell(branch: RichTree, node: Node, recording: Recording) -> None:
             answer.add(escape(line))
         for line in checks.lines(checks.checks_of(recording.events, node.id)):
             answer.add(escape(line))
+    if decided := decisions.line(decisions.of(recording.events, node.id)):
+        branch.add(f"[dim]{decided}[/]")
     if node.reason:
         branch.add(f"[dim]because[/] {_short(node.reason)}")
 
@@ -91,6 +93,11 @@ def as_json(recording: Recording) -> dict[str, Any]:
         "type": given.type if given else None,
         "evidence": [dataclasses.asdict(one) for one in given.evidence] if given else [],
         "checks": _checks(recording),
+        "decisions": [
+            dataclasses.asdict(event)
+            for event in recording.events
+            if isinstance(event, CellDecided)
+        ],
         "confirmed": tree.nodes[0].confirmed if tree.nodes else False,
         "turns": tree.turns,
         "calls": tree.calls,
@@ -98,6 +105,7 @@ def as_json(recording: Recording) -> dict[str, Any]:
         "nodes": [dataclasses.asdict(node) for node in tree.nodes],
         "source": str(recording.source),
         "sealed": recording.sealed,
+        "seal": in_words(recording),
         "problems": recording.problems,
     }
 

@@ -67,10 +67,10 @@ def _asked(console: Console, pair: Pair) -> None:
 
 def _value(name: str, value: Any) -> str:
     if value is None:
-        return "–"
+        return "unknown" if name == "cost" else "–"
     if isinstance(value, dict):  # a context
         size = "" if value["size"] is None else f", {value['size']:,} bytes"
-        digest = "no copy of it" if value["sha256"] is None else f"sha256 {value['sha256']}"
+        digest = "no copy of it" if value["sha256"] is None else f"sha256 {value['sha256'][:16]}…"
         return f"{value['kind']}{size}, {digest}"
     if isinstance(value, int | float):
         return _number(name, value)
@@ -98,6 +98,8 @@ def _table(words: tuple[Pair, ...], numbers: tuple[Pair, ...]) -> Table:
 
 
 def _difference(pair: Pair) -> str:
+    if pair.a is None or pair.b is None:
+        return ""
     if pair.same:
         return "="
     by = _number(pair.name, abs(pair.b - pair.a))
@@ -112,7 +114,7 @@ def _part(console: Console, parting: Parting) -> None:
         node += f" (in B {parting.node_b})"
     turn = "" if parting.turn is None else f", turn {parting.turn}"
     cell = "" if parting.cell is None else f", cell {parting.cell}"
-    _say(console, f"they part in node {node}{turn}{cell}: {parting.what}", "bold")
+    _say(console, f"they first differ in node {node}{turn}{cell}: {parting.what}", "bold")
     beginning = _common_lines(parting.a or "", parting.b or "")
     for name, text, style in (("A", parting.a, "red"), ("B", parting.b, "green")):
         _excerpt(console, name, text, beginning, style)

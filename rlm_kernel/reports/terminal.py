@@ -7,16 +7,22 @@ Our own colours and live displays are made here, behind the gate.
 
 from __future__ import annotations
 
+import re
 import sys
+import textwrap
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import Any, TextIO
 
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
+from rich.text import Text
 
 from ..record.filters import for_terminal
 from .gate import checked_output, gated, ungated
+
+_COMMAND = re.compile(r"`[^`]*`")
+_HELD = "\0"
 
 
 class Terminal(Console):
@@ -80,6 +86,20 @@ def live(display: AbstractContextManager[object]) -> Iterator[None]:
     links that are printed meanwhile."""
     with display, gated():
         yield
+
+
+def print_sentence(console: Console, text: str, style: str = "") -> None:
+    """Print a text in lines that end between words at a terminal, in one line elsewhere; no path
+    is broken, nor a command between backticks: it is to be copied."""
+    if console.is_terminal:
+        text = "\n".join(_wrapped(line, console.width) for line in text.splitlines())
+    console.print(Text(text, style), soft_wrap=True)
+
+
+def _wrapped(line: str, width: int) -> str:
+    held = _COMMAND.sub(lambda command: command[0].replace(" ", _HELD), line)
+    filled = textwrap.fill(held, width, break_long_words=False, break_on_hyphens=False)
+    return filled.replace(_HELD, " ")
 
 
 def standard_error(**options: Any) -> Terminal:

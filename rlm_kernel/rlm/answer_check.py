@@ -11,6 +11,7 @@ from ..lm.model import Message
 from ..repl.running_cell import Ran
 from . import prompts
 from .shown import Shown
+from .small_prompts import DOUBTED_QUERY, NOWHERE, SUSPECT_QUERY
 from .small_replies import SAID
 from .sources import bound_names, is_leftover, written_down
 from .suspicion import Suspicion
@@ -80,15 +81,17 @@ class AnswerCheck:
         why = self._no_answer(ran)
         if why is None and not last:
             why = None if self._remind else self._misread(ran) or self._unseen(ran)
-            why = why or self._unread(ran.answer)
+            why = why or self._unread(ran.answer) or self._unsure(ran)
             why = why or (self._nowhere(ran) if self._remind else self._unquoted(ran))
             why = why or self._suspect(ran)
         return why
 
     def unsure(self, ran: Ran) -> str | None:
         """Return why an answer that is taken is not confirmed; None for one that is."""
+        if ran.unsure is not None:
+            return f"the answer is in doubt: {ran.unsure}"
         why = (ran.doubt and "is no answer") or self._suspicious(ran)
-        if why is None and self._remind and prompts.NOWHERE in self._asked:
+        if why is None and self._remind and NOWHERE in self._asked:
             assert ran.answer is not None
             why = None if ran.answer.evidence else "stands nowhere in the context"
         again = ", also when it was asked for again" if self._suspected or ran.doubt else ""
@@ -133,6 +136,12 @@ class AnswerCheck:
         self._waited = True
         return prompts.CHECK_TOO_SOON.format(answer=_head(ran.answer.text))
 
+    def _unsure(self, ran: Ran) -> str | None:
+        """Return what a query's own check doubts. Only once for each doubt."""
+        if ran.unsure is None or not self._remind:
+            return None
+        return self._once(DOUBTED_QUERY.format(why=ran.unsure))
+
     def _suspicious(self, ran: Ran) -> str | None:
         found = self._suspicion and self._suspicion.of(ran, self._sources)
         return f"is {found}" if found else None
@@ -143,7 +152,7 @@ class AnswerCheck:
         if why is None or ran.answer is None:
             return None
         self._suspected = True
-        words = prompts.SUSPECT_QUERY if self._remind else prompts.SUSPECT
+        words = SUSPECT_QUERY if self._remind else prompts.SUSPECT
         return words.format(answer=_head(ran.answer.text), why=why)
 
     def _nowhere(self, ran: Ran) -> str | None:
@@ -151,7 +160,7 @@ class AnswerCheck:
         assert ran.answer is not None
         if not self._sources[-1].startswith(SAID) or ran.answer.evidence:
             return None
-        asked = self._once(prompts.NOWHERE)
+        asked = self._once(NOWHERE)
         return asked and asked.format(answer=_head(ran.answer.text))
 
     def _unquoted(self, ran: Ran) -> str | None:

@@ -17,9 +17,9 @@ from ..record.blobs import in_folder
 from ..record.equality import as_recorded
 from ..record.nodes import slot_of
 from ..record.outputs import cut
-from ..remote.guest.checked import figures
-from ..remote.guest.checks import ASK, TELL
 from ..remote.guest.globals import BATCHES
+from ..remote.guest.maps.checked import figures
+from ..remote.guest.maps.checks import ASK, TELL
 from ..repl.occurrences import CallId, Occurrences
 from ..repl.protocol import (
     MOST_REFUSED,
@@ -146,13 +146,21 @@ class LiveCalls:
     async def _recall(self, call: Call, known: Iterable[CallEnded]) -> None:
         """Record what the run that this one goes on from was answered, children with all below."""
         for event in known:
-            for below in self._memory.subtree(event.child):
-                self._run.emit(await asyncio.to_thread(in_folder, below, self._run.folder))
-            self._run.emit(replace(event, usage=Usage()))
+            await self._record_again(event)
             if event.op != "tool":
                 self._book(call, int(event.about.get("row", event.index)), slot_of(event))
                 self.cut[call.cell] += cut_short(event.finish)
                 self.made[call.cell] += 1
+
+    async def recall_cell(self, cell: int) -> None:
+        """Record the calls of a cell that does not run again, as ``_recall`` does."""
+        for event in self._memory.calls_of(cell):
+            await self._record_again(event)
+
+    async def _record_again(self, event: CallEnded) -> None:
+        for below in self._memory.subtree(event.child):
+            self._run.emit(await asyncio.to_thread(in_folder, below, self._run.folder))
+        self._run.emit(replace(event, usage=Usage()))
 
     def _book(self, call: Call, index: int, slot: Slot) -> None:
         if "error" in slot:

@@ -8,8 +8,9 @@ from typing import Any
 from ..errors import LimitReached
 from ..events import CellRan, ContextInfo
 from ..lm.model import Message, seen
+from ..record.markdown import fenced
 from ..record.outputs import text_of
-from ..remote.guest.look import PASSAGES
+from ..remote.guest.reading.look import PASSAGES
 from ..repl.running_cell import Ran
 from . import facts, prompts, vision
 from .calls import LiveCalls
@@ -59,11 +60,19 @@ class Feedback:
         """Return the ``opening`` with what the first look gave, which the LM has not written; and
         whether that may state the answer, as passages do."""
         system, first = opening
+        if not self._run.style.ask:
+            return [*opening, *self._first_cell(turn)], True
         output = "\n\n".join(self._texts(turn)).strip()
         stated = self.kind == "read" and PASSAGES in output
         kind = self.kind if stated or self.kind == "judge" else "count"
         words = f"{output}\n\n{first['content']}\n\n{self._run.style.ask[kind]}"
         return [system, prompts.message("user", words)], stated
+
+    def _first_cell(self, turn: Turn) -> list[Message]:
+        """Return what an LM that is told facts is told of a first cell that gave no answer."""
+        source = "\n\n".join(source for source, _ in turn.cells)
+        told = self.after(turn, 1, None)
+        return [prompts.message("assistant", fenced(source, "python")), *told]
 
     @property
     def _told(self) -> bool:
@@ -89,9 +98,18 @@ class Feedback:
         if ran.called and ran.draft is not None and not ran.refused and self._told:
             notices.append(prompts.UNFINISHED.format(answer=ran.draft.text[:200]))
         if ran.restarted is not None:
-            lost = ", ".join(ran.lost) or "none"
-            notices.append(prompts.DIED.format(reason=ran.restarted, lost=lost))
+            notices.append(self._ended(cell, ran))
         return replace(ran, notices=notices)
+
+    def _ended(self, cell: int, ran: Ran) -> str:
+        """Return what the LM is told of a cell that ended its kernel, or would not stop."""
+        lost = ", ".join(ran.lost)
+        if ran.back_to is None or not self._told:
+            return prompts.DIED.format(reason=ran.restarted, lost=lost or "none")
+        count = cell - ran.back_to
+        undone = "this cell" if count == 1 else f"this cell and the {count - 1:,} before it"
+        lost = f", but these variables are lost: {lost}" if lost else ""
+        return prompts.WENT_BACK.format(reason=ran.restarted, undone=undone, lost=lost)
 
     def _failures(self, failed: list[facts.Failure], count: int) -> str:
         if self._told:

@@ -7,8 +7,10 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 
 from ..errors import CallRefused
-from ..remote.guest.checks import NOBODY as NOBODY_JUDGES
+from ..remote.guest.maps.checks import NOBODY as NOBODY_JUDGES
 from ..settings.limits import Ledger
+from . import consent
+from .consent import Decide, Decision, Proposal
 
 MOST_QUESTIONS = 20
 """How often a run may ask, all nodes together."""
@@ -43,6 +45,7 @@ class Human:
         self._asked = self._rows = 0
         self._turn = asyncio.Lock()
         self._stands = False
+        self._patience: asyncio.Timeout | None = None
         self._clocks: dict[asyncio.Timeout, float | None] = {}
         """Those that are wound up, with what is left on them while they are stopped."""
 
@@ -83,6 +86,45 @@ class Human:
                 )
             self._rows += 1
             return await self._typed(self._ask, row)
+
+    async def decided(
+        self, proposal: Proposal, decide: Decide | None, begin: Callable[[], None]
+    ) -> Decision:
+        """Return the human's decision on a cell, whom ``decide`` asks; ``begin`` is called before.
+
+        Where none comes, the run ends as interrupted; outside of one, and where nobody is asked,
+        ``CallRefused`` is raised.
+        """
+        if decide is None:
+            raise CallRefused(consent.NOBODY)
+        async with self._turn:
+            with self._standing_still():
+                begin()
+                try:
+                    async with asyncio.timeout(consent.PATIENCE_S) as clock:
+                        return await decide(proposal)
+                except TimeoutError:
+                    if not clock.expired():
+                        raise
+            if self._patience is None:
+                raise CallRefused(self.not_decided)
+            self._patience.reschedule(asyncio.get_running_loop().time())
+            ended: asyncio.Future[Decision] = asyncio.get_running_loop().create_future()
+            return await ended  # it is cancelled at once
+
+    @property
+    def not_decided(self) -> str:
+        """Return why a run ended whose cell nobody decided on."""
+        return consent.NOT_DECIDED.format(seconds=consent.PATIENCE_S)
+
+    @contextmanager
+    def may_end(self, patience: asyncio.Timeout) -> Iterator[None]:
+        """Let ``patience``, which has no end of its own, end the body when no decision comes."""
+        self._patience = patience
+        try:
+            yield
+        finally:
+            self._patience = None
 
     async def _typed(self, ask: AskHuman, question: str) -> str:
         with self._standing_still():

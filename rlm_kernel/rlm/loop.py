@@ -13,11 +13,12 @@ from hashlib import sha256
 
 from ..answers import Answer
 from ..errors import LimitReached
-from ..events import ContextInfo, NodeStarted
+from ..events import CellDecided, CellProposed, ContextInfo, NodeStarted
 from ..lm import cells
 from ..lm.client import Reply
 from ..lm.model import Message
 from ..record.equality import node_seed
+from ..record.markdown import fenced
 from ..repl.execution import Written, execute
 from ..repl.running_cell import Author, Ran
 from ..settings.limits import CellLimits, Rent
@@ -26,7 +27,9 @@ from .answer_check import AnswerCheck
 from .best_answer import BestAnswer
 from .calls import Child, LiveCalls
 from .cell_runner import CellRunner
+from .consent import Proposal
 from .dialogue import Dialogue
+from .done import Done
 from .feedback import Feedback
 from .kernel_setup import carry, set_up
 from .run import Run
@@ -65,6 +68,8 @@ class Node:
         self._repetition = Repetition()
         self._equal = EqualReplies()
         self._opening = ""
+        self._consented = False
+        """A cell of the LM's has run here, which the human allowed or the record has."""
         self._stated = False
         """Words may be the answer: something that was shown may state it."""
 
@@ -73,6 +78,7 @@ class Node:
         before there is one; ``LMError`` and ``KernelDied`` where it cannot go on."""
         news, over = await self._begin(repl), self._over(1)
         for number in itertools.count(1):
+            news = self._with_words(number, news)
             reply, over = await self._reply(number, news, repl.variables, over)
             self.run.turns_of[self.task.node] += 1
             self.calls.turns_left = 0 if over is not None else self._left(number)
@@ -100,6 +106,13 @@ class Node:
                 news = self._feedback.after(turn, self._left(number), over)
         raise AssertionError("a node without an end")
 
+    def _with_words(self, number: int, news: list[Message]) -> list[Message]:
+        """Return what the LM is told before a turn with what the human has said meanwhile."""
+        if number == 1 or self.task.parent is not None or self._memory.reply(number) is not None:
+            return news
+        said = self.run.words.take()
+        return [*news[:-1], prompts.with_words(news[-1], said)] if said else news
+
     def _turn(self, number: int, reply: Reply, news: list[Message]) -> Turn:
         """Return the turn that a reply begins, after the LM was told the ``news``."""
         sources = self._sources(reply)
@@ -121,7 +134,9 @@ class Node:
     def _sources(self, reply: Reply) -> list[str]:
         cut = reply.cut_short
         if self.run.style.opening:
-            return small_replies.sources(reply.text, cut_short=cut, words=self._stated)
+            return small_replies.sources(
+                reply.text, self.task.question, cut_short=cut, words=self._stated
+            )
         return cells.sources(reply.text, cut_short=cut)
 
     def _over(self, number: int) -> LimitReached | None:
@@ -150,17 +165,67 @@ class Node:
     async def _run_cells(
         self, repl: CellRunner, number: int, turn: Turn, over: LimitReached | None
     ) -> None:
-        for source, author in turn.cells:
-            turn.rans.append(await self._run_cell(repl, number, source, author))
+        looks = number == 1 and bool(self._opening)
+        for at, (source, author) in enumerate(turn.cells):
+            if not looks and self._asks(number, turn, author):
+                cell, source, author = await self._allowed(number, turn, source)
+                if not cell:
+                    return
+                turn.cells[at] = source, author
+            else:
+                cell = next(self._cells)
+            self._consented = self._consented or not looks
+            turn.rans.append(await self._run_cell(repl, number, cell, source, author))
             turn.numbers.append(self._last_cell)
             if turn.over or (over is None and self.run.ledger.closed(self.task.depth)):
                 return
 
-    async def _run_cell(self, repl: CellRunner, turn: int, source: str, author: Author) -> Ran:
-        cell = self._last_cell = next(self._cells)
+    def _asks(self, number: int, turn: Turn, author: Author) -> bool:
+        """Return whether the human is asked before a cell of a turn runs; not for what the record
+        has."""
+        known = turn.intervention is not None or self._memory.sources(number) is not None
+        needed = self.run.consent().is_needed(consented=self._consented)
+        return author == "lm" and needed and not known
+
+    async def _allowed(self, number: int, turn: Turn, source: str) -> tuple[int, str, Author]:
+        """Ask the human for a cell and record the decision; return the cell's number, 0 where it
+        was rejected, and what runs."""
+        node, began = self.task.node, time.monotonic()
+
+        def begin() -> None:
+            nonlocal began
+            began = time.monotonic()
+            self.run.emit(CellProposed(node, number, source))
+
+        proposal, decide = Proposal(node, number, source), self.run.consent().decide
+        decided = await self.run.human.decided(proposal, decide, begin)
+        turn.decisions.append(decided)
+        cell = 0 if decided.choice == "rejected" else next(self._cells)
+        self.run.emit(
+            CellDecided(
+                node=node,
+                cell=cell,
+                turn=number,
+                choice=decided.choice,
+                source=source,
+                word=decided.word,
+                seconds=time.monotonic() - began,
+                time=time.time(),
+            )
+        )
+        return cell, decided.source, "human" if decided.choice == "edited" else "lm"
+
+    async def _run_cell(
+        self, repl: CellRunner, turn: int, cell: int, source: str, author: Author
+    ) -> Ran:
+        self._last_cell = cell
         written = Written(node=self.task.node, cell=cell, turn=turn, source=source, author=author)
         repl.held = self.held()
-        ran = await execute(repl, written, self.run.emit, lambda ran: self._noticed(cell, ran))
+        past = self._memory.done(cell)
+        if past is not None:
+            await self.calls.recall_cell(cell)
+        runs = repl if past is None else Done(repl, *past)
+        ran = await execute(runs, written, self.run.emit, lambda ran: self._noticed(cell, ran))
         self.rent.pay(*repl.unpaid())
         self._check.take(source, ran, asked=bool(self.calls.made[cell]))
         stopped = ran.status not in ("ok", "error")
@@ -218,7 +283,9 @@ class Node:
         if not run.style.remind and (info.length == 0 or _is_question(task) or repl.names):
             self._check.take_for_granted()
         self.begun = True
-        if task.opening is None and not _is_question(task):
+        if task.first is not None:
+            self._opening = fenced(task.first, "python")
+        elif task.opening is None and not _is_question(task):
             self._opening = run.style.opening.format(question=task.question)
         self._stated = not self._opening
         news = await self._opened(info, repl)

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from ..events import CallEnded, Event, Prompted, Replied
+from ..events import CallEnded, CellRan, Event, KernelRestarted, Prompted, Replied
 from ..repl.occurrences import CallId
 from ..repl.running_cell import Author, Ran
 from .cell_runner import CellRunner
@@ -81,6 +81,13 @@ class Memory(Protocol):
     def taken(self, turn: int) -> bool | None:
         """Return whether the answer of a turn was the node's; None where that is not known."""
 
+    def done(self, cell: int) -> tuple[CellRan, KernelRestarted | None] | None:
+        """Return a cell that does not run again: one that ended its kernel, or that the kernel went
+        back from, with how that was replaced; in a branch any that its kernel has run already."""
+
+    def calls_of(self, cell: int) -> Sequence[CallEnded]:
+        """Return the calls of a cell that were answered, free of cost, in their order."""
+
     def check(self, cell: int, ran: Ran) -> None:
         """Raise ``RecordError`` for a cell that failed now, not then, where no LM would see it."""
 
@@ -120,6 +127,12 @@ class NoMemory:
 
     def taken(self, turn: int) -> bool | None:
         return None
+
+    def done(self, cell: int) -> tuple[CellRan, KernelRestarted | None] | None:
+        return None
+
+    def calls_of(self, cell: int) -> Sequence[CallEnded]:
+        return ()
 
     def check(self, cell: int, ran: Ran) -> None:
         """Take any end of the cell: its LM sees it."""

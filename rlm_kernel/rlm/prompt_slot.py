@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..lm.model import image_part
-from ..remote.guest.checks import ASK
+from ..remote.guest.maps.checks import ASK
 from ..repl.frames import Payload
 from ..repl.protocol import Call, Image, Slot
 from .run import CallMeter
@@ -43,7 +43,9 @@ class PromptSlot:
 
     @property
     def place(self) -> dict[str, Any]:
-        """The place of a map's item, for the record."""
+        """The place of a map's item, or the loop that asked a prompt ahead, for the record."""
+        if self.call.ahead:
+            return {"ahead": self.call.ahead}
         options = self.call.options
         return {} if options is None else options.place(self.index)
 

@@ -13,8 +13,8 @@ from typing import Any
 
 from ..errors import LimitReached
 from ..events import ContextInfo
+from ..lm import cells
 from ..record.numbers import counted
-from . import small_replies
 from .first_look import look, short_look
 from .small_prompts import ASK_ANSWER, ASK_QUERY, OPENING, SMALL_COUNT, SMALL_JUDGE, SMALL_READ
 
@@ -56,9 +56,9 @@ that need several steps. Each is as dear as you are. A reply is the value that i
 - `find(value, words, around=80, case=False)`: places with line, offsets, text; `.missing` words.
 - `SHOW_VARS()`: the variables made so far. `limits_left()`: what you may still use.
 - `ask_human(question)`: asks the human, if one is there, as a last resort.
-- `FINAL_VAR(value, evidence=None)`: ends the run with the value as it is (a text, a list, a \
-DataFrame), once its cell has ended well: `FINAL_VAR(summary)`, `FINAL_VAR("Paris")`. `evidence`: \
-a list of exact quotes of `context` that it rests on, or of places from `find`.
+- `FINAL_VAR(value, evidence=None, doubt=None)`: ends the run with the value as it is (text, list, \
+table), once its cell ended well: `FINAL_VAR(summary)`, `FINAL_VAR("Paris")`. `evidence`: exact \
+quotes of `context` that it rests on, or places from `find`; `doubt`: why it may be wrong.
 - `answer["content"] = x`: a draft, given out if a limit ends the run.
 {tools}
 How to work: use code for what code does well (searching, counting, parsing, joining) and the \
@@ -136,14 +136,6 @@ RAN_AGAIN = (
     "something else, or finish with FINAL_VAR."
 )
 FIRST_BLOCK = "Write the first block."
-NOWHERE = (
-    "The answer {answer!r} does not stand in `context`. Copy it from a passage as it is written "
-    "there, or write a query. The same answer again is taken as it is."
-)
-SUSPECT_QUERY = (
-    "The answer {answer!r} {why}. If a word in the query is written otherwise in the data, write "
-    "the query again with that. The same query again is taken as it is."
-)
 LAST_TURN = (
     "This is your last turn. Write one cell that calls FINAL_VAR with the best answer that the "
     "work so far supports."
@@ -156,6 +148,11 @@ EDITED = (
     "The human stopped you here and ran this cell in place of yours; its output is the last one "
     "above:\n```python\n{source}\n```"
 )
+CHANGED = (
+    "Before your cell ran the human changed it. This is what ran; its output is the last one above:"
+    "\n```python\n{source}\n```"
+)
+REJECTED = "The human did not let your {cell} run."
 OVERRULED = "The human did not take {answer!r} as the answer: go on."
 TOUCHED = (
     "In the notebook the human has changed your cell of turn {turn}, and has not run it. It reads "
@@ -170,6 +167,10 @@ GO_ON = "Go on from here."
 DIED = (
     "The kernel ended during this cell: {reason}. It was started again; `context` is there, but "
     "these variables are lost: {lost}."
+)
+WENT_BACK = (
+    "The kernel ended during this cell: {reason}. It is back to where it was before {undone}: all "
+    "that happened in it since is undone, all variables from before are there{lost}."
 )
 TIMEOUT = "The cell was stopped after {seconds:g} seconds of running. Do less in one cell."
 LATE = "The cell was stopped: the time of the run is nearly over."
@@ -234,7 +235,7 @@ STYLES = {
         output_chars=4000,
         remind=True,
         opening=OPENING,
-        cut=small_replies.end_of_first_block,
+        cut=cells.end_of_first_block,
     ),
 }
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from ..endings import at_no_cost
 from ..environments.kernel_config import KernelTemplate
+from ..errors import CallRefused
 from ..events import ROOT, Event, Usage
 from ..inputs.contexts import Source
 from ..inputs.tools import Tools
@@ -26,9 +27,11 @@ from ..repl.repl import open_repl
 from ..repl.running_cell import Ran
 from ..settings.limits import Budget, CellLimits, Ledger, Limits
 from .cell_runner import OpenRunner
+from .consent import Consent
 from .human import AskHuman, Human
 from .memory import Memory, NoMemory
 from .prompts import Style
+from .words import Words
 
 CHARS_PER_TOKEN = 3.5
 """For the estimate of what fits a window; endpoints count in their own ways."""
@@ -80,7 +83,11 @@ class Run:
         budget: Budget | None = None,
         open_runner: OpenRunner = open_repl,
         ask_human: AskHuman | None = None,
+        consent: Callable[[], Consent] = Consent,
+        words: Words | None = None,
+        refused_model: Callable[[str], str | None] = lambda name: None,
         vision: bool = False,
+        batches_loops: bool = False,
     ) -> None:
         self.root = root
         self.sub = sub
@@ -97,7 +104,14 @@ class Run:
         self.ledger = Ledger(limits, budget)
         self.vision = vision
         """True where the LM that writes is shown pictures."""
+        self.batches_loops = batches_loops
         self.human = Human(ask_human, self.ledger)
+        self.refused_model = refused_model
+        """Returns why a cell may not ask a model of a name, None where it may."""
+        self.words = words or Words()
+        """The human's to the LM of the root."""
+        self.consent = consent
+        """Returns the cells that a human is asked for now, and what asks."""
         self.turns_of: Counter[str] = Counter()
         """By node, the replies of its LM so far."""
         self.sandbox: Callable[[], str] = str
@@ -112,12 +126,14 @@ class Run:
 
     def model(self, name: str | None, default: Model) -> Model:
         """Return the model a cell asked for: one of the two roles by name, else the name at the
-        default's endpoint."""
+        default's endpoint. Raises ``CallRefused`` for one that may not be asked."""
         if name is None:
             return default
         for role in (default, self.sub, self.root):
             if role.name == name:
                 return role
+        if (why := self.refused_model(name)) is not None:
+            raise CallRefused(f"model={name!r}: {why}")
         return replace(default, name=name)
 
     @property
@@ -145,6 +161,7 @@ class Run:
             seconds=self.limits.cell_seconds,
             prompt_chars=self.prompt_chars,
             batch=self.sub.max_batch,
+            ahead=self.batches_loops,
             left=self.ledger.cells_left(depth),
         )
 

@@ -14,6 +14,18 @@ READ = (
     "alone. Else write another query."
 )
 
+NOWHERE = (
+    "The answer {answer!r} does not stand in `context`. Copy it from a passage as it is written "
+    "there, or write a query. The same answer again is taken as it is."
+)
+DOUBTED_QUERY = (
+    "{why} If that is a mistake, write the query again. The same query again is taken as it is."
+)
+SUSPECT_QUERY = (
+    "The answer {answer!r} {why}. If a word in the query is written otherwise in the data, write "
+    "the query again with that. The same query again is taken as it is."
+)
+
 SMALL_READ = """\
 You answer a question about data in the variable `context` of a Jupyter notebook. A first cell has \
 looked at it: its output has the tables and their columns, or the passages of a text with words of \
@@ -28,6 +40,11 @@ Answer: Anton
 Question: Where does Mr Hill work?
 ```sql
 SELECT employer FROM t WHERE name LIKE '%Hill%'
+```
+Question: In which town does the teacher of the teacher of Mr Hill live?
+```sql
+SELECT town FROM t WHERE code = (SELECT teacher FROM t WHERE code = (
+SELECT teacher FROM t WHERE name LIKE '%Hill%'))
 ```
 {tools}"""
 

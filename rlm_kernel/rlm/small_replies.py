@@ -14,39 +14,30 @@ _ANSWER = re.compile(r"^\W{0,3}answer\W{0,3}:\W{0,3}\s*(\S.*)$", re.IGNORECASE |
 _QUERY = re.compile(r"\A\s*(?:SELECT|WITH)\b.*\bFROM\b", re.IGNORECASE | re.DOTALL)
 _APART = re.compile(r"\s*[,;\n]\s*(?:and\s+)?|\s+and\s+")
 _ASK = """\
-found = sql(context, {query})
+found = sql(context, {query}, {question!r})
 print(found)
 if found.answer is not None:
-    FINAL_VAR(found.answer)"""
+    FINAL_VAR(found.answer, doubt=found.doubt)"""
 SAID = "FINAL_VAR("
 """An answer in words begins so."""
 _SAY = SAID + "{answer!r}, evidence=find(context, {quotes!r})[:{most}])"
 
 
-def sources(reply: str, *, cut_short: bool = False, words: bool = True) -> list[str]:
-    """Return the cells of a reply, in order. Code in Python is run as it is, else the first query
-    is asked, else the ``words``, where they may be one, are the answer. Of a reply that was
-    ``cut_short`` nothing is taken that may be half of it."""
+def sources(reply: str, question: str, *, cut_short: bool = False, words: bool = True) -> list[str]:
+    """Return the cells of a reply to a question, in order. Code in Python is run as it is, else the
+    first query is asked, else the ``words``, where they may be one, are the answer. Of a reply that
+    was ``cut_short`` nothing is taken that may be half of it."""
     written = cells.sources(reply, cut_short=cut_short)
     if written and not any(map(_QUERY.match, written)):
         return written
     query = _query(reply, cut_short)
     if query is not None:
-        return [_ASK.format(query=_literal(query))]
+        return [_ASK.format(query=_literal(query), question=question)]
     answer = _answer(reply) if words and not cut_short else None
     if answer is None:
         return []
     quotes = [part for part in _APART.split(answer) if part][:MOST_QUOTES]
     return [_SAY.format(answer=answer, quotes=quotes, most=MOST_QUOTES)]
-
-
-def end_of_first_block(text: str) -> int | None:
-    """Return where to stop reading a reply that goes on after its first block; None while that is
-    open."""
-    for block in fences.every(text):
-        if block.closed and block.end < len(text):
-            return block.end
-    return None
 
 
 def _query(reply: str, cut_short: bool) -> str | None:

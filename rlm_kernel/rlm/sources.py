@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 
 from ..record.provenance.names import Statement, statements
-from ..remote.guest.doubts import bound_in, bound_in_text
+from ..remote.guest.answers.doubts import bound_in, bound_in_text
 
 _ALWAYS_THERE = frozenset({*dir(builtins), "FINAL_VAR", "answer"})
 _SCOPES = (ast.Lambda, ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)

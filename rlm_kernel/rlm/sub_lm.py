@@ -16,8 +16,8 @@ from ..operators.earlier import answers
 from ..operators.estimate import Estimate, estimate
 from ..operators.fit import grammar
 from ..operators.rows import Row
-from ..remote.guest.labels import labels
-from ..remote.guest.typed_replies import in_object
+from ..remote.guest.forms.typed_replies import in_object
+from ..remote.guest.maps.labels import labels
 from ..repl.protocol import Call, Image, RefusedCall, Slot, refusal
 from . import prompts
 from .prompt_slot import Asked, PromptSlot, as_parts

@@ -22,7 +22,8 @@ class Task:
     is what was run before in the kernel that the question is asked in, ``numbers`` how its cells
     and calls are numbered on, where the node's memory does not say, and ``conversation`` the
     questions that were answered there. With an ``opening`` the LM goes on with an earlier exchange.
-    ``max_turns`` may lower the run's limit; ``form`` is that of the answer, if it must have one.
+    ``max_turns`` may lower the run's limit; ``form`` is that of the answer, if it must have one;
+    ``first`` is a cell that runs before the LM is asked, who is not where it gives the answer.
     """
 
     question: str
@@ -39,3 +40,4 @@ class Task:
     max_turns: int | None = None
     conversation: Sequence[Exchange] = ()
     form: Form | None = None
+    first: str | None = None

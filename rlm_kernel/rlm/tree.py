@@ -10,12 +10,13 @@ from functools import partial
 
 from ..answers import Answer, answer_fields
 from ..endings import to_the_end
-from ..errors import LimitReached, LMError, RecordError, RLMError, UsageError
+from ..errors import CallRefused, LimitReached, LMError, RecordError, RLMError, UsageError
 from ..events import NodeEnded, RunEnded, Status, Usage
 from ..record.notebooks.metadata import page
 from ..record.numbers import counted, duration
 from ..repl.protocol import Slot
 from ..settings.limits import Ledger
+from . import consent
 from .boundary import boundary
 from .cell_runner import CellRunner
 from .loop import Node
@@ -48,12 +49,15 @@ async def solve_tree(run: Run, task: Task, repl: CellRunner | None = None) -> Ou
     there.
     """
     node, outcome = _node(run, task), OURS
-    clock = asyncio.timeout(run.ledger.seconds_left)
+    clock, patience = asyncio.timeout(run.ledger.seconds_left), asyncio.timeout(None)
     try:
-        async with clock:
-            with run.human.may_hold(clock):
+        async with patience, clock:
+            with run.human.may_hold(clock), run.human.may_end(patience):
                 outcome = await _solve(node, repl)
     except TimeoutError as error:
+        if patience.expired():
+            reason = run.human.not_decided
+            return (outcome := Outcome("interrupted", node.best.answer, reason=reason))
         if not clock.expired():
             outcome = Outcome("failed", node.best.answer, reason=f"TimeoutError: {error}")
             raise
@@ -74,6 +78,8 @@ async def solve_tree(run: Run, task: Task, repl: CellRunner | None = None) -> Ou
 async def solve_child(run: Run, parent: str, depth: int, at: PromptSlot, child: str) -> Slot:
     """``calls.Child`` for the calls of ``parent``, once run, parent and its depth are given: a node
     of its own, one deeper."""
+    if run.consent().missing:
+        raise CallRefused(consent.NOBODY)
     started = time.monotonic()
     source = await asyncio.to_thread(run.from_guest, *at.context, f"context of {child}")
     task = Task(

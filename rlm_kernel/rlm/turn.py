@@ -13,6 +13,7 @@ from ..record.equality import digest
 from ..record.outputs import text_of
 from ..repl.running_cell import Author, Ran
 from . import prompts
+from .consent import Decision
 from .memory import Intervention
 
 LOOKED_CHARS = 1000
@@ -82,6 +83,8 @@ class Turn:
     numbers: list[int] = field(default_factory=list)
     doubt: str | None = None
     unrun: int = 0
+    decisions: list[Decision] = field(default_factory=list)
+    """The human's, on its cells before they ran."""
 
     @property
     def numbered(self) -> list[tuple[int, Ran]]:
@@ -114,12 +117,13 @@ class Turn:
         """Return what the LM is told behind the outputs."""
         if self.doubt is not None:
             return [self.doubt]
-        left = len(self.cells) - len(self.rans) + self.unrun
+        rejected = any(decided.choice == "rejected" for decided in self.decisions)
+        left = len(self.cells) - len(self.rans) + self.unrun - rejected
         unrun = [prompts.NOT_RUN.format(count=left)] if left and self._given is None else []
         return [*self.notes, *unrun, *self._human_words()]
 
     def _human_words(self) -> list[str]:
-        human, words = self.intervention, []
+        human, words = self.intervention, _of_decisions(self.decisions, len(self.cells))
         if human is not None and human.edit is not None:
             words.append(prompts.EDITED.format(source=human.edit))
         if human is not None and self._given is not None:
@@ -127,6 +131,20 @@ class Turn:
         if human is not None and human.note:
             words.append(prompts.HUMAN.format(note=human.note))
         return words
+
+
+def _of_decisions(decisions: Sequence[Decision], cells: int) -> list[str]:
+    """Return what the LM is told of the human's decisions on its cells."""
+    words = []
+    for number, decided in enumerate(decisions, 1):
+        if decided.choice == "edited":
+            words.append(prompts.CHANGED.format(source=decided.source))
+        if decided.choice == "rejected":
+            cell = "cell" if cells == 1 else f"cell {number}"
+            words.append(prompts.REJECTED.format(cell=cell))
+        if decided.word:
+            words.append(prompts.HUMAN.format(note=decided.word))
+    return words
 
 
 def turn_of(

@@ -1,7 +1,8 @@
 """Answers from the record: a question that was asked before, with no LM.
 
 The recorded cells run again in the live kernel, so that their variables are there afterwards, and
-their calls answer from the record. A cell that ends otherwise than it did is an error.
+their calls answer from the record. What they alone have made is taken away first, so that a cell
+that failed for want of a name fails again. A cell that ends otherwise than it did is an error.
 """
 
 from __future__ import annotations
@@ -33,8 +34,10 @@ from ..inputs.contexts import Source
 from ..record import journal
 from ..record.files import JOURNAL
 from ..record.nodes import cell_of
+from ..record.provenance.names import statements
 from ..record.recording import Recording
 from ..record.trajectory import replayable
+from ..remote.guest.globals import NAMES
 from ..repl.execution import Written, execute
 from ..repl.protocol import Call, Slot
 from ..repl.repl import Repl
@@ -167,6 +170,7 @@ async def again(
     """
     opened = _opened_now(await _given(repl, about))
     calls = await _as_recorded(repl, recording, cell_seconds)
+    await _forget(repl, _made_first(recording), numbers, emit)
     answer = None
     for event in _of_question(recording.events):
         if isinstance(event, CellRan):
@@ -178,6 +182,35 @@ async def again(
         if isinstance(event, RunEnded):
             answer = answer_of(event)
     return answer
+
+
+def _made_first(recording: Recording) -> set[str]:
+    """Return the names that the question's cells bound and none before it; none of a question that
+    went on from another, whose record lacks what was there."""
+    started, _ = opened_by(recording.events)
+    if started is None or _continued(started) is not None:
+        return set()
+    before, made = set(NAMES | {"context", "answer"}), set[str]()
+    for event in recording.events:
+        if isinstance(event, CellRan) and event.node == ROOT:
+            (made if event.turn else before).update(_gives(event.source))
+    return made - before
+
+
+def _gives(source: str) -> Iterator[str]:
+    for statement in statements(source):
+        yield from statement.gives
+
+
+async def _forget(
+    repl: Repl, names: set[str], numbers: Numbers, emit: Callable[[Event], None]
+) -> None:
+    """Take these variables away where they are there, by a cell that questions to come replay."""
+    if there := [name for name in repl.names if name in names]:
+        source = f"del {', '.join(there)}"
+        number = next(numbers.cells)
+        written = Written(node=ROOT, cell=number, turn=0, source=source, author="human")
+        await execute(repl, written, emit, lambda ran: ran)
 
 
 async def _as_recorded(repl: Repl, recording: Recording, cell_seconds: float) -> _Renumbered:

@@ -30,6 +30,12 @@ class Conversation:
         """The newest questions, oldest first, in short."""
         return self._exchanges[-MOST_EXCHANGES:] if self._kept else []
 
+    def continued(self) -> Conversation:
+        """Return another one that begins with what this one has."""
+        other = Conversation(kept=self._kept)
+        other._exchanges, other._head = list(self._exchanges), self._head
+        return other
+
     def __call__(self, event: Event) -> None:
         if isinstance(event, NodeStarted) and event.node == ROOT and event.context is not None:
             self._head = event.context.head

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import atexit
 import concurrent.futures
 import logging
 import os
@@ -16,6 +17,8 @@ from ..errors import UsageError
 T = TypeVar("T")
 log = logging.getLogger(__name__)
 CLEANUP_SECONDS = 30.0
+LAST_SECONDS = 5.0
+"""So long the process's end waits for what was left to end by itself."""
 
 
 class Engine:
@@ -24,6 +27,9 @@ class Engine:
 
     def __init__(self) -> None:
         self.pid = os.getpid()
+        self._left: set[Future[Any]] = set()
+        self._exiting = False
+        atexit.register(self._wait_for_left)  # of two such hooks either may come first
         self._loop = asyncio.new_event_loop()
         ready = threading.Event()
         self._thread = threading.Thread(
@@ -67,6 +73,25 @@ class Engine:
     def soon(self, work: Callable[[], object]) -> None:
         """Call ``work`` on the loop."""
         self._loop.call_soon_threadsafe(work)
+
+    def leave(self, work: Coroutine[Any, Any, object]) -> None:
+        """Start ``work`` for which only the end of the process waits, and not for long. What goes
+        wrong is logged."""
+        done, _ = self.start(work)
+        self._left.add(done)
+        done.add_done_callback(self._ended)
+        if self._exiting:
+            self._wait_for_left()
+
+    def _ended(self, left: Future[Any]) -> None:
+        self._left.discard(left)
+        if (error := left.exception()) is not None:
+            log.warning("what nobody used any more could not be closed: %r", error)
+
+    def _wait_for_left(self) -> None:
+        self._exiting = True
+        if self.pid == os.getpid():
+            concurrent.futures.wait(list(self._left), LAST_SECONDS)
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
         """Return the result of ``work``. What a signal's handler raises meanwhile, such as a

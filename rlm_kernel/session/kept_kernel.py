@@ -9,12 +9,14 @@ from pathlib import Path
 
 from ..endings import at_no_cost
 from ..environments.kernel_config import kernel_template
-from ..events import ROOT, Event, KernelRestarted
+from ..events import ROOT, CellRan, Event, KernelRestarted
 from ..repl.guest_client import KernelSetup
 from ..repl.repl import Repl, open_repl
+from ..repl.running_cell import Ran
 from ..replay.prelude import Prelude
 from ..rlm.run import Run
 from ..settings.resolved import Resolved
+from .going_back import go_back, until
 from .human_calls import HumanCalls
 
 
@@ -107,6 +109,31 @@ class KeptKernel:
         restarted = KernelRestarted(node=ROOT, cell=0, reason=reason, lost=lost, time=time.time())
         self.remember(restarted)
         await self.by_hand.close()
+
+    async def ended_by(self, cell: int, ran: Ran) -> None:
+        """Note that a cell of the human's has ended it, and what came in its place."""
+        if ran.back_to is None:
+            await self.restarted(ran.restarted or "", ran.lost)
+            return
+        self.remember(
+            KernelRestarted(
+                node=ROOT,
+                cell=cell,
+                reason=ran.restarted or "",
+                lost=ran.lost,
+                time=time.time(),
+                back_to=ran.back_to,
+                by="snapshot",
+            )
+        )
+
+    async def go_back(self, cell: int) -> tuple[KernelRestarted, str]:
+        """Put it to where it was after one of its cells, and record that; see ``going_back``."""
+        past, repl = until(self.prelude.events, cell), await self.repl()
+        ran = [event.cell for event in self.prelude.events if isinstance(event, CellRan)]
+        event, why = await go_back(repl, past, max(ran), cell)
+        self.remember(event)
+        return event, why
 
     async def hand_back(self, past: Sequence[Event]) -> None:
         """Let a question be over, before which ``past`` had happened: the human's own calls are

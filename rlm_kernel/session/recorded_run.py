@@ -120,4 +120,6 @@ class RecordedRun:
             may_pass=outcome.may_pass,
             unrecorded=self.unrecorded,
             checks=tuple(checks_of(self.recorder.root_events, ROOT)),
+            turns=self.run.ledger.turns,
+            calls=self.run.ledger.calls,
         )

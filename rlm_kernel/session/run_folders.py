@@ -9,13 +9,18 @@ from pathlib import Path
 from ..endings import to_the_end
 from ..errors import UsageError
 from ..record import files
-from ..record.files import JOURNAL
+from ..record.files import JOURNAL, SUBFOLDERS
+from ..record.notebooks.metadata import ROOT_PAGE
 from ..record.recorder import Recorder, new_run_folder
+from ..replay.reopen import ended_before
+
+WRITTEN = (ROOT_PAGE, *SUBFOLDERS, "files")
+"""The names that a run puts into its folder beside its record."""
 
 
 def run_folder(out: Path | None, base: Path | None) -> Path:
     """Return the folder that was asked for, or a new one below ``base``, by default the working
-    folder. Raises ``UsageError`` where it cannot be made or holds a run already. Blocks."""
+    folder. Raises ``UsageError`` where it cannot be made, or holds what a run writes. Blocks."""
     if out is None:
         return new_run_folder(base or _working_folder(), time.strftime("%Y%m%d-%H%M%S"))
     try:
@@ -28,6 +33,12 @@ def run_folder(out: Path | None, base: Path | None) -> Path:
     if (out / JOURNAL).exists():
         raise UsageError(
             f"out={str(out)!r}: the folder holds a run already; choose another one or remove it"
+        )
+    there = [name for name in WRITTEN if (out / name).exists()]
+    if there and not ended_before(out):  # or it is what is left of a run that is asked anew
+        raise UsageError(
+            f"out={str(out)!r}: the folder holds {there[0]!r}, which a run would write over; "
+            "choose another folder"
         )
     return out.resolve()  # kernels have another working folder
 

@@ -18,6 +18,7 @@ def announced(run: Run, force: Resolved, *, trust_html: bool) -> dict[str, Any]:
         "model": run.root.name,
         "sub_model": run.sub.name,
         "prompt": run.style.name,
+        "confirm": run.consent().mode,
         "temperature": run.root.sampling.temperature,
     }
     return {

@@ -6,8 +6,6 @@ of them: to open a notebook would then run a file that came with it (CVE-2022-39
 
 from __future__ import annotations
 
-import json
-import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,19 +13,15 @@ from typing import Any
 from jupyter_core.paths import jupyter_config_path
 from traitlets import Dict, Float, Int, List, TraitError, TraitType, Unicode
 from traitlets.config import Config, Configurable
-from traitlets.config.loader import JSONFileConfigLoader, PyFileConfigLoader
 
 from ..errors import UsageError
+from . import caps
+from .files import FILES, read
 from .option import Option
 from .resolved import OPTIONS, Layer, checked, did_you_mean
 
-NAME = "jupyter_rlm_config"
 SECTION = "RLM"
 _HOW = 'write c.RLM.NAME = VALUE, or in JSON {"RLM": {"NAME": VALUE}}'
-_LOADERS: dict[str, Callable[[str], Any]] = {
-    ".json": JSONFileConfigLoader,  # before .py: in Jupyter it wins over the .py beside it
-    ".py": PyFileConfigLoader,
-}
 
 
 def _trait(option: Option) -> TraitType[Any, Any]:
@@ -61,21 +55,27 @@ def load(folders: Sequence[str | Path] | None = None) -> list[Layer]:
     for an unknown name or a wrong value in it. No error shows a key.
     """
     folders = jupyter_config_path() if folders is None else folders
-    files = [Path(folder, NAME + ending) for folder in folders for ending in _LOADERS]
+    files = [Path(folder, name) for folder in folders for name in FILES]
     return [_layer(file) for file in dict.fromkeys(files) if file.is_file()]
 
 
 def _layer(file: Path) -> Layer:
-    shown = _shown(file)
-    try:
-        config = _LOADERS[file.suffix](str(file)).load_config()
-    except (Exception, SystemExit) as error:
-        raise UsageError(f"{shown}{_line(error, file)}: {_why(error)}") from error
+    shown, config = read(file)
     for name, section in config.items():
+        if name == caps.SECTION:
+            _check_place(file, shown)
+            continue
         if name != SECTION or not isinstance(section, Config):
             raise UsageError(f"{shown}: {name!r} is no section of ours: {_HOW}")
     values = {name: _value(name, config[SECTION], shown) for name in config[SECTION]}
     return Layer(shown, values)
+
+
+def _check_place(file: Path, shown: str) -> None:
+    """Raise ``UsageError`` for caps in a file where they would not hold."""
+    if str(file.parent) not in caps.folders():
+        counts = ", ".join(caps.folders())
+        raise UsageError(f"{shown}: {caps.SECTION} counts in these folders only: {counts}")
 
 
 def _value(name: str, section: Config, shown: str) -> Any:
@@ -88,29 +88,3 @@ def _value(name: str, section: Config, shown: str) -> Any:
         wanted = RLM.class_traits()[name].info()
         raise UsageError(f"{shown}: {name}={written}: give {wanted}") from None
     return checked(name, value, f"{shown}: {name}")
-
-
-def _shown(file: Path) -> str:
-    """Return the file's path, short: it is shown in notebooks."""
-    home = os.path.expanduser("~")
-    return str(Path("~", file.relative_to(home))) if file.is_relative_to(home) else str(file)
-
-
-def _line(error: BaseException, file: Path) -> str:
-    """Return the line where it went wrong, as the end of a sentence's subject."""
-    if isinstance(error, (SyntaxError, json.JSONDecodeError)):
-        return f", line {error.lineno}"
-    line, step = None, error.__traceback__
-    while step is not None:
-        if step.tb_frame.f_code.co_filename == str(file):
-            line = step.tb_lineno
-        step = step.tb_next
-    return "" if line is None else f", line {line}"
-
-
-def _why(error: BaseException) -> str:
-    if isinstance(error, (SyntaxError, json.JSONDecodeError)):
-        return f"it does not parse: {error.msg}"
-    if isinstance(error, OSError) and error.strerror:
-        return error.strerror
-    return f"{type(error).__name__}: {error}"

@@ -10,9 +10,9 @@ from functools import partial
 from typing import Any
 
 from ..errors import UsageError
-from .option import Face, Group, declared, options_of
+from .option import Cap, Face, Group, declared, options_of
 
-_limit = partial(declared, group=Group.LIMIT, faces=Face.EVERY, metavar="N", least=0)
+_limit = partial(declared, group=Group.LIMIT, faces=Face.EVERY, metavar="N", least=0, cap=Cap.MOST)
 
 
 @dataclass(frozen=True)
@@ -45,6 +45,12 @@ class Limits:
                 raise UsageError(f"limit {name}={value!r}: give {option.wanted}{none}")
 
 
+_AMOUNTS = ("spent", "wanted", "allowed")
+_REASON = re.compile(
+    r"limit reached: (?P<limit>\w+): spent (?P<spent>[\d,.]*\d)"
+    r"(?:, wanted (?P<wanted>[\d,.]*\d) more)?, allowed (?P<allowed>[\d,.]*\d)"
+)
+"""The text of ``errors.LimitReached``."""
 _DECLARED = options_of(Limits)
 LIMITS = options_of(Limits, prefix="max_")
 """The limits as options, by the names that they are set by."""
@@ -52,13 +58,15 @@ LIMITS = options_of(Limits, prefix="max_")
 
 def limit_raised(reason: str) -> str:
     """Return the option that doubles the limit that ended a run for this ``reason``, as it is
-    written; empty where there is none."""
-    found = re.match(r"limit reached: (\w+): .*?allowed ([\d,.]*\d)", reason)
-    option = LIMITS.get(f"max_{found[1]}") if found else None
+    written, or doubles what was wanted where the limit is far from that; empty where there is
+    none."""
+    found = _REASON.match(reason)
+    option = LIMITS.get(f"max_{found['limit']}") if found else None
     if found is None or option is None:
         return ""
-    allowed = 2 * float(found[2].replace(",", ""))
-    return f"--{option.flag} {allowed:.12g}"
+    spent, wanted, allowed = (float((found[n] or "0").replace(",", "")) for n in _AMOUNTS)
+    enough = spent + wanted <= 1.5 * allowed  # since a quarter may be kept for a last turn
+    return f"--{option.flag} {2 * (allowed if enough else spent + wanted):.12g}"
 
 
 @dataclass(frozen=True)
@@ -71,6 +79,8 @@ class CellLimits:
     """The longest prompt of a sub-call."""
     batch: int = 10_000
     """The most prompts in one call."""
+    ahead: bool = False
+    """Whether a loop of an LM's cell may ask about as many items ahead of their turn."""
     left: Callable[[], float] = lambda: math.inf
     """Returns the seconds after which an LM's cell is stopped, though it waits."""
     wanted: dict[str, Any] | None = None

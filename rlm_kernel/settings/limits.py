@@ -37,19 +37,32 @@ class Reservation:
 
 class Budget:
     """The limits of several runs together, beside those of each: US dollars, of which some may be
-    ``spent`` already, and seconds from now on. Touched on their one event loop only."""
+    ``spent`` already, tokens, and seconds from now on. Touched on their one event loop only."""
 
     def __init__(
-        self, cost: float | None = None, seconds: float | None = None, *, spent: float = 0.0
+        self,
+        cost: float | None = None,
+        seconds: float | None = None,
+        *,
+        tokens: int | None = None,
+        spent: float = 0.0,
     ) -> None:
         self.spent = spent
+        self.tokens = 0
+        """Those of requests that have ended, and of those that are under way at most."""
         self.unpriced = 0
         """Requests whose price is not known: no limit on cost holds for them."""
         self.reserved = 0.0
         self._cost = cost
+        self._tokens = tokens
         self._seconds = seconds
         self._started = time.monotonic()
         self._refused: LimitReached | None = None
+
+    @property
+    def is_open(self) -> bool:
+        """True where it bounds nothing."""
+        return self._cost is None and self._tokens is None and self._seconds is None
 
     @property
     def seconds_left(self) -> float | None:
@@ -64,12 +77,16 @@ class Budget:
         return max(0.0, self._cost - self.spent - self.reserved)
 
     @property
+    def tokens_left(self) -> int | None:
+        return None if self._tokens is None else max(0, self._tokens - self.tokens)
+
+    @property
     def reached(self) -> LimitReached | None:
         """The limit that was reached, if one was: a request was refused, or all is used up. Every
         request is refused from then on."""
         return self._refused or self.refusal(0.0)
 
-    def refusal(self, cost: float) -> LimitReached | None:
+    def refusal(self, cost: float, tokens: int = 0) -> LimitReached | None:
         """Return the error of a request that may cost so much, None where it can be made."""
         left, wanted, most = self.seconds_left, self.reserved + cost, self._cost
         if left is not None and self._seconds is not None and left <= 0:
@@ -78,6 +95,10 @@ class Budget:
         elif most is not None and (self.spent + wanted > most or self.spent >= most):
             self._refused = LimitReached(
                 "total_cost", spent=self.spent, allowed=most, wanted=wanted
+            )
+        elif self._tokens is not None and self.tokens + max(tokens, 1) > self._tokens:
+            self._refused = LimitReached(
+                "total_tokens", spent=self.tokens, allowed=self._tokens, wanted=tokens
             )
         return self._refused
 
@@ -131,10 +152,11 @@ class Ledger:
         limits, usage, held = self.limits, self.usage, self._reserved
         own = None if limits.cost is None else limits.cost - usage.cost - held.cost
         costs = [cost for cost in (own, self._budget.cost_left) if cost is not None]
-        tokens = limits.tokens
+        mine = None if limits.tokens is None else limits.tokens - usage.tokens - held.tokens
+        tokens = [count for count in (mine, self._budget.tokens_left) if count is not None]
         left = {
             "calls": limits.calls - self.calls,
-            "tokens": None if tokens is None else tokens - usage.tokens - held.tokens,
+            "tokens": min(tokens, default=None),
             "cost": min(costs, default=None),
             "seconds": self.seconds_left,
         }
@@ -255,7 +277,7 @@ class Ledger:
         limits, used = self.limits, self.usage
         self._check("tokens", used.tokens, wanted.tokens, kept.tokens, limits.tokens)
         self._check("cost", used.cost, wanted.cost, kept.cost, limits.cost)
-        if (refused := self._budget.refusal(cost)) is not None:
+        if (refused := self._budget.refusal(cost, tokens)) is not None:
             raise self._trip(refused)
         self._hold(tokens, cost)
         held = Reservation(tokens, cost)
@@ -276,11 +298,13 @@ class Ledger:
         self._reserved.tokens += tokens
         self._reserved.cost += cost
         self._budget.reserved += cost
+        self._budget.tokens += tokens
 
     def book(self, usage: Usage) -> None:
         """Add what a request used, failed attempts included. Never raises."""
         self.usage = self.usage + usage
         self._budget.spent += usage.cost
+        self._budget.tokens += usage.tokens
         self._budget.unpriced += usage.unpriced
 
 

@@ -2,7 +2,7 @@
 
 ``values.Settings`` and ``limits.Limits`` declare them; ``values.OPTIONS`` is the table of both,
 from which the command line, the words of a notebook, the config files, the variables, the record
-and the README's tables are made.
+and the guide's tables are made.
 """
 
 from __future__ import annotations
@@ -44,10 +44,20 @@ class Group(enum.Enum):
     """The subject of an option."""
 
     LM = "the LMs and how they are asked"
+    CONSENT = "what a human decides"
     PLACE = "where cells run and what is given to them"
     INPUT = "what of an input is read"
     FOLDER = "where the run is kept"
     LIMIT = "what a run may use"
+
+
+class Cap(enum.Enum):
+    """The way in which an administrator may bound an option."""
+
+    NONE = "not at all"
+    MOST = "by the most"
+    LEAST = "by the least strict of its choices"
+    AMONG = "by those that are allowed"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,6 +88,7 @@ class Option:
     ``limits`` there, and a sandbox's settings under ``sandbox``."""
     from_record: bool = False
     """The record decides it for a run that comes from it, where the user does not."""
+    cap: Cap = Cap.NONE
     called: str = ""
     """Its name as an option, where it is another one."""
     name: str = ""

@@ -15,6 +15,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ..errors import UsageError
+from . import caps as capped
+from .caps import Caps
 from .checks import checked, did_you_mean
 from .limits import Limits
 from .option import Group
@@ -51,11 +53,17 @@ __all__ = [
 
 _FOR = {
     "api_key": "base_url",
+    "api_key_file": "base_url",
+    "api_key_command": "base_url",
     "headers": "base_url",
     "sub_api_key": "sub_base_url",
+    "sub_api_key_file": "sub_base_url",
+    "sub_api_key_command": "sub_base_url",
     "sub_headers": "sub_base_url",
 }
-"""The secrets, each with the setting that names the endpoint which it is for."""
+"""The secrets and the ways to them, each with the setting that names its endpoint."""
+_KEYS = [tuple(f"{sub}api_key{way}" for way in ("", "_file", "_command")) for sub in ("", "sub_")]
+"""Ways to one key: the nearest counts, whichever it is; the first of them where two are as near."""
 _OTHER_VARIABLES = {"RLM_CACHE"}
 
 
@@ -63,6 +71,7 @@ class Wrote(enum.Enum):
     """The writer of a value. Where a key may go depends on it, not on the words of an origin."""
 
     CALLER = enum.auto()
+    RECORD = enum.auto()
     NOTEBOOK = enum.auto()
     ENVIRONMENT = enum.auto()
     FILE = enum.auto()
@@ -79,6 +88,7 @@ class Resolved:
     limits: Limits
     origins: dict[str, str]
     withheld: dict[str, str] = field(default_factory=dict)
+    caps: Caps = field(default_factory=Caps)
 
 
 @dataclass(frozen=True)
@@ -139,15 +149,38 @@ class _Found:
 
     def fill(self, layer: Layer, without: Container[str]) -> None:
         """Take from a layer what no stronger one has set."""
+        passed = self._keys_known(layer)
         for name, value in layer.values.items():
             if name not in OPTIONS:
                 called = {option.called: n for n, option in OPTIONS.items() if option.called}
                 meant = did_you_mean(called.get(name, name), OPTIONS)
                 raise UsageError(f"unknown setting {name!r}{meant}")
-            if name not in self.values and name not in without:
+            if name not in self.values and name not in without and name not in passed:
                 self.values[name] = checked(name, value, layer.label(name))
                 self.origins[name] = layer.source(name)
                 self.wrote[name] = layer.wrote
+
+    def _keys_known(self, layer: Layer) -> set[str]:
+        """Return the ways to keys which a layer has no say in."""
+        passed: set[str] = set()
+        for ways in _KEYS:
+            if any(name in self.values for name in ways):
+                passed.update(ways)
+            else:
+                passed.update([name for name in ways if layer.values.get(name)][1:])
+        return passed
+
+    def refuse_without_sandbox(self, environment: str) -> None:
+        """Raise ``UsageError`` for what the caller wants of a sandbox, where cells run in none that
+        has it: who asks for no network must not believe that there is none."""
+        for name, origin in self.origins.items():
+            places = OPTIONS[name].sandboxes
+            if places and self.wrote[name] is Wrote.CALLER and environment not in places:
+                raise UsageError(
+                    f"{origin}: it is for cells that run in {' or '.join(places)}, and these run "
+                    f"in {environment}; add --env {places[0]} (environment={places[0]!r}), or "
+                    "leave it out"
+                )
 
     def keep_keys_at_home(self) -> dict[str, str]:
         """Drop keys and headers that are not for the endpoint; returns of each why, in words.
@@ -178,15 +211,19 @@ def in_force(
     layers: Sequence[Layer] = (),
     environ: Mapping[str, str] | None = None,
     config: Sequence[Layer] = (),
+    typed: Mapping[str, str] | None = None,
 ) -> Resolved:
     """Settle every setting.
 
     ``given`` holds arguments by name, where None counts as not given. ``layers``, strongest first,
     come between them and the environment; ``config``, strongest first, is what ``config.load``
-    read. ``limits`` is an argument: beside it only ``given`` and ``layers`` set limits.
+    read. ``typed`` are keys that a human typed, by endpoint (empty for the default one), which win
+    over all others. ``limits`` is an argument: beside it only ``given`` and ``layers`` set limits.
 
-    Raises ``UsageError`` for an unknown name (with the nearest right one) or a wrong value.
+    Raises ``UsageError`` for an unknown name (with the nearest right one), a wrong value, and one
+    beyond an administrator's cap.
     """
+    caps = capped.load()
     if limits is not None and not isinstance(limits, Limits):
         raise UsageError(f"limits={limits!r}: give Limits(...), for example Limits(cost=0.50)")
     environ = os.environ if environ is None else environ
@@ -196,12 +233,36 @@ def in_force(
         found.fill(layer, without=())
     for layer in [_variables(environ), *(replace(layer, wrote=Wrote.FILE) for layer in config)]:
         found.fill(layer, without=LIMIT_NAMES if limits else ())
+    for name, value, origin in caps.defaults():
+        layer = Layer(origin, {name: value}, Wrote.FILE)
+        found.fill(layer, without=LIMIT_NAMES if limits else ())
     withheld = found.keep_keys_at_home()
     values, origins = found.values, found.origins
     _openai_variables(values, origins, environ)
+    for ways in _KEYS:
+        key = (typed or {}).get(str(values.get(_FOR[ways[0]]) or ""))
+        if key and (ways is _KEYS[0] or values.get(_FOR[ways[0]])):
+            values[ways[0]], origins[ways[0]] = key, "%rlm key"
+            withheld = {n: why for n, why in withheld.items() if n not in ways}
     settings = Settings(**{n: v for n, v in values.items() if n not in LIMIT_NAMES})
+    found.refuse_without_sandbox(settings.environment)
     changed = {LIMIT_NAMES[n]: v for n, v in values.items() if n in LIMIT_NAMES}
-    return Resolved(settings, replace(limits or Limits(), **changed), origins | withheld, withheld)
+    whole = replace(_within(limits, caps) if limits else Limits(), **changed)
+    for name, option in capped.CAPPED.items():
+        value = getattr(whole if name in LIMIT_NAMES else settings, option.field)
+        caps.check(name, value, origins.get(name, "limits=Limits(...)"))
+    return Resolved(settings, whole, origins | withheld, withheld, caps)
+
+
+def _within(limits: Limits, caps: Caps) -> Limits:
+    """Return limits that were handed in, with those that are the default within their caps."""
+    own = {LIMIT_NAMES[name]: value for name, value, _ in caps.defaults() if name in LIMIT_NAMES}
+    left = {
+        name: value
+        for name, value in own.items()
+        if getattr(limits, name) == getattr(Limits(), name)
+    }
+    return replace(limits, **left)
 
 
 def _variables(environ: Mapping[str, str]) -> Layer:
@@ -217,7 +278,8 @@ def _openai_variables(
     if not values.get("base_url"):
         if environ.get("OPENAI_BASE_URL"):
             values["base_url"], origins["base_url"] = environ["OPENAI_BASE_URL"], "OPENAI_BASE_URL"
-        if not values.get("api_key") and environ.get("OPENAI_API_KEY"):
+        set_already = any(values.get(way) for way in _KEYS[0])
+        if not set_already and environ.get("OPENAI_API_KEY"):
             values["api_key"], origins["api_key"] = environ["OPENAI_API_KEY"], "OPENAI_API_KEY"
 
 

@@ -1,6 +1,6 @@
 """Every setting: its name, what it means, its default, and all that a face must know of it.
 
-A new one is a field of ``Settings``, and a row of the README's table.
+A new one is a field of ``Settings``; ``python -m tests.guide`` makes the guide's table anew.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from .limits import LIMITS
-from .option import Face, Group, declared, options_of
+from .option import Cap, Face, Group, declared, options_of
 from .rules import (
     check_fields,
     check_files,
@@ -22,6 +22,8 @@ from .rules import (
     mounted,
 )
 
+CONFIRM = ("off", "first", "always")
+"""The cells that a human is asked for, the least strict first."""
 STYLES = ("strong", "small")
 """The names of ``rlm.prompts.STYLES``."""
 ENVIRONMENTS = ("local", "docker", "modal")
@@ -45,16 +47,36 @@ class Settings:
     costs more, is for the user to say: no record decides it.
     """
 
-    model: str | None = _spoken(None, "the LM that writes the cells")
-    sub_model: str | None = _spoken(None, "the LM that llm_query asks")
+    model: str | None = _spoken(
+        None,
+        "the LM that writes the cells; by default gpt-5 at OpenAI, elsewhere the only one there is",
+        cap=Cap.AMONG,
+    )
+    sub_model: str | None = _spoken(
+        None,
+        "the LM that llm_query asks; by default gpt-5-mini beside gpt-5, else the author",
+        cap=Cap.AMONG,
+    )
     base_url: str | None = _of_lm(
-        None, "any OpenAI-compatible endpoint", faces=Face.EVERY, metavar="URL"
+        None, "any OpenAI-compatible endpoint", faces=Face.EVERY, metavar="URL", cap=Cap.AMONG
     )
     sub_base_url: str | None = _of_lm(
-        None, "the sub-LM's endpoint, where it is another", faces=Face.NOTEBOOK, metavar="URL"
+        None,
+        "the sub-LM's endpoint, where it is another",
+        faces=Face.EVERY,
+        metavar="URL",
+        cap=Cap.AMONG,
     )
     api_key: str | None = _of_lm(None, "the endpoint's key", secret=True)
+    api_key_file: str | None = _of_lm(
+        None, "a file with the endpoint's key", faces=Face.COMMAND, metavar="PATH"
+    )
+    api_key_command: str | None = _of_lm(
+        None, "a command that writes the endpoint's key, such as a keyring's; no shell runs it"
+    )
     sub_api_key: str | None = _of_lm(None, "the key of the sub-LM's endpoint", secret=True)
+    sub_api_key_file: str | None = _of_lm(None, "a file with that key")
+    sub_api_key_command: str | None = _of_lm(None, "a command that writes that key")
     headers: dict[str, str] | None = _of_lm(  # noqa: RUF009 (it is a field)
         None,
         "HTTP headers for the endpoint, as a JSON object; their values are secrets",
@@ -70,11 +92,23 @@ class Settings:
     sub_body: dict[str, Any] | None = _added(  # noqa: RUF009 (it is a field)
         None, "those that are added to the sub-LM's requests instead"
     )
+    confirm: str = declared(
+        "off",
+        "off, first or always: the LM's cells that a human must accept before they run: none, the "
+        "first one of a question and of each child, or every one",
+        group=Group.CONSENT,
+        faces=Face.EVERY,
+        choices=CONFIRM,
+        cap=Cap.LEAST,
+        recorded=True,
+        from_record=True,
+    )
     environment: str = _cells(
         "local",
         f"where cells run: {', '.join(ENVIRONMENTS)}",
         choices=ENVIRONMENTS,
         called="env",
+        cap=Cap.AMONG,
     )
     kernel: str = _cells("python3", "the kernelspec that runs cells")
     prompt: str | None = _spoken(
@@ -85,7 +119,6 @@ class Settings:
     temperature: float | None = _spoken(
         None,
         "the author's sampling temperature; sent only when set",
-        faces=Face.NOTEBOOK,
         metavar="T",
         least=0,
     )
@@ -99,6 +132,12 @@ class Settings:
         "off or on: whether the author, if it sees, is shown the figures and images of its cells",
         choices=("off", "on"),
     )
+    loops: str = _spoken(
+        "batched",
+        "batched or serial: whether a loop of the LM's that asks llm_query about each item asks "
+        "about many at once",
+        choices=("batched", "serial"),
+    )
     output_tokens: int | None = _of_lm(None, "the longest reply asked for", least=1)
     window: int | None = _of_lm(
         None, "the LM's context window in tokens, where it is not known by its name", least=1
@@ -110,6 +149,12 @@ class Settings:
         check=check_positive,
     )
     retries: int = _of_lm(5, "how often a failed request is tried again", least=0)
+    telemetry: str = _of_lm(
+        "off",
+        "off, on or content: whether a run is exported as OpenTelemetry spans, and with its texts",
+        faces=Face.COMMAND,
+        choices=("off", "on", "content"),
+    )
     out: Path | None = _of_folder(  # noqa: RUF009 (it is a field)
         None,
         "the run's folder; by default a new one under rlm-runs",
@@ -135,6 +180,13 @@ class Settings:
         "what they need",
         choices=("on", "off"),
     )
+    snapshots: str = _of_place(
+        "auto",
+        "auto, on or off: whether kernels keep frozen forks of themselves to go back to; auto: "
+        "after the LM's cells, as far as that costs no time; on: after every cell",
+        faces=Face.COMMAND | Face.LINE,
+        choices=("auto", "on", "off"),
+    )
     image: str | None = _of_sandbox(
         None, "a sandbox's image; by default one is built on first use", from_record=True
     )
@@ -148,6 +200,7 @@ class Settings:
         "none",
         "none or bridge: whether code in a sandbox reaches the network",
         choices=("none", "bridge"),
+        cap=Cap.AMONG,
     )
     memory: str = _of_sandbox(
         "2g",
@@ -169,7 +222,7 @@ class Settings:
         1024,
         "a sandbox's limit of processes and threads",
         metavar="N",
-        least=1,
+        least=16,  # a kernel and what it speaks through have about ten
         from_record=True,
     )
     tmpfs: str = _of_sandbox(
@@ -222,7 +275,7 @@ class Settings:
     @property
     def embedded(self) -> bool:
         """True where nothing names an endpoint, so that the embedded LM is the one."""
-        return not (self.base_url or self.api_key)
+        return not (self.base_url or self.api_key or self.api_key_file or self.api_key_command)
 
 
 OPTIONS = options_of(Settings) | LIMITS

@@ -17,13 +17,13 @@ from ..errors import CallRefused, ContextError, LimitReached
 from ..events import ContextInfo, Output
 from ..inputs.contexts import Source
 from ..record.outputs import Collector
-from ..remote.guest.answers import check as check_form
-from ..remote.guest.answers import written
+from ..remote.guest.answers.answer import check as check_form
+from ..remote.guest.answers.answer import written
+from ..remote.guest.answers.doubts import doubt as doubt_of
+from ..remote.guest.answers.evidence import checked as evidence_in
 from ..remote.guest.calls import Calls as GuestCalls
 from ..remote.guest.describe import describe
-from ..remote.guest.doubts import doubt
 from ..remote.guest.errors import AnswerRefused
-from ..remote.guest.evidence import checked as evidence_in
 from ..remote.guest.globals import BATCHES, GLOBALS, YIELDING, variable_line
 from ..repl.broker import Request
 from ..repl.frames import Payload
@@ -64,6 +64,7 @@ class FakeRepl:
         self._named: str | None = None
         self._word: str | None = None
         self._doubt: str | None = None
+        self._unsure: str | None = None
         self._failure: BaseException | None = None
         self._caller = GuestCalls(self)  # type: ignore[no-untyped-call]
         self._serving: set[asyncio.Future[Slot]] = set()
@@ -97,6 +98,10 @@ class FakeRepl:
 
     async def seed(self, number: int | None) -> None:
         """Seed nothing: the cells draw from this process's generators."""
+
+    async def restart(self) -> None:
+        """Take the names of all cells away."""
+        self._globals, self._known = {n: self._globals[n] for n in self._own & {*self._globals}}, {}
 
     async def revive(self, *, context: bool = True) -> str | None:
         """Return None: it does not die."""
@@ -136,7 +141,7 @@ class FakeRepl:
         kept, loop = collector or self.collector(), asyncio.get_running_loop()
         show = partial(self._show, kept, on_output)
         self._cell, self._answer, self._refused = cell, None, None
-        self._named = self._word = self._doubt = None
+        self._named = self._word = self._doubt = self._unsure = None
         most = {"prompt_chars": self.held.prompt_chars, "batch": self.held.batch}
         self._caller.hold_to(most)  # type: ignore[no-untyped-call]
         self._bind(loop, lambda *shown: loop.call_soon_threadsafe(show, *shown))
@@ -197,6 +202,7 @@ class FakeRepl:
             named=self._named,
             word=self._word,
             doubt=self._doubt,
+            unsure=self._unsure,
         )
 
     def _seen(self, name: str) -> tuple[int, str]:
@@ -242,12 +248,13 @@ class FakeRepl:
         made = name not in self._own and not name.startswith("_")
         return made and not inspect.ismodule(self._globals[name])
 
-    def _final(self, value: object, evidence: object = None) -> None:
+    def _final(self, value: object, evidence: object = None, doubt: str | None = None) -> None:
         word = value if isinstance(value, str) and value.isidentifier() else None
         named = word in self._globals and word not in YIELDING
         self._named, self._word = (word, None) if named else (None, word)
         given = value if self._named is None else self._globals[self._named]
-        self._doubt = doubt(given, self._named)  # type: ignore[no-untyped-call]
+        self._unsure = doubt
+        self._doubt = doubt_of(given, self._named)  # type: ignore[no-untyped-call]
         self._give(given, evidence_in(evidence, self._globals["context"]))
 
     def _give(self, value: object, evidence: Sequence[Any] = ()) -> None:
@@ -265,7 +272,7 @@ class FakeRepl:
         """The answer of a cell that ended well, and the best one so far of another."""
         box = self._globals["answer"]
         if self._answer is None and box["ready"]:
-            self._doubt = doubt(box["content"])  # type: ignore[no-untyped-call]
+            self._doubt = doubt_of(box["content"])  # type: ignore[no-untyped-call]
             with suppress(AnswerRefused):
                 self._give(box["content"])
         if self._answer is None:

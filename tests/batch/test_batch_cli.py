@@ -148,6 +148,9 @@ def test_some_not_answered_exits_with_1_and_a_total_limit_with_3(
     assert statuses == {"answered": 1, "skipped": 1}
     status, _, err = main("--no-notebook")
     assert status == 1, err
+    assert "--retry-failed goes on with those that failed" in err
+    assert "nothing was left to run" not in err
+    assert "nothing was left to run" in main("--no-notebook")[2]
     assert "1 of 2 tasks answered · 1 of 2 right (50%) · 1 failed" in err
     assert "\x1b" not in err
 

@@ -18,10 +18,10 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
 
-from rlm_kernel.remote.guest.checks import Checker
-from rlm_kernel.remote.guest.intervals import Measured
-from rlm_kernel.remote.guest.items import cut
-from rlm_kernel.remote.guest.maps import Map
+from rlm_kernel.remote.guest.maps.checks import Checker
+from rlm_kernel.remote.guest.maps.intervals import Measured
+from rlm_kernel.remote.guest.maps.items import cut
+from rlm_kernel.remote.guest.maps.map import Map
 
 SEEDS = 100
 

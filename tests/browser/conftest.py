@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from lab import Lab, Shoot, run_lab
-from playwright.async_api import Browser, Page, async_playwright
+from playwright.async_api import Browser, BrowserContext, Page, async_playwright
 from replies import Turns
 from setup import chromium
 
@@ -54,14 +54,41 @@ async def browser(anyio_backend: str) -> AsyncIterator[Browser]:
         await opened.close()
 
 
+@pytest.fixture(scope="session")
+def profile(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where a browser keeps what it has read: JupyterLab's scripts are compiled once, not for each
+    test."""
+    return tmp_path_factory.mktemp("profile")
+
+
+@pytest.fixture(scope="module")
+async def visitor(anyio_backend: str, profile: Path) -> AsyncIterator[BrowserContext]:
+    async with async_playwright() as playwright:
+        opened = await playwright.chromium.launch_persistent_context(
+            profile, executable_path=chromium(), viewport={"width": 1280, "height": 900}
+        )
+        yield opened
+        await opened.close()
+
+
 @pytest.fixture
-async def page(browser: Browser, lab: Lab) -> AsyncIterator[Page]:
-    context = await browser.new_context(viewport={"width": 1280, "height": 900})
+async def page(visitor: BrowserContext, lab: Lab) -> AsyncIterator[Page]:
     before = lab.log.stat().st_size
-    yield await context.new_page()
-    await context.close()
+    there = set(visitor.pages)
+    yield await visitor.new_page()
+    for page in set(visitor.pages) - there:
+        await page.close()
+    await _end_kernels(visitor, lab)
     # pytest shows it when the test failed.
     print(lab.log.read_bytes()[before:].decode(errors="replace"))
+
+
+async def _end_kernels(visitor: BrowserContext, lab: Lab) -> None:
+    """A page leaves its kernel behind; all of them at once would be long in ending."""
+    headers = {"Authorization": f"token {lab.token}"}
+    listed = await visitor.request.get(f"{lab.url}/api/kernels", headers=headers)
+    for kernel in await listed.json():
+        await visitor.request.delete(f"{lab.url}/api/kernels/{kernel['id']}", headers=headers)
 
 
 @pytest.fixture
@@ -70,7 +97,7 @@ async def shoot(page: Page, tmp_path: Path) -> Shoot:
     folder = Path(os.environ.get("RLM_SCREENSHOTS") or tmp_path)
     folder.mkdir(parents=True, exist_ok=True)
 
-    async def taken(name: str) -> None:
-        await page.screenshot(path=folder / f"{name}.png")
+    async def taken(name: str, of: Page = page) -> None:
+        await of.screenshot(path=folder / f"{name}.png")
 
     return taken

@@ -18,13 +18,19 @@ import nbformat
 from playwright.async_api import Locator, Page, expect
 
 SERVER = Path(__file__).with_name("labserver.py")
-EXTENSION = Path(__file__).parents[2] / "rlm_kernel" / "labextension"
+PACKAGE = Path(__file__).parents[2] / "rlm_kernel"
+EXTENSION = PACKAGE / "labextension"
+SERVER_CONFIG = PACKAGE / "server" / "jupyter_server_config.json"
 END_SECONDS = 30
 SECONDS = 60.0
-"""For anything that a page is to show."""
+"""For anything that a page is to show, and so for whatever is expected of one."""
+expect.set_options(timeout=SECONDS * 1000)
 
-Shoot = Callable[[str], Awaitable[None]]
-"""Takes a picture of the page, by this name."""
+SHARING = ("@jupyter/collaboration-extension", "@jupyter/docprovider-extension")
+"""What jupyter-collaboration adds to pages."""
+
+Shoot = Callable[..., Awaitable[None]]
+"""Takes a picture of the page, or of another one, by this name."""
 
 SETTINGS = {
     # It would ask on the first screen, and look for news on the network.
@@ -74,7 +80,11 @@ def _environment(home: Path, env: Mapping[str, str]) -> dict[str, str]:
     return {**kept, "HOME": str(home), **env}
 
 
-def _settings(home: Path) -> None:
+def _settings(home: Path, *, shared: bool) -> None:
+    config = home / ".jupyter/labconfig/page_config.json"
+    config.parent.mkdir(parents=True)
+    disabled = {} if shared else dict.fromkeys(SHARING, True)
+    config.write_text(json.dumps({"disabledExtensions": disabled}))
     for name, settings in SETTINGS.items():
         path = home / ".jupyter/lab/user-settings/@jupyterlab" / f"{name}.jupyterlab-settings"
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -82,20 +92,25 @@ def _settings(home: Path) -> None:
 
 
 @contextmanager
-def run_lab(root: Path, env: Mapping[str, str]) -> Iterator[Lab]:
-    """The server, with ``env`` added to its environment and so to its kernels'."""
+def run_lab(root: Path, env: Mapping[str, str], *, shared: bool = False) -> Iterator[Lab]:
+    """The server, with ``env`` added to its environment and so to its kernels'. Pages of a
+    ``shared`` one have their notebooks in common, by jupyter-collaboration."""
     home, folder, log = root / "home", root / "notebooks", root / "server.log"
     folder.mkdir(parents=True)
-    _settings(home)
+    _settings(home, shared=shared)
     extensions = root / "labextensions"
     extensions.mkdir()
     (extensions / "rlm_kernel").symlink_to(EXTENSION)  # as it is here, and not as it was installed
+    config = root / "config/jupyter_server_config.d"
+    config.mkdir(parents=True)
+    (config / "rlm_kernel.json").symlink_to(SERVER_CONFIG)
     token = secrets.token_hex(16)
     command = [
         *(sys.executable, str(SERVER), "--no-browser", "--allow-root"),
         *("--ServerApp.ip=127.0.0.1", "--ServerApp.port=0"),
         *(f"--ServerApp.root_dir={folder}", "--ServerApp.terminals_enabled=False"),
         "--LabApp.extension_manager=readonly",
+        f"--YDocExtension.disable_rtc={not shared}",
         f"--LabServerApp.extra_labextensions_path={extensions}",
     ]
     with (
@@ -103,7 +118,11 @@ def run_lab(root: Path, env: Mapping[str, str]) -> Iterator[Lab]:
         subprocess.Popen(
             command,
             cwd=folder,
-            env={**_environment(home, env), "JUPYTER_TOKEN": token},
+            env={
+                **_environment(home, env),
+                "JUPYTER_TOKEN": token,
+                "JUPYTER_CONFIG_PATH": str(config.parent),
+            },
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=errors,
@@ -124,6 +143,15 @@ def run_lab(root: Path, env: Mapping[str, str]) -> Iterator[Lab]:
             except subprocess.TimeoutExpired:
                 process.kill()
                 raise
+
+
+SHIFTS = """() => {
+  window.shifted = 0;
+  new PerformanceObserver(list => {
+    for (const entry of list.getEntries()) if (!entry.hadRecentInput) window.shifted += entry.value;
+  }).observe({type: "layout-shift"});
+}"""
+"""Adds up in a page how far what is on the screen moves, but for what its human has moved."""
 
 
 class Notebook:

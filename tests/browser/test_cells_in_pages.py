@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import AsyncIterator
 
 import pytest
 from asking import block
 from hostile import TEXTS
-from lab import SECONDS, Lab, Notebook, Shoot
+from lab import SECONDS, SHIFTS, Lab, Notebook, Shoot
 from playwright.async_api import Dialog, Page, expect
 from replies import Turns
 
@@ -66,6 +67,7 @@ async def test_cells_are_written_below_the_question_and_survive_a_reload_in_its_
     assert [await book.source(index) for index in (4, 5)] == [COUNT, FINISH]
     for index, turn in ((4, "turn 1 · "), (5, "turn 2 · ")):
         await expect(book.cells.nth(index)).to_have_attribute("data-rlm", re.compile(turn))
+    await expect(page.locator(".rlm-status")).not_to_contain_text("stopped")
     await book.save()
     await shoot(f"live-{where}-end")
 
@@ -146,6 +148,7 @@ async def test_what_the_human_touches_is_the_humans(
     await book.done(7)
     await are(context, question, "1", "1", "2", "1!", "2!", last)
     assert await book.source(3) == COUNT
+    assert (await book.output(3).inner_text()).split() == ["counted", "7"]  # and not twice
 
     await press_on(book, 1, "d", "d")
     await are(context, "1", "1", "2", "1!", "2!", last)
@@ -272,3 +275,102 @@ async def test_nothing_freezes_when_the_kernel_is_restarted_in_the_midst_of_a_ru
     saved = lab.cells("restarted.ipynb")
     assert saved[1]["metadata"]["rlm"]["state"] == "stopped"
     assert {c["metadata"]["rlm"]["state"] for c in saved[2:4]} == {"ok"}
+
+
+@pytest.fixture
+async def windowed(lab: Lab, page: Page) -> AsyncIterator[None]:
+    """JupyterLab draws the cells that are in view and no others, as it does by default."""
+    address = f"{lab.url}/lab/api/settings/@jupyterlab/notebook-extension:tracker"
+    for mode in ("full", "none"):
+        raw = json.dumps({"windowingMode": mode})
+        headers = {"Authorization": f"token {lab.token}"}
+        changed = await page.request.put(address, data={"raw": raw}, headers=headers)
+        assert changed.ok, changed.status
+        if mode == "full":
+            yield
+
+
+@pytest.mark.usefixtures("windowed")
+async def test_cells_that_are_written_out_of_sight_in_a_long_notebook_are_right(
+    lab: Lab, page: Page, shoot: Shoot, replies: list[Turns]
+) -> None:
+    (lab.folder / "words.txt").write_text(TEXT)
+    below = [f"x = {number}" for number in range(1_000)]
+    lab.write("long.ipynb", CONTEXT, f"{QUESTION} Long.", *below)
+    turns = Turns(*TURNS, free=0)
+    replies.append(turns)
+    book = await Notebook(page).open(lab, "long.ipynb")
+    assert await book.cells.count() < len(below)  # most are out of sight, and not drawn
+    await book.run(0)
+    await book.run(1)
+    await turns.wait_until_withheld()
+    scroll = "(panel, to) => { panel.scrollTop = to * panel.scrollHeight; }"
+    panel = page.locator(".jp-WindowedPanel-outer").first
+    await panel.evaluate(scroll, 1)
+    await expect(page.locator(".rlm-cell")).to_have_count(0)
+    await expect(page.get_by_text("x = 999")).to_be_visible(timeout=MOST_MS)
+    turns.gate.set()
+    await book.status("Idle")
+    await panel.evaluate(scroll, 0)
+    await lm_cells(book, 3)
+    await book.shows(1, "There are 7 words.")
+    await book.shows(3, "counted 7")
+    await shoot("long")
+    await book.save()
+    saved = lab.cells("long.ipynb")
+    assert ["".join(cell["source"]) for cell in saved[3:5]] == [COUNT, FINISH]
+    assert ["".join(cell["source"]) for cell in saved[5:]] == below
+    assert [cell["metadata"]["rlm"]["state"] for cell in saved[2:5]] == ["ok"] * 3
+    assert len(saved[3]["outputs"]) == 1
+
+
+async def test_a_cell_that_is_being_read_stays_while_others_are_written(
+    lab: Lab, page: Page, replies: list[Turns]
+) -> None:
+    (lab.folder / "words.txt").write_text(TEXT)
+    lab.write("calm-cells.ipynb", CONTEXT, f"{QUESTION} Calm.", *["'below'"] * 30)
+    long = block("for n in range(120):\n    print('line', n, context)")
+    turns = Turns(long, *TURNS, free=1)
+    replies.append(turns)
+    book = await Notebook(page).open(lab, "calm-cells.ipynb")
+    await book.run(0)
+    await book.run(1)
+    await turns.wait_until_withheld()
+    await book.shows(2, "line 119")
+    await book.output(2).evaluate("area => area.scrollIntoView({block: 'start'})")
+    await page.evaluate(SHIFTS)
+    turns.gate.set()
+    await book.shows(1, "There are 7 words.")
+    await lm_cells(book, 4)
+    assert await page.evaluate("window.shifted") < 0.1
+
+
+async def test_cells_that_the_kernel_has_gone_back_before_are_grey_until_they_run_again(
+    lab: Lab, page: Page, shoot: Shoot, replies: list[Turns]
+) -> None:
+    (lab.folder / "words.txt").write_text(TEXT)
+    lab.write("back.ipynb", CONTEXT, f"{QUESTION} Back.", "%rlm back 2", "n_words")
+    replies.append(Turns(*TURNS[:1], "Now I **double** it." + block("n_words *= 2"), TURNS[1]))
+    book = await Notebook(page).open(lab, "back.ipynb")
+    for index in (0, 1):
+        await book.run(index)
+        await book.done(index)
+    await lm_cells(book, 5)
+    await book.run(8)
+    await book.shows(8, "14")
+    await book.run(7)
+    await book.shows(7, "as it was after cell 2")
+    undone = page.locator(".rlm-cell.rlm-undone")
+    await expect(undone).to_have_count(3, timeout=MOST_MS)
+    await expect(book.cells.nth(3)).not_to_have_class(re.compile("rlm-undone"))
+    await expect(book.cells.nth(5)).to_have_attribute("data-rlm", re.compile("undone"))
+    await shoot("undone")
+    await book.run(8)
+    await book.shows(8, "7")
+    await book.save()
+    marks = [cell["metadata"].get("rlm", {}).get("undone") for cell in lab.cells("back.ipynb")]
+    assert marks[:9] == [None] * 4 + [True] * 3 + [None] * 2
+    await book.run(5)  # the human's own now: it runs, and is not shown as it ran
+    await expect(undone).to_have_count(2, timeout=MOST_MS)
+    await book.run(8)
+    await book.shows(8, "14")

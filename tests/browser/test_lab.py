@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from asking import block
-from lab import SECONDS, Lab, Notebook, Shoot
+from lab import SECONDS, SHIFTS, Lab, Notebook, Shoot
 from playwright.async_api import Page, expect
 from replies import Turns
 
@@ -59,14 +59,6 @@ async def test_a_question_is_seen_at_work_and_goes_on_by_hand(
     await shoot("question-answered")
     await book.run(3, "answer_")
     await book.shows(3, "There are 7 words.")
-
-
-SHIFTS = """() => {
-  window.shifted = 0;
-  new PerformanceObserver(list => {
-    for (const entry of list.getEntries()) if (!entry.hadRecentInput) window.shifted += entry.value;
-  }).observe({type: "layout-shift"});
-}"""
 
 
 async def test_nothing_moves_while_a_run_goes_on_and_a_reloaded_page_shows_its_end(

@@ -86,6 +86,9 @@ def test_quiet_says_nothing_else(endpoint: FakeEndpoint, tmp_path: Path) -> None
 def test_json_prints_the_whole_result(endpoint: FakeEndpoint, tmp_path: Path) -> None:
     done = _run(endpoint, tmp_path, "--json")
     result = json.loads(done.stdout)
+    used = result["usage"]
+    assert (result["turns"], result["calls"]) == (1, 1)
+    assert result["tokens"] == used["input_tokens"] + used["output_tokens"] > 0
     assert (result["response"], result["status"], result["confirmed"]) == (
         "TEXT<sub>",
         "answered",
@@ -150,8 +153,8 @@ def test_a_limit_exits_with_3_and_the_unconfirmed_answer(
     done = _run(endpoint, tmp_path, "--max-turns", "1", "--quiet")
     assert (done.returncode, done.stdout) == (3, b"so far\n")
     assert b"unconfirmed" in done.stderr
-    assert b"turns: spent 1, allowed 1; rlm fork " in done.stderr
-    assert b" --max-turns 2 goes on from there" in done.stderr
+    assert b"turns: spent 1, allowed 1; `rlm fork " in done.stderr
+    assert b" --max-turns 2` goes on from there" in done.stderr
 
 
 @pytest.mark.parametrize("busy", ["an LM", "a cell"])
@@ -336,3 +339,14 @@ def test_a_resumed_run_says_which_calls_its_record_answered(
     done = _rlm(endpoint, tmp_path, "resume", "run")
     assert (done.returncode, done.stdout) == (0, b"TEXT<sub>\n"), done.stderr.decode()
     assert "1 call answered from the record, 0 asked anew" in done.stderr.decode()
+
+
+def test_a_variable_that_is_nearly_a_setting_is_told_before_the_run(
+    endpoint: FakeEndpoint, tmp_path: Path
+) -> None:
+    command, env = _command(endpoint, "run", "What?", "--context", "-")
+    done = subprocess.run(
+        command, cwd=tmp_path, env={**env, "RLM_MAX_TURN": "1"}, input=b"text",
+        capture_output=True, timeout=100, check=True,
+    )  # fmt: skip
+    assert b"RLM_MAX_TURN is no setting; did you mean RLM_MAX_TURNS?" in done.stderr

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from types import SimpleNamespace
@@ -12,6 +13,7 @@ import pytest
 from rich.console import Console
 
 from rlm_kernel.cli import doctor
+from rlm_kernel.cli.in_force import shown as in_force_shown
 from rlm_kernel.settings.resolved import in_force
 from rlm_kernel.testing import QUIRKS, FakeEndpoint, QuirkyEndpoint, Say, Status
 
@@ -85,6 +87,7 @@ async def test_what_would_fail_in_a_run_is_bad_here() -> None:
     assert not good
     assert "bad author author" in shown
     assert "ok  sub-LM sub" in shown
+    assert "bad LM: author author, sub-LM sub, prompt strong: not all of them" in shown
 
 
 async def test_a_reply_of_thoughts_alone_is_bad_as_a_run_could_do_nothing_with_it() -> None:
@@ -99,3 +102,29 @@ async def test_headers_are_shown_to_be_set_and_no_more() -> None:
         _, shown = await examined(fake.base_url, headers={"api-key": "canary-123456"})
     assert "canary" not in shown
     assert "(set)" in shown
+
+
+async def test_settings_are_shown_by_subject_and_those_that_nobody_set_together() -> None:
+    async with FakeEndpoint(ready) as fake:
+        _, shown = await examined(fake.base_url, max_cost=0.5)
+    lines = [line.rstrip() for line in shown.splitlines()]
+    assert lines[0] == "The LMs and how they are asked"
+    assert any(re.fullmatch(r"  model +author +.*", line) for line in lines)
+    assert any(re.fullmatch(r"  max_cost +0\.5 +.*", line) for line in lines)
+    assert any(line.startswith("  by default: max_turns 20, max_depth 1") for line in lines)
+    assert "None" not in shown
+    assert "sandbox_seconds" not in shown  # cells run here
+
+
+def test_the_models_that_are_used_are_named_where_none_is_set() -> None:
+    console = Console(file=io.StringIO(), width=80)
+    console.print(in_force_shown(in_force({}, environ={})))
+    console.print(in_force_shown(in_force({}, environ={"OPENAI_API_KEY": "canary-123"})))
+    console.print(in_force_shown(in_force({"base_url": "http://127.0.0.1:9/v1"}, environ={})))
+    embedded, openai, other = console.file.getvalue().split("The LMs and how")[1:]  # type: ignore[attr-defined]
+    assert "qwen2.5-coder-1.5b (the embedded one)" in embedded
+    assert "gpt-5-mini" in openai
+    assert "canary" not in openai
+    assert "the only one that the endpoint has" in other
+    assert max(map(len, openai.splitlines())) <= 80
+    assert len(openai.splitlines()) <= 24

@@ -23,9 +23,13 @@ ROOT = Path(__file__).resolve().parents[2]
 FILES = {"kernel.json", "logo-32x32.png", "logo-64x64.png", "logo-svg.svg"}
 OURS = {file.name: file.read_bytes() for file in (ROOT / "kernelspec").iterdir()}
 INSTALL = """
+from rlm_kernel import guide
+from rlm_kernel.cli import main
 from rlm_kernel.kernel import install
 print(install.__file__)
 print(install.install(prefix="there"))
+print(guide.PAGES)
+main(["help", "forks"])
 """
 
 
@@ -53,6 +57,11 @@ def _in(wheel: zipfile.ZipFile, folder: str) -> dict[str, bytes]:
 def test_the_wheel_puts_the_spec_where_jupyter_looks(wheel: zipfile.ZipFile) -> None:
     assert set(OURS) == FILES
     assert _in(wheel, ".data/data/share/jupyter/kernels/rlm/") == OURS
+
+
+def test_the_wheel_has_the_guide_where_help_looks(wheel: zipfile.ZipFile) -> None:
+    pages = {file.name: file.read_bytes() for file in (ROOT / "notebooks" / "guide").iterdir()}
+    assert _in(wheel, "rlm_kernel/guide/pages/") == pages
 
 
 def test_jupyter_starts_the_kernel_with_the_python_of_its_environment() -> None:
@@ -89,6 +98,7 @@ def test_a_spec_for_one_user_goes_to_the_users_folder(
     manager: Callable[[], KernelSpecManager], tmp_path: Path
 ) -> None:
     assert install(user=True, name="mine") == tmp_path / "user" / "kernels" / "mine"
+    assert install(name="other") == tmp_path / "user" / "kernels" / "other"
     assert manager().get_kernel_spec("mine").argv[0] == sys.executable
 
 
@@ -110,7 +120,9 @@ def test_a_second_install_replaces_the_first(
     assert manager().get_kernel_spec("rlm").display_name == "second"
 
 
-def test_a_wheel_without_its_checkout_can_install(wheel: zipfile.ZipFile, tmp_path: Path) -> None:
+def test_a_wheel_without_its_checkout_can_install_and_help(
+    wheel: zipfile.ZipFile, tmp_path: Path
+) -> None:
     wheel.extractall(tmp_path / "site")
     done = subprocess.run(
         [sys.executable, "-c", INSTALL],
@@ -122,7 +134,9 @@ def test_a_wheel_without_its_checkout_can_install(wheel: zipfile.ZipFile, tmp_pa
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    module, folder = map(Path, done.stdout.splitlines())
+    module, folder, pages = map(Path, done.stdout.splitlines()[:3])
+    assert pages == tmp_path / "site" / "rlm_kernel" / "guide" / "pages"
+    assert "# Going on and going back" in done.stdout
     assert module.is_relative_to(tmp_path / "site")
     assert folder == tmp_path / "there" / "share" / "jupyter" / "kernels" / "rlm"
     assert {file.name for file in folder.iterdir()} == FILES

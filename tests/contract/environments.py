@@ -135,6 +135,7 @@ async def bench(
     *,
     tools: dict[str, object] | None = None,
     options: Mapping[str, Any] | None = None,
+    snapshots: str = "off",
     **held: Any,
 ) -> AsyncIterator[Bench]:
     """A kernel of its own in the environment, with an empty context; ``held`` is what its cells
@@ -148,7 +149,7 @@ async def bench(
 
     calls.serving = call_tool
     chosen = {**sandbox(environment), **(options or {})}
-    spot = KernelConfig(cwd, chosen.pop("environment"), sandbox=chosen)
+    spot = KernelConfig(cwd, chosen.pop("environment"), sandbox=chosen, snapshots=snapshots)
     sent = {"tools": handed.called, "modules": handed.modules, "data": handed.data}
     async with open_repl(calls, KernelSetup(spot, **sent), CellLimits(**held)) as repl:
         made = Bench(repl, calls)

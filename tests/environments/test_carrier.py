@@ -28,10 +28,13 @@ from jupyter_client.manager import KernelManager
 from jupyter_client.provisioning.factory import KernelProvisionerFactory
 from relayed import CALL, Echo, Provided, Relayed, Server, async_manager, install, managed, spec
 
+from rlm_kernel.environments import frozen
 from rlm_kernel.environments.pipe import host_end
 from rlm_kernel.environments.pipe.carrier import Carrier
+from rlm_kernel.environments.pipe.pipe import Woken
 from rlm_kernel.environments.pipe.transfer import files_of
 from rlm_kernel.errors import ContextError, KernelDied, KernelStartError, UsageError
+from rlm_kernel.remote import relay
 
 WAIT_S = 30.0
 
@@ -314,6 +317,34 @@ async def test_an_async_client_works_while_its_loop_is_busy_with_others() -> Non
     assert not manager.has_kernel
 
 
+@pytest.mark.anyio
+@pytest.mark.parametrize("policy", ["required", "auto"])
+async def test_a_client_that_wants_encryption_has_it_and_another_one_gets_nothing(
+    policy: str,
+) -> None:
+    manager = async_manager()
+    assert manager.kernel_spec is not None
+    manager.kernel_spec.metadata["supported_encryption"] = ["curve"]
+    manager.transport_encryption = policy
+    await manager.start_kernel()
+    client = manager.client()
+    client.start_channels()
+    plain = zmq.Context.instance().socket(zmq.DEALER)
+    try:
+        await client.wait_for_ready(timeout=WAIT_S)
+        asked = manager.session.serialize(manager.session.msg("kernel_info_request"))
+        plain.connect(f"tcp://{manager.ip}:{manager.shell_port}")
+        plain.send_multipart(asked)
+        await client.execute_interactive("x = 5", timeout=WAIT_S)
+        assert plain.poll(200) == 0
+        await manager.restart_kernel()
+        await client.wait_for_ready(timeout=WAIT_S)
+    finally:
+        plain.close(linger=0)
+        client.stop_channels()
+        await manager.shutdown_kernel(now=True)
+
+
 def test_a_notebook_is_executed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     install(tmp_path)
     monkeypatch.setenv("JUPYTER_PATH", str(tmp_path))
@@ -554,6 +585,27 @@ def test_the_kernels_death_gives_its_exit_code(own: Live, code: str, expected: i
     assert not own.manager.is_alive()
     with pytest.raises(KernelDied, match="the kernel ended"):
         own.carrier.put("x", b"too late")
+
+
+# forks
+def test_a_frozen_fork_that_is_not_there_is_told_at_once(live: Live) -> None:
+    for name in ("nowhere", "kernel.json"):
+        with live.carrier.connect(name) as there, pytest.raises((OSError, ValueError)):
+            frozen.ask(there, {"do": "memory"})
+    assert live.run("print(6 * 7)").text == "42\n"
+
+
+def test_a_process_that_is_no_fork_of_the_kernel_does_not_take_its_place(
+    own: Live, tmp_path: Path
+) -> None:
+    ports = {f"{name}_port": n for n, name in enumerate(relay.PORTS)}
+    info = {"transport": "ipc", "ip": str(tmp_path / "k"), "key": b"k", **ports}
+    woken = Woken(number=1, pid=os.getpid(), address="/x", log="/x", connection_info=info, keep=())
+    kernel = own.carrier.adopt(woken)
+    assert kernel.exited.result(WAIT_S) == 1
+    assert "no fork of the kernel" in kernel.reason
+    kernel.close()
+    assert own.run("print(6 * 7)").text == "42\n"
 
 
 @pytest.mark.anyio

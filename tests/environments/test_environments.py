@@ -12,6 +12,7 @@ from importlib.metadata import entry_points
 from pathlib import Path
 
 import pytest
+from documents import GUIDE
 
 import rlm_kernel
 from rlm_kernel.environments import registry
@@ -24,7 +25,6 @@ from rlm_kernel.settings.values import ENVIRONMENTS as NAMES
 from rlm_kernel.settings.values import OPTIONS as SETTINGS
 from rlm_kernel.settings.values import SANDBOX, Settings
 
-ROOT = Path(__file__).parents[2]
 SANDBOXES = {
     name: each for name, each in ENVIRONMENTS.items() if isinstance(each, SandboxEnvironment)
 }
@@ -63,12 +63,11 @@ def test_any_jupyter_client_finds_the_provisioner_under_the_environments_name(na
     assert found.load() is SANDBOXES[name].provisioner
 
 
-def test_the_readme_compares_every_environment() -> None:
-    readme = (ROOT / "README.md").read_text("utf-8")
+def test_the_guide_compares_every_environment() -> None:
     head = " | ".join(
         f"`{name}` (the default)" if name == "local" else f"`--env {name}`" for name in NAMES
     )
-    assert f"| | {head} |\n" in readme
+    assert f"| | {head} |\n" in GUIDE["sandboxes"]
 
 
 def test_the_registry_loads_no_vendors_sdk() -> None:

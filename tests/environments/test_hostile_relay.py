@@ -80,6 +80,7 @@ HOSTILE = {
     "no JSON": (relay.pack(relay.ORDER, 0, b"\xff{"), "no JSON"),
     "an unknown order": (order(do="run", code="1"), "means nothing"),
     "an exit without a code": (order(do="exit", code="0"), "without a number"),
+    "an end of no kernel": (order(do="exit", code=0, kernel=7), "kernel 7, which there is not"),
     "a file that was not sent": (order(do="stored", lane=17, path="/x", sha256="0"), "not sent"),
     "a hello without a path": (order(do="hello", broker=7), "without a text"),
 }

@@ -20,6 +20,7 @@ from rlm_kernel.environments.kernel import Kernel
 from rlm_kernel.environments.local import nursery
 from rlm_kernel.environments.local.kernel import open_kernel
 from rlm_kernel.environments.local.nursery import Nurseries, kind_of
+from rlm_kernel.environments.local.watchdog import Watchdog
 
 pytestmark = [
     pytest.mark.anyio,
@@ -164,10 +165,10 @@ async def test_a_nursery_that_fails_costs_no_kernel_and_is_told_once(
     caplog: pytest.LogCaptureFixture,
     blow: signal.Signals,
 ) -> None:
-    monkeypatch.setattr(nursery, "FORK_S", 0.5)
     caplog.set_level(logging.WARNING, "rlm_kernel")
     async with _kernel(tmp_path) as before:
         assert _forked(before)
+        monkeypatch.setattr(nursery, "FORK_S", 0.5)
         _nursery(before).send_signal(blow)
         for _ in range(2):
             async with _kernel(tmp_path) as after:
@@ -175,6 +176,22 @@ async def test_a_nursery_that_fails_costs_no_kernel_and_is_told_once(
                 assert await _told(after, "print(1)") == 1
         assert await _told(before, "print(2)") == 2
     assert [r.message[:32] for r in caplog.records] == ["kernels are no longer forked, whi"[:32]]
+
+
+async def test_a_fork_that_comes_too_late_takes_no_folder_from_the_kernel_that_was_started_instead(
+    tmp_path: Path, nurseries: Nurseries, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, late = nursery.Nursery.fork, list[Watchdog]()
+
+    def forked_too_late(self: nursery.Nursery, folder: Path) -> Watchdog:
+        late.append(real(self, folder))
+        raise nursery.NurseryFailed("timed out")
+
+    monkeypatch.setattr(nursery.Nursery, "fork", forked_too_late)
+    async with open_kernel(tmp_path) as (kernel, place):
+        await asyncio.to_thread(late[0].close)
+        assert place.folder.is_dir()
+        assert await _told(kernel, "print(1)") == 1
 
 
 async def test_a_nursery_that_ended_for_want_of_use_is_replaced(

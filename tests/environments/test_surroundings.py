@@ -14,6 +14,7 @@ import pytest
 from asking import block
 
 from rlm_kernel.environments.local.folders import MAX_PARENT, parent_folder, private_folder
+from rlm_kernel.environments.local.kernel import variables
 from rlm_kernel.errors import KernelStartError
 from rlm_kernel.testing import FakeEndpoint
 
@@ -138,3 +139,25 @@ def test_closed_streams_cost_no_run_and_get_no_file_of_ours(
     for journal in tmp_path.rglob("journal.jsonl"):
         assert all(line.startswith('{"') for line in journal.read_text().splitlines())
         assert '"sealed"' in journal.read_text()
+
+
+def test_a_kernel_is_given_what_its_host_set_for_it_and_no_login(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    given = {
+        "JPY_SESSION_NAME": "/home/me/a.ipynb",
+        "CUDA_VISIBLE_DEVICES": "1",
+        "XDG_CACHE_HOME": "/scratch/cache",
+        "HTTPS_PROXY": "http://proxy.example:3128",
+        "no_proxy": "localhost",
+    }
+    kept_out = {
+        "http_proxy": "http://me:secret@proxy.example:3128",
+        "JUPYTERHUB_API_TOKEN": "secret",
+        "OPENAI_API_KEY": "secret",
+    }
+    for name, value in {**given, **kept_out}.items():
+        monkeypatch.setenv(name, value)
+    found = variables({})
+    assert {name: found.get(name) for name in given} == given
+    assert found.keys().isdisjoint(kept_out)

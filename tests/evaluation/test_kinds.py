@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from documents import GUIDE
 from solvers import SOLVERS
 
 from rlm_kernel.evaluation.grid import as_text, split_of
@@ -17,7 +18,6 @@ HERE = [
     for kind in SETS[name].kinds
 ]
 CHARS = 3_000
-README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
 each_kind = pytest.mark.parametrize(("of", "kind"), HERE, ids=[f"{n}/{k.name}" for n, k in HERE])
 
 
@@ -56,7 +56,7 @@ def test_users_ask_twenty_kinds_and_more_each_found_in_public() -> None:
     kinds = SETS["asked"].kinds
     assert len(kinds) >= 20
     assert f"{len(kinds)} kinds" in SETS["asked"].told
-    assert f"| `asked` | {len(kinds)} kinds that users ask" in README
+    assert f"| `asked` | {len(kinds)} kinds that users ask" in GUIDE["eval"]
     assert all(source.startswith("http") for kind in kinds for source in kind.sources)
     assert all(kind.sources for kind in kinds)
 

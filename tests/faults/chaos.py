@@ -126,6 +126,8 @@ class Stroke:
     environment: str = ""
     disk: tuple[str, int] | None = None
     leaves: bool = False
+    unsent: bool = False
+    """Requests may fail before they reach the endpoint; the record has these too."""
 
 
 def _rlm(*numbers: int, pause_s: float = 0.0) -> Callable[[Live], None]:
@@ -175,8 +177,12 @@ STROKES = (
     Stroke("fill the record's disk", lambda live: live.fill(live.out), (0, 1), disk=("run", 200)),
     Stroke("a small disk of the record", _nothing, (1,), "No space left", disk=("run", 24)),
     Stroke("fill TMPDIR", lambda live: live.fill(live.base / "t"), (0, 1), disk=("t", 4096)),
-    Stroke("64 descriptors", lambda live: live.limit(resource.RLIMIT_NOFILE, 64), (0, 1)),
-    Stroke("24 descriptors", lambda live: live.limit(resource.RLIMIT_NOFILE, 24), (0, 1)),
+    Stroke(
+        "64 descriptors", lambda live: live.limit(resource.RLIMIT_NOFILE, 64), (0, 1), unsent=True
+    ),
+    Stroke(
+        "24 descriptors", lambda live: live.limit(resource.RLIMIT_NOFILE, 24), (0, 1), unsent=True
+    ),
     Stroke("no larger files", lambda live: live.limit(resource.RLIMIT_FSIZE, 4096), (0, 1)),
     Stroke("remove the run's folder", lambda live: live.remove(live.out), (1,), "run"),
     Stroke("empty TMPDIR", lambda live: _emptied(live.base / "t"), (0, 1)),
@@ -257,7 +263,7 @@ def strike(stroke: Stroke, request: int, more_s: float, where: Where) -> Struck:
         stroke.strike(live)
         status = _ended(process, END_S)
         seconds = time.monotonic() - began
-        left, _ = leftovers.left(base / "t", before)
+        left, _ = leftovers.left(base / "t", before, where.patience_s)
         left += _sandboxes_left(where, process.pid)
         said = [(base / name).read_text(errors="replace") for name in ("out.txt", "err.txt")]
         return _judged(stroke, request, status, seconds, left, live.out, said, len(endpoint.log))
@@ -296,7 +302,7 @@ def _judged(
         problems.append(f"rlm show: exit {code}")
     events = [event for event in seen.events if isinstance(event, CallEnded | Replied)]
     booked = sum(event.usage.requests for event in events)
-    if seen.sealed and booked != asked:
+    if seen.sealed and (booked < asked if stroke.unsent else booked != asked):
         problems.append(f"{booked} requests in the record, {asked} at the endpoint")
     texts = [*said, *(path.read_text(errors="replace") for path in files(folder))]
     problems += ["the key is shown"] if any(KEY in text for text in texts) else []

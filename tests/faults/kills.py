@@ -67,6 +67,12 @@ class Where:
             more = {**use_plane().environment, "RLM_TRANSPORT": transport}
         return {"RLM_ENVIRONMENT": name, **more}
 
+    @property
+    def patience_s(self) -> float:
+        """The seconds in which all of a run is gone: the reaper of its sandboxes looks for 5 s
+        whether one comes that was being made."""
+        return leftovers.PATIENCE_S if self.name == "local" else leftovers.PATIENCE_S * 4
+
     def sandboxes(self, pid: int) -> set[str]:
         """Those that a process made, running or not."""
         if self.name == "local":

@@ -18,6 +18,12 @@ def _file_there(folder: Path) -> str:
     return _some(folder)
 
 
+def _mine(folder: Path) -> str:
+    (folder / "old").mkdir()
+    (folder / "old" / "trajectory.ipynb").write_text("of the human's\n")
+    return _some(folder)
+
+
 def _some(folder: Path) -> str:
     (folder / "input.txt").write_text("some text to ask about\n")
     return "input.txt"
@@ -38,6 +44,7 @@ CASES = [
     _wrong("an unknown --prompt", "--prompt='long'", "--prompt", "long", quick=False),
     _wrong("an unknown --kernel", "no kernelspec 'julia'", "--kernel", "julia"),
     _wrong("--out holds a run", "holds a run already", "--out", "old", context=_run_there),
+    _wrong("--out holds a notebook", "holds 'trajectory.ipynb'", "--out", "old", context=_mine),
     _wrong("--out is a file", "out='old'", "--out", "old", context=_file_there),
     _wrong("--out cannot be written", "cannot be made", "--out", "/proc/run"),
 ]

@@ -14,7 +14,7 @@ from rlm_kernel.batch import make_tasks
 from rlm_kernel.errors import RecordError
 from rlm_kernel.inputs.forms import form_in, form_of, form_of_option
 from rlm_kernel.kernel.cell_parser import Question, split
-from rlm_kernel.remote.guest.type_expressions import UnknownName
+from rlm_kernel.remote.guest.forms.type_expressions import UnknownName
 
 SCHEMA = {"type": "array", "items": {"type": "integer"}}
 

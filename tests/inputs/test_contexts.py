@@ -197,6 +197,12 @@ def test_a_table_without_pandas_becomes_a_list_of_dicts(put, monkeypatch):
     assert value == [{"name": "a\r\nb", "n": 1}]
 
 
+def test_bytes_that_may_be_a_text_of_an_unknown_encoding_are_said_to_be(put):
+    source, value = read(put("a.txt", b"caf\xe9 \xfc"))
+    assert (source.kind, value) == ("bytes", b"caf\xe9 \xfc")
+    assert "name its encoding if it is a text" in (source.notice or "")
+
+
 def test_standard_input_is_read_as_bytes(monkeypatch, tmp_path):
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"a\r\n\xc3\xa9")))
     source = contexts.from_path("-")

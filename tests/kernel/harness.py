@@ -341,13 +341,18 @@ class Front:
         channel: str = "shell",
         buffers: list[bytes] | None = None,
         metadata: dict[str, Any] | None = None,
+        subshell: str | None = None,
     ) -> str:
         """Send a request; its identity, for ``finish``."""
         message = self.session.msg(kind, content, metadata=metadata)
+        if subshell is not None:
+            message["header"]["subshell_id"] = subshell
         self.session.send(self._sockets[channel], message, buffers=buffers)
         return str(message["header"]["msg_id"])
 
-    def start(self, code: str, *, cell: str | None = None, **flags: Any) -> str:
+    def start(
+        self, code: str, *, cell: str | None = None, subshell: str | None = None, **flags: Any
+    ) -> str:
         """Send an execute request and do not wait; its identity, for ``finish``. ``cell`` is the id
         of the notebook's cell, as JupyterLab sends it."""
         content = {
@@ -359,7 +364,14 @@ class Front:
             "stop_on_error": True,
         }
         about = None if cell is None else {"cellId": cell}
-        return self.send("execute_request", {**content, **flags}, metadata=about)
+        sent = {**content, **flags}
+        return self.send("execute_request", sent, metadata=about, subshell=subshell)
+
+    def subshell(self) -> str:
+        """The id of a new subshell."""
+        reply = self.ask("create_subshell_request", {}, channel="control")
+        assert reply["content"]["status"] == "ok", reply["content"]
+        return str(reply["content"]["subshell_id"])
 
     def finish(self, identity: str, seconds: float = WAIT_SECONDS) -> Outcome:
         """The outcome of a request that was sent: its reply and its ``idle`` have come."""

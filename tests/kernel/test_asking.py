@@ -201,6 +201,7 @@ def test_an_unreachable_endpoint_is_named(lm: LM, tmp_path: Path) -> None:
         check_plain(gone)
         assert gone.error[0] == "NoAnswer"
         assert "no connection to http://127.0.0.1:9/v1" in gone.error[1]
+        assert gone.error[1].endswith("to one that runs; `%rlm continue` goes on")
         check_valid(runs(kernel)[-1])
         assert front.run("1 + 1").result == "2"
 

@@ -213,7 +213,8 @@ def test_each_line_is_read(line: str, command: Command) -> None:
     ("line", "words"),
     [
         ("contxt b", "unknown word 'contxt' after %rlm; did you mean 'context'"),
-        ("model=m", "unknown word 'model' after %rlm; did you mean 'model'"),
+        ("model=m", r"write %rlm model \[NAME\|default\]"),
+        ("max-cost=3", "max-cost is a limit: write %rlm limits cost=VALUE"),
         ("context my book.txt", "'book.txt' is one word too many .quote a name that has spaces"),
         ("context --encoding x", "--encoding needs a context"),
         ("context b --enc x", "unknown option '--enc'; did you mean '--encoding'"),

@@ -63,6 +63,8 @@ def test_a_cell_that_is_changed_runs_and_is_named_and_so_do_those_that_need_it(
     lm: LM, front: Front, page: Page, kernel: RunningKernel
 ) -> None:
     changed = NUMBERS.replace("len(context)", "42")
+    front.run("%rlm mode python")
+    assert "question before it: \n" not in kernel.log, "a line of ours is no cell"
     assert front.run(changed).stream() == "counted 42\n"
     assert "run, as it is no cell of the question before it: n = 42" in kernel.log
     assert front.run(ASKED).stream() == "<how?> 42\n"
@@ -93,6 +95,27 @@ def test_run_all_twice_asks_no_lm_and_the_cells_stay_what_they_are(
             assert front.run(source).status == "ok"
         assert {key: cell["source"] for key, cell in page.cells.items()} == before
     assert lm.endpoint.log == []
+
+
+def test_a_cell_that_failed_for_want_of_a_name_fails_again_in_the_kernel_that_has_it_by_now(
+    lm: LM, front: Front, page: Page, kernel: RunningKernel
+) -> None:
+    early, late = "print(total + mine)", "total = 40 + mine\nmine += 0"
+    front.run("mine = 2")
+    lm.say(block(early), block(late), block(early + "\nFINAL_VAR(total)"))
+    question = "%%rlm\nHow many in all?"
+    assert page.ask(question).result == "42"
+    lm.say()
+    for _ in range(2):
+        asked = page.ask(question)
+        assert (asked.result, "from the record" in asked.shown) == ("42", True)
+        code = [cell for cell in page.cells.values() if cell["kind"] == "code"]
+        assert [cell["state"] for cell in code] == ["error", "ok", "ok"], page.cells
+    assert front.run("total, mine").result == "(42, 2)"
+    check_equal(runs(kernel)[-1])
+    lm.say(block("FINAL_VAR(total + 1)"))
+    assert front.run("%%rlm\nAnd one more?").result == "43"
+    check_equal(runs(kernel)[-1])
 
 
 def test_the_human_may_have_the_question_asked_anew(lm: LM, front: Front, page: Page) -> None:

@@ -27,7 +27,11 @@ def asked(lm: LM, front: Front) -> Iterator[Front]:
     front.run("%rlm mode python\n%rlm replay off\n%rlm trust off")
 
 
-@pytest.mark.parametrize("verb", [verb for verb in VERBS if verb not in ("verdict", "continue")])
+NOT_ALONE = ("verdict", "continue", "key", "tell")
+"""Words that need a replay, a question, a human who types, or an LM at work."""
+
+
+@pytest.mark.parametrize("verb", [verb for verb in VERBS if verb not in NOT_ALONE])
 def test_every_word_alone_does_something_or_shows_something(asked: Front, verb: str) -> None:
     shown = asked.run(f"%rlm {verb}")
     assert shown.status == "ok", shown.error
@@ -39,6 +43,7 @@ def test_a_line_without_a_word_shows_the_status(asked: Front) -> None:
     assert "fake-model" in shown
     assert "RLM_MODEL" in shown
     assert "limit turns" in shown
+    assert "sub-model fake-model default" in " ".join(shown.split()), "who answers is told"
 
 
 def test_a_setting_holds_until_it_is_taken_back(asked: Front) -> None:
@@ -160,3 +165,12 @@ def test_a_wrong_variable_is_told_by_a_cell(tmp_path: Path) -> None:
     with running_kernel(tmp_path, env={"RLM_MAX_TURNS": "many"}) as kernel:
         wrong = kernel.front().run("1 + 1")
         assert wrong.error == ("UsageError", "RLM_MAX_TURNS='many': give a whole number")
+
+
+@pytest.mark.parametrize("cell", ["is there a cedar radio?", "How many of them are positive"])
+def test_a_question_without_its_word_is_told_how_to_ask(front: Front, cell: str) -> None:
+    assert "begin the cell with %%rlm" in front.run(cell).stream("stderr")
+
+
+def test_a_name_that_is_asked_about_is_explained_and_no_more(front: Front) -> None:
+    assert front.run("n = 1\nn?").stream("stderr") == ""

@@ -32,6 +32,8 @@ from stories import (
 from rlm_kernel.cli.screen import Screen
 from rlm_kernel.events import (
     CallStarted,
+    CellDecided,
+    CellProposed,
     CellRan,
     CellStarted,
     Event,
@@ -433,6 +435,32 @@ async def test_a_child_is_a_line_and_its_usage_is_counted() -> None:
     assert "[child 0.1](rlm-runs/my%20run/calls/0.1.ipynb) · How many of the reviews" in only
     assert "· answered" in only
     assert "0.1.1" not in only
+
+
+async def test_children_stand_in_the_order_of_their_names_whenever_they_started() -> None:
+    page = begun(Page()).show(prompted("0", 1, "q"), replied("0", 1, "ask"))
+    page.show(*(started(f"0.{number}") for number in (2, 10, 1)), cell("0", 1), *ended())
+    assert re.findall(r"\[child ([\d.]+)\]", page.turns[0]) == ["0.1", "0.2", "0.10"]
+
+
+async def test_a_cell_that_waits_for_the_human_is_shown_whatever_ran_before() -> None:
+    page = begun(Page()).show(CellStarted("0", 1, 1, "first()", "lm", 1.0))
+    page.clock += 1
+    page.show(CellProposed("0", 1, "second()"))
+    assert "*a cell waits for you*\n\n```python\nsecond()\n```" in page.head
+    decided = CellDecided(
+        node="0",
+        turn=1,
+        cell=2,
+        source="second()",
+        choice="accepted",
+        word="",
+        seconds=1.0,
+        time=2.0,
+    )
+    page.clock += 1
+    page.show(decided)
+    assert "second()" not in page.head
 
 
 async def test_pictures_stand_in_their_turn_and_those_of_the_last_below_the_answer() -> None:

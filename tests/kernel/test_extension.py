@@ -41,7 +41,11 @@ def test_where_it_is_not_there_or_cannot_work_that_is_said(folder: Path) -> None
 @pytest.mark.parametrize("disabled", [{"rlm_kernel": True}, ["rlm_kernel"]])
 def test_where_it_is_disabled_that_is_said(folder: Path, disabled: object) -> None:
     _installed(folder, rlm_kernel.__version__)
-    assert extension.state().startswith("found")
+    assert extension.state().endswith("no panel of runs, since " + extension.SERVER + " is missing")
+    server = folder / "config" / extension.SERVER
+    server.parent.mkdir(parents=True)
+    server.write_text("{}")
+    assert extension.state() == "found: the LM's cells become cells of the notebook"
     config = folder / "config" / "labconfig"
     config.mkdir(parents=True)
     (config / "page_config.json").write_text(json.dumps({"disabledExtensions": disabled}))
@@ -64,6 +68,8 @@ def test_the_wheel_has_all_of_it_where_jupyter_looks() -> None:
     home = "share/jupyter/labextensions/rlm_kernel"
     for part in ("package.json", "install.json", "static"):
         assert data[f"rlm_kernel/labextension/{part}"] == f"{home}/{part}"
+    config = data["rlm_kernel/server/jupyter_server_config.json"]
+    assert config == "etc/jupyter/jupyter_server_config.d/rlm_kernel.json"
     load = json.loads((SHIPPED / "package.json").read_text())["jupyterlab"]["_build"]["load"]
     assert (SHIPPED / load).is_file()
     imports = {

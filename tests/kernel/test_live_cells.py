@@ -4,10 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from harness import LM, Front, RunningKernel, Withheld, block
 from pages import Page
+from records import events, runs
+from stories import story
+
+from rlm_kernel.events import ROOT, CellRan, Prompted, Replied, ReplyDelta, Usage
+from rlm_kernel.kernel.front_end import Execution
+from rlm_kernel.kernel.live_cells.live_cells import LiveCells
+from rlm_kernel.kernel.live_cells.pages import TARGET
+from rlm_kernel.kernel.live_cells.run_cells import RunCells
+from rlm_kernel.kernel.live_cells.shown import PROTOCOL
 
 COUNT = "n = len(context)\nprint('counted', n)"
 FINISH = "FINAL_VAR(f'There are {n}.')"
@@ -56,6 +66,17 @@ def test_a_question_becomes_cells_of_prose_and_code_under_the_one_that_asks(
     assert last["badge"].startswith("turn 2 · ")
 
 
+def test_a_badge_names_a_cell_by_its_number_in_the_record(
+    lm: LM, page: Page, kernel: RunningKernel
+) -> None:
+    lm.say(block(COUNT), block(FINISH))
+    page.ask("%%rlm\nHow many?")
+    ran = [e for e in events(runs(kernel)[-1]) if isinstance(e, CellRan) and e.turn]
+    badges = [cell["badge"] for cell in page.cells.values() if cell["kind"] == "code"]
+    for event, badge in zip(ran, badges, strict=True):
+        assert badge.startswith(f"turn {event.turn} · cell {event.cell} · ")
+
+
 def test_the_cell_that_asks_keeps_header_and_answer_and_no_turns(lm: LM, page: Page) -> None:
     lm.say(block(COUNT), block(FINISH))
     asked = page.ask("%%rlm\nHow many?")
@@ -84,6 +105,10 @@ def test_a_cell_is_there_while_it_is_written_and_while_it_runs(
     )
     assert cell["state"] == "running"
     assert "0 of 1 calls" in cell["badge"]
+    page.until(
+        lambda: str(page.asked["asking"].get("progress")).startswith("turn 1/20 · 0 of 1 · "),
+        "the progress of the question",
+    )
     sub.release()
     turn.wait_asked()
     page.until(lambda: "after" in str(page.cells), "the end of the cell")
@@ -125,6 +150,44 @@ def test_a_page_that_opens_in_the_midst_of_a_run_follows_it_to_its_end(
     late.until(lambda: late.asked["asking"]["state"] == "answered", "the answer")
     page.until(lambda: page.asked["asking"]["state"] == "answered", "the answer")
     assert list(late.cells) == list(page.cells)
+
+
+class _Sent:
+    """A front end that keeps what pages are told."""
+
+    def __init__(self) -> None:
+        self.told: list[dict[str, Any]] = []
+
+    def send(self, kind: str, content: dict[str, Any], parent: object) -> None:
+        assert kind == "comm_msg"
+        self.told.append(content["data"])
+
+
+def _opens(comm: str) -> dict[str, Any]:
+    data = {"version": PROTOCOL, "tab": comm}
+    content = {"comm_id": comm, "target_name": TARGET, "data": data}
+    return {"msg_type": "comm_open", "content": content}
+
+
+def test_a_page_that_opens_between_the_end_of_a_run_and_that_of_its_cell_sees_it_go_on(
+    tmp_path: Path,
+) -> None:
+    front = _Sent()
+    live = LiveCells(front, tmp_path, front.told.append)  # type: ignore[arg-type]
+    live.take(_opens("before"))
+    request = {"header": {"msg_id": "the-question"}, "metadata": {"cellId": "the-cell"}}
+    execution = Execution(front, request, 3)  # type: ignore[arg-type]
+    read = live.ask(execution)
+    assert read is not None
+    first, *_, last = story()
+    read(first)
+    read(last)
+    live.take(_opens("between"))
+    assert front.told[-1]["running"] == ["the-question"]
+    live.end(execution)
+    assert (front.told[-1]["state"], front.told[-1]["count"]) == ("answered", 3)
+    live.take(_opens("after"))
+    assert front.told[-1]["running"] == []
 
 
 def test_code_that_is_written_and_not_run_is_part_of_the_prose(lm: LM, page: Page) -> None:
@@ -246,3 +309,22 @@ def test_the_last_questions_cells_are_folded_or_removed_by_a_word(
             lambda what=what: page.told[-1] == {"type": "do", "what": what, "run": run}, what
         )
     assert (Path(kernel.cwd) / "rlm-runs" / run).is_dir()
+
+
+def test_the_first_piece_of_a_fence_is_no_prose_that_leaves_an_empty_cell() -> None:
+    cells = RunCells(lambda cell, name: None, lambda cell: None)
+    cells(Prompted(node=ROOT, turn=1, messages=[], time=0.0))
+    cells(ReplyDelta(node=ROOT, turn=1, text="``"))
+    assert not cells.cells
+    replied = Replied(
+        node=ROOT,
+        turn=1,
+        text="```python\nn = 1\n```",
+        model="fake-model",
+        finish="stop",
+        usage=Usage(),
+        seconds=0.0,
+        time=0.0,
+    )
+    cells(replied)
+    assert [cell.source for cell in cells.cells.values()] == ["n = 1"]

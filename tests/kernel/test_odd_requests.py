@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +13,12 @@ import pytest
 from faults.fuzz import asked_of_front, sent_by_human
 from faults.odd import ASKED, MESSAGES, made
 from harness import LM, Front, RunningKernel, block, running_kernel
+from jupyter_server.services.kernels.kernelmanager import AsyncMappingKernelManager
 
+import rlm_kernel
+
+UNHEEDED = AsyncMappingKernelManager.untracked_message_types.default()
+"""The requests whose status neither the server nor JupyterLab heeds."""
 QUICK = 30
 """``make fuzz`` sends 200."""
 
@@ -43,8 +49,8 @@ def test_a_lone_surrogate_reaches_the_front_end_as_a_mark(ready: Front) -> None:
     ("kind", "content", "channel", "ename"),
     [
         ("debug_request", {"command": "debugInfo"}, "control", "UsageError"),
-        ("create_subshell_request", {}, "control", "UsageError"),
-        ("list_subshell_request", {}, "control", "UsageError"),
+        ("delete_subshell_request", {"subshell_id": "none"}, "control", "UsageError"),
+        ("delete_subshell_request", {}, "control", "UsageError"),
         ("execute_request", {}, "shell", "UsageError"),
         ("execute_request", {"code": ["1"]}, "shell", "UsageError"),
         ("complete_request", {"code": "a"}, "shell", "UsageError"),
@@ -69,17 +75,43 @@ def test_a_request_that_nobody_can_answer_gets_an_error_reply_and_idle(
     assert ready.run("kept + 2").result == "42"
 
 
+def _kind_asked(message: dict[str, Any]) -> object:
+    return message["parent_header"].get("msg_type")
+
+
+def test_what_is_answered_while_a_cell_runs_does_not_begin_it_again(ready: Front) -> None:
+    running = ready.start("input()")
+    ready.asked_input()
+    for _ in range(3):
+        ready.ask("complete_request", {"code": "tim", "cursor_pos": 3})
+        ready.ask("kernel_info_request", {}, channel="control")
+    heeded = lambda: [each for each in ready.heard if _kind_asked(each) not in UNHEEDED]  # noqa: E731
+    ready.until(lambda: _states(heeded())[-1] == "busy", "the sign that a cell runs")
+    ready.type("")
+    assert _states(ready.finish(running).iopub) == ["busy", "idle"]
+
+
+def test_all_that_the_kernel_says_is_of_one_session(ready: Front) -> None:
+    ready.run("print('said')\n'given'")
+    ready.ask("complete_request", {"code": "tim", "cursor_pos": 3})
+    assert len({message["header"]["session"] for message in ready.heard}) == 1
+
+
+def _states(messages: list[dict[str, Any]]) -> list[str]:
+    return [m["content"]["execution_state"] for m in messages if m["msg_type"] == "status"]
+
+
 def test_a_cell_without_its_code_is_an_error_in_its_output(ready: Front) -> None:
     outcome = ready.finish(ready.send("execute_request", {"silent": False}))
     assert "needs 'code', a text" in outcome.error[1]
 
 
-def test_a_request_for_a_subshell_gets_an_error(ready: Front) -> None:
+def test_a_request_to_a_subshell_that_is_not_there_gets_an_error(ready: Front) -> None:
     message = ready.session.msg("complete_request", {"code": "a", "cursor_pos": 1})
     message["header"]["subshell_id"] = "none"
     ready.session.send(ready._sockets["shell"], message)
     outcome = ready.finish(message["header"]["msg_id"])
-    assert "no subshells" in outcome.reply["content"]["evalue"]
+    assert "there is no subshell 'none'" in outcome.reply["content"]["evalue"]
     assert ready.run("kept + 2").result == "42"
 
 
@@ -172,3 +204,17 @@ def test_a_kernel_without_subshells_answers_after_the_cell_and_each_request_ends
     old.interrupt()
     old.finish(running, 10)
     assert old.run("6 * 7").result == "42"
+
+
+def test_a_package_that_is_gone_is_told_as_what_it_is(tmp_path: Path) -> None:
+    copy = tmp_path / "site" / "rlm_kernel"
+    shutil.copytree(Path(rlm_kernel.__file__).parent, copy)
+    program = f"import sys; sys.path.insert(0, {str(copy.parent)!r})\n"
+    program += "from rlm_kernel.kernel.__main__ import main; main()"
+    argv = (sys.executable, "-P", "-c", program, "-f", "{connection_file}")
+    with running_kernel(tmp_path, argv=argv) as kernel:
+        front = kernel.front()
+        assert front.run("6 * 7").result == "42"
+        copy.rename(tmp_path / "elsewhere")
+        front.run("import os; os._exit(1)")
+        assert "was removed or updated while this kernel ran" in front.run("6 * 7").error[1]

@@ -9,6 +9,8 @@ import nbformat
 import pytest
 from harness import HANG, LM, Front, Outcome, RunningKernel, Withheld, block
 
+from rlm_kernel.kernel.outer import UNASKED
+
 
 def stays(front: Front, outcome: Outcome) -> None:
     """The cell was interrupted, and what was bound before it is still there."""
@@ -77,13 +79,15 @@ def test_an_interrupt_while_nothing_runs_does_nothing(ready: Front) -> None:
     assert ready.run("kept").result == "'here'"
 
 
-def test_cells_that_wait_are_aborted(ready: Front) -> None:
+def test_cells_that_wait_are_aborted_and_a_question_says_so(ready: Front) -> None:
     first = ready.start("print('begun')\ntime.sleep(60)")
     waiting = [ready.start("1"), ready.start("%%rlm\nwhat?")]
     ready.hear(first, "begun")
     ready.interrupt()
     stays(ready, ready.finish(first))
-    assert [ready.finish(identity).status for identity in waiting] == ["aborted", "aborted"]
+    outcomes = [ready.finish(identity) for identity in waiting]
+    assert [outcome.status for outcome in outcomes] == ["aborted", "aborted"]
+    assert [outcome.stream("stderr") for outcome in outcomes] == ["", UNASKED]
 
 
 # questions

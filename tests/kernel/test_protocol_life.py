@@ -13,6 +13,7 @@ from harness import (
     Front,
     RunningKernel,
     Withheld,
+    block,
     gone,
     running_kernel,
     scripted_lm,
@@ -97,6 +98,16 @@ def test_a_kernel_killed_while_idle_is_told_in_the_next_cell(front: Front) -> No
     assert front.run("1").stream("stderr") == ""
 
 
+def test_what_was_lost_by_a_cell_of_the_lms_is_told_at_the_end_of_its_question(
+    lm: LM, front: Front
+) -> None:
+    front.run("context = 'abc'; gone = again = 1")
+    lm.say(block("import os; os._exit(3)"), block("again = 2\nFINAL_VAR('done')"))
+    asked = front.run("%%rlm\nHow many?")
+    assert asked.result == "done"
+    assert asked.stream("stderr").endswith("Lost variables: gone\n")
+
+
 def test_exit_ends_the_inner_kernel_and_the_next_cell_works(front: Front) -> None:
     pid = _inner(front)
     payload = front.run("exit").reply["content"]["payload"]
@@ -122,12 +133,17 @@ def test_two_front_ends_hear_all_and_get_each_their_own(kernel: RunningKernel) -
     assert not one.was_asked_input()
 
 
-def test_kernel_info_is_answered_while_the_inner_kernel_starts(tmp_path: Path) -> None:
+def test_a_kernel_answers_while_its_inner_kernel_starts_and_is_shut_down_at_once_without_a_word(
+    tmp_path: Path,
+) -> None:
     with running_kernel(tmp_path) as kernel:
         front = kernel.front()
         cell = front.start("1")
         assert front.ask("kernel_info_request", {})["content"]["implementation"] == "rlm_kernel"
         assert front.finish(cell).result == "1"
+        kernel.shut_down()
+        gone(kernel)
+        assert "fault" not in kernel.log
 
 
 @pytest.mark.parametrize("code", ["1", ASK, "%rlm status"])

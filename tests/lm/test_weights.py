@@ -18,7 +18,7 @@ from rich.console import Console
 
 import rlm_kernel
 from rlm_kernel.cli import fetching
-from rlm_kernel.errors import UsageError
+from rlm_kernel.errors import RLMError, UsageError
 from rlm_kernel.lm.embedded import download
 from rlm_kernel.lm.embedded import weights as store
 from rlm_kernel.lm.embedded.download import fetch
@@ -268,7 +268,7 @@ def only_tiny(monkeypatch):
 
 def test_declining_downloads_nothing(index, only_tiny, monkeypatch):
     monkeypatch.setattr("builtins.input", lambda *_args: "n")
-    with pytest.raises(UsageError, match="nothing was downloaded"):
+    with pytest.raises(RLMError, match="nothing was downloaded"):
         fetching.fetch_with_progress(Console(file=io.StringIO()), yes=False)
     assert not path_of(TINY).exists()
 

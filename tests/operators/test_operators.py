@@ -12,8 +12,8 @@ from rlm_kernel.operators.estimate import estimate
 from rlm_kernel.operators.fit import value_of
 from rlm_kernel.operators.row_prompt import prompt
 from rlm_kernel.operators.rows import Row
-from rlm_kernel.remote.guest.schemas import schema_of
-from rlm_kernel.remote.guest.typed_replies import Misfit
+from rlm_kernel.remote.guest.forms.schemas import schema_of
+from rlm_kernel.remote.guest.forms.typed_replies import Misfit
 from rlm_kernel.repl.map_options import MapOptions
 
 LABELS = {"type": "string", "enum": ["spam", "ham"]}

@@ -17,7 +17,7 @@ from stories import context_set, lived_in, story
 from test_notebook import view
 
 from rlm_kernel.errors import RecordError, RLMError
-from rlm_kernel.events import TRANSIENT, Event, to_dict
+from rlm_kernel.events import TRANSIENT, CellDecided, Event, to_dict
 from rlm_kernel.record import trajectory
 from rlm_kernel.record.forms import event_of
 from rlm_kernel.record.notebooks import ipynb
@@ -115,9 +115,22 @@ def full_settings() -> dict[str, Any]:
     }  # fmt: skip
 
 
+DECIDED = CellDecided(
+    node="0",
+    cell=1,
+    turn=1,
+    choice="edited",
+    source="x = 1",
+    word="go on",
+    seconds=1.5,
+    time=1.0,
+)
+
+
 def rich_run() -> list[dict[str, Any]]:
     """Every kind of event with all of its fields set."""
-    events = [to_dict(event) for event in [*story(1)[:8], *story(1)[-8:], *lived_in()[2:3]]]
+    told = [*story(1)[:8], *story(1)[-8:], *lived_in()[2:3], DECIDED]
+    events = [to_dict(event) for event in told]
     events[0]["settings"] = full_settings()
     for event in events:
         if event["kind"] == "call_ended":

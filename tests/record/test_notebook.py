@@ -302,6 +302,8 @@ def test_totals_are_in_the_order_of_the_nodes_and_their_sum_says_how_they_ended(
     rows = source(view(nodes), "totals").splitlines()[4:]
     assert [re.findall(r"\[(.*)\]", row) for row in rows] == [["0"], ["0.2"], ["0.10"], []]
     assert rows[-1].startswith("| **all** | 1 answered, 2 running |")
+    header = source(view(nodes), "header").partition("children: ")[2]
+    assert re.findall(r"\[(.*?)\]", header) == ["0.2", "0.10"]
 
 
 def test_a_question_and_a_title_from_right_to_left_are_isolated() -> None:

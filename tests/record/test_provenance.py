@@ -169,6 +169,13 @@ def test_calls_through_a_function_of_the_lms_own_count_where_it_is_called() -> N
     assert made.literal == (0,)
 
 
+def test_what_a_query_judged_is_on_the_way() -> None:
+    query = "found = sql(context, \"SELECT COUNT(*) FROM t WHERE judge(text, 'a', 'b') = 'a'\")"
+    judged = call("0", 1, reply="a", about={"row": 0})
+    made = origin(judged, ran(1, f"{query}\nFINAL_VAR(found.answer)"))
+    assert [each.reply for each in made.calls] == ["a"]
+
+
 def test_children_are_followed_into_their_own_cells() -> None:
     events = [
         *(event for event in story() if not isinstance(event, NodeEnded) or event.node != "0"),

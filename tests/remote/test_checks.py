@@ -12,13 +12,13 @@ from typing import Any
 import pytest
 from bench.checks import ERRORS, Error, trial
 
-from rlm_kernel.remote.guest import intervals
-from rlm_kernel.remote.guest.checked import MOST_LABELS, figures
-from rlm_kernel.remote.guest.checks import TRIES, Check, Checker
 from rlm_kernel.remote.guest.errors import CallRefused
-from rlm_kernel.remote.guest.intervals import Measured, Share, corrected, mean, within
-from rlm_kernel.remote.guest.items import cut
-from rlm_kernel.remote.guest.maps import Map
+from rlm_kernel.remote.guest.maps import intervals
+from rlm_kernel.remote.guest.maps.checked import MOST_LABELS, figures
+from rlm_kernel.remote.guest.maps.checks import TRIES, Check, Checker
+from rlm_kernel.remote.guest.maps.intervals import Measured, Share, corrected, mean, within
+from rlm_kernel.remote.guest.maps.items import cut
+from rlm_kernel.remote.guest.maps.map import Map
 
 
 # known numbers

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rlm_kernel.remote.guest.evidence import MOST, MOST_CHARS, checked
+from rlm_kernel.remote.guest.answers.evidence import MOST, MOST_CHARS, checked
 from rlm_kernel.remote.guest.globals import find
 
 TEXT = "The mill at Kemi\nburnt in 1912.  It cost 1,500 marks, 2.5 a head.\nNobody was hurt."

@@ -19,9 +19,9 @@ import pydantic
 import pytest
 from IPython.core import display
 
-from rlm_kernel.remote.guest import answers
-from rlm_kernel.remote.guest.answer_tables import HEAD_ROWS
-from rlm_kernel.remote.guest.answers import written
+from rlm_kernel.remote.guest.answers import answer as answers
+from rlm_kernel.remote.guest.answers.answer import written
+from rlm_kernel.remote.guest.forms.answer_tables import HEAD_ROWS
 
 
 class Colour(enum.Enum):

@@ -11,9 +11,9 @@ import pydantic
 import pytest
 from typing_extensions import TypedDict
 
-from rlm_kernel.remote.guest.schemas import fault, schema_of
-from rlm_kernel.remote.guest.type_expressions import UnknownName
-from rlm_kernel.remote.guest.type_schemas import NoSchema
+from rlm_kernel.remote.guest.forms.schemas import fault, schema_of
+from rlm_kernel.remote.guest.forms.type_expressions import UnknownName
+from rlm_kernel.remote.guest.forms.type_schemas import NoSchema
 
 
 class Line(pydantic.BaseModel):

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rlm_kernel.remote.guest.items import cut
-from rlm_kernel.remote.guest.map_table import MapRow, MapTable
-from rlm_kernel.remote.guest.maps import Map
+from rlm_kernel.remote.guest.maps.items import cut
+from rlm_kernel.remote.guest.maps.map import Map
+from rlm_kernel.remote.guest.maps.map_table import MapRow, MapTable
 
 ARRAY = '[{"a": 1},\n {"a": [2, "]"]}, "three"]'
 LINES = '{"a": 1}\n\n{"a": 2}\n{"a": 3}\n'

@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rlm_kernel.inputs.contexts import folders
-from rlm_kernel.remote.guest.answers import written
+from rlm_kernel.remote.guest.answers.answer import written
 from rlm_kernel.remote.guest.globals import find
-from rlm_kernel.remote.guest.places import MOST_WORDS
+from rlm_kernel.remote.guest.reading.places import MOST_WORDS
 from rlm_kernel.remote.guest.values import load
 
 TEXT = "The Cedar radio.\nA cedar\n  radio, and a cedarwood one.\n"

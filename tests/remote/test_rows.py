@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rlm_kernel.inputs.contexts import folders
-from rlm_kernel.remote.guest.answers import written
+from rlm_kernel.remote.guest.answers.answer import written
 from rlm_kernel.remote.guest.globals import rows
 from rlm_kernel.remote.guest.values import dump, load
 
@@ -62,6 +62,33 @@ TABLE: list[tuple[str, Any, list[dict[str, Any]], str]] = [
         {"line": n, "host": "1.2.3.4", "user": "ann", "time": "10/Jan/2026:13:55:36 +0000",
          "method": "GET", "path": "/a.gif?x=1", "status": 404, "size": size, "referer": None,
          "agent": None} for n, size in ((1, 7), (2, None), (3, 8))], "log"),
+    ("a server's log with durations", "".join(
+        f'10.0.0.{n} [2026-01-10T13:55:0{n}] "GET /a" 200 {n}5ms\n' for n in (1, 2, 3)), [
+        {"line": n, "host": f"10.0.0.{n}", "user": None, "time": f"2026-01-10T13:55:0{n}",
+         "method": "GET", "path": "/a", "status": 200, "size": None, "referer": None,
+         "agent": None, "duration": f"{n}5ms"} for n in (1, 2, 3)], "log"),
+    ("a log with sources", "".join(f"2026-01-31 10:00:0{n} INFO [auth] ok\n" for n in (1, 2, 3)), [
+        {"line": n, "time": f"2026-01-31 10:00:0{n}", "level": "INFO", "text": "INFO [auth] ok",
+         "source": "auth"} for n in (1, 2, 3)], "log"),
+    ("a system's log", "".join(
+        f"Jan 10 10:00:0{n} host sshd[{n}]: Failed password for u{n} from 10.0.0.{n} port 22\n"
+        for n in range(6)), [
+        {"line": n + 1, "time": f"Jan 10 10:00:0{n}", "level": None,
+         "text": f"host sshd[{n}]: Failed password for u{n} from 10.0.0.{n} port 22",
+         "source": "sshd", "after_for": f"u{n}", "after_from": f"10.0.0.{n}"}
+        for n in range(6)], "log"),
+    ("a chat", "31/01/2026, 04:00 - Ada L: hi: all\n31/01/2026, 04:01 - Bo: yes\nand no\n"
+     "31/01/2026, 04:02 - Ada L: ok\n31/01/2026, 04:03 - Bo: ok\n", [
+        {"line": 1, "time": "31/01/2026, 04:00", "sender": "Ada L", "text": "hi: all"},
+        {"line": 2, "time": "31/01/2026, 04:01", "sender": "Bo", "text": "yes\nand no"},
+        {"line": 4, "time": "31/01/2026, 04:02", "sender": "Ada L", "text": "ok"},
+        {"line": 5, "time": "31/01/2026, 04:03", "sender": "Bo", "text": "ok"}], "log"),
+    ("settings", "# here\n[db]\nhost = 'a'\nport=5\n\n[web]\nhost = b\n", [
+        {"line": 3, "section": "db", "name": "host", "value": "a"},
+        {"line": 4, "section": "db", "name": "port", "value": "5"},
+        {"line": 7, "section": "web", "name": "host", "value": "b"}], "settings"),
+    ("Markdown with tables", "# Costs\n\n| a | b |\n|---|---|\n| 1 | x |\n| 2 | y |\n", [
+        {"a": "1", "b": "x"}, {"a": "2", "b": "y"}], "Markdown"),
     ("records", "Name: Ann\nSays: a\n  b\n\nName: Bob\nAge: 4\n\nName: Cid\nAge: 5\n", [
         {"Name": "Ann", "Says": "a\nb", "Age": None}, {"Name": "Bob", "Says": None, "Age": "4"},
         {"Name": "Cid", "Says": None, "Age": "5"}], "records"),

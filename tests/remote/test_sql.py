@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from rlm_kernel.remote.guest.look import look_at
-from rlm_kernel.remote.guest.passages import passages
-from rlm_kernel.remote.guest.sql import Found, query
-from rlm_kernel.remote.guest.values import Folder
+from rlm_kernel.remote.guest.reading.folder import Folder
+from rlm_kernel.remote.guest.reading.look import look_at
+from rlm_kernel.remote.guest.reading.passages import passages
+from rlm_kernel.remote.guest.reading.sql import Found, query
 
 CSV = 'id,name,spent,on day,code\n1,Ann,"$1,200.50",05.03.2024,007\n2,bo,$3,31.12.2023,012\n'
 MIXED = """id,day,weight
@@ -19,6 +19,13 @@ MIXED = """id,day,weight
 2,05.02.2024,300 g
 3,2024-03-01,3kg
 """
+NONE = "id,phone,age\n1,+441,5\n2,-,n/a\n3,N/A,4\n4,,\n"
+CLOCKS = 'id,at\n1,"31/03/2024, 1:05 AM"\n2,"31/03/2024, 1:05 PM"\n'
+IN_ORDER = "id,at\n1,10/01/2024\n2,11/01/2024\n3,12/01/2024\n4,01/02/2024\n"
+LOGINS = "\n".join(
+    f"2024-01-01T00:00:{n:02} sshd[9]: Failed password for u{n % 7 if n < 14 else 1} from ::1"
+    for n in range(20)
+)
 LOG = "\n".join(
     f"2024-05-01 10:00:{n:02} {'ERROR' if n % 3 else 'INFO'} db: lost [user=u{n % 2}]"
     for n in range(9)
@@ -50,6 +57,29 @@ LOG = "\n".join(
         ("0.1,x\n0.2,y\n", "SELECT SUM(column_1) FROM t", 0.3),
         (MIXED, "SELECT COUNT(*) FROM t WHERE day LIKE '2024-02-%'", 2),
         (MIXED, "SELECT SUM(weight) FROM t", 4.8),
+        ("id,took\n1,5 ms\n2,7ms\n", "SELECT SUM(took) FROM t", 12),
+        ("id,cost\n1,\"6,650 EUR\"\n2,EUR 50\n", "SELECT SUM(cost) FROM t", 6700),
+        (NONE, "SELECT COUNT(*) FROM t WHERE phone IS NULL", 3),
+        (NONE, "SELECT phone FROM t WHERE id = 1", "+441"),
+        (NONE, "SELECT SUM(age) FROM t", 9),
+        (
+            [{"user": {"name": "Ann", "at": {"city": "Kemi"}}}, {"user": {"name": "Bo"}}],
+            "SELECT user_name FROM t WHERE user_at_city = 'kemi'",
+            "Ann",
+        ),
+        (CLOCKS, "SELECT id FROM t WHERE at >= '2024-03-31 12:00'", 2),
+        (CLOCKS, "SELECT COUNT(*) FROM t WHERE at LIKE '31/03/2024%'", 2),
+        (MIXED, "SELECT id FROM t WHERE day = 'February 3, 2024'", 1),
+        (IN_ORDER, "SELECT MAX(at) FROM t", "2024-02-01"),
+        (LOGINS, "SELECT after_for FROM t GROUP BY 1 ORDER BY COUNT(*) DESC LIMIT 1", "u1"),
+        (CLOCKS, "SELECT COUNT(*) FROM t WHERE YEAR(at) = 2024 AND MONTH(at) = 3 AND day(at) = 31"
+         " AND hour(at) < 12", 1),
+        (CSV, "SELECT name FROM t WHERE name REGEXP '^A'", "Ann"),
+        (CSV, "SELECT regexp_replace(code, '^0+', '') FROM t WHERE id = 1", "7"),
+        (CSV, "SELECT concat(split_part(name, 'n', 1), '-', id) FROM t WHERE id = 1", "A-1"),
+        ([{"x": x} for x in (1, 5, 9, 50)], "SELECT MEDIAN(x) FROM t", 7),
+        ([{"x": x} for x in (1, 3)], "SELECT ROUND(STDDEV(x), 3) FROM t", 1.414),
+        (LOGINS, "SELECT extract(text, 'for ', ' from') FROM t LIMIT 1", "u0"),
     ],
 )  # fmt: skip
 def test_a_query_is_answered_by_the_rows(value: Any, text: str, answer: Any) -> None:
@@ -81,7 +111,10 @@ def test_a_folder_of_tables_has_a_table_for_each_and_one_of_texts_its_lines(tmp_
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("SELECT nme FROM t", "no such column: nme. There are the tables t(id, name, spent, "),
+        (
+            "SELECT nme FROM t",
+            "no such column: nme. There are the tables t(id, name 'Ann', spent, ",
+        ),
         ("SELECT 1; SELECT 2", "one statement at a time"),
         ("DELETE FROM t", "not authorized"),
         ("SELECT sum(code) FROM t", "sum(code): this column of t has texts, such as '007'"),
@@ -148,6 +181,163 @@ def test_the_columns_are_shown_with_their_kinds_and_values() -> None:
 
 
 NOISE = "The weather was fine and the road long.\n" * 300
+
+
+MAIL = """From: Ada <a@x.org>
+To: Bo <b@x.org>
+Subject: =?utf-8?q?Caf=C3=A9?= {n}
+Date: Mon, 01 Jan 2024 1{n}:00:00 +0100
+
+The bill of {what} is number {n}00.
+"""
+FOLDERS: dict[str, tuple[dict[str, str], str, Any]] = {
+    "mails": (
+        {f"{n}.eml": MAIL.format(n=n, what=what) for n, what in enumerate(("tea", "rice", "oil"))},
+        "SELECT date FROM t WHERE sender LIKE '%Ada%' AND subject = 'Café 1'",
+        "2024-01-01 11:00:00",
+    ),
+    "settings": (
+        {f"{side}/a.ini": f"[db]\nhost = {side}\nport = 5\nuser = u\n" for side in ("one", "two")},
+        "SELECT a.name FROM t a JOIN t b ON a.name = b.name AND a.file = b.file"
+        " WHERE a.folder = 'one' AND b.folder = 'two' AND a.value <> b.value",
+        "host",
+    ),
+    "tables in texts": (
+        {f"p{n}.md": f"# P{n}\n\nText.\n\n| item | cost |\n|--|--:|\n| tea | {n} EUR |\n"
+         for n in (1, 2, 3)},
+        "SELECT SUM(cost) FROM t WHERE title <> 'P1'",
+        5,
+    ),
+    "tasks": (
+        {f"w{n}.md": f"# Week {n}\n\n- [ ] buy tea @ann\n- [x] buy oil @bo\n" for n in (1, 2)},
+        "SELECT COUNT(*) FROM t WHERE done = 0 AND task LIKE '%@ann%'",
+        2,
+    ),
+    "fields above a text": (
+        {f"{n}.txt": f"Author: A{n}\nYear: 199{n}\n\nOnce upon a time.\n" for n in (1, 2)},
+        "SELECT Author FROM t WHERE Year > 1991",
+        "A2",
+    ),
+    "many tables": (
+        {f"{n:02}.csv": f"id,who\n{n},ann\n9{n},bo\n" for n in range(12)},
+        "SELECT id FROM t WHERE who = 'bo' AND file = '07.csv'",
+        97,
+    ),
+}  # fmt: skip
+
+
+def folder_of(path: Path, files: dict[str, str]) -> Folder:
+    for name, text in files.items():
+        (path / name).parent.mkdir(exist_ok=True)
+        (path / name).write_text(text)
+    return Folder(str(path), "x", [[n, "utf-8", "strict", len(t)] for n, t in files.items()])
+
+
+@pytest.mark.parametrize(("files", "text", "answer"), FOLDERS.values(), ids=FOLDERS)
+def test_files_that_are_alike_are_one_table(
+    tmp_path: Path, files: dict[str, str], text: str, answer: Any
+) -> None:
+    assert query(folder_of(tmp_path, files), text).answer == answer
+
+
+def test_a_file_that_is_not_like_the_others_is_a_row_with_its_text(tmp_path: Path) -> None:
+    files = {f"{n}.eml": MAIL.format(n=n, what="tea") for n in range(9)} | {"readme": "Hello."}
+    folder = folder_of(tmp_path, files)
+    assert query(folder, "SELECT text FROM t WHERE sender IS NULL").answer == "Hello."
+    assert query(folder, "SELECT COUNT(*) FROM t").answer == 10
+
+
+ORDERS = "id,country,status,maker\n1,Denmark,shipped,Ada Moe\n2,Chile,paid,Bo\n3,Chile,open,maker\n"
+DOUBTS = [
+    ("How many orders from Chile are paid?",
+     "SELECT COUNT(*) FROM t WHERE country = 'Chile' AND status = 'paid'", None),
+    ("How many orders from Chile are paid?", "SELECT COUNT(*) FROM t WHERE country = 'Chile'",
+     "'paid' is a status, which the query leaves out"),
+    ("How many orders are from Chile?",
+     "SELECT COUNT(*) FROM t WHERE country = 'Chile' AND status = 'paid'",
+     "status 'paid', which the question does not say"),
+    ("What is the maker of order 1?", "SELECT maker FROM t WHERE id = 1", None),
+    ("How many are by ada moe?", "SELECT COUNT(*) FROM t WHERE id > 1",
+     "'Ada Moe' is a maker"),
+    ("How many orders of the Danes are there?",
+     "SELECT COUNT(*) FROM t WHERE country LIKE 'Dan%'", None),
+    ("How many makers are friendly?",
+     "SELECT COUNT(*) FROM t WHERE judge(maker, 'rude', 'kind') = 'kind'",
+     "the label 'kind', which the question does not say"),
+    ("Who is the maker of the paid order?", "SELECT maker FROM t WHERE status <> 'paid'",
+     "several rows, and the question asks for one"),
+    ("Which makers are there for paid orders?", "SELECT maker FROM t WHERE status <> 'paid'", None),
+    ("How many in 2024?", "SELECT COUNT(*) FROM t WHERE id LIKE '2024-%'", None),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("question", "text", "doubt"), DOUBTS)
+def test_a_query_is_held_against_the_question(question: str, text: str, doubt: str | None) -> None:
+    found = query(ORDERS, text, lambda asked: ["kind"] * len(asked), question)
+    assert found.doubt is None if doubt is None else doubt in str(found.doubt)
+    assert query(ORDERS, text, lambda asked: ["kind"] * len(asked)).doubt is None
+
+
+def test_a_look_tells_how_a_date_of_the_question_is_written() -> None:
+    seen = look_at(CLOCKS, "How many were there on 31/03/2024?")
+    assert "In the question: 31/03/2024 is at '2024-03-31'" in seen
+
+
+def test_a_query_that_finds_nothing_is_told_how_a_date_of_the_question_is_written() -> None:
+    text = "SELECT COUNT(*) FROM t WHERE at LIKE '2024-31-03%'"
+    found = query(CLOCKS, text, question="How many were there on 31/03/2024?")
+    assert "31/03/2024 is at '2024-03-31'." in str(found)
+
+
+@pytest.mark.parametrize(
+    ("question", "answer"),
+    [
+        ("What is the mean of x? Round to one decimal.", 2.3),
+        ("The mean of x, to two decimal places?", 2.33),
+        ("How large is the mean of x? One decimal.", 2.3),
+        ("What is the mean, rounded to the nearest whole number?", 2),
+        ("What is the mean of x?", 2.33333333333),
+    ],
+)
+def test_a_figure_has_the_decimals_that_were_asked_for(question: str, answer: float) -> None:
+    rows = [{"x": x} for x in (1, 2, 4)]
+    assert query(rows, "SELECT AVG(x) FROM t", question=question).answer == answer
+
+
+def test_a_value_that_is_looked_for_in_no_column_is_found_in_another() -> None:
+    with pytest.raises(
+        ValueError, match=r"no such column: buyer\. 'ada' stands in maker\. There are"
+    ):
+        query(ORDERS, "SELECT COUNT(*) FROM t WHERE buyer LIKE '%Ada%'")
+
+
+def test_a_look_tells_which_columns_belong_together() -> None:
+    people = [{"id": f"P{n}", "boss": f"P{n // 2}", "town": f"T{n % 3}"} for n in range(12)]
+    assert "- boss: text, 6 different" in look_at(people, "Who?").replace("one of", "6 different,")
+    assert "each stands in id" in look_at(people, "Who?")
+    orders = {"people": people, "orders": [{"by": f"P{n % 7}", "n": n} for n in range(20)]}
+    seen = look_at(orders, "Who?")
+    assert "each stands in people.id" in seen.partition("Table orders")[2]
+
+
+def test_a_wrong_column_is_told_with_an_example_of_each() -> None:
+    with pytest.raises(ValueError, match=r"t\(id, country 'Denmark', status 'shipped', maker"):
+        query(ORDERS, "SELECT town FROM t")
+
+
+def test_a_look_tells_which_values_the_question_names_and_what_is_missing() -> None:
+    seen = look_at("id,city,mail\n1,Kemi,-\n2,Rome,a@x\n3,Kemi,n/a\n", "How many are from kemi?")
+    assert "'Kemi' is a city" in seen
+    assert "NULL in 2 rows" in seen
+
+
+def test_words_elsewhere_in_a_short_text_speak_for_a_passage(tmp_path: Path) -> None:
+    files = {f"{n}.eml": MAIL.format(n=n, what=what) for n, what in enumerate(("tea", "oil"))}
+    files["2.eml"] = MAIL.format(n=7, what="oil").replace("Ada", "Cid")
+    seen = look_at(folder_of(tmp_path, files), "What is the number of the oil bill from Cid?")
+    passages = seen.partition("Passages with words")[2]
+    assert "The bill of oil is number 700" in passages
+    assert "number 000" not in passages
 
 
 @pytest.mark.parametrize(

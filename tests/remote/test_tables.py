@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rlm_kernel.remote.guest import columns, tables
-from rlm_kernel.remote.guest.tables import read_table
+from rlm_kernel.remote.guest.reading import columns, tables
+from rlm_kernel.remote.guest.reading.tables import read_table
 
 pandas = pytest.importorskip("pandas")
 

@@ -13,10 +13,10 @@ from typing import Any
 import pydantic
 import pytest
 
-from rlm_kernel.remote.guest.answers import check
+from rlm_kernel.remote.guest.answers.answer import check
 from rlm_kernel.remote.guest.errors import AnswerRefused
-from rlm_kernel.remote.guest.schemas import schema_of
-from rlm_kernel.remote.guest.typed_values import of_type
+from rlm_kernel.remote.guest.forms.schemas import schema_of
+from rlm_kernel.remote.guest.forms.typed_values import of_type
 
 
 class Colour(enum.Enum):

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-import re
 import subprocess
 import sys
 from importlib.resources import files
-from pathlib import Path
 from typing import get_args, get_type_hints
 
 import pytest
@@ -20,7 +18,6 @@ from rlm_kernel.record.notebooks.metadata import SCHEMA
 from rlm_kernel.remote.guest.globals import GLOBALS, OPS, RESERVED, Global
 from rlm_kernel.rlm import prompts
 
-README = Path(__file__).parents[2] / "README.md"
 RECORDED = {*OPS, "tool"}
 
 
@@ -31,12 +28,6 @@ def _ids(entry: Global) -> str:
 @pytest.mark.parametrize("entry", [g for g in GLOBALS if g.told], ids=_ids)
 def test_the_strong_system_message_has_each_call_as_it_is_written(entry: Global) -> None:
     assert f"`{entry.told_call}" in prompts.STRONG
-
-
-def test_the_readme_has_a_row_for_each_global_and_no_other() -> None:
-    text = README.read_text("utf-8").partition("## What a cell can use")[2]
-    rows = re.findall(r"^\| `(.*?)` \|", text.partition("\n\n")[0], re.MULTILINE)
-    assert rows == [entry.call for entry in GLOBALS]
 
 
 def test_calls_are_recorded_under_the_names_of_those_that_ask() -> None:

@@ -249,10 +249,10 @@ def test_a_run_interrupted_in_a_cell_is_equal(
     assert _equal(result.trajectory.parent).cells == 2
 
 
-def test_a_cell_that_died_dies_again(tmp_path: Path) -> None:
+def test_a_cell_that_ended_its_kernel_is_not_run_again(tmp_path: Path) -> None:
     lm = script("print(context)\nimport os; os._exit(3)", "FINAL_VAR(context)")
     result = ask(lm, tmp_path / "run")
-    assert _equal(result.trajectory.parent).cells == 2
+    assert _equal(result.trajectory.parent).cells == 1
 
 
 def test_a_context_file_that_was_changed_is_found_in_the_record(tmp_path: Path) -> None:

@@ -94,6 +94,18 @@ def test_times_costs_names_settings_and_versions_make_no_difference(tmp_path: Pa
     assert {pair.name for pair in found.used if not pair.same} >= {"tokens", "cost"}
 
 
+def test_a_cost_that_is_not_known_is_no_zero(tmp_path: Path) -> None:
+    unpriced = [
+        dataclasses.replace(event, usage=Usage(requests=1, unpriced=1))
+        if hasattr(event, "usage")
+        else event
+        for event in story()
+    ]
+    found = between(tmp_path, story(), unpriced)
+    [cost] = [pair for pair in found.used if pair.name == "cost"]
+    assert (cost.a is None, cost.b) == (False, None)
+
+
 def test_what_was_done_before_the_question_is_compared_too(tmp_path: Path) -> None:
     assert between(tmp_path / "1", lived_in(), lived_in()).same
     other = changed(lived_in(), CellRan, 0, source="n = [1, 2, 4]")
@@ -252,7 +264,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_two_runs_and_one_with_itself(runs: Path, diff: Diff) -> None:
     status, out, _ = diff(runs / "a", runs / "b")
     assert (status, out.splitlines()[-1]) == (1, "different: course")
-    assert "they part in node 0.1, turn 1, cell 1: another reply of the LM" in out
+    assert "they first differ in node 0.1, turn 1, cell 1: another reply of the LM" in out
     assert "A │ n = context.count('o')" in out
     assert "B │ n = len(context.split('o')) - 1" in out
     status, out, _ = diff(runs / "a", runs / "a" / "journal.jsonl")

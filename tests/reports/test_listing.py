@@ -235,6 +235,17 @@ def test_a_table_that_is_piped_is_complete(
     )
 
 
+def test_lines_mark_a_price_that_is_not_known_and_round_numbers(tmp_path: Path) -> None:
+    parts = (Usage(2, unpriced=2), Usage(2, cost=0.1 + 0.2, unpriced=1), Usage(1, cost=1e-5))
+    for number, usage in enumerate(parts):
+        write(tmp_path / f"run-{number}", run("run", usage=usage, seconds=1.23456))
+    rows = [listing.read(path) for path in listing.find([tmp_path])]
+    head, *lines, _ = [x.split("\t") for x in run_table.lines(rows, listing.totals(rows))]
+    told = [dict(zip(head, line, strict=True)) for line in lines]
+    assert {line["cost"] for line in told} == {"?", "0.3+", "0.00001"}
+    assert {line["seconds"] for line in told} == {"1.23"}
+
+
 def test_json_is_one_list(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["show", str(folder), "--json", "--reverse"]) == 0
     rows = json.loads(capsys.readouterr().out)

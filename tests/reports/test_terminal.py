@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import re
 import sys
@@ -17,6 +18,7 @@ import rlm_kernel
 from rlm_kernel.kernel.display.card import answer_bundle
 from rlm_kernel.record.filters import for_terminal
 from rlm_kernel.record.outputs import text_of
+from rlm_kernel.reports.terminal import Terminal, print_sentence
 from rlm_kernel.testing import FakeEndpoint, Status
 
 SEQUENCES = {
@@ -301,3 +303,18 @@ def test_no_console_is_made_past_the_gate() -> None:
         path.name for path in package.rglob("*.py") if re.search(r"\bConsole\(", path.read_text())
     }
     assert made == set()
+
+
+def test_a_sentence_ends_its_lines_between_words_at_a_terminal_and_has_one_line_elsewhere() -> None:
+    text = "the notebook is /a/path/that/is/longer/than/the/terminal and `rlm fork a --note b` now"
+    at_terminal, elsewhere = (
+        Terminal(file=io.StringIO(), width=20, force_terminal=terminal, color_system=None)
+        for terminal in (True, False)
+    )
+    for console in (at_terminal, elsewhere):
+        print_sentence(console, text)
+    lines = at_terminal.file.getvalue().splitlines()  # type: ignore[attr-defined]
+    assert lines[:2] == ["the notebook is", "/a/path/that/is/longer/than/the/terminal"]
+    assert "`rlm fork a --note b`" in lines, "a command is copied whole"
+    assert " ".join(lines) == text
+    assert elsewhere.file.getvalue() == f"{text}\n"  # type: ignore[attr-defined]

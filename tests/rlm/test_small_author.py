@@ -11,6 +11,7 @@ from asking import ask, ask_here, block, cells, events, told
 from rlm_kernel import Limits, Result
 from rlm_kernel.events import Replied
 from rlm_kernel.record import trajectory
+from rlm_kernel.record.summary import summarise
 from rlm_kernel.replay.replay import replay
 from rlm_kernel.rlm.small_replies import sources
 from rlm_kernel.session.event_loop import engine
@@ -50,6 +51,7 @@ def test_the_first_look_is_ours_and_costs_nothing(tmp_path: Path) -> None:
     assert (ours.turn, ours.model, ours.usage.tokens) == (1, "", 0)
     assert [m["role"] for m in lm.asked[1]] == ["system", "user"]
     assert result.usage.requests == 2
+    assert summarise(events(result)).turns == result.turns == 2
 
 
 @pytest.mark.parametrize(
@@ -96,7 +98,35 @@ def test_a_query_that_is_wrong_is_told_the_columns(tmp_path: Path) -> None:
     lm = ScriptedLM(["count", query("SELECT SUM(price) FROM t"), SUM])
     result = ask_here(lm, tmp_path / "run", ORDERS, "How much went to Turin?", prompt="small")
     assert result.value == 15
-    assert "no such column: price. There are the tables t(id, city, amount)" in told(lm, 3)
+    assert "no such column: price. There are the tables t(id, city 'Turin', amount)" in told(lm, 3)
+
+
+EVERYWHERE = query("SELECT SUM(amount) FROM t")
+
+
+def test_a_query_that_leaves_out_what_the_question_names_is_asked_about_once(
+    tmp_path: Path,
+) -> None:
+    lm = ScriptedLM(["count", EVERYWHERE, SUM])
+    result = ask_here(lm, tmp_path / "run", ORDERS, "How much went to Turin?", prompt="small")
+    assert (result.value, result.confirmed) == (15, True)
+    assert "'Turin' is a city, which the query leaves out" in told(lm, 3)
+
+
+def test_the_same_query_again_is_taken_unconfirmed_with_its_doubt(tmp_path: Path) -> None:
+    lm = ScriptedLM(["count", EVERYWHERE, EVERYWHERE])
+    result = ask(lm, tmp_path / "run", ORDERS, "How much went to Turin?", prompt="small")
+    assert (result.status, result.value, result.confirmed) == ("answered", 22, False)
+    assert "in doubt" in str(result.reason)
+    assert "which the query leaves out" in str(result.reason)
+    assert _replayed(result)
+
+
+def test_any_author_may_say_that_an_answer_is_in_doubt(tmp_path: Path) -> None:
+    doubted = block("print(context)\nFINAL_VAR(22, doubt='two rows disagree')")
+    result = ask(ScriptedLM([doubted]), tmp_path / "run", ORDERS, "How much?")
+    assert (result.value, result.confirmed) == (22, False)
+    assert result.reason == "the answer is in doubt: two rows disagree"
 
 
 def test_what_words_cannot_tell_a_reader_judges(tmp_path: Path) -> None:
@@ -152,10 +182,10 @@ def test_without_a_context_nothing_is_looked_at(tmp_path: Path) -> None:
     ],
 )
 def test_a_reply_is_read_as_what_it_is(reply: str, begins: str | None) -> None:
-    made = sources(reply)
+    made = sources(reply, "Who?")
     assert made == [] if begins is None else made[0].startswith(begins)
 
 
 def test_half_a_query_is_not_asked() -> None:
-    assert sources("```sql\nSELECT a FROM t WHERE", cut_short=True) == []
-    assert sources("Answer: the first ha", cut_short=True) == []
+    assert sources("```sql\nSELECT a FROM t WHERE", "Who?", cut_short=True) == []
+    assert sources("Answer: the first ha", "Who?", cut_short=True) == []

@@ -12,7 +12,7 @@ from asking import ask, ask_here, calls, check_whole, script
 
 from rlm_kernel import Limits, Result
 from rlm_kernel.record import trajectory
-from rlm_kernel.remote.guest.typed_replies import Misfit, WantedForm
+from rlm_kernel.remote.guest.forms.typed_replies import Misfit, WantedForm
 from rlm_kernel.replay.replay import replay
 from rlm_kernel.session.event_loop import engine
 from rlm_kernel.testing import FakeEndpoint, ScriptedLM

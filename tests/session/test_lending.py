@@ -16,7 +16,7 @@ from rlm_kernel.inputs.contexts import from_value
 from rlm_kernel.inputs.tools import Tools
 from rlm_kernel.session.event_loop import engine
 from rlm_kernel.session.session import Session
-from rlm_kernel.settings.resolved import LIMIT_NAMES, Settings, in_force
+from rlm_kernel.settings.resolved import LIMIT_NAMES, Layer, Settings, in_force
 from rlm_kernel.testing import FakeEndpoint
 
 CALLS = block("print(context)\nFINAL_VAR(llm_query('hi'))")
@@ -28,7 +28,8 @@ def _in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def _with(session: Session, **settings: Any) -> None:
-    session.force = in_force(settings)
+    # Of a file, which may set what is of a sandbox though cells run in none.
+    session.force = in_force(config=[Layer("a file", settings)])
 
 
 CHANGED: dict[str, Any] = {
@@ -76,7 +77,7 @@ def test_no_setting_starts_a_second_embedded_server(serving: type[Serving]) -> N
 
 
 def test_two_objects_at_once_share_the_embedded_server(serving: type[Serving]) -> None:
-    with RLM() as one, RLM(network="bridge") as two:
+    with RLM() as one, RLM(children="shared", timeout_s=9.0) as two:
         assert one.completion("a").response == "A"
         assert two.completion("b").response == "B"
         assert serving.alive == 1
@@ -130,7 +131,7 @@ def test_the_lms_of_the_cells_by_hand_stay_open_as_long_as_their_record(tmp_path
             _with(session, base_url=asked.base_url, model="m")
             result = await session.ask(from_value("text"), "What?")
             await _connected(by_hand, True)
-            await session.restarted("for a test", [])
+            await session.kept.restarted("for a test", [])
             await session.check()
             await _connected(by_hand, False)
             return result

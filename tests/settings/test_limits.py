@@ -387,8 +387,37 @@ def test_the_time_of_a_budget_is_over_for_every_ledger() -> None:
 def test_the_way_on_names_the_option_with_twice_the_limit(
     limit: str, allowed: float, option: str
 ) -> None:
-    error = LimitReached(limit, spent=allowed, allowed=allowed, wanted=3, kept=allowed / 4)
+    error = LimitReached(
+        limit, spent=allowed, allowed=allowed, wanted=allowed / 10, kept=allowed / 4
+    )
     assert limit_raised(str(error)) == option
+
+
+@pytest.mark.parametrize(
+    ("limit", "allowed", "wanted", "option"),
+    [
+        ("tokens", 10, 1544, "--max-tokens 3088"),
+        ("cost", 0.0, 0.0031, "--max-cost 0.0062"),
+        ("calls", 3, 24, "--max-calls 48"),
+    ],
+)
+def test_the_way_on_names_an_option_that_is_enough_for_what_was_wanted(
+    limit: str, allowed: float, wanted: float, option: str
+) -> None:
+    error = LimitReached(limit, spent=0, allowed=allowed, wanted=wanted)
+    assert limit_raised(str(error)) == option
+
+
+def test_a_run_that_a_limit_ended_before_its_first_cell_goes_on_from_the_beginning(
+    tmp_path: Path,
+) -> None:
+    dead = ask_here(Priced([block("1")] * 2), tmp_path / "run", limits=Limits(cost=0.0))
+    assert dead.status == "limit", dead.reason
+    with RLM(model=ScriptedLM([block("FINAL_VAR(len(context))")]), out=tmp_path / "fork") as rlm:
+        with pytest.raises(UsageError, match="it has none, and 1 goes on from the beginning"):
+            rlm.fork(dead.trajectory, at=3)
+        fork = rlm.fork(dead.trajectory, note="finish")
+    assert (fork.status, fork.response) == ("answered", "9")
 
 
 def test_a_fork_of_a_run_that_died_of_a_limit_does_not_die_of_it_again_at_once(

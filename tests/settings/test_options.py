@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 from asking import block
 
-from rlm_kernel import RLM, Limits
+from rlm_kernel import RLM, Limits, UsageError
 from rlm_kernel.cli import parser
 from rlm_kernel.kernel import cell_parser, grammar
 from rlm_kernel.settings import config
 from rlm_kernel.settings.option import Face, Group, Option
-from rlm_kernel.settings.resolved import OPTIONS, in_force
+from rlm_kernel.settings.resolved import OPTIONS, Layer, Wrote, in_force
 from rlm_kernel.testing import ScriptedLM
 
 every_option = pytest.mark.parametrize("option", OPTIONS.values(), ids=lambda option: option.name)
@@ -27,7 +27,7 @@ def _right(option: Option) -> str:
     if option.name in ("memory", "tmpfs"):
         return "3g"
     one = "/tmp" if option.name == "mounts" else "ONE"
-    of_kind = {int: "11", float: "1.5", tuple: one, dict: '{"one": "some"}'}
+    of_kind = {int: "17", float: "1.5", tuple: one, dict: '{"one": "some"}'}
     return of_kind.get(option.kind, "some")
 
 
@@ -43,12 +43,17 @@ def _value(option: Option, force: Any) -> Any:
     return getattr(owner, option.field)
 
 
+def _place(option: Option) -> dict[str, str]:
+    """A sandbox for what is of one: elsewhere its argument is refused."""
+    return {"environment": option.sandboxes[0]} if option.sandboxes else {}
+
+
 @every_option
 def test_its_variable_its_argument_and_a_config_file_set_it(option: Option, tmp_path: Path) -> None:
     text = _right(option)
     values = [
         _value(option, in_force(environ={option.variable: text})),
-        _value(option, in_force({option.name: text}, environ={})),
+        _value(option, in_force({**_place(option), option.name: text}, environ={})),
     ]
     plain = _plain(option, text)
     written = str(plain) if option.kind is Path else plain
@@ -98,3 +103,11 @@ def test_what_is_recorded_stands_at_the_head_of_the_record(tmp_path: Path) -> No
     assert recorded <= set(settings)
     assert (settings["temperature"], settings["environment"]) == (0.5, "local")
     assert {*settings["limits"]} == {field for field in vars(Limits())}
+
+
+@pytest.mark.parametrize("name", [name for name, each in OPTIONS.items() if each.sandboxes])
+def test_what_a_caller_wants_of_a_sandbox_is_refused_where_there_is_none(name: str) -> None:
+    option = OPTIONS[name]
+    with pytest.raises(UsageError, match=f"{option.flag}.*docker|{option.flag}.*modal"):
+        in_force(layers=[Layer("--{option}", {option.name: _right(option)})], environ={})
+    in_force(layers=[Layer("the record", {option.name: _right(option)}, Wrote.RECORD)], environ={})

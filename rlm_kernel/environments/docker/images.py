@@ -113,8 +113,7 @@ def _pull(client: Any, image: str, progress: Progress) -> str:
     progress(f"pulling the image {image}")
     doing = (
         f"the image {image} is not on this machine and cannot be pulled (`docker pull {image}`"
-        " tries again; the setting `image` names one to use as it is, the provisioner's `base` one"
-        " to build on)"
+        " tries again; --image or RLM_IMAGE names another one)"
     )
     docker = import_module("docker")
     tag = None if ":" in image.rpartition("/")[2] or "@" in image else "latest"

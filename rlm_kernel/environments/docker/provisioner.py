@@ -13,6 +13,7 @@ from traitlets import Bool, Float, Unicode
 from ...remote import bootstrap
 from ...settings.values import Settings
 from ..owner_tag import host_mark
+from ..pipe.carrier import PipedKernel
 from ..pipe.pipe import Pipe
 from ..pipe.programs import command
 from ..pipe.reaper import Reaper
@@ -95,8 +96,8 @@ class DockerProvisioner(SandboxProvisioner):
         if client is not None:
             client.close()
 
-    async def reason(self) -> str:
-        said, container = await super().reason(), self.sandbox
+    async def reason_of(self, kernel: PipedKernel) -> str:
+        said, container = await super().reason_of(kernel), self.sandbox
         if not said or container is None or (container.pipe and container.pipe.reason):
             return said
         state = await asyncio.to_thread(container.state)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterator, Mapping, Set
 from contextlib import asynccontextmanager
 from typing import Any
@@ -18,10 +19,12 @@ class LocalEnvironment:
     name = "local"
     options: Set[str] = frozenset()
     billed: Set[str] = frozenset()
+    branches = True
     leavings = ""
 
     def describe(self, sandbox: Mapping[str, Any]) -> str:
-        return "on this machine, with your rights"
+        rights = "your rights" if os.geteuid() else "all rights: you are root"
+        return f"on this machine, with {rights}"
 
     def check(self, config: KernelConfig) -> None:
         check_kernelspec(config.kernel_name)
@@ -36,8 +39,8 @@ class LocalEnvironment:
             history=config.history,
             nursery=config.nursery,
         )
-        async with opened as (kernel, folder):
-            yield LocalKernel(kernel, folder)
+        async with opened as (kernel, place):
+            yield LocalKernel(kernel, place.folder, place)
 
     def strays(self, sandbox: Mapping[str, Any]) -> list[str]:
         return []

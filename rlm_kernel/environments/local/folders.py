@@ -36,17 +36,22 @@ async def private_folder(
     ``KernelStartError``."""
     parent = parent_folder()
     await asyncio.to_thread(_sweep_once, parent)
-    folder = Path(parent, f"rlm-{secrets.token_hex(4)}")
     try:
         # before anything is there that could be left
-        watchdog = await to_the_end(asyncio.to_thread(watched, folder))
+        watchdog = await to_the_end(asyncio.to_thread(watched, new_name(parent)))
     except OSError as error:
         raise KernelStartError(f"no process can be started: {error}") from error
+    folder = watchdog.folder
     try:
         with _made(folder):
             yield folder, watchdog
     finally:
         await to_the_end(asyncio.to_thread(watchdog.close))
+
+
+def new_name(parent: str | Path) -> Path:
+    """Return the path of a private folder that is not there yet."""
+    return Path(parent, f"rlm-{secrets.token_hex(4)}")
 
 
 @contextmanager

@@ -9,9 +9,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import os
-from collections.abc import AsyncIterator, Mapping, Sequence
+import socket
+import sys
+from collections.abc import AsyncIterator, Collection, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from string import Template
@@ -23,6 +27,7 @@ from jupyter_client.provisioning.local_provisioner import LocalProvisioner
 
 from ...errors import UsageError
 from ...settings.limits import Rate
+from ..frozen import ANSWER_SECONDS, WAKE_SECONDS, ask, woken_pid
 from ..kernel import Kernel
 from ..launch import LOG, NO_HISTORY, launched
 from ..live_kernel import BrokerAddress
@@ -34,15 +39,40 @@ ALLOWED = (
     "PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "LANGUAGE", "TZ", "TMPDIR", "TEMP",
     "TMP", "VIRTUAL_ENV", "CONDA_PREFIX", "PYTHONPATH", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH",
     "IPYTHONDIR", "JUPYTER_CONFIG_DIR", "MPLCONFIGDIR", "OMP_NUM_THREADS", "SSL_CERT_FILE",
-    "SYSTEMROOT", "WINDIR", "USERPROFILE", "APPDATA", "LOCALAPPDATA",
+    "SYSTEMROOT", "WINDIR", "USERPROFILE", "APPDATA", "LOCALAPPDATA", "JPY_SESSION_NAME",
+    "CUDA_VISIBLE_DEVICES", "PYTHONWARNINGS", "XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME",
+    "XDG_STATE_HOME", "XDG_RUNTIME_DIR",
 )  # fmt: skip
 """Variables that a kernel is given, and ``LC_*``. Keys are in none of them."""
+PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
+"""Given too, in small letters as well, but for one that holds a login."""
+
+
+MOST_FORKS = 1000
+"""Processes that one kernel may leave waiting."""
 
 
 def variables(extra: Mapping[str, str]) -> dict[str, str]:
     """Return a kernel's environment variables: what is allowed of ours, and ``extra``."""
-    kept = {k: v for k, v in os.environ.items() if k in ALLOWED or k.startswith("LC_")}
+    kept = {name: value for name, value in os.environ.items() if _is_allowed(name, value)}
     return {**kept, "PYTHONHASHSEED": "0", **extra}
+
+
+def _is_allowed(name: str, value: str) -> bool:
+    if name.upper() in PROXIES:
+        return "@" not in value
+    return name in ALLOWED or name.startswith("LC_")
+
+
+@dataclass(frozen=True)
+class Place:
+    """Has what a kernel shares with those that its frozen forks become: the private folder
+    that goes with all of them, and its watchdog. ``forks`` says that there can be forks."""
+
+    folder: Path
+    watchdog: Watchdog
+    forks: bool
+    woken: Iterator[int] = field(default_factory=lambda: itertools.count(1))
 
 
 class LocalKernel:
@@ -52,9 +82,10 @@ class LocalKernel:
     copies = False
     rate = Rate()
 
-    def __init__(self, kernel: Kernel, folder: Path) -> None:
+    def __init__(self, kernel: Kernel, folder: Path, place: Place) -> None:
         self.kernel = kernel
         self.folder = folder
+        self._place = place
 
     async def put(self, name: str, source: Path | bytes) -> str:
         if isinstance(source, Path):
@@ -74,6 +105,36 @@ class LocalKernel:
     async def reach(self, address: BrokerAddress) -> BrokerAddress:
         return address
 
+    # its frozen forks
+    @property
+    def most_forks(self) -> int:
+        return MOST_FORKS if self._place.forks else 0
+
+    def fork_path(self, name: str) -> str:
+        return str(self._place.folder / name)
+
+    async def ask_fork(self, name: str, order: Mapping[str, Any]) -> dict[str, Any]:
+        return await asyncio.to_thread(ask_fork, self._place.folder / name, order)
+
+    def wake_folder(self) -> Path:
+        folder = self._place.folder / f"w{next(self._place.woken)}"
+        folder.mkdir(mode=0o700)
+        return folder
+
+    @asynccontextmanager
+    async def wake(
+        self, name: str, folder: Path, address: BrokerAddress, keep: Collection[int] | None
+    ) -> AsyncIterator[LocalKernel]:
+        manager = AsyncKernelManager(kernel_name=self.kernel.provisioner.parent.kernel_name)
+        waking = _WakingProvisioner(kernel_spec=manager.kernel_spec, parent=manager)
+        waking.watchdog = self._place.watchdog
+        waking.log_file = folder / LOG
+        waking.fork, waking.keep = self._place.folder / name, keep
+        waking.broker = {"address": address.where, "token": address.token}
+        manager.provisioner = waking
+        async with launched(manager, folder, "the frozen kernel", seconds=WAKE_SECONDS) as kernel:
+            yield LocalKernel(kernel, folder, self._place)
+
 
 class _WatchedProvisioner(LocalProvisioner):
     """Starts the kernel as a child of its watchdog."""
@@ -82,13 +143,12 @@ class _WatchedProvisioner(LocalProvisioner):
     log_file: Path
     kind: Kind | None = None
     """The nursery's, as far as it could be told from the kernelspec."""
+    process: Any
 
     async def launch_kernel(self, cmd: list[str], **options: Any) -> Any:
         argv, env = [os.path.expanduser(word) for word in cmd], options["env"]
         start = partial(self.watchdog.start, may_fork=kind_of(argv, env) == self.kind)
-        self.process: Any = await asyncio.to_thread(
-            start, argv, env, options.get("cwd"), self.log_file
-        )
+        self.process = await asyncio.to_thread(start, argv, env, options.get("cwd"), self.log_file)
         self.pid = self.pgid = self.process.pid
         return self.connection_info
 
@@ -105,6 +165,38 @@ class _WatchedProvisioner(LocalProvisioner):
             self.process.when_ended(tell)
             await ended.wait()
         return await super().wait()
+
+
+class _WakingProvisioner(_WatchedProvisioner):
+    """Wakes a frozen fork instead: it becomes the kernel, and a child of the same watchdog."""
+
+    fork: Path
+    keep: Collection[int] | None = ()
+    broker: Mapping[str, Any]
+
+    async def launch_kernel(self, cmd: list[str], **options: Any) -> Any:
+        assert self.parent is not None
+        order = {
+            "do": "wake",
+            "connection_file": self.parent.connection_file,
+            "log": str(self.log_file),
+            "beside": self.keep is None,
+            **self.broker,
+        }
+        pid = woken_pid(await asyncio.to_thread(ask_fork, self.fork, order))
+        keep = None if self.keep is None else list(self.keep)
+        adopt = partial(self.watchdog.adopt, pid, keep)
+        self.process = await asyncio.to_thread(adopt)
+        self.pid = self.pgid = self.process.pid
+        return self.connection_info
+
+
+def ask_fork(path: Path, order: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the answer of the frozen fork that waits there, as ``frozen.ask`` does."""
+    with socket.socket(socket.AF_UNIX) as sock:
+        sock.settimeout(ANSWER_SECONDS)
+        sock.connect(str(path))
+        return ask(sock, order)
 
 
 def check_kernelspec(name: str) -> None:
@@ -139,8 +231,8 @@ async def open_kernel(
     env: Mapping[str, str] | None = None,
     history: bool = False,
     nursery: bool = True,
-) -> AsyncIterator[tuple[Kernel, Path]]:
-    """Give a running kernel and its private folder, both gone with all they started afterwards.
+) -> AsyncIterator[tuple[Kernel, Place]]:
+    """Give a running kernel and its private place, both gone with all they started afterwards.
 
     With ``history`` its cells go into the user's IPython history, as from any notebook. With
     ``nursery`` it is forked where that can be.
@@ -167,5 +259,6 @@ async def open_kernel(
             env=given,
             extra_arguments=[] if history else [NO_HISTORY],
         )
+        forks = _starts_here(spec) and sys.platform == "linux"
         async with running as kernel:
-            yield kernel, folder
+            yield kernel, Place(folder, watchdog, forks)

@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from ...remote import nursery
+from .folders import new_name
 from .watchdog import Watchdog, spawned, start_ours
 
 log = logging.getLogger("rlm_kernel")
@@ -184,6 +185,7 @@ class Nurseries:
                 return nursery.fork(folder)
             except NurseryFailed as error:
                 self._give_up(kind, nursery, error)
+                folder = new_name(folder.parent)  # a fork that comes late deletes the other one
             except OSError as error:
                 log.debug("a kernel is not forked: %s", error)
         return spawned(folder)
@@ -207,8 +209,8 @@ class Nurseries:
             if self._alive.get(kind) is nursery:
                 log.warning("kernels are no longer forked, which is quicker: a nursery: %s", error)
                 self._failed.add(kind)
-                self._end(kind)
                 nursery.process.kill()  # it may be stopped
+                self._end(kind)
 
     def _end(self, kind: Kind) -> None:
         nursery = self._alive.pop(kind)

@@ -150,13 +150,17 @@ class Watchdog:
     ``forks`` the kernel."""
 
     def __init__(self, folder: Path, process: Process, *, forks: bool) -> None:
-        self._folder = folder
+        self.folder = folder
         self._process = process
         self._forks = forks
-        self._kernel: WatchedProcess | None = None
+        self._kernels: dict[int, WatchedProcess] = {}
+        """By process id the kernel, and those before it that have not ended yet."""
+        self._newest: WatchedProcess | None = None
+        self._over = False
         self._told: dict[str, Any] = {}
         self._answered = threading.Event()
         self._closing = threading.Lock()
+        self._ordering = threading.Lock()
         self._ending = False
         _OURS.add(process.pid)
         for work in (self._listen,) if forks else (self._listen, self._look):
@@ -182,16 +186,34 @@ class Watchdog:
             "log": str(log),
             "forked": self._forks and may_fork,
         }
+        return self._ordered(order)
+
+    def adopt(self, pid: int, keep: Sequence[int] | None) -> WatchedProcess:
+        """Take a fork of the kernel for the kernel from now on: that one ends with all that it
+        started, but for the frozen forks to ``keep``. Without any it is a kernel beside the others.
+        Raises ``OSError``."""
+        return self._ordered({"adopt": pid, "keep": keep})
+
+    def _ordered(self, order: Mapping[str, Any]) -> WatchedProcess:
+        """Return the process that came of an order. Raises ``OSError``."""
+        with self._ordering:
+            return self._order(order)
+
+    def _order(self, order: Mapping[str, Any]) -> WatchedProcess:
+        self._answered.clear()
+        self._told, self._newest = {}, None
+        if self._over:
+            raise OSError("its watchdog ended")
         assert self._process.stdin is not None
         self._process.stdin.write(json.dumps(order).encode() + b"\n")
         self._process.stdin.flush()
         answered = self._answered.wait(START_S)
-        if self._kernel is None:
+        if self._newest is None:
             told = self._told if answered else {"error": f"no answer in {START_S:g} s"}
             raise OSError(
                 told.get("errno"), told.get("error", "its watchdog ended"), told.get("path")
             )
-        return self._kernel
+        return self._newest
 
     def _listen(self) -> None:
         """Note what the process says; at its end the kernel has ended too."""
@@ -200,28 +222,32 @@ class Watchdog:
         finally:  # also where it cannot be understood
             if not self._ending:
                 self._bury()
-            if self._kernel is not None:
-                self._kernel.end(-signal.SIGKILL)
+            self._over = True
+            for kernel in list(self._kernels.values()):
+                kernel.end(-signal.SIGKILL)
             self._answered.set()
 
     def _note_all(self) -> None:
         assert self._process.stdout is not None
         with self._process.stdout as said:
             for line in said:
-                self._told = json.loads(line)
-                if "pid" in self._told:
-                    self._kernel = WatchedProcess(self._told["pid"])
-                elif "code" in self._told and self._kernel is not None:
-                    self._kernel.end(self._told["code"])
+                told = json.loads(line)
+                if "ended" in told:
+                    self._kernels.pop(told["ended"]).end(told["code"])
+                    continue
+                if "pid" in told:
+                    self._newest = WatchedProcess(told["pid"])
+                    self._kernels[told["pid"]] = self._newest
+                self._told = told
                 self._answered.set()
 
     def _bury(self) -> None:
         """End what it has left, since somebody killed it."""
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(END_S)  # only then what was below it is ours
-        if self._kernel is not None and self._kernel.returncode is None:
+        for pid in list(self._kernels):
             with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.killpg(self._kernel.pid, signal.SIGKILL)
+                os.killpg(pid, signal.SIGKILL)
         _end_orphans()
 
     def _look(self) -> None:
@@ -249,4 +275,4 @@ class Watchdog:
                 self._process.kill()
                 self._process.wait(2 * END_S)
             _OURS.discard(self._process.pid)
-            shutil.rmtree(self._folder, ignore_errors=True)
+            shutil.rmtree(self.folder, ignore_errors=True)

@@ -18,8 +18,8 @@ from typing import Any
 from ...errors import KernelStartError, UsageError
 from ...remote import drop_root, keeper, kill_user
 from ...settings.limits import Rate
-from ..pipe.host_end import printable
 from ..pipe.programs import command
+from ..pipe.said import printable
 from .exec_pipe import ExecPipe
 from .image import ModalImage, app, forget
 from .prices import per_second

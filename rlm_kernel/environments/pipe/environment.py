@@ -19,6 +19,7 @@ class SandboxEnvironment(ABC):
     provisioner: ClassVar[type[SandboxProvisioner]]
     leavings: ClassVar[str]
     billed: ClassVar[Set[str]] = frozenset()
+    branches: ClassVar[bool] = False
 
     @property
     def name(self) -> str:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import logging
 import queue
-import re
 import socket
 import threading
 import time
@@ -24,7 +23,8 @@ import zmq
 from ...remote import relay
 from ...remote.relay import Fields, PipeError
 from .dialing import Dialing
-from .pipe import Order, Pipe
+from .pipe import Order, Pipe, Woken, signing
+from .said import epitaph, number_of, text_of
 from .transfer import Transfer, Upload
 
 log = logging.getLogger(__name__)
@@ -33,8 +33,8 @@ LINGER_MS = 1000
 READS = 16
 SLOW_CLIENT_S = 10.0
 """So long a client may stand still and hold up the outputs of all; then it loses some."""
-GREETING = re.compile(r"^NOTE: When using the `ipython kernel`.*?--existing \S+\n", re.M | re.S)
-"""What ipykernel writes first when it was started by hand, as it seems to it here."""
+OnOver = Callable[[int | None, str], None]
+"""Is told of a kernel's end: its exit code, or None, and words."""
 
 
 class HostEnd(relay.End):
@@ -45,14 +45,16 @@ class HostEnd(relay.End):
         pipe: Pipe,
         order: Order,
         on_hello: Callable[[str], None],
-        on_over: Callable[[int | None, str], None],
+        on_over: OnOver,
     ) -> None:
         super().__init__()
         self.over = False
+        self._on_over = {relay.FIRST: on_over}
+        self._clients: dict[int, tuple[zmq.Socket[bytes], list[relay.Lane]]] = {}
+        """By kernel what their clients connect to: the heartbeat, and the other channels' lanes."""
         self._pipe = pipe
         self._order = order
         self._on_hello = on_hello
-        self._on_over = on_over
         self._broker: str | None = None
         self._stopped = False
         self._has_complained = False
@@ -73,12 +75,20 @@ class HostEnd(relay.End):
     # before the threads run
     def bind(self, info: Mapping[str, Any]) -> None:
         """Bind what a client connects to. Raises ``zmq.ZMQError``."""
-        self._heartbeat = self._bound(zmq.REP, info, "hb")
-        self.watch(self._heartbeat, zmq.POLLIN, self._beat)
+        self._bind(relay.FIRST, info, relay.Lane)
+
+    def _bind(
+        self, kernel: int, info: Mapping[str, Any], lane: Callable[[int], relay.Lane]
+    ) -> None:
+        """Bind what a kernel's client connects to; ``lane`` gives that of each channel."""
+        heart = self._bound(zmq.REP, info, "hb")
+        self.watch(heart, zmq.POLLIN, partial(_beat, heart))
+        lanes = self._clients[kernel] = heart, list[relay.Lane]()
         for number, name in relay.CHANNELS.items():
             sock = self._bound(zmq.PUB if number == relay.IOPUB else zmq.ROUTER, info, name)
-            channel = relay.Messages(self, relay.Lane(number), sock, self._order.max_message)
+            channel = relay.Messages(self, lane(number), sock, self._order.max_message)
             self.add(channel)
+            lanes[1].append(channel.lane)
             if number == relay.IOPUB:
                 self._iopub = channel
 
@@ -90,19 +100,21 @@ class HostEnd(relay.End):
         elif kind == zmq.PUB:
             sock.sndhwm = self._order.unread or sock.sndhwm
             sock.setsockopt(zmq.XPUB_NODROP, 1)  # all wait for a slow client, which misses nothing
+        if "curve_secretkey" in info:
+            sock.curve_secretkey = info["curve_secretkey"].encode()
+            sock.curve_publickey = info["curve_publickey"].encode()
+            sock.curve_server = True
         ipc = info["transport"] == "ipc"
         sock.bind(f"{info['transport']}://{info['ip']}{'-' if ipc else ':'}{info[name + '_port']}")
         return sock
 
     def order_start(self, info: Mapping[str, Any]) -> None:
-        key = info["key"]
         self.outbox.order(
             do="start",
             argv=self._order.argv,
             env=dict(self._order.env),
             cwd=self._order.cwd,
-            key=key.decode() if isinstance(key, bytes) else key,
-            signature_scheme=info.get("signature_scheme", "hmac-sha256"),
+            **signing(info),
             max_message=self._order.max_message,
             max_put=self._order.max_put,
             unread=self._order.unread,
@@ -175,7 +187,8 @@ class HostEnd(relay.End):
             log.exception("the carrier failed")
             reason = f"the carrier failed: {error!r}"
         finally:
-            self._on_over(None, reason)
+            for on_over in self._on_over.values():
+                on_over(None, reason)
             self.over = True
             self._going.put(b"")
             self._unread.release(READS)
@@ -219,10 +232,6 @@ class HostEnd(relay.End):
                 raise PipeError("the relay is gone")
             self.feed(data)
 
-    def _beat(self, flags: int) -> None:
-        with suppress(zmq.Again):
-            self._heartbeat.send(self._heartbeat.recv(zmq.NOBLOCK), zmq.NOBLOCK)
-
     def _complain(self, what: str) -> None:
         """Log what goes wrong with connections from inside, the first time."""
         if not self._has_complained:
@@ -240,6 +249,39 @@ class HostEnd(relay.End):
         self.add(upload)
         return upload
 
+    def connect(self, name: str, sock: socket.socket) -> None:
+        """Put the frozen fork of this name behind a socket."""
+        lane = self.new_lane(1, relay.STREAM_WINDOW, fork=name)
+        self.add(relay.ToFork(self, lane, sock))
+
+    def adopt(self, woken: Woken, on_over: OnOver) -> None:
+        """Take a fork that has woken for the kernel from now on, and bind its client's sockets."""
+        info = woken.connection_info
+        self._on_over[woken.number] = on_over
+        self.outbox.order(
+            do="adopt",
+            kernel=woken.number,
+            pid=woken.pid,
+            keep=list(woken.keep),
+            address=woken.address,
+            log=woken.log,
+            **signing(info),
+        )
+        open_lane = partial(self.new_lane, 1, relay.WINDOW, kernel=woken.number)
+        try:
+            self._bind(woken.number, info, lambda channel: open_lane(channel=channel))
+        except zmq.ZMQError as error:
+            on_over(None, f"its sockets cannot be bound: {error}")
+
+    def let_go(self, kernel: int) -> None:
+        """Close what the client of a kernel that has woken connected to."""
+        if kernel in self._clients:
+            heart, lanes = self._clients.pop(kernel)
+            self.watch(heart, 0)
+            heart.close()
+            for lane in lanes:
+                self.reset(lane)
+
     # what the relay says
     def opened(self, number: int, fields: Fields) -> None:
         if number % 2 or len(self.streams) >= relay.MAX_STREAMS:
@@ -256,53 +298,35 @@ class HostEnd(relay.End):
         what = fields.get("do")
         if what == "hello":
             self._greeted = True
-            self._on_hello(_text(fields, "broker"))
+            self._on_hello(text_of(fields, "broker"))
         elif what == "exit":
-            self._on_over(_number(fields, "code"), _epitaph(fields))
+            self._told_over(number_of({"kernel": relay.FIRST, **fields}, "kernel"), fields)
         elif what == "failed":
-            self._on_over(None, _text(fields, "why"))
+            self._on_over[relay.FIRST](None, text_of(fields, "why"))
         elif what in ("stored", "refused"):
             self._settle(fields)
         elif what != "pong":
             raise PipeError(f"the relay said {what!r:.80}, which means nothing")
 
+    def _told_over(self, number: int, fields: Fields) -> None:
+        if number not in self._on_over:
+            raise PipeError(f"the relay spoke of the end of kernel {number}, which there is not")
+        self._on_over[number](number_of(fields, "code"), epitaph(fields))
+
     def _settle(self, fields: Fields) -> None:
-        upload = self.behind(_number(fields, "lane"))
+        upload = self.behind(number_of(fields, "lane"))
         if not isinstance(upload, Upload):
             raise PipeError("the relay spoke of a file that was not sent")
         if fields["do"] == "stored":
-            upload.settle(_text(fields, "path"), _text(fields, "sha256"))
+            upload.settle(text_of(fields, "path"), text_of(fields, "sha256"))
         else:
-            upload.refuse(_text(fields, "why"))
+            upload.refuse(text_of(fields, "why"))
+
+
+def _beat(heart: zmq.Socket[bytes], flags: int) -> None:
+    with suppress(zmq.Again):
+        heart.send(heart.recv(zmq.NOBLOCK), zmq.NOBLOCK)
 
 
 def _broken(end: HostEnd, why: str) -> None:
     raise PipeError(why)
-
-
-def _text(fields: Fields, name: str) -> str:
-    value = fields.get(name)
-    if not isinstance(value, str) or not value:
-        raise PipeError(f"the relay said {fields.get('do')!r} without a text {name!r}")
-    return printable(value)
-
-
-def printable(text: str) -> str:
-    """Return the text without what a terminal would obey."""
-    return "".join(c for c in text if c.isprintable() or c in "\n\t")
-
-
-def _number(fields: Fields, name: str) -> int:
-    value = fields.get(name)
-    if not isinstance(value, int) or isinstance(value, bool) or abs(value) > 1 << 40:
-        raise PipeError(f"the relay said {fields.get('do')!r} without a number {name!r}")
-    return value
-
-
-def _epitaph(fields: Fields) -> str:
-    code = _number(fields, "code")
-    how = f"exit code {code}" if code >= 0 else f"signal {-code}"
-    if fields.get("oom") is True:
-        how += ", out of memory"
-    tail = printable(GREETING.sub("", str(fields.get("log", "")))[-2000:]).strip()
-    return f"the kernel ended ({how})" + (f"\n{tail}" if tail else "")

@@ -20,7 +20,7 @@ from urllib.parse import urlsplit
 
 from ...errors import UsageError
 from ...remote.gateway import MAX_ANSWER
-from .host_end import printable
+from .said import printable
 
 CONNECT_S = 5.0
 READ = 1 << 16

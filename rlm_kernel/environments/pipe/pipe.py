@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 
 class Pipe(Protocol):
@@ -43,3 +43,23 @@ class Order:
     """A relay that gives no sign of life for so long counts as dead."""
     patience_s: float = 600.0
     """The relay ends when it has no sign of life from us for so long."""
+
+
+@dataclass(frozen=True)
+class Woken:
+    """A fork that has woken as the kernel of this number: its process, the address of its sockets
+    and its log inside, what its client connects to here, and the processes to ``keep``."""
+
+    number: int
+    pid: int
+    address: str
+    log: str
+    connection_info: Mapping[str, Any]
+    keep: Collection[int]
+
+
+def signing(info: Mapping[str, Any]) -> dict[str, str]:
+    """Return how a kernel signs its messages, as the relay has it."""
+    key = info["key"]
+    scheme = info.get("signature_scheme", "hmac-sha256")
+    return {"key": key.decode() if isinstance(key, bytes) else key, "signature_scheme": scheme}

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import signal
 import struct
 from abc import abstractmethod
 from collections.abc import Sequence
-from concurrent.futures import Future
-from contextlib import suppress
 from string import Template
 from typing import Any, TypeVar
 
+import zmq
 from jupyter_client.connect import KernelConnectionInfo, LocalPortCache
-from jupyter_client.provisioning.provisioner_base import KernelProvisionerBase
 from traitlets import Dict, Float, Int, List, Unicode
 
 from ...endings import to_the_end
@@ -21,11 +18,10 @@ from ...remote import relay
 from ...settings.limits import Rate
 from .carrier import Carrier
 from .pipe import Order, Pipe
+from .piped import PipedProvisioner
 from .programs import source
 
 T = TypeVar("T")
-UNKNOWN = 255
-"""What ``poll`` gives for a kernel that is gone and left no exit code."""
 
 
 def preamble(needed: Sequence[str] = ()) -> bytes:
@@ -35,7 +31,15 @@ def preamble(needed: Sequence[str] = ()) -> bytes:
     return b"".join(struct.pack(">I", len(piece)) + piece for piece in pieces)
 
 
-class RelayProvisioner(KernelProvisionerBase):
+def _provide_keys(manager: Any) -> None:
+    """Give a manager that wants encryption the keys of the kernel's sockets, which are ours and on
+    this machine; jupyter_client before 8.10 knows none. It keeps them for a restart."""
+    wanted = getattr(manager, "transport_encryption", "disabled") != "disabled"
+    if wanted and manager.curve_publickey is None:
+        manager.curve_publickey, manager.curve_secretkey = zmq.curve_keypair()
+
+
+class RelayProvisioner(PipedProvisioner):
     """Starts a kernel through a relay. A subclass makes the sandbox and opens the pipe.
 
     Of this process's environment the kernel gets only what ``pass_env`` names: a Jupyter client
@@ -99,7 +103,8 @@ class RelayProvisioner(KernelProvisionerBase):
     async def pre_launch(self, **kwargs: Any) -> dict[str, Any]:
         manager: Any = self.parent
         extra = kwargs.pop("extra_arguments", [])
-        kwargs.pop("transport_encryption", None)
+        kwargs.pop("transport_encryption", None)  # the manager has it by now
+        _provide_keys(manager)
         if manager.cache_ports and not self.ports_cached:
             cache = LocalPortCache.instance()
             for name in ("shell", "iopub", "stdin", "hb", "control"):
@@ -155,44 +160,7 @@ class RelayProvisioner(KernelProvisionerBase):
             return ""
         return self.carrier.reason
 
-    # the kernel's life
-    @property
-    def has_process(self) -> bool:
-        return self.carrier is not None
-
-    async def poll(self) -> int | None:
-        if self.carrier is None:
-            return 0
-        if not self.carrier.exited.done():
-            return None
-        code = self.carrier.exited.result()
-        return UNKNOWN if code is None else code
-
-    async def wait(self) -> int | None:
-        """Return the exit code as soon as the kernel is gone; None when only the pipe broke."""
-        if self.carrier is None:
-            return 0
-        loop, gone = asyncio.get_running_loop(), asyncio.Event()
-
-        def tell(exited: Future[int | None]) -> None:
-            with suppress(RuntimeError):  # the loop that waited is closed
-                loop.call_soon_threadsafe(gone.set)
-
-        # Not asyncio.wrap_future: it would cancel the future for all when one waiter is cancelled.
-        self.carrier.exited.add_done_callback(tell)
-        await gone.wait()
-        return self.carrier.exited.result()
-
-    async def send_signal(self, signum: int) -> None:
-        if self.carrier is not None:
-            self.carrier.signal(signum)
-
-    async def kill(self, restart: bool = False) -> None:
-        await self.send_signal(signal.SIGKILL)
-
-    async def terminate(self, restart: bool = False) -> None:
-        await self.send_signal(signal.SIGTERM)
-
+    # its end
     async def cleanup(self, restart: bool = False) -> None:
         await self._release()
         if self.ports_cached and not restart:

@@ -8,23 +8,30 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import errno
+import itertools
 import os
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from jupyter_client.kernelspec import KernelSpec
 from jupyter_client.manager import AsyncKernelManager
 
-from ...errors import ContextError
+from ...errors import ContextError, KernelStartError
+from ..frozen import WAKE_SECONDS
 from ..kernel import Kernel
 from ..launch import NO_HISTORY, UNREAD, launched
 from ..live_kernel import BrokerAddress
 from ..local.folders import private_folder
 from .sandboxed import SandboxProvisioner
 from .transfer import Files, files_of
+from .waking import Forks, WokenProvisioner
 
+PIDS_A_FORK = 16
+"""So many processes and threads of the sandbox's limit there are for each frozen fork: most are for
+what cells start, and for the kernels of children."""
 MAX_MESSAGE = 1 << 24
 """Bytes of one message from a sandbox; a note takes the place of a larger one."""
 
@@ -34,13 +41,14 @@ class SandboxKernel:
 
     copies = True
 
-    def __init__(self, kernel: Kernel, folder: Path, sandbox: Mapping[str, Any]) -> None:
+    def __init__(self, kernel: Kernel, folder: Path, place: Place) -> None:
         self.kernel = kernel
         self.folder = folder
-        self.sandbox_name = kernel.provisioner.sandbox_name
-        self.rate = kernel.provisioner.rate
-        self._carrier = kernel.provisioner.carrier
-        self._tmpfs = sandbox.get("tmpfs")
+        self.sandbox_name = place.forks.root.sandbox_name
+        self.rate = place.forks.root.rate
+        self._place = place
+        self._carrier = place.forks.carrier
+        self._tmpfs = place.sandbox.get("tmpfs")
 
     async def put(self, name: str, source: Path | bytes) -> str:
         return await self._carry(self._carrier.put, name, source)
@@ -65,6 +73,38 @@ class SandboxKernel:
     async def reach(self, address: BrokerAddress) -> BrokerAddress:
         return dataclasses.replace(address, where=self._carrier.serve_broker(str(address.where)))
 
+    # its frozen forks
+    @property
+    def most_forks(self) -> int:
+        return int(self._place.forks.root.pids) // PIDS_A_FORK
+
+    def fork_path(self, name: str) -> str:
+        return str(self._place.forks.carrier.folder / name)
+
+    async def ask_fork(self, name: str, order: Mapping[str, Any]) -> dict[str, Any]:
+        return await asyncio.to_thread(self._place.forks.ask, name, order)
+
+    def wake_folder(self) -> Path:
+        folder = self._place.folder / f"w{next(self._place.woken)}"
+        folder.mkdir(mode=0o700)
+        return folder
+
+    @asynccontextmanager
+    async def wake(
+        self, name: str, folder: Path, address: BrokerAddress, keep: Collection[int] | None
+    ) -> AsyncIterator[SandboxKernel]:
+        if keep is None:
+            raise KernelStartError("a sandbox has one kernel of a run's node, and none beside it")
+        manager = _SandboxManager()
+        manager.spec = self._place.spec
+        waking = WokenProvisioner(kernel_spec=manager.spec, parent=manager)
+        waking.forks, waking.fork = self._place.forks, name
+        waking.keep, waking.broker = keep, address
+        manager.provisioner = waking
+        what = f"the frozen kernel in {self._place.forks.root.vendor}"
+        async with launched(manager, folder, what, seconds=WAKE_SECONDS) as kernel:
+            yield SandboxKernel(kernel, folder, self._place)
+
 
 class _SandboxManager(AsyncKernelManager):
     """A manager whose kernelspec is written here and not installed."""
@@ -74,6 +114,18 @@ class _SandboxManager(AsyncKernelManager):
     @property
     def kernel_spec(self) -> KernelSpec:
         return self.spec
+
+
+@dataclass(frozen=True)
+class Place:
+    """Has what a kernel shares with those that its frozen forks become: the private folder on this
+    machine, the options of the sandbox, its spec."""
+
+    folder: Path
+    forks: Forks
+    sandbox: Mapping[str, Any]
+    spec: KernelSpec
+    woken: Iterator[int] = field(default_factory=lambda: itertools.count(1))
 
 
 @asynccontextmanager
@@ -104,4 +156,5 @@ async def open_sandbox(
             kernel_spec=manager.spec, parent=manager, **{**bounds, **given}
         )
         async with launched(manager, folder, what, patient=False) as kernel:
-            yield SandboxKernel(kernel, folder, sandbox)
+            place = Place(folder, Forks(kernel.provisioner), sandbox, manager.spec)
+            yield SandboxKernel(kernel, folder, place)

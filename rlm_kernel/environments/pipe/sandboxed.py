@@ -11,6 +11,7 @@ from traitlets import Dict, Enum, Int, List, Unicode
 
 from ...errors import KernelStartError, UsageError
 from ...settings.values import CHOICES, Settings
+from .carrier import PipedKernel
 from .provisioner import RelayProvisioner, preamble
 from .reaper import Reaper
 
@@ -129,9 +130,13 @@ class SandboxProvisioner(RelayProvisioner):
         return self.sandbox.name if self.sandbox is not None else ""
 
     async def reason(self) -> str:
-        if self.carrier is None or self.sandbox is None or not self.carrier.exited.done():
+        return "" if self.carrier is None else await self.reason_of(self.carrier)
+
+    async def reason_of(self, kernel: PipedKernel) -> str:
+        """Return why a kernel in the sandbox is gone, as ``reason`` does."""
+        if self.sandbox is None or not kernel.exited.done():
             return ""
-        said = self.carrier.reason
+        said = kernel.reason
         if self.sandbox.pipe is not None and self.sandbox.pipe.reason:
             return str(self.sandbox.pipe.reason)
         return self._with_limit(said)

@@ -57,9 +57,9 @@ from tenacity import (
 
 from ...errors import KernelStartError, UsageError
 from ...remote import gateway, unpack
-from .host_end import printable
 from .http_connection import GatewayAddress, HttpAnswer, HttpConnection, Lost, Untrusted
 from .programs import command, source
+from .said import printable
 from .send_buffer import Outgoing
 
 log = logging.getLogger("rlm_kernel")

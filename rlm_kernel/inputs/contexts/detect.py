@@ -15,8 +15,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
-from charset_normalizer import from_bytes
-
+NO_TEXT = (
+    "It is not UTF-8, and in which older encoding it might be could not be told, so it stands as "
+    "bytes: name its encoding if it is a text."
+)
 Chunks: TypeAlias = Callable[[], Iterator[bytes]]
 """Gives the same bytes afresh, in order, each time it is called."""
 
@@ -188,7 +190,7 @@ def _judge(scan: _Scan, chunks: Chunks) -> tuple[str | None, str, str | None]:
         if legacy is not None and _misfit(chunks, legacy) is None:
             return legacy, "strict", f"The text is not UTF-8; it was read as {legacy}."
         if scan.invalid * 10 > scan.size:
-            return None, "strict", None
+            return None, "strict", NO_TEXT
     return _utf8_with_misfits(scan)
 
 
@@ -278,6 +280,8 @@ def _legacy(sample: bytes) -> str | None:
     """The older encoding that the lines are most likely in, None when none is likely."""
     if all(c <= "\x7f" or c in _TYPOGRAPHIC for c in sample.decode("cp1252", "replace")):
         return "cp1252"
+    from charset_normalizer import from_bytes
+
     best = from_bytes(sample, cp_isolation=_LEGACY).best()
     name = None if best is None else best.encoding
     if name in (None, "cp1250", "cp1252", "cp1254", "cp1257"):

@@ -34,6 +34,10 @@ def from_path(
     ``.gitignore``, of what a folder leaves out; ``!name`` takes in what it leaves out by default.
     Raises ``ContextError``, and ``UsageError`` for a pattern that is none.
     """
+    if not str(path):  # which abspath takes for the working folder
+        raise ContextError(
+            "the path of the context is empty: give a file, a folder (. is this one)"
+        )
     if str(path) == "-":
         if sys.stdin is None:
             raise ContextError("standard input is closed: there is nothing to read from -")

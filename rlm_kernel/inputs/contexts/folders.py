@@ -9,10 +9,13 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ...errors import ContextError
 from . import detect
-from .exclusion import Exclusion
+
+if TYPE_CHECKING:
+    from .exclusion import Exclusion
 
 MAX_FILES = 100_000
 _NAMED = 5
@@ -93,6 +96,8 @@ def listing(folder: Path, exclude: Sequence[str] = (), *, reading: int = 2) -> L
     """
     found = Listing()
     os.scandir(folder).close()
+    from .exclusion import Exclusion
+
     rules = None if reading == 1 else Exclusion(folder, exclude)
     for seen, (path, name) in enumerate(_walk(folder, rules, found)):
         if seen >= MAX_FILES:

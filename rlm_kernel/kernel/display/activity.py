@@ -11,6 +11,8 @@ from ... import events
 from ...events import (
     CallEnded,
     CallStarted,
+    CellDecided,
+    CellProposed,
     CellRan,
     CellStarted,
     ContextSet,
@@ -62,6 +64,8 @@ class Activity:
                 | CellRan()
                 | CallStarted()
                 | CallEnded()
+                | CellDecided()
+                | CellProposed()
                 | KernelRestarted()
                 | NodeEnded()
                 | RunEnded()

@@ -17,9 +17,18 @@ from typing import Any, TypeAlias
 from urllib.parse import quote as percent
 
 from ...answers import Evidence
-from ...events import CallEnded, CellRan, KernelRestarted, NodeEnded, NodeStarted, Output, Replied
+from ...events import (
+    CallEnded,
+    CellDecided,
+    CellRan,
+    KernelRestarted,
+    NodeEnded,
+    NodeStarted,
+    Output,
+    Replied,
+)
 from ...record import checks as record_checks
-from ...record import headings, pictures
+from ...record import headings, pictures, restarts
 from ...record.evidence import lines, markdown, summed
 from ...record.filters import for_terminal
 from ...record.markdown import (
@@ -39,7 +48,8 @@ from ...record.notebooks.prose import thoughts, without_blocks
 from ...record.notebooks.subcalls import MAX_ROWS, sub_calls
 from ...record.numbers import counted, duration
 from ...record.outputs import cut, text_of
-from ...remote.guest.checked import Checked
+from ...record.summary import place
+from ...remote.guest.maps.checked import Checked
 from .prose import amounts, inside, words
 
 Bundle: TypeAlias = dict[str, Any]  # MIME type to data
@@ -76,6 +86,7 @@ class Turn:
     replied: Replied
     status: str = ""
     cells: list[CellRan] = field(default_factory=list)
+    decided: list[CellDecided] = field(default_factory=list)
     calls: dict[int, list[CallEnded]] = field(default_factory=dict)
     restarts: dict[int, KernelRestarted] = field(default_factory=dict)
     children: dict[str, Child] = field(default_factory=dict)
@@ -205,7 +216,8 @@ def _said(prose: str) -> str:
 
 def _children(turn: Turn, link: Link) -> list[str]:
     lines = []
-    for node, child in list(turn.children.items())[:MAX_CHILDREN]:
+    for node in sorted(turn.children, key=place)[:MAX_CHILDREN]:
+        child = turn.children[node]
         linked = child_link(node, link)
         status = child.ended.status if child.ended else "not ended"
         lines.append(f"- {linked} · {literal(_question(child))} · {status}")
@@ -246,7 +258,7 @@ def _is_shown(output: Output) -> bool:
 
 def _notices(turn: Turn, cell: CellRan) -> list[str]:
     restart = turn.restarts.get(cell.cell)
-    again = [f"The kernel was restarted: {restart.reason}"] if restart else []
+    again = [restarts.sentence(restart)] if restart else []
     return [shorten(notice, 800) for notice in [*cell.notices, *again]]
 
 

@@ -20,6 +20,8 @@ from ... import events
 from ...events import (
     CallEnded,
     CallStarted,
+    CellDecided,
+    CellProposed,
     CellRan,
     CellStarted,
     ContextSet,
@@ -62,7 +64,8 @@ class Display:
     plain line when the run starts, a cell ends and the run ends. ``again`` shows once more what
     the cell had shown before the run, which is replaced with the rest. ``now`` gives seconds, and
     ``began`` is when the run began by it, where that is not now. A ``brief`` display has no turns:
-    they are cells of the notebook.
+    they are cells of the notebook. Without ``cause`` its last line leaves to the cell why there is
+    no sure answer.
     """
 
     def __init__(
@@ -75,8 +78,10 @@ class Display:
         again: Callable[[], None] = lambda: None,
         began: float | None = None,
         brief: bool = False,
+        cause: bool = True,
     ) -> None:
         self._brief = brief
+        self._cause = cause
         self._publish = publish
         self._now = now
         self._log = log
@@ -151,7 +156,7 @@ class Display:
         note = self._progress.unheld
         self._noted = bool(note)
         asked = f"RLM · {self._progress.model} · {one_line(event.question)}"
-        plain = " · ".join(filter(None, [asked, note]))
+        plain = _line(asked, note)
         self._say(plain)
         kind = "update_display_data" if self._announced else "display_data"
         self._announced = False
@@ -170,6 +175,8 @@ class Display:
             case CellRan(node=events.ROOT) if event.turn:
                 turn.cells.append(event)
                 self._say_turn(self._progress.ran(event))
+            case CellDecided(node=events.ROOT):
+                turn.decided.append(event)
             case KernelRestarted(node=events.ROOT):
                 turn.restarts[event.cell] = event
             case NodeStarted(parent=events.ROOT):
@@ -179,6 +186,8 @@ class Display:
             case (
                 CallEnded()
                 | CellRan()
+                | CellDecided()
+                | CellProposed()
                 | KernelRestarted()
                 | NodeStarted()
                 | NodeEnded()
@@ -200,7 +209,7 @@ class Display:
         turn, self._turn = self._turn, None
         if turn is None:
             return
-        turn.status = self._course.status(turn.replied, turn.cells)
+        turn.status = self._course.status(turn.replied, turn.cells, turn.decided)
         if not turn.cells:  # those that ran had their lines
             self._say_turn(self._progress.unrun(turn.replied.turn, turn.status))
         if self._brief or not (turn.replied.text.strip() or turn.replied.thoughts or turn.cells):
@@ -220,15 +229,15 @@ class Display:
         self._disarm()
         why = shorten(one_line(reason or ""), 300)
         why = "" if why == status else why
+        shown = why if self._cause else ""
         trajectory_link = page_link("trajectory", ROOT_PAGE, self._link)
         status_shown = status if status == "answered" else f"**{status}**"
         children = self._progress.children
         facts = [self._name(), status_shown, amounts(totals), children, trajectory_link]
-        markdown = " · ".join(filter(None, facts)) + (f"\n\n{literal(why)}" if why else "")
-        plain = " · ".join(filter(None, ["RLM", status, why, totals, children]))
+        markdown = _line(*facts) + (f"\n\n{literal(shown)}" if shown else "")
         trajectory = f"trajectory: {self._link(Path(ROOT_PAGE))}"
-        self._say(f"{plain} · {trajectory}")
-        plain += f"\n{trajectory}"
+        self._say(_line("RLM", status, why, totals, children, trajectory))
+        plain = f"{_line('RLM', status, shown, totals, children)}\n{trajectory}"
         self._header = {"text/plain": plain, "text/markdown": markdown}
 
     def _touch(self) -> None:
@@ -269,7 +278,7 @@ class Display:
         """Log how far the run is; that the limit on cost cannot hold, once."""
         note = "" if self._noted else self._progress.unheld
         self._noted = self._noted or bool(note)
-        self._say(" · ".join(filter(None, ["RLM", line, note])))
+        self._say(_line("RLM", line, note))
 
     def _say(self, line: str) -> None:
         if self._log is not None:
@@ -286,3 +295,7 @@ class Display:
         if isinstance(text := data.get("text/plain"), str):  # what a terminal shows
             data = {**data, "text/plain": for_terminal(text)}
         self._publish(kind, {"data": data, "metadata": metadata or {}, "transient": transient})
+
+
+def _line(*facts: str) -> str:
+    return " · ".join(filter(None, facts))

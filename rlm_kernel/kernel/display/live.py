@@ -8,6 +8,8 @@ from ... import events
 from ...events import (
     CallEnded,
     CallStarted,
+    CellDecided,
+    CellProposed,
     CellRan,
     CellStarted,
     ContextSet,
@@ -51,6 +53,7 @@ class Live:
         self._doing = "starting the kernel"
         self._reply = ""
         self._source = ""
+        self._proposed = ""
         self._output = ""
         self._size = ""
         self._asked = 0
@@ -75,6 +78,12 @@ class Live:
             case CellStarted(node=events.ROOT):
                 self._begin(f"running cell {event.cell}")
                 self._source = event.source
+            case CellProposed():
+                self._doing = "a cell waits for you"
+                self._proposed = event.source
+            case CellDecided():
+                self._doing = f"{event.choice} by you"
+                self._proposed = ""
             case OutputMade(node=events.ROOT):
                 self._put_out(event)
             case CellRan(node=events.ROOT) if event.turn:
@@ -138,8 +147,8 @@ class Live:
         shown = _tail(output, OUTPUT_LINES, LINE_CHARS) if output.strip() else ""
         room = LINES - len(below) - shown.count("\n") - bool(shown)
         parts = [self.doing(), "\n".join(below), *self._written(room)]
-        if self._source:
-            parts.append(_code(self._source, room))
+        if source := self._proposed or self._source:
+            parts.append(_code(source, room))
         if shown:
             parts.append(inside(fenced(shown, "")))
         view = "\n\n".join(filter(None, parts))

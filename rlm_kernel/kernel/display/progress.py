@@ -10,6 +10,8 @@ from ...events import (
     ROOT,
     CallEnded,
     CallStarted,
+    CellDecided,
+    CellProposed,
     CellRan,
     CellStarted,
     ContextSet,
@@ -25,7 +27,7 @@ from ...events import (
     RunStarted,
     Usage,
 )
-from ...record.numbers import counted, duration, money, spent, unanswered, unheld
+from ...record.numbers import counted, duration, money, price, spent, unanswered, unheld
 
 
 class Progress:
@@ -43,9 +45,12 @@ class Progress:
         self._prompted = False  # before it is the prelude, paid for in another run
         self._asked = 0
         self._done = 0
+        self._before = 0  # were done when those under way began
         self._now = now
         self._began = began
         self._started = now()
+        self._stood: float | None = None
+        """When a cell began to wait for the human, while one does."""
         self._ends: Counter[str] = Counter()  # of children
 
     def add(self, event: Event) -> None:
@@ -63,7 +68,14 @@ class Progress:
             case Replied():
                 self.usage += event.usage
                 self.turns += event.node == ROOT and event.turn > 0
+            case CellProposed():
+                self._stood = self._now()
+            case CellDecided():
+                self._started += event.seconds
+                self._stood = None
             case CallStarted():
+                if self._done >= self._asked:
+                    self._before = self._asked = self._done
                 self._asked += event.count
             case CallEnded() if self._prompted:
                 self._done += 1
@@ -86,6 +98,10 @@ class Progress:
                 assert_never(event)
 
     @property
+    def _seconds(self) -> float:
+        return (self._now() if self._stood is None else self._stood) - self._started
+
+    @property
     def children(self) -> str:
         """Return how many children ended without an answer, in words; empty where none did."""
         return unanswered(self._ends)
@@ -93,6 +109,15 @@ class Progress:
     def line(self) -> str:
         """Return the line for a run under way."""
         return " · ".join(filter(None, [*self._parts(self.turn), self.unheld]))
+
+    def short(self) -> str:
+        """Return the same in the fewest words: turn, calls, cost, each with its limit."""
+        answered, asked = self._done - self._before, self._asked - self._before
+        calls = f"{answered:,} of {asked:,}" if asked > answered else ""
+        most = self._limits.get("turns")
+        turn = f"turn {self.turn:,}" + (f"/{most:,}" if most else "") if self.turn else ""
+        cost = price(self.usage) + self._of_cost()
+        return " · ".join(filter(None, [turn, calls or counted(self.calls, "sub-call"), cost]))
 
     @property
     def unheld(self) -> str:
@@ -106,7 +131,7 @@ class Progress:
         parts = [self._turn(turn)] if turn else []
         parts.append(f"{calls} ({under_way:,} under way)" if under_way else calls)
         parts.append(spent(self.usage) + self._of_cost())
-        parts.append(f"{self._now() - self._started:,.0f} s" + self._of("seconds"))
+        parts.append(f"{self._seconds:,.0f} s" + self._of("seconds"))
         return parts
 
     def ended(self, event: RunEnded) -> str:
@@ -116,7 +141,7 @@ class Progress:
 
     def stopped(self) -> str:
         """Return the totals of a run that broke off without an end of its own."""
-        seconds = duration(self._now() - self._started)
+        seconds = duration(self._seconds)
         calls = counted(self.calls, "sub-call")
         return " · ".join([counted(self.turns, "turn"), calls, spent(self.usage), seconds])
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from ...events import ROOT, CellRan, Event, Prompted
 from ...record.markdown import one_line, shorten
-from ...record.notebooks.cells import as_kept
+from ...record.notebooks.cells import as_shown
 from ...record.provenance.names import statements
 from .. import launcher_process
 from ..front_end import ExecuteReply, Execution
@@ -42,7 +42,8 @@ class Below:
             return reply, metadata
         number = self.ran.execution_count
         execution.send("execute_input", {"code": execution.code, "execution_count": number})
-        for output in map(as_kept, self.ran.outputs):
+        for output in self.ran.outputs:
+            output = as_shown(output, self.ran.source, number)
             if output["output_type"] == "error" and launcher_process.counts_errors():
                 output = as_text(output)
             content: dict[str, Any] = dict(output)
@@ -73,6 +74,11 @@ class CellsBelow:
         in this run too is this run's."""
         now = {code(cell.source) for cell in self._next}
         self._earlier = {code(source) for source in sources} - now
+
+    def went_back(self, back_to: int) -> None:
+        """Forget the cells after that of this number: what they did is undone, and they run again
+        where they are handed in."""
+        self._next = [cell for cell in self._next if cell.cell <= back_to]
 
     def take(self, source: str) -> Below | None:
         """Return a cell that is handed in, if it is one that is not to run."""

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+import time
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from ...environments.messages import Message
-from ...events import Event, RunEnded, RunStarted
+from ...errors import UsageError
+from ...events import ROOT, Event, KernelRestarted, RunEnded, RunStarted
+from ...rlm.consent import Decision, Proposal
 from ...session.session import Reader
+from ..display.progress import Progress
 from ..front_end import Execution, FrontEnd
 from .mine import LastQuestion
 from .pages import Page, Pages, Told, read
+from .proposals import Proposals
 from .run_cells import RunCells
 from .shown import FIELDS, PROTOCOL, AskingOutputs, ShownCell, bounded
 
@@ -36,10 +41,18 @@ class Asked:
     state: str = "running"
     count: int | None = None
     shown: AskingOutputs = field(default_factory=AskingOutputs)
+    progress: Progress = field(default_factory=lambda: Progress(time.monotonic))
     mine: dict[str, Any] | None = None
     """The cells that take its place in a notebook of the human's own, once it has some."""
+    left: list[str] = field(default_factory=list)
+    """Keys of the cells that are undone: the kernel has gone back to before them."""
     touched: dict[str, str] = field(default_factory=dict)
     """Sources of cells that the human has changed, by key, of which the LM has not been told."""
+
+    @property
+    def goes_on(self) -> bool:
+        """Return whether the cell that asks still runs: it does for a while after its run."""
+        return self.count is None
 
     def told(self) -> Told:
         """Return the operation on the cell that asks."""
@@ -49,6 +62,7 @@ class Asked:
             "session": self.session,
             "state": self.state,
             "line": self.shown.line,
+            "progress": self.progress.short(),
             "outputs": bounded(self.shown.outputs, QUESTION_CHARS),
             "count": self.count,
             "mine": self.mine,
@@ -68,6 +82,11 @@ class Asked:
             "key": f"{self.run}:{cell.key}",
         }
 
+    def undone(self) -> Told:
+        """Return the operation on those of its cells that the kernel has gone back before."""
+        keys = [f"{self.run}:{key}" for key in self.left]
+        return {"type": "undone", **self._named(), "session": self.session, "keys": keys}
+
     def _named(self) -> Told:
         return {"run": self.run, "asking": self.asking, "after": self.cell}
 
@@ -75,13 +94,15 @@ class Asked:
 class LiveCells:
     """Keeps the questions that are asked in a notebook as its pages show them, and tells these."""
 
-    def __init__(self, front_end: FrontEnd, cwd: Path) -> None:
+    def __init__(self, front_end: FrontEnd, cwd: Path, tell: Callable[[str], None]) -> None:
         self.last = LastQuestion()
         """The question that was asked last, whether or not a page shows it."""
         self._cwd = cwd
+        self._tell = tell
         self.on = True
         """If false, questions are shown as where there is no page."""
         self._pages = Pages(front_end.send)
+        self._proposals = Proposals(self._pages.tell)
         self._kept: list[Asked] = []
         self._now: Asked | None = None
         self._anew = ""
@@ -113,7 +134,11 @@ class LiveCells:
             self._pages.tell({**asked.told(), "kept": True}, page)
             for cell in asked.cells.cells.values():
                 self._pages.tell({**asked.told_of(cell, FIELDS), "kept": True}, page)
-        running = [asked.asking for asked in self._kept if asked.state == "running"]
+            if asked.left:
+                self._pages.tell(asked.undone(), page)
+        for told in self._proposals.told:
+            self._pages.tell(told, page)
+        running = [asked.asking for asked in self._kept if asked.goes_on]
         self._pages.tell({"type": "welcome", "version": PROTOCOL, "running": running}, page)
 
     def _heard(self, told: Told, page: Page) -> None:
@@ -125,6 +150,13 @@ class LiveCells:
                 for asked in self._kept:
                     if asked.run == run and name in asked.cells.cells:
                         asked.touched[name] = source
+            case {"type": "tell", "text": str(text)}:
+                try:
+                    self._tell(text)
+                except UsageError as error:
+                    self._pages.tell({"type": "untold", "why": str(error)}, page)
+            case {"type": "decided"}:
+                self._proposals.take(told)
             case {"type": "anew", "cell": str(cell)}:
                 self._anew = cell
 
@@ -155,6 +187,20 @@ class LiveCells:
         self._now = asked
         return lambda event: self._read(asked, event)
 
+    @property
+    def shows(self) -> bool:
+        """Return whether a page shows the question that is asked now."""
+        return self._now is not None and bool(self._pages)
+
+    async def decide(self, proposal: Proposal) -> Decision:
+        """Ask the human in the pages, now or as soon as there is one, for a cell of the question
+        that is asked now."""
+        asked, where = self._now, {}
+        if asked is not None:
+            key = asked.cells.next(proposal.turn) if proposal.node == ROOT else ""
+            where = {"run": asked.run, "after": asked.cell, "key": f"{asked.run}:{key}"}
+        return await self._proposals.decide(proposal, where)
+
     def _read(self, asked: Asked, event: Event) -> None:
         if isinstance(event, RunStarted):
             asked.run = event.run
@@ -162,6 +208,7 @@ class LiveCells:
             self._pages.tell(asked.told())
         elif isinstance(event, RunEnded):
             asked.state = event.status
+        asked.progress.add(event)
         asked.cells(event)
 
     def end(self, execution: Execution) -> None:
@@ -199,6 +246,14 @@ class LiveCells:
             return False
         self._pages.tell({"type": "do", "what": what, "run": self._kept[-1].run})
         return True
+
+    def went_back(self, event: KernelRestarted) -> None:
+        """Let the cells that the kernel has gone back before look undone."""
+        self.last(event)
+        for asked in self._kept:
+            asked.left = asked.cells.after(event.back_to or 0) or asked.left
+            if asked.left:
+                self._pages.tell(asked.undone())
 
     # what the human did
     def touched(self, run: str) -> list[tuple[int, str]]:

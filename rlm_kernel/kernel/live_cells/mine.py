@@ -13,7 +13,16 @@ from typing import Any
 
 from ... import events
 from ...errors import UsageError
-from ...events import CellRan, ContextInfo, Event, NodeStarted, Replied, RunEnded, RunStarted
+from ...events import (
+    CellRan,
+    ContextInfo,
+    Event,
+    KernelRestarted,
+    NodeStarted,
+    Replied,
+    RunEnded,
+    RunStarted,
+)
 from ...record.notebooks.cells import as_kept
 from ...record.notebooks.prose import without_blocks
 from ...record.provenance.names import statements
@@ -59,8 +68,10 @@ class LastQuestion:
                 self.context = event.context
             case Replied(node=events.ROOT) if event.turn:
                 self.replies[event.turn] = event.text
-            case CellRan(node=events.ROOT) if event.turn and event.author == "lm":
+            case CellRan(node=events.ROOT) if event.turn:
                 self.cells.append(event)
+            case KernelRestarted(node=events.ROOT, back_to=int(back_to)):
+                self.cells = [cell for cell in self.cells if cell.cell <= back_to]
             case RunEnded():
                 self.answer = event.answer
             case _:
@@ -88,9 +99,9 @@ class LastQuestion:
         needs = sorted((read & NAMES) - set(_STAND_INS) - {"context"})
         parts = [_loading(self.context, cwd)] if "context" in read else []
         parts += [text for name, text in _STAND_INS.items() if name in read]
-        if needs:
-            parts.insert(0, f"# The cells below need the kernel RLM, for {', '.join(needs)}.")
-        return {"markdown": self._told(), "code": "\n\n\n".join(parts), "needs": needs}
+        note = f"# The cells below need the kernel RLM, for {', '.join(needs)}." if needs else ""
+        made = "\n".join(filter(None, [note, "\n\n\n".join(parts)]))
+        return {"markdown": self._told(), "code": made, "needs": needs}
 
     def notebook(self, cwd: Path) -> dict[str, Any]:
         """Return all of it as a notebook. Raises ``UsageError`` where no question was asked."""

@@ -10,6 +10,8 @@ from ... import events
 from ...events import (
     CallEnded,
     CallStarted,
+    CellDecided,
+    CellProposed,
     CellRan,
     CellStarted,
     ContextSet,
@@ -66,7 +68,7 @@ class RunCells:
                 self._write(event.text)
             case Replied(node=events.ROOT) if event.turn:
                 self._replied(event)
-            case CellStarted(node=events.ROOT) if event.turn and event.author == "lm":
+            case CellStarted(node=events.ROOT) if event.turn:
                 self._start(event)
             case OutputMade(node=events.ROOT):
                 self._put_out(event)
@@ -75,7 +77,7 @@ class RunCells:
                 self._badge()
             case CallEnded(node=events.ROOT):
                 self._call(event)
-            case CellRan(node=events.ROOT) if event.turn and event.author == "lm":
+            case CellRan(node=events.ROOT) if event.turn:
                 self._end(event)
             case NodeEnded(node=events.ROOT):
                 self._settle()
@@ -92,6 +94,8 @@ class RunCells:
                 | RunStarted()
                 | NodeStarted()
                 | ContextSet()
+                | CellDecided()
+                | CellProposed()
                 | KernelRestarted()
                 | RunEnded()
             ):
@@ -99,12 +103,26 @@ class RunCells:
             case _:
                 assert_never(event)
 
+    def next(self, turn: int) -> str:
+        """Return the key of the cell that is the next to run in this turn."""
+        return f"{turn:04}-{len(self._turn.started) + 1:02}"
+
     def close(self) -> None:
         """Let nothing look as if it went on."""
         self._settle()
         for cell in self.cells.values():
             if cell.state in ("writing", "running"):
                 self._set(cell, state="stopped")
+
+    def after(self, number: int) -> list[str]:
+        """Return the keys of the cells that came after the kernel's cell of this number, and of the
+        prose from there on."""
+        ran = [cell for cell in self.cells.values() if (cell.number or 0) > number]
+        if not ran:
+            return []
+        turn, first = min((cell.turn, cell.key) for cell in ran)
+        begun = any(c.turn == turn and c.number and c.number <= number for c in self.cells.values())
+        return sorted(key for key in self.cells if key >= (first if begun else f"{turn:04}-00"))
 
     # what is written
     def _write(self, text: str) -> None:
@@ -125,7 +143,9 @@ class RunCells:
     def _show(self, reply: str) -> None:
         said = thoughts.split(reply).text
         blocks = cells.blocks(said)
-        self._say(cells.prose(said) if blocks else said.partition("```")[0])
+        # A fence whose beginning alone has come is no prose: it would leave an empty cell.
+        begun = said.partition("```")[0].rstrip("`")
+        self._say(cells.prose(said) if blocks else begun)
         for number, block in enumerate(blocks[: cells.MAX_CELLS], 1):
             if number > len(self._turn.started):
                 self._set(self._cell(number), source=code(block.source))
@@ -138,6 +158,7 @@ class RunCells:
     # what is run
     def _start(self, event: CellStarted) -> None:
         self._turn.started.append(event.source)
+        self._turn.cell = event.cell
         self._turn.asked = self._turn.answered = 0
         self._turn.running = self._cell(len(self._turn.started))
         self._set(self._turn.running, source=code(event.source), state="running", outputs=[])
@@ -159,6 +180,7 @@ class RunCells:
             return
         self._turn.running = None
         self._turn.seconds += event.seconds
+        cell.number = event.cell
         self._set(cell, outputs=event.outputs, count=event.execution_count, state=event.status)
         self._set(cell, badge=self._turn.badge(event.status))
         self._turn.seconds, self._turn.usage = 0.0, Usage()  # of the turn's next cell
@@ -208,6 +230,8 @@ class _Turn:
         self.reply = ""
         self.rests_until = 0.0
         self.started: list[str] = []
+        self.cell = 0
+        """The number in the record of the cell that was started last, which is not the kernel's."""
         self.running: ShownCell | None = None
         self.seconds = 0.0
         self.usage = Usage()
@@ -215,8 +239,10 @@ class _Turn:
         self.answered = 0
 
     def badge(self, status: str) -> str:
-        """Return in a line what the turn has taken so far."""
-        parts = [f"turn {self.number}", "" if status == "ok" else status, self._calls(status)]
+        """Return in a line which cell it is, by the number by which records, ``%rlm back`` and our
+        other words name it, and what the turn has taken so far."""
+        parts = [f"turn {self.number}", f"cell {self.cell}", "" if status == "ok" else status]
+        parts += [self._calls(status)]
         parts += [money(self.usage.cost) if self.usage.cost else ""]
         parts += [duration(self.seconds) if status != "running" else ""]
         return " · ".join(filter(None, parts))

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from ...events import Output
 from ...record.filters import for_terminal
-from ...record.notebooks.cells import as_kept
+from ...record.notebooks.cells import as_kept, as_shown
 
 PROTOCOL = 1
 """The version of what pages and this kernel tell each other."""
@@ -39,6 +39,8 @@ class ShownCell:
     outputs: list[Output] = field(default_factory=list)
     count: int | None = None
     badge: str = ""
+    number: int | None = None
+    """The kernel's number of it, once it ran."""
 
     def told(self, fields: Collection[str]) -> dict[str, Any]:
         """Return these fields as JSON data, with what names the cell."""
@@ -46,7 +48,8 @@ class ShownCell:
         known |= {name: getattr(self, name) for name in FIELDS if name in fields}
         if "outputs" in known:
             most = RUNNING_CHARS if self.state in UNDER_WAY else OUTPUT_CHARS
-            known["outputs"] = bounded(self.outputs, most)
+            shown = [as_shown(output, self.source, self.count) for output in self.outputs]
+            known["outputs"] = bounded(shown, most)
         return known
 
 

@@ -69,4 +69,4 @@ class Answers:
                 seconds=0.0,
                 about=slot.get("about", {}),
             )
-            self._session.remember(event)
+            self._session.kept.remember(event)

@@ -66,7 +66,5 @@ class ReplayProgress:
         return [
             step
             for index, step in enumerate(self._steps)
-            if isinstance(step, RecordedCell)
-            and index not in self._taken
-            and step.status != "interrupted"
+            if isinstance(step, RecordedCell) and index not in self._taken and step.runs_again
         ]

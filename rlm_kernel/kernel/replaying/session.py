@@ -31,7 +31,8 @@ from ...replay.verdict import Verdict
 from ...session.session import Session
 from ..display.card import answer_bundle
 from ..grammar import Command
-from ..notebook_session import NotebookSession, StoppedAt
+from ..notebook_session import NotebookSession
+from ..stopped_at import StoppedAt
 from . import locate
 from .answers import Answers
 from .locate import Located, Wanted
@@ -149,8 +150,8 @@ class NotebookReplay:
         """Return the index of a cell in the record that is run again; None if it has none."""
         return None if self._current is None else self._current.progress.find(source)
 
-    async def run(self, index: int, repl: Repl, send: Send) -> Ran | None:
-        """Run the recorded cell at this index; None if it is one that is not run again."""
+    async def run(self, index: int, repl: Repl, send: Send) -> Ran | str:
+        """Run the recorded cell at this index; return why not, if it is not run again."""
         now = self._current
         assert now is not None
         cell, due, late = now.progress.take(index)
@@ -158,8 +159,10 @@ class NotebookReplay:
             now.differ(late)
         for context in due:
             await self._give(now, repl, context)
-        if cell.status == "interrupted":
-            return None
+        if cell.ended_kernel:
+            await repl.restart()
+        if not cell.runs_again:
+            return _NOT_AGAIN[cell.ended_kernel, cell.undone]
         number = next(self._notebook.session.prelude.numbers.cells)
         try:
             ran = await self._ran(now, repl, cell, number, send)
@@ -203,7 +206,7 @@ class NotebookReplay:
         session = self._notebook.session
         self._notebook.remember(number, cell.source, ran, cell.author)  # type: ignore[arg-type]
         if ran.restarted is not None:
-            await session.restarted(ran.restarted, ran.lost)
+            await session.kept.ended_by(number, ran)
 
     # %rlm continue
     async def leave(self, repl: Repl) -> StoppedAt | None:
@@ -241,6 +244,14 @@ class NotebookReplay:
         by_hand.answered(now.answer)
         shown = answer_bundle(now.answer.text)
         return {mime: f"{text}\n\n{calls}" for mime, text in shown.items()}
+
+
+_NOT_AGAIN = {
+    (False, False): "it was interrupted when it was recorded",
+    (False, True): "the kernel went back from it when it was recorded",
+    (True, False): "it ended its kernel when it was recorded; a new one was started here",
+}
+"""The reason why a cell is not run, by whether it ended its kernel, and was undone."""
 
 
 class _Current:

@@ -17,12 +17,10 @@ from ...record.mending import mend
 from ...record.notebooks.metadata import OWNER
 from ...record.summary import RUNNING
 from ...reports import listing
-from ...reports.listing import Row
+from ...reports.listing import KILLED, Row
 from ...session.human_calls import HumanCalls
 
 log = logging.getLogger("rlm_kernel")
-KILLED = "killed"
-"""The status of a run without an end that nobody writes any more."""
 
 
 class FolderRuns:

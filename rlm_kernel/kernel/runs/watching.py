@@ -16,11 +16,10 @@ from ...record.files import JOURNAL
 from ...record.journal import Follower, is_written
 from ...record.markdown import one_line, shorten
 from ...record.notebooks.answers import table_of
-from ...reports.listing import DAMAGED, Row
+from ...reports.listing import DAMAGED, KILLED, Row
 from ..display.card import answer_bundle, evidence_bundle, picture_bundle
 from ..display.display import Display
 from ..front_end import Execution
-from .folder import KILLED
 
 POLL_S = 0.5
 SILENT_S = 1800.0

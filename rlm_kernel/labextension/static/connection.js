@@ -1,4 +1,5 @@
 // The comm between a notebook's page and its kernel: open whenever the kernel is RLM's.
+import { Consents } from './consent.js';
 
 /**
  * @typedef {import('../lab').Comm} Comm
@@ -14,6 +15,14 @@ const VERSION = 1;
 const IMPLEMENTATION = 'rlm_kernel';
 const RESTARTS = new Set(['restarting', 'autorestarting', 'dead', 'terminating']);
 
+/**
+ * Return whether a kernel is RLM's.
+ * @param {Kernel | null | undefined} kernel
+ */
+export async function isOurs(kernel) {
+  return !!kernel && (await kernel.info).implementation === IMPLEMENTATION;
+}
+
 /** The name of this browser tab: a reload keeps it, and takes the place of the page before. */
 function tab() {
   let name = sessionStorage.getItem('rlm-tab');
@@ -27,12 +36,14 @@ function tab() {
 export class Connection {
   /**
    * @param {NotebookPanel} panel
+   * @param {import('./questions.js').Questions} questions
    * @param {() => string[]} done  Gives the questions that the notebook has whole.
    * @param {(told: Told) => void} take
    * @param {() => void} lost  Is called when the kernel is gone, or a new one.
    */
-  constructor(panel, done, take, lost) {
+  constructor(panel, questions, done, take, lost) {
     this._panel = panel;
+    this._questions = questions;
     this._done = done;
     this._take = take;
     this._lost = lost;
@@ -40,6 +51,7 @@ export class Connection {
     this._comm = undefined;
     /** @type {Kernel | null} */
     this._kernel = null;
+    this._consents = new Consents(panel, data => this.send(data));
     const context = panel.sessionContext;
     context.kernelChanged.connect(() => void this._attach());
     context.statusChanged.connect((_, status) => {
@@ -47,7 +59,10 @@ export class Connection {
       else if (status === 'idle' || status === 'busy') void this._attach();
     });
     window.addEventListener('pagehide', () => this._comm?.close());
-    panel.disposed.connect(() => this._comm?.close());
+    panel.disposed.connect(() => {
+      this._comm?.close();
+      this._questions.closed(this._panel);
+    });
     void context.ready.then(() => this._attach());
   }
 
@@ -65,6 +80,8 @@ export class Connection {
     if (this._comm) {
       this._comm = undefined;
       delete this._panel.node.dataset.rlm;
+      this._consents.close();
+      this._questions.only(this._panel, []);
       this._lost();
     }
   }
@@ -76,15 +93,15 @@ export class Connection {
       this._kernel = kernel;
     }
     if (!kernel || this._comm) return;
-    const { implementation } = await kernel.info;
-    if (implementation !== IMPLEMENTATION || this._comm || kernel !== this._kernel) return;
+    if (!(await isOurs(kernel)) || this._comm || kernel !== this._kernel) return;
     if (kernel.isDisposed || this._panel.isDisposed) return;
     const comm = kernel.createComm(TARGET);
     this._comm = comm;
     comm.onMsg = message => {
       const told = message.content.data;
       if (told.type === 'welcome') this._panel.node.dataset.rlm = 'live';
-      this._take(told);
+      this._questions.take(this._panel, told, data => this.send(data));
+      if (!this._consents.take(told)) this._take(told);
     };
     comm.onClose = () => {
       if (this._comm === comm) this._comm = undefined;

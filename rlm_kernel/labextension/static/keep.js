@@ -27,7 +27,9 @@ export function keepAsMine(notebook, run) {
     // From below, so that what is above stays where it is.
     for (let place = cells.length - 1; place >= 0; place -= 1) {
       const cell = cells[place];
-      if (lmMark(cell)?.run === run) cell.deleteMetadata('rlm');
+      const lm = lmMark(cell)?.run === run ? lmMark(cell) : undefined;
+      if (lm?.undone) notebook.deleteCell(place);
+      else if (lm) cell.deleteMetadata('rlm');
       if (cell === asked) replace(notebook, place, question(markdown, code));
       else if (plain && isOurLines(cell)) {
         replace(notebook, place, [{ cell_type: 'raw', source: cell.getSource(), metadata: {} }]);

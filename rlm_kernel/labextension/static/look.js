@@ -21,9 +21,11 @@ export function show(widget, mark, badge, folded, count) {
     widget.toggleClass(`rlm-${state}`, lm && mark.state === state);
   }
   widget.toggleClass('rlm-edited', lm && !!mark.edited);
+  widget.toggleClass('rlm-undone', lm && !!mark.undone);
   widget.toggleClass('rlm-folded', count > 0);
-  const said = lm ? [badge, mark.edited ? 'edited' : ''].filter(Boolean).join(' · ') : '';
-  const text = count ? `${count} ${count === 1 ? 'cell' : 'cells'} folded` : said;
+  const said = lm ? [badge, mark.edited ? 'edited' : '', mark.undone ? 'undone' : ''] : [];
+  const folds = `${count} ${count === 1 ? 'cell' : 'cells'} folded`;
+  const text = count ? folds : said.filter(Boolean).join(' · ');
   if (node.dataset.rlm !== text) {
     if (text) node.dataset.rlm = text;
     else delete node.dataset.rlm;

@@ -5,7 +5,9 @@ import { keepAsMine } from './keep.js';
 import { show } from './look.js';
 import { Sharing } from './sharing.js';
 import { UNDER_WAY, askedMark, lmMark, markOf, placeFor, placesOf, setMark } from './marks.js';
-import { renderMarkdown, same, writeOutputs, writeSource } from './writing.js';
+import {
+  renderMarkdown, requestOf, same, writeOutputs, writeSource, writeStopped
+} from './writing.js';
 
 /**
  * @typedef {import('../lab').CellTold} CellTold
@@ -23,10 +25,12 @@ export class LiveNotebook {
   /**
    * @param {NotebookPanel} panel
    * @param {import('../lab').App['commands']} commands
+   * @param {import('./questions.js').Questions} questions
    */
-  constructor(panel, commands) {
+  constructor(panel, commands, questions) {
     this._panel = panel;
     this._commands = commands;
+    this._questions = questions;
     /** What cells that go on have taken, by key: it is not written into the notebook. */
     /** @type {Map<string, string>} */
     this._badges = new Map();
@@ -50,6 +54,7 @@ export class LiveNotebook {
     });
     this._connection = new Connection(
       this._panel,
+      this._questions,
       () => this._whole(),
       told => this._take(told),
       () => this._write(() => this._stopAll([]))
@@ -106,9 +111,12 @@ export class LiveNotebook {
       case 'question':
         return this._writeOnce(told.session, () => this._question(told));
       case 'cell':
+        if (told.badge !== undefined) this._badges.set(told.key, told.badge); // in every page
         return this._writeOnce(told.session, () => this._cell(told));
       case 'removed':
         return this._writeOnce(told.session, () => this._remove(mark => mark.key === told.key));
+      case 'undone':
+        return this._writeOnce(told.session, () => this._undone(told.keys));
       case 'welcome':
         this._sharing?.here(/** @type {Connection} */ (this._connection).session);
         return this._writeOnce('', () => this._stopAll(told.running));
@@ -138,10 +146,8 @@ export class LiveNotebook {
     if (told.mine) change.mine = told.mine;
     setMark(cell, change);
     const widget = this._panel.content.widgets[place];
-    const future = widget.outputArea?.future;
     // The page whose own request it is hears all this from the request itself.
-    if (future && !future.isDisposed && future.msg.header.msg_id === told.asking) return;
-    this._outputs(widget, told);
+    if (requestOf(widget) !== told.asking) this._outputs(widget, told);
   }
 
   /**
@@ -176,8 +182,8 @@ export class LiveNotebook {
       this._lasting(() => writeSource(cell, source));
       if (told.kind === 'markdown') renderMarkdown(widget, source);
     }
-    if (told.badge !== undefined) this._badges.set(told.key, told.badge);
-    if (told.kind === 'code') this._outputs(widget, told);
+    // One that waits for a run of its own, as by Run All, gets its outputs from that.
+    if (told.kind === 'code' && !requestOf(widget)) this._outputs(widget, told);
     if (told.state !== undefined || told.asking !== mark.asking) {
       const state = told.state ?? mark.state;
       const badge = UNDER_WAY.has(state) ? undefined : this._badges.get(told.key);
@@ -233,6 +239,14 @@ export class LiveNotebook {
     this._remove(mark => mark.run === before && !mark.edited);
   }
 
+  /** @param {string[]} keys  Of cells that the kernel has gone back before. */
+  _undone(keys) {
+    for (const cell of this.notebook.cells) {
+      const mark = lmMark(cell);
+      if (mark && keys.includes(mark.key) && !mark.edited) setMark(cell, { undone: true });
+    }
+  }
+
   /** @param {(mark: Mark & { key: string }) => boolean} chosen */
   _remove(chosen) {
     for (let place = this.notebook.cells.length - 1; place >= 0; place -= 1) {
@@ -254,22 +268,8 @@ export class LiveNotebook {
       setMark(cell, { state: 'stopped', badge: this._badges.get(mark.key ?? '') });
       const widget = this._panel.content.widgets[place];
       if ('executionState' in widget.model) widget.model.executionState = 'idle';
-      if (mark.author === 'human') this._sayStopped(widget);
+      if (mark.author === 'human') writeStopped(widget.model);
     });
-  }
-
-  /** @param {CellWidget} widget */
-  _sayStopped(widget) {
-    const area = widget.model.outputs;
-    const said = '**RLM** · **stopped** · the kernel ended before the run did; `%rlm runs` lists it';
-    const plain = 'RLM · stopped · the kernel ended before the run did; %rlm runs lists it';
-    const output = {
-      output_type: 'display_data',
-      data: { 'text/plain': plain, 'text/markdown': said },
-      metadata: {}
-    };
-    if (area && area.length) area.set(0, output);
-    else area?.add(output);
   }
 
   // what the human asks for
@@ -339,7 +339,8 @@ export class LiveNotebook {
     }
     this._panel.content.widgets.forEach(widget => {
       const mark = markOf(widget.model.sharedModel);
-      const badge = mark?.author === 'lm' ? this._badges.get(mark.key ?? '') ?? mark.badge : '';
+      const now = mark?.edited ? undefined : this._badges.get(mark?.key ?? '');
+      const badge = mark?.author === 'lm' ? now ?? mark.badge : '';
       const count = mark?.folded ? placesOf(this.notebook, mark.run).length : 0;
       show(widget, mark, badge ?? '', mark !== undefined && folded.has(mark.run), count);
     });

@@ -89,9 +89,21 @@ export class Ownership {
         // What another page's human does is marked there.
         if (transaction.local && !this._ours) queueMicrotask(() => this._touched(cell));
       });
+      cell.changed.connect((_, change) => {
+        // Run again, a cell that was undone is no more.
+        const ran = change.executionCountChange?.newValue != null;
+        if (ran && !this._ours) queueMicrotask(() => this._done(cell));
+      });
       // Of two pages that write a mark at the same time one loses.
       cell.metadataChanged.connect(() => queueMicrotask(() => this._keepEdited(cell)));
     }
+  }
+
+  /** @param {SharedCell} cell */
+  _done(cell) {
+    if (cell.isDisposed || !lmMark(cell)?.undone) return;
+    this.ours(() => setMark(cell, { undone: undefined }));
+    this._listener.looked();
   }
 
   /** @param {SharedCell} cell */

@@ -1,5 +1,8 @@
 // The plugin: it gives each notebook whose kernel is RLM the cells that its language model writes.
 import { LiveNotebook } from './notebook.js';
+import { describePictures } from './pictures.js';
+import { Questions } from './questions.js';
+import { around } from './around.js';
 
 /**
  * @typedef {import('../lab').App} App
@@ -17,6 +20,7 @@ const CATEGORY = 'RLM';
 export async function plugins(shared) {
   const { INotebookTracker } = await shared('@jupyterlab/notebook');
   const { ICommandPalette } = await shared('@jupyterlab/apputils');
+  const questions = new Questions();
   return [
     {
       id: 'rlm_kernel:live-cells',
@@ -24,27 +28,38 @@ export async function plugins(shared) {
       autoStart: true,
       requires: [INotebookTracker],
       optional: [ICommandPalette],
-      activate
-    }
+      /**
+       * @param {App} app
+       * @param {Tracker} tracker
+       * @param {Palette | null} palette
+       */
+      activate: (app, tracker, palette) => activate(questions, app, tracker, palette)
+    },
+    ...(await around(shared, questions, CATEGORY))
   ];
 }
 
 /**
+ * @param {Questions} questions
  * @param {App} app
  * @param {Tracker} tracker
  * @param {Palette | null} palette
  */
-function activate(app, tracker, palette) {
-  const style = document.createElement('link');
-  style.rel = 'stylesheet';
-  style.href = new URL('style.css', import.meta.url).href;
-  document.head.appendChild(style);
+function activate(questions, app, tracker, palette) {
+  for (const name of ['style.css', 'panel.css']) {
+    const style = document.createElement('link');
+    style.rel = 'stylesheet';
+    style.href = new URL(name, import.meta.url).href;
+    document.head.appendChild(style);
+  }
 
   /** @type {WeakMap<NotebookPanel, LiveNotebook>} */
   const live = new WeakMap();
   /** @param {NotebookPanel} panel */
   const follow = panel => {
-    if (!live.has(panel)) live.set(panel, new LiveNotebook(panel, app.commands));
+    if (live.has(panel)) return;
+    live.set(panel, new LiveNotebook(panel, app.commands, questions));
+    describePictures(panel);
   };
   tracker.forEach(follow);
   tracker.widgetAdded.connect((_, panel) => follow(panel));

@@ -24,6 +24,16 @@ export function writeSource(cell, source) {
 }
 
 /**
+ * Return the id of the request that a cell has sent and that is not yet answered.
+ * @param {CellWidget} widget
+ * @returns {string | undefined}
+ */
+export function requestOf(widget) {
+  const future = widget.outputArea?.future;
+  return future && !future.isDisposed ? future.msg.header.msg_id : undefined;
+}
+
+/**
  * Let a code cell have these outputs.
  * @param {CellModel} model
  * @param {Json[]} outputs
@@ -45,6 +55,22 @@ export function writeOutputs(model, outputs) {
     else area.set(place, wanted);
   });
   for (const output of outputs.slice(before.length)) area.add(output);
+}
+
+/**
+ * Say in the cell that asked that its run was stopped.
+ * @param {CellModel} model
+ */
+export function writeStopped(model) {
+  const said = '**RLM** · **stopped** · the kernel ended before the run did; `%rlm runs` lists it';
+  const plain = 'RLM · stopped · the kernel ended before the run did; %rlm runs lists it';
+  const output = {
+    output_type: 'display_data',
+    data: { 'text/plain': plain, 'text/markdown': said },
+    metadata: {}
+  };
+  if (model.outputs?.length) model.outputs.set(0, output);
+  else model.outputs?.add(output);
 }
 
 /**

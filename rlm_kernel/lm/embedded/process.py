@@ -43,9 +43,14 @@ class Endpoint:
     window: int
 
 
+def installed() -> bool:
+    """Return whether the program that serves the models is there, if not their weights."""
+    return find_spec("xllamacpp") is not None
+
+
 def available() -> str | None:
     """None when the embedded LM can start, else a sentence that says what is missing."""
-    if find_spec("xllamacpp") is None:
+    if not installed():
         return 'the embedded LM is not installed: pip install "rlm_kernel[local]"'
     missing = [weights.file for weights in ALL if not is_present(weights)]
     if missing:

@@ -91,8 +91,13 @@ def plan(which: Iterable[Weights] = ALL) -> str:
         ]
     if not missing:
         return f"Nothing to download: all weights are in {cache_dir() / 'models'}"
+    lines.append(
+        "Whichever way a file comes, it has the publisher's size and SHA-256, or is deleted"
+    )
     total = sum(weights.size for weights in missing)
     lines.append(f"In all {total / 1e6:,.0f} MB, into {cache_dir() / 'models'}")
+    fast, slow = (max(1, round(total * 8 / rate / 60)) for rate in (100e6, 10e6))
+    lines.append(f"About {fast} min at 100 Mbit/s, {slow} min at 10 Mbit/s")
     return "\n".join(lines)
 
 

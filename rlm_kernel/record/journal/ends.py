@@ -33,42 +33,47 @@ class Ending:
 def beginning(path: Path, lines: int) -> list[Event]:
     """Return the events of the first lines. Raises ``RecordError``."""
     with opened(path) as file:
-        return _beginning(path, file, lines)
+        return _beginning(path.parent / "blobs", file, lines, LOOKED_AT)
 
 
 def ending(path: Path, lines: int) -> Ending:
     """Return the last lines. Those that cannot be read are left out, and long texts are named, not
     fetched. Raises ``RecordError``."""
     with opened(path) as file:
-        return _ending(file, lines)
+        return _ending(file, lines, LOOKED_AT)
 
 
-def ends(path: Path, first: int, last: int) -> tuple[list[Event], Ending]:
-    """Return ``beginning`` of the first lines and ``ending`` of the last ones."""
+def ends(
+    path: Path, first: int, last: int, most: int = LOOKED_AT, *, texts: bool = True
+) -> tuple[list[Event], Ending]:
+    """Return ``beginning`` of the first lines and ``ending`` of the last ones, of ``most`` bytes
+    each; without ``texts`` long ones are named in both."""
     with opened(path) as file:
-        return _beginning(path, file, first), _ending(file, last)
+        blobs = path.parent / "blobs" if texts else None
+        return _beginning(blobs, file, first, most), _ending(file, last, most)
 
 
-def _beginning(path: Path, file: BinaryIO, lines: int) -> list[Event]:
-    reader = Reader(path.parent / "blobs")
+def _beginning(blobs: Path | None, file: BinaryIO, lines: int, most: int) -> list[Event]:
+    reader = Reader(blobs)
     for number in range(1, lines + 1):
-        if line := file.readline(LOOKED_AT):
+        if line := file.readline(most):
             reader.take(number, line)
     return reader.events
 
 
-def _ending(file: BinaryIO, lines: int) -> Ending:
-    rows = [data for line in _last_lines(file, lines) if isinstance(data := parsed(line), dict)]
+def _ending(file: BinaryIO, lines: int, most: int) -> Ending:
+    last = _last_lines(file, lines, most)
+    rows = [data for line in last if isinstance(data := parsed(line), dict)]
     return Ending(
         events=[event for row in rows if (event := _event(row)) is not None],
         sealed=bool(rows) and "sealed" in rows[-1],
     )
 
 
-def _last_lines(file: BinaryIO, lines: int) -> list[bytes]:
-    """Return at most so many, of the last ``LOOKED_AT`` bytes at most."""
+def _last_lines(file: BinaryIO, lines: int, most: int) -> list[bytes]:
+    """Return at most so many, of the last ``most`` bytes at most."""
     start = file.seek(0, os.SEEK_END)
-    least = max(0, start - LOOKED_AT)
+    least = max(0, start - most)
     tail = b""
     while start > least and tail.count(b"\n") <= lines:
         size = min(max(len(tail), 4096), start - least)

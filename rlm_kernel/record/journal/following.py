@@ -17,18 +17,27 @@ except ImportError:  # on Windows
 
 MOST_LINES = 2_000
 """Lines that are read at a time."""
+MOST_BYTES = 1 << 24
+"""With this many the reading of a time ends."""
 
 
 class Follower:
     """Reads the events of a journal as they come. ``over`` says that the run's end was read, or
     what makes the rest unreadable."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, longest: int = LONGEST_LINE, *, texts: bool = True) -> None:
+        """Without ``texts`` long ones are named, not fetched."""
         self._path = path
-        self._reader = Reader(path.parent / "blobs")
+        self._longest = longest
+        self._reader = Reader(path.parent / "blobs" if texts else None, longest)
         self._place = 0
         self._number = 0
         self.over = False
+
+    @property
+    def size(self) -> int:
+        """Return how many bytes were read."""
+        return self._place
 
     @property
     def problem(self) -> str | None:
@@ -39,15 +48,15 @@ class Follower:
         """Return the events of the whole lines that came since, at most those of ``MOST_LINES``;
         empty where none came. Raises ``RecordError``. Blocks."""
         with errors_named(self._path), open_file(self._path) as file:
-            file.seek(self._place)
+            start = file.seek(self._place)
             for _ in range(MOST_LINES):
-                line = file.readline(LONGEST_LINE + 1)
-                if not line.endswith(b"\n") and len(line) <= LONGEST_LINE:
+                line = file.readline(self._longest + 1)
+                if not line.endswith(b"\n") and len(line) <= self._longest:
                     break  # it is being written
                 self._place += len(line)
                 self._number += 1
                 self._reader.take(self._number, line)
-                if self._reader.full:
+                if self._reader.full or self._place - start >= MOST_BYTES:
                     break
         events, self._reader.events = self._reader.events, []
         self._reader.lines.clear()

@@ -22,8 +22,9 @@ def line_of(seal: str, event_json: str) -> bytes:
     return f'{{"seal": "{seal}", "event": {event_json}}}\n'.encode("ascii")
 
 
-def last_line(sha256: str) -> bytes:
-    return f'{{"sealed": "{sha256}"}}\n'.encode("ascii")
+def last_line(sha256: str, signature: str | None = None) -> bytes:
+    signed = {} if signature is None else {"signature": signature}
+    return (json.dumps({"sealed": sha256, **signed}) + "\n").encode("ascii")
 
 
 def is_seal(seal: Any) -> bool:

@@ -15,7 +15,7 @@ from .. import blobs, files
 from ..equality import canonical
 from ..format_version import NewerRecord
 from ..forms import UnknownKind, event_of, is_newer
-from ..packing import unpack
+from ..packing import blob_named, unpack
 from .lines import LONGEST_LINE, is_seal, line_of, next_seal, parsed, seal_of
 
 MOST_PROBLEMS = 1000
@@ -40,8 +40,9 @@ class Problem:
 
 @dataclass(frozen=True)
 class Record:
-    """The contents of a journal. ``seal`` is the hash in its last line, if it has one; ``lines``
-    has the number of each event's line.
+    """The contents of a journal. ``seal`` is the hash in its last line, if it has one, and
+    ``signature`` is what stands beside it, unchecked; ``lines`` has the number of each event's
+    line.
 
     ``sealed`` is true for a whole record: its seal is there and right, and nothing is missing.
     A record without a seal and without problems is that of a run that still goes on or was killed.
@@ -51,6 +52,7 @@ class Record:
     sealed: bool
     problems: list[Problem]
     seal: str | None = None
+    signature: str | None = None
     lines: list[int] = field(default_factory=list)
 
     @property
@@ -121,12 +123,15 @@ class Reader:
     """Takes the lines of a journal in their order. ``size`` and ``bytes_read`` are of the whole
     lines so far, ``chain`` is the seal of the last one; None where that could not be read."""
 
-    blobs: Path
+    blobs: Path | None
+    """The folder of long texts; None if they are to be named, not fetched."""
+    longest: int = LONGEST_LINE
     events: list[Event] = field(default_factory=list)
     lines: list[int] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
     count: int = 0
     seal: str | None = None  # of the whole file
+    signature: str | None = None
     newer: bool = False
     """Whether the record says that it is of a newer minor version."""
     full: bool = False
@@ -144,13 +149,14 @@ class Reader:
             sealed=self.seal is not None and not self.problems,
             problems=self.problems,
             seal=self.seal,
+            signature=self.signature,
             lines=self.lines,
         )
 
     def take(self, number: int, line: bytes) -> None:
         self.count = number
-        if len(line) > LONGEST_LINE:
-            self._problem(number, f"line {number} is longer than any of ours; the rest is not read")
+        if len(line) > self.longest:
+            self._problem(number, f"line {number} is longer than any that is read; the rest is not")
             self.full = True
             return
         if self.seal is not None:
@@ -158,6 +164,7 @@ class Reader:
         data = parsed(line)
         if isinstance(data, dict) and "sealed" in data:
             self._check_seal(number, data["sealed"])
+            self.signature = str(data["signature"]) if "signature" in data else None
         elif isinstance(data, dict) and isinstance(data.get("event"), dict):
             self._take_event(number, line, data["event"], data.get("seal"))
         elif line.endswith(b"\n"):
@@ -204,9 +211,13 @@ class Reader:
             self._problem(number, "the seal does not match: the record was changed after its end")
 
     def _fetcher(self, number: int, what: str) -> Callable[[Any, Any], str]:
+        folder = self.blobs
+        if folder is None:
+            return blob_named
+
         def fetch(name: Any, chars: Any) -> str:
             try:
-                return blobs.text(self.blobs, name, chars)
+                return blobs.text(folder, name, chars)
             except (OSError, ValueError) as error:
                 self._problem(number, f"{what}: a text of {chars} characters is lost: {error}")
                 return f"[lost: a text of {chars} characters, sha256 {name}]"

@@ -91,7 +91,6 @@ def _cells(page: Page, about: About) -> Iterator[Event]:
     calls: dict[int, list[CallEnded]] = {}
     for row in about["calls"]:
         calls.setdefault(row["cell"], []).append(_call(node, row))
-    restarts = {row["cell"]: row for row in about["restarts"]}
     for cell in page.notebook["cells"]:
         number = cell["metadata"].get("rlm", {}).get("cell")
         if cell["cell_type"] == "markdown" and (turn := _TURN.match(cell["source"])):
@@ -99,8 +98,7 @@ def _cells(page: Page, about: About) -> Iterator[Event]:
         elif cell["cell_type"] == "code" and number in rows:
             yield from calls.pop(number, [])
             yield _ran(node, cell, rows[number])
-            if number in restarts:
-                yield _restarted(node, restarts[number])
+            yield from (_restarted(node, r) for r in about["restarts"] if r["cell"] == number)
     for waiting in calls.values():  # their cell still runs
         yield from waiting
 
@@ -138,7 +136,13 @@ def _ran(node: str, cell: dict[str, Any], row: dict[str, Any]) -> CellRan:
 
 def _restarted(node: str, row: dict[str, Any]) -> KernelRestarted:
     return KernelRestarted(
-        node=node, cell=row["cell"], reason=row["reason"], lost=row["lost"], time=0.0
+        node=node,
+        cell=row["cell"],
+        reason=row["reason"],
+        lost=row["lost"],
+        time=0.0,
+        back_to=row.get("back_to"),
+        by=row.get("by", ""),
     )
 
 

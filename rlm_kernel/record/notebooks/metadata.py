@@ -1,6 +1,6 @@
 """``metadata.rlm`` of a notebook: what is needed to replay its node alone, and to add it up.
 
-Its form is ``schema/trajectory-2.3.json``. Nothing here looks at cell ids: tools renumber them.
+Its form is ``schema/trajectory-2.4.json``. Nothing here looks at cell ids: tools renumber them.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from ..packing import pack
 from ..summary import Node
 from .language import whole
 
-SCHEMA = FormatVersion(2, 3)
+SCHEMA = FormatVersion(2, 4)
 """The version of ``metadata.rlm`` that is written now; in those before 2.1 the major version is
 that of the rules of comparison too."""
 ROOT_PAGE = "trajectory.ipynb"
@@ -71,11 +71,7 @@ def describe(events: list[Event], node: Node, place: NotebookContext) -> dict[st
         **_answer(node.given),
         "cells": [cell_row(event) for event in events if isinstance(event, CellRan)],
         "calls": [_call_row(event) for event in events if isinstance(event, CallEnded)],
-        "restarts": [
-            {"cell": event.cell, "reason": event.reason, "lost": event.lost}
-            for event in events
-            if isinstance(event, KernelRestarted)
-        ],
+        "restarts": [_restart_row(each) for each in events if isinstance(each, KernelRestarted)],
         **_contexts(events),
         "tree": [row(below) for below in place.nodes[1:]],
         "record": record(node.parent is None, place.seal),
@@ -160,6 +156,11 @@ def cell_row(event: CellRan) -> dict[str, Any]:
         "seconds": event.seconds,
         "inputs": event.inputs,
     }
+
+
+def _restart_row(event: KernelRestarted) -> dict[str, Any]:
+    back = {} if event.back_to is None else {"back_to": event.back_to, "by": event.by}
+    return {"cell": event.cell, "reason": event.reason, "lost": event.lost, **back}
 
 
 def _call_row(event: CallEnded) -> dict[str, Any]:

@@ -40,10 +40,11 @@ def node_of(page: Page, about: About) -> RecordedNode:
     taken = about["confirmed"] or about["status"] == "answered"
     node.answer = answer_in(about) if taken else None
     try:
-        node.happened = list(_happened(page, about))
+        _happen(node, page, about)
     except (KeyError, TypeError, AttributeError) as error:  # of the cells' outputs
         raise RecordError(f"{page.path}: the notebook is damaged: {error!r}") from error
     node.calls = [_call_of(row) for row in about["calls"]]
+    node.leave_out_undone()
     return node
 
 
@@ -65,16 +66,18 @@ def changes(node: RecordedNode, about: About) -> tuple[list[str], list[str]]:
     return problems, notes
 
 
-def _happened(page: Page, about: About) -> Iterator[RecordedCell | RecordedContext]:
+def _happen(node: RecordedNode, page: Page, about: About) -> None:
     contexts = about.get("contexts", [])
 
     def set_before(cell: int | None) -> list[RecordedContext]:
         return [RecordedContext(c["context"]["spec"]) for c in contexts if c["before"] == cell]
 
     for cell in _cells_of(page, about):
-        yield from set_before(cell.cell)
-        yield cell
-    yield from set_before(None)
+        node.happened += [*set_before(cell.cell), cell]
+        for row in about["restarts"]:
+            if row["cell"] == cell.cell:
+                node.restarted(cell.cell, row.get("back_to"))
+    node.happened += set_before(None)
 
 
 def _cells_of(page: Page, about: About) -> Iterator[RecordedCell]:

@@ -15,7 +15,7 @@ from ...events import Event, Usage
 from .. import checks, evidence
 from ..markdown import code, directed, isolated, literal, one_line, quote, shorten, table
 from ..numbers import counted, duration, price, spent, unanswered
-from ..summary import RUNNING, Node, in_order, summarise
+from ..summary import RUNNING, Node, in_order, place, summarise
 from .answers import linked, shown
 from .cells import Cells
 from .contexts import context
@@ -133,7 +133,7 @@ def _parent(cells: Cells, node: Node) -> str:
 def _children(cells: Cells, node: Node) -> str:
     if not node.children:
         return ""
-    links = [cells.link(child) for child in node.children[:MAX_ROWS]]
+    links = [cells.link(child) for child in sorted(node.children, key=place)[:MAX_ROWS]]
     more = len(node.children) - len(links)
     return " · children: " + ", ".join(links) + (f" and {more:,} more" if more else "")
 

@@ -8,6 +8,7 @@ from ...events import Event
 from ..markdown import code
 from ..numbers import counted
 from ..provenance import FlowStep, Origin, trace
+from ..summary import place
 
 MOST = 6
 """Cells, names of a cell, and children of a cell that are named."""
@@ -37,7 +38,7 @@ def _step(
     elif step.why in ("shown", "seen"):
         parts.append("its output" if step.why == "shown" else "its output was read")
     calls = [call for call in origin.calls if call.cell == step.cell]
-    children = list(dict.fromkeys(call.child for call in calls if call.child is not None))
+    children = sorted({call.child for call in calls if call.child is not None}, key=place)
     if calls:
         parts.append(counted(len(calls), "sub-call"))
     if children:

@@ -8,6 +8,8 @@ from typing import assert_never
 from ...events import (
     CallEnded,
     CallStarted,
+    CellDecided,
+    CellProposed,
     CellRan,
     CellStarted,
     ContextSet,
@@ -22,7 +24,7 @@ from ...events import (
     RunEnded,
     RunStarted,
 )
-from .. import headings
+from .. import decisions, headings, restarts
 from ..markdown import details, inert, isolated, literal, quote, shorten
 from ..numbers import duration
 from .cells import Cells, as_shown
@@ -39,6 +41,8 @@ def tell(cells: Cells, events: list[Event]) -> None:
     """Add the cells of the turns, in the order in which things happened."""
     calls: dict[int, list[CallEnded]] = {}
     ran, heads = _cells_of_turns(events), _Headings(events)
+    standing = restarts.Standing(events)
+    decided = 0
     if cells.node.context is not None and any(map(_before_question, events)):
         cells.markdown("prelude", "## Before the question")
     author = "human"
@@ -54,12 +58,16 @@ def tell(cells: Cells, events: list[Event]) -> None:
                 calls.setdefault(event.cell, []).append(event)
             case CellRan():
                 author = _signed(cells, event, author)
-                _ran(cells, event, calls.pop(event.cell, []))
+                undone = standing.notice(event.node, event.cell)
+                _ran(cells, event, calls.pop(event.cell, []), undone)
+            case CellDecided():
+                decided += 1
+                cells.markdown(f"decision-{decided}", quote(decisions.sentence(event)))
             case KernelRestarted():
                 _restarted(cells, event)
             case RunStarted() | NodeStarted() | NodeEnded() | RunEnded():
                 pass  # in the header and in the answer
-            case ReplyDelta() | CellStarted() | OutputMade() | CallStarted():
+            case ReplyDelta() | CellProposed() | CellStarted() | OutputMade() | CallStarted():
                 pass  # for the screen only
             case _:
                 assert_never(event)
@@ -74,6 +82,7 @@ class _Headings:
         self._course = headings.Course()
         made = [event for event in events if isinstance(event, CallEnded) and event.op != "tool"]
         self._calls = Counter(event.cell for event in made)
+        self._decided = [event for event in events if isinstance(event, CellDecided)]
         turns = (Prompted, Replied, NodeEnded)
         over = [event for event in events if isinstance(event, turns)]
         self._under_way = over[-1] if over and isinstance(over[-1], Replied) else None
@@ -84,7 +93,8 @@ class _Headings:
         # The code stands right below.
         written = headings.coded((cell.source for cell in ran), CODE_CHARS)
         title = isolated(literal(headings.said(text) or written))
-        status = self._course.status(event, ran)
+        decided = [each for each in self._decided if each.turn == event.turn]
+        status = self._course.status(event, ran, decided)
         if event is self._under_way and not ran:
             status = ""
         facts = [
@@ -146,7 +156,7 @@ def _prompted(cells: Cells, event: Prompted, ran: list[CellRan]) -> None:
         cells.markdown(f"turn-{event.turn}-reminder", "> **To the LM**<br>\n" + quote(shown))
 
 
-def _ran(cells: Cells, event: CellRan, calls: list[CallEnded]) -> None:
+def _ran(cells: Cells, event: CellRan, calls: list[CallEnded], undone: list[str]) -> None:
     name = f"cell-{event.cell}"
     about = {
         "author": event.author,
@@ -163,7 +173,7 @@ def _ran(cells: Cells, event: CellRan, calls: list[CallEnded]) -> None:
     cells.code(name, event.source, whole({"rlm": about}) | tags, outputs, number)
     if calls:
         cells.markdown(f"{name}-calls", sub_calls(calls, cells.link))
-    notices = [*_ending(event), *event.notices]
+    notices = [*_ending(event), *event.notices, *undone]
     if notices:
         cells.markdown(f"{name}-notices", quote("\n".join(shorten(n, 800) for n in notices)))
 
@@ -179,5 +189,7 @@ def _ending(event: CellRan) -> list[str]:
 
 def _restarted(cells: Cells, event: KernelRestarted) -> None:
     lost = ", ".join(event.lost)
-    text = f"The kernel was started again: {event.reason}" + (f"\nLost: {lost}" if lost else "")
+    text = restarts.sentence(event, "The kernel was started again") + (
+        f"\nLost: {lost}" if lost else ""
+    )
     cells.markdown(f"cell-{event.cell}-restart", quote(shorten(text, 2000)))

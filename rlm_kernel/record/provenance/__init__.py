@@ -16,6 +16,8 @@ from ...events import (
     ROOT,
     CallEnded,
     CallStarted,
+    CellDecided,
+    CellProposed,
     CellRan,
     CellStarted,
     ContextSet,
@@ -81,6 +83,11 @@ class _Happened:
     answer: str | None = None
     restarted_after: int = 0
 
+    def go_back(self, to: int) -> None:
+        """Leave out what was undone when the kernel went back to after a cell."""
+        self.cells = [cell for cell in self.cells if cell.cell <= to]
+        self.calls = [call for call in self.calls if call.cell <= to]
+
 
 def trace(events: Iterable[Event], root: str = ROOT) -> list[Origin]:
     """Trace the answer of the node ``root``, and of the children it can have come from, that node
@@ -111,9 +118,9 @@ def _by_node(events: Iterable[Event]) -> tuple[dict[str, _Happened], frozenset[s
                 tools = frozenset(event.settings.get("tools", ()))
             case CellRan() | CallEnded() | KernelRestarted() | NodeEnded():
                 _take(nodes.setdefault(event.node, _Happened([], [])), event)
-            case NodeStarted() | ContextSet() | Prompted() | Replied() | RunEnded():
+            case NodeStarted() | ContextSet() | Prompted() | Replied() | CellDecided() | RunEnded():
                 pass  # nothing that code made
-            case ReplyDelta() | CellStarted() | OutputMade() | CallStarted():
+            case ReplyDelta() | CellProposed() | CellStarted() | OutputMade() | CallStarted():
                 pass  # for the screen only
             case _:
                 assert_never(event)
@@ -127,7 +134,10 @@ def _take(node: _Happened, event: CellRan | CallEnded | KernelRestarted | NodeEn
         case CallEnded():
             node.calls.append(event)
         case KernelRestarted():
-            node.restarted_after = event.cell
+            if event.back_to is None:
+                node.restarted_after = event.cell
+            else:
+                node.go_back(event.back_to)
         case NodeEnded():
             node.answer = event.answer
         case _:

@@ -18,7 +18,9 @@ from ..outputs import text_of
 from .names import Statement, statements
 
 Why: TypeAlias = Literal["answer", "bound", "shown", "seen"]
-_INFORMING = frozenset(g.name for g in GLOBALS if g.answered_by in ("lm", "child", "human"))
+_INFORMING = frozenset(
+    g.name for g in GLOBALS if g.answered_by in ("lm", "child", "human") or g.asks_by is not None
+)
 _NUMBER = re.compile(r"\d[\d.,]*\d|\d")
 MAX_HOPS = 20
 """Times that an LM may have read and written down a value on its way."""

@@ -21,7 +21,7 @@ from typing import Any
 CHARS_A_TOKEN = 4
 MARK = "\0"
 WORD_CHARS = 14.5
-"""Of an entry in the list of common words, its number included."""
+"""The length of an entry in the list of common words, its number included."""
 SHORT = 16_384
 """Characters below which the published generator takes other frequencies."""
 

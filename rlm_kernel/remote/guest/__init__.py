@@ -4,15 +4,17 @@ This package is sent to the kernel as it is, so it imports nothing but the stand
 ipykernel brings and itself, keeps to Python 3.9 syntax and is given no secret but the broker's
 token of its own node. The host trusts nothing that it sends.
 
-The functions here are what the host calls in the kernel. The host itself imports only the modules
-that need no IPython: ``globals``, ``calls``, ``images``, ``wire``, ``values``, ``tools``,
-``answers``, ``schemas``, ``typed_replies``.
+Its rooms: ``cells`` surrounds each cell, ``reading`` reads what a value holds, ``maps`` asks about
+many items, ``forms`` has the forms of values, ``answers`` what ``FINAL_VAR`` was given, and
+``frozen`` forks the kernel. The functions here are what the host calls in the kernel. The host
+itself imports only modules that need no IPython: of ``cells`` and ``frozen`` none.
 """
 
 import json
 import os
 
 _guest = None
+_freezer = None
 
 
 def boot(path):
@@ -22,19 +24,43 @@ def boot(path):
     """
     from IPython import get_ipython
 
+    from .cells.beside import take_comms
+    from .cells.interrupts import reach_what_awaits
+    from .cells.threads import mark_threads
+    from .cells.writers import lose_no_output
     from .guest import Guest
-    from .interrupts import reach_what_awaits
-    from .threads import mark_threads
-    from .writers import lose_no_output
 
-    global _guest
+    global _guest, _freezer
     with open(path, encoding="utf-8") as file:
         config = json.load(file)
     os.unlink(path)
     mark_threads()
     lose_no_output(get_ipython().kernel)
     reach_what_awaits(get_ipython())
+    take_comms(get_ipython().kernel)
     _guest = Guest(get_ipython(), config)
+    from .frozen.losses import can_be_seen
+
+    if can_be_seen():
+        from .frozen.freezing import Freezer
+
+        folder = os.path.dirname(get_ipython().kernel.parent.connection_file)
+        _freezer = Freezer(_guest, folder, config["address"])
+
+
+def freeze(path):
+    """Take a frozen fork that waits at ``path``; return what ``Freezer.freeze`` does, as JSON."""
+    if _freezer is None:
+        return json.dumps({"error": "this system has no fork of the kind that is needed"})
+    try:
+        return json.dumps(_freezer.freeze(path))
+    except OSError as error:
+        return json.dumps({"error": str(error)})
+
+
+def is_awake():
+    """Return whether this is a kernel that has woken and is ready for its first cell."""
+    return _freezer is not None and _freezer.is_awake()
 
 
 def find(name):

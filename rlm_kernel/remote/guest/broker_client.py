@@ -32,6 +32,12 @@ class BrokerClient:
         self._loops: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()
         self._reset()
 
+    def renew(self, address, token):
+        """Be the one of another kernel, which this process has become."""
+        self._address, self._token = address, token
+        self._home, self._pid = os.getpid(), None
+        self._reset()
+
     def _reset(self):
         if self._pid != os.getpid():
             self._pid = os.getpid()

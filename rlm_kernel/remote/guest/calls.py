@@ -5,15 +5,15 @@ import os
 import sys
 import threading
 
-from . import derived
-from .checks import ASK, NOBODY, TELL, Checker
+from .cells.threads import current_cell
 from .errors import CallRefused, LimitReached
+from .forms.typed_replies import WantedForm, ended
 from .images import CALL_BYTES, pictures
-from .items import cut
-from .maps import Map
+from .maps import derived
+from .maps.checks import ASK, NOBODY, TELL, Checker
+from .maps.items import cut
+from .maps.map import Map
 from .replies import child_reply, of_batch, of_slot
-from .threads import current_cell
-from .typed_replies import WantedForm, ended
 from .values import dump
 from .wire import LONGEST_NAME
 
@@ -34,9 +34,11 @@ class Calls:
 
     def hold_to(self, most):
         """Refuse what is over these numbers: ``prompt_chars`` of a prompt, prompts of a
-        ``batch``. Where one is not given there is no bound."""
+        ``batch``. Where one is not given there is no bound. Loops ask ``ahead`` of their turn for
+        as many; for none where it is not given."""
         self._max_prompt_chars = most.get("prompt_chars", sys.maxsize)
         self._max_batch = most.get("batch", sys.maxsize)
+        self.ahead = self._max_batch if most.get("ahead") else 0
 
     # by their names in the cells
     def llm_query(self, prompt, model=None, schema=None, images=None):
@@ -89,6 +91,17 @@ class Calls:
         """Return the slot of a call that the host itself answers, or the user's process."""
         return self.ask(self._request("tool", name=name, args=args, kwargs=kwargs))
 
+    def each(self, prompts, model):
+        """Ask some prompts at once as ``llm_query`` asks each, in their order; return their slots.
+        Raises ``CallRefused``."""
+        return of_slot(
+            self.ask(self._request("llm_query", prompts=prompts, model=model, each=True))
+        )
+
+    def fits(self, prompt):
+        """Return whether a sub-LM takes a prompt of this length."""
+        return len(prompt) <= self._max_prompt_chars
+
     # what sub-LMs are asked
     def _single(self, prompt, model, schema, images):
         self._check(prompt)
@@ -113,7 +126,7 @@ class Calls:
         if form is None:
             return slots
         again = {i: form.asked_again(asked[i], s) for i, s in enumerate(slots) if "misfit" in s}
-        again = {i: prompt for i, prompt in again.items() if self._fits(prompt)}
+        again = {i: prompt for i, prompt in again.items() if self.fits(prompt)}
         try:
             own = [images[i] for i in again]
             second = yield from self._round(op, list(again.values()), model, form, own)
@@ -197,13 +210,10 @@ class Calls:
         except StopIteration as done:
             return done.value
 
-    def _fits(self, prompt):
-        return len(prompt) <= self._max_prompt_chars
-
     def _check(self, prompt, where="prompt"):
         """Raise ``TypeError`` or ``CallRefused`` for what a sub-LM does not take."""
         check_type(prompt, where)
-        if not self._fits(prompt):
+        if not self.fits(prompt):
             raise CallRefused(
                 "%s has %s characters, the sub-LM takes %s at most: cut the text into pieces and "
                 "ask about each with llm_query_batched"

@@ -2,18 +2,18 @@
 
 ``GLOBALS`` is the one list of them. The host derives its own lists from it, so nothing here needs
 IPython. A new function is written here and entered there; tests then hold the system message and
-the README to it.
+the guide to it.
 """
 
 import inspect
 import sys
 from typing import Any, Callable, NamedTuple, Optional
 
-from . import places as _places
-from . import sql as _sql
-from .look import look_at
 from .pieces import guarded
-from .rows import rows_of
+from .reading import places as _places
+from .reading import sql as _sql
+from .reading.look import look_at
+from .reading.rows import rows_of
 
 _guest: Any = None
 
@@ -58,7 +58,7 @@ async def _llm_query_batched_aio(prompts, model=None, schema=None, images=None):
 def llm_map(
     items, question, labels=None, type=None, by=None, examples=None, votes=1, since=None, model=None
 ):
-    """Ask a sub-LM one question about each item and return a table of a row an item.
+    """Ask a sub-LM one question about each item and return a table with a row for each.
 
     ``items`` are a list, a DataFrame, a folder, or a text that is cut ``by`` ``"line"``,
     ``"paragraph"``, ``"row"``, ``"file"``, ``"chars"`` or a number of characters. With ``labels``,
@@ -141,14 +141,19 @@ def look(value, question):
     return look_at(value, question)
 
 
-def sql(value, query):
+def sql(value, query, question=None):
     """Return the rows, as tuples, that an SQLite query finds in a value. Its table is ``t``: the
-    rows as ``rows`` reads them, with numbers and dates as such. Of a text they are its lines, and
-    ``words(word, count)`` has its words; of a folder of tables each is one by its file's name. In
-    the query ``judge(text, 'label', 'label', ...)`` lets a sub-LM choose a label. ``.answer`` is
-    the value, or the values of the only column. Raises ``ValueError`` for a query that SQLite does
-    not take."""
-    return _sql.query(value, query, None if _guest is None else _judge)
+    rows as ``rows`` reads them, of a folder of mails, settings, tasks or Markdown tables those of
+    all files, with numbers and dates as such, NULL for cells such as n/a, and ``user_city`` for a
+    field in a field. Of another text they are its lines, and ``words(word, count)`` has its words;
+    of a folder of tables each is one by its file's name. In the query ``judge(text, 'label',
+    'label', ...)`` lets a sub-LM choose a label, ``extract(text, 'a', 'b')`` is what stands
+    between two texts, and there are ``year``, ``month``, ``day``, ``hour``, ``regexp``,
+    ``regexp_replace``, ``split_part``, ``concat``, ``median`` and ``stddev``. ``.answer`` is the
+    value, or the values of the only column; with the ``question``, ``.doubt`` says which values
+    that it names the query leaves out, and which it adds. Raises ``ValueError`` for a query that
+    SQLite does not take."""
+    return _sql.query(value, query, None if _guest is None else _judge, question)
 
 
 def _judge(asked):
@@ -161,24 +166,25 @@ def _judge(asked):
     return [labels[each] for each in asked]
 
 
-def FINAL_VAR(value, evidence=None):
+def FINAL_VAR(value, evidence=None, doubt=None):
     """End the run with this value, or with the variable that a string literal names.
 
+    ``doubt`` says in a sentence why the answer may be wrong: it is then not confirmed.
     ``evidence`` is a list of what it rests on: quotes of the input (str), places in it as
     characters (``(start, end)``, ``(file, start, end)``), or what ``find`` gives. A quote that
     stands in the input, white space aside, is shown as supported, any other as asserted.
     """
-    _guest.finish(value, evidence=evidence)
+    _guest.finish(value, evidence=evidence, unsure=doubt)
 
 
-def _named(name, evidence=None):
+def _named(name, evidence=None, doubt=None):
     """``FINAL_VAR("name")``: end the run with the caller's variable of that name, or with the word
     itself where there is none and it does not look like the name of one."""
     frame = sys._getframe(1)
     for names in (frame.f_locals, frame.f_globals):
         if name in names and not _guest.is_yielding(name, names[name]):
-            return _guest.finish(names[name], name, evidence=evidence)
-    _guest.finish_word(name, evidence)
+            return _guest.finish(names[name], name, evidence=evidence, unsure=doubt)
+    _guest.finish_word(name, evidence, doubt)
 
 
 class _Listing(str):
@@ -218,7 +224,8 @@ class Global(NamedTuple):
     says who answers its calls, which the host records: an ``"lm"`` or a ``"child"`` under its name,
     the ``"human"`` or the ``"host"`` itself as those of a tool, or nobody; a call of a ``batch``
     brings many prompts; ``asks_by`` names another whose calls it makes; ``told`` is false for what
-    the system message leaves out. One that ``yields`` has a name that many give to variables of
+    the system message leaves out; ``meaning`` is of a variable what a docstring is of a function.
+    One that ``yields`` has a name that many give to variables of
     their own: a cell, a tool or an answer may take it."""
 
     name: str
@@ -228,6 +235,7 @@ class Global(NamedTuple):
     asks_by: Optional[str] = None
     told: bool = True
     yields: bool = False
+    meaning: str = ""
 
     @property
     def call(self) -> str:
@@ -241,7 +249,7 @@ class Global(NamedTuple):
 
 
 GLOBALS = (
-    Global("context"),
+    Global("context", meaning="The input: a str, list, dict, bytes, DataFrame or folder mapping."),
     Global("llm_query", llm_query, answered_by="lm"),
     Global("llm_query_batched", llm_query_batched, answered_by="lm", batch=True),
     Global("llm_map", llm_map, answered_by="lm", batch=True),
@@ -256,7 +264,7 @@ GLOBALS = (
     Global("look", look, told=False, yields=True),
     Global("sql", sql, asks_by="llm_map", told=False, yields=True),
     Global("FINAL_VAR", FINAL_VAR),
-    Global("answer", told=False),
+    Global("answer", told=False, meaning="A dict that ends the run once its ``ready`` is true."),
     Global("SHOW_VARS", SHOW_VARS),
 )
 NAMES = frozenset(g.name for g in GLOBALS)

@@ -10,27 +10,30 @@ from typing import Any
 from IPython.core.error import StdinNotImplementedError
 
 from . import globals as repl_globals
-from .answers import PICTURES, check, written
+from .ahead import Ahead
+from .answers.answer import PICTURES, check, written
+from .answers.doubts import bound_in_text, doubt, looks_like_name
+from .answers.evidence import checked as evidence_in
 from .broker_client import BrokerClient
 from .calls import Calls
+from .cells.beside import refuse_beside, unless_beside
+from .cells.hardening import harden, hide_our_frames
+from .cells.loops import HELPER, Loops
+from .cells.magics import register
+from .cells.rewriter import Rewriter
+from .cells.seeds import Seeds
+from .cells.threads import cell_now
+from .cells.writers import Writers
 from .describe import describe
-from .doubts import bound_in_text, doubt, looks_like_name
 from .errors import AnswerRefused, CallRefused, LimitReached, LMError
-from .evidence import checked as evidence_in
+from .forms.schemas import schema_of
+from .forms.type_schemas import NoSchema
 from .globals import YIELDING
-from .hardening import harden, hide_our_frames
-from .magics import register
 from .pieces import guarded
-from .rewriter import Rewriter
-from .schemas import schema_of
-from .seeds import Seeds
 from .surroundings import surroundings
-from .threads import cell_now
 from .tools import called_back, define, named_of_main
-from .type_schemas import NoSchema
 from .values import load, opened, snapshot
 from .wire import SNAPSHOT_BYTES
-from .writers import Writers
 
 NAMES_SHOWN = 60
 ROWS = "rows: "
@@ -50,26 +53,23 @@ class Guest:
         self._cell = None
         self._notices = []
         self._answer = None
-        self._doubt = None
+        self._doubt = self._unsure = None
         self._named: dict[str, Any] = {}
-        self._word = None
+        self._word = self._refused = self._wanted = None
         self.bound = set()
         """The names that cells of this question have bound, those that failed among them."""
-        self._refused = None
-        self._wanted = None
         self.given = []  # the object of the last answer
         self._hidden = set(shell.user_ns)
         self._streams = sys.stdout, sys.stderr
-        self._writers = Writers()
-        self.seeds = Seeds()
-        self._context = None
+        self._writers, self.seeds = Writers(), Seeds()
+        self._context = self._given = None
         self._has_context = False
-        self._given = None
         self._known = {}
         ours = repl_globals.bind(self)
         self.names = {
             **ours,
             **{tool["name"]: called_back(self.calls, **tool) for tool in config["tools"]},
+            HELPER: Ahead(self.calls, ours["llm_query"]),
         }
         named_of_main(self.names)
         for name, item in config["data"].items():
@@ -82,10 +82,10 @@ class Guest:
         self._hidden.update(self.names, ("answer", "context"))
         harden(shell.kernel.session)
         hide_our_frames(shell)
-        shell.ast_transformers.append(Rewriter(self))
+        shell.ast_transformers += [Rewriter(self), Loops()]
         register(shell)
-        shell.events.register("pre_run_cell", self._before)
-        shell.events.register("post_run_cell", self._after)
+        shell.events.register("pre_run_cell", unless_beside(shell, self._before))
+        shell.events.register("post_run_cell", unless_beside(shell, self._after))
 
     def set_context(self, spec, path):
         """Load ``context`` and tell the host what it became."""
@@ -148,12 +148,12 @@ class Guest:
     def _typed(self, question):
         return None if self.guards_names else self.input(question)
 
-    def finish_word(self, word, evidence=None):
+    def finish_word(self, word, evidence=None, unsure=None):
         """Take a word for the answer that names no variable. Raises ``NameError`` where it was
         rather meant to; it is the best answer then that there is, if there is no other."""
         there = [n for n, _ in self.variables()]
         if not looks_like_name(word, [*there, *self._reserved()], self.bound):
-            self.finish(word, evidence=evidence)
+            self.finish(word, evidence=evidence, unsure=unsure)
             self._named = {"word": word}
             return
         self._word = word
@@ -163,11 +163,13 @@ class Guest:
             % (word, ", ".join(there) or "none yet", word)
         )
 
-    def finish(self, value, name=None, evidence=None):
+    def finish(self, value, name=None, evidence=None, unsure=None):
         """Take a value, as it is now, for the answer, or that of the variable ``name``, with its
-        evidence. Raises ``AnswerRefused`` for one that is not of the wanted form, which is kept as
-        a draft, and ``TypeError`` and ``ValueError`` for what is no evidence."""
+        evidence and why it may be wrong. Raises ``AnswerRefused`` for one that is not of the wanted
+        form, which is kept as a draft; ``TypeError`` and ``ValueError`` for what is no evidence."""
+        refuse_beside(self.shell)
         found = evidence_in(evidence, self._input())
+        self._unsure = unsure and str(unsure)
         if (
             value is self.shell.user_ns.get("answer")
             and isinstance(value, dict)
@@ -219,10 +221,9 @@ class Guest:
         threading.main_thread()._rlm_cell = self._cell  # type: ignore[attr-defined]
         self.guards_names = request.get("author") == "lm"
         self.calls.hold_to(request.get("most", {}))
-        self._notices = []
-        self._answer = self._doubt = self._word = self._refused = None
+        self._notices, self._named = [], {}
+        self._answer = self._doubt = self._word = self._refused = self._unsure = None
         self._wanted = request.get("wanted")
-        self._named = {}
         self._writers.begin()
         if self.guards_names:
             self._restore()
@@ -244,9 +245,9 @@ class Guest:
         # Not current_cell(): a cell that awaits ran in a task with variables of its own.
         report = {"op": "ran", "cell": self._cell}
         report.update(answer=given and given.told(), draft=draft and draft.told())
-        report.update(refused=self._refused, doubt=self._doubt, called=self._called, **self._named)
+        report.update(refused=self._refused, doubt=self._doubt, unsure=self._unsure)
+        report.update(called=self._called, concurrent=self._writers.several, **self._named)
         report.update(notices=self._notices, **self._report_variables())
-        report.update(concurrent=self._writers.several)
         if self.guards_names:  # now: before the next cell the kernel tells them where to write
             sys.stdout, sys.stderr = self._streams
         self.guards_names = False

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Optional
 
 from .pieces import counted, cut_pieces, first_of, guarded, some
-from .values import Folder
+from .reading.folder import Folder
 
 MOST_CHARS = 1500
 _EXACT_ITEMS = 100_000

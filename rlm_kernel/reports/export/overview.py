@@ -10,6 +10,7 @@ from ...record.markdown import one_line, shorten
 from ...record.numbers import counted, duration, price, spent, unanswered
 from ...record.provenance import FlowStep, Origin, Span
 from ...record.recording import Recording
+from ...record.signing.verifying import in_words
 from ...record.summary import RUNNING, Node, Tree, in_order
 from ..provenance_of import Origins
 from . import texts
@@ -247,6 +248,5 @@ def _row(node: Node, depth: int, most: int, names: Sequence[str]) -> Html:
 
 def footer(recording: Recording, versions: str) -> Html:
     tree = recording.tree
-    state = {True: "sealed record", False: "record without a seal", None: "notebook alone"}
-    told = [f"Run {tree.run}" if tree.run else "", state[recording.sealed], spent(tree.usage)]
+    told = [f"Run {tree.run}" if tree.run else "", in_words(recording), spent(tree.usage)]
     return h("p", " · ".join(filter(None, [*told, versions])))

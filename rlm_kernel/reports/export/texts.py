@@ -26,7 +26,7 @@ from ...record.evidence import lines, summed
 from ...record.filters import bare_html
 from ...record.markdown import shorten
 from ...record.summary import Node
-from ...remote.guest.checked import Checked
+from ...remote.guest.maps.checked import Checked
 from .markup import Html, escaped, h, joined, visible
 
 LONGEST_PROSE = 20_000

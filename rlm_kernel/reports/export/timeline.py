@@ -15,6 +15,8 @@ from typing import assert_never
 from ...events import (
     CallEnded,
     CallStarted,
+    CellDecided,
+    CellProposed,
     CellRan,
     CellStarted,
     ContextSet,
@@ -48,7 +50,7 @@ class Stretch:
     kind: str
     title: str = ""
     child: bool = False
-    """Whether a node of its own answered."""
+    """True where a node of its own answered."""
 
 
 @dataclass
@@ -96,6 +98,8 @@ def lanes(events: Iterable[Event]) -> list[Lane]:
                 | CellStarted()
                 | OutputMade()
                 | CallStarted()
+                | CellDecided()
+                | CellProposed()
                 | KernelRestarted()
                 | NodeEnded()
                 | RunEnded()

@@ -8,6 +8,8 @@ from typing import assert_never
 from ...events import (
     CallEnded,
     CallStarted,
+    CellDecided,
+    CellProposed,
     CellRan,
     CellStarted,
     ContextInfo,
@@ -23,13 +25,13 @@ from ...events import (
     RunEnded,
     RunStarted,
 )
-from ...record import headings
+from ...record import decisions, headings, restarts
 from ...record.checks import checks_of
 from ...record.headings import Course
 from ...record.markdown import one_line, shorten
 from ...record.notebooks.prose import reminders, without_blocks
 from ...record.numbers import counted, duration, price
-from ...record.summary import RUNNING, Node
+from ...record.summary import RUNNING, Node, place
 from . import texts
 from .markup import Html, block_id, h, joined
 from .outputs import outputs
@@ -85,12 +87,16 @@ class _Story:
         self._node = node
         self._heading = heading
         self._course = Course()
+        self._standing = restarts.Standing(events)
         self._reply: Replied | None = None
         self._events = events
         self._ran: dict[int, list[CellRan]] = {}
+        self._decided: dict[int, list[CellDecided]] = {}
         for event in events:
             if isinstance(event, CellRan) and event.author == "lm" and event.turn:
                 self._ran.setdefault(event.turn, []).append(event)
+            if isinstance(event, CellDecided):
+                self._decided.setdefault(event.turn, []).append(event)
         self._calls: dict[int, list[CallEnded]] = {}
         self._done: list[Html] = []
         self._turn = 0
@@ -118,13 +124,16 @@ class _Story:
                 self._parts.append(self._cell(event))
             case ContextSet():
                 self._parts.append(_context(event.context))
+            case CellDecided():
+                self._open(event.turn)
+                self._parts.append(h("p", decisions.sentence(event), class_="notice"))
             case KernelRestarted():
                 lost = f" Lost variables: {', '.join(event.lost)}" if event.lost else ""
-                text = f"The kernel was restarted: {event.reason}.{lost}"
+                text = f"{restarts.sentence(event)}.{lost}"
                 self._parts.append(h("p", shorten(text, 2000), class_="notice"))
             case RunStarted() | NodeStarted() | NodeEnded() | RunEnded():
                 pass  # in other parts of the page
-            case ReplyDelta() | CellStarted() | OutputMade() | CallStarted():
+            case ReplyDelta() | CellProposed() | CellStarted() | OutputMade() | CallStarted():
                 pass  # for the screen only
             case _:
                 assert_never(event)
@@ -147,7 +156,8 @@ class _Story:
         if not self._turn:
             return "Before the question" if self._node.question else "By hand"
         ran = self._ran.get(self._turn, [])
-        status = "" if self._reply is None else self._course.status(self._reply, ran)
+        decided = self._decided.get(self._turn, [])
+        status = "" if self._reply is None else self._course.status(self._reply, ran, decided)
         cells = headings.numbered([cell.cell for cell in ran])
         told = [f"Turn {self._turn}", cells, "" if status == "ok" else status]
         return " · ".join(filter(None, told))
@@ -184,7 +194,8 @@ class _Story:
         by = "by hand · " if event.author == "human" else ""
         state = {"ok": "", "error": " · error"}.get(event.status, f" · {event.status}")
         label = f"{by}cell {event.cell} · {duration(event.seconds)}{state}"
-        notices = [h("p", shorten(text, 2000), class_="notice") for text in event.notices]
+        said = [*event.notices, *self._standing.notice(event.node, event.cell)]
+        notices = [h("p", shorten(text, 2000), class_="notice") for text in said]
         return h(
             "div",
             h("p", label, class_="label"),
@@ -208,7 +219,7 @@ class _Story:
             told.append(duration(took))
         narrowed = f"{self._node.id}:{cell}"
         shown = h("a", " · ".join(filter(None, told)), href="#calls", data_only=narrowed)
-        children = list(dict.fromkeys(call.child for call in calls if call.child is not None))
+        children = sorted({call.child for call in calls if call.child is not None}, key=place)
         links = [
             h("a", shorten(f"node {c}", 80), href=f"#{block_id('node', c)}")
             for c in children[:MAX_LINKS]

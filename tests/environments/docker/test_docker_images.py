@@ -112,7 +112,7 @@ def test_a_package_that_does_not_exist_shows_what_pip_said(engine: Any, image: s
 
 def test_an_image_that_cannot_be_had_says_how_to_name_another(opened: Opener) -> None:
     with (
-        pytest.raises(UsageError, match=r"localhost:1/nothing is not on this machine .* `image`"),
+        pytest.raises(UsageError, match=r"localhost:1/nothing is not on this machine .* --image"),
         opened(image="localhost:1/nothing"),
     ):
         pass

@@ -1,0 +1,1 @@
+"""The answer that a cell gave to ``FINAL_VAR``: its text and JSON, doubts, its evidence."""

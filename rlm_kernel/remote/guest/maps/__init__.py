@@ -1,0 +1,1 @@
+"""Maps: a value cut into items, a question asked about each, the table of replies, its check."""

@@ -1,0 +1,1 @@
+"""Reads what a value holds: its rows, where words stand in it, and its tables in SQL."""
