@@ -182,6 +182,15 @@ class Notebook:
         shown = self.page.get_by_role("button", name=re.compile(rf"\| {status}$"))
         await expect(shown).to_be_visible(timeout=SECONDS * 1000)
 
+    async def reload(self, status: str) -> None:
+        """Save it and load the page anew; returns when it shows its kernel, in this status.
+
+        A cell that is run earlier gets a new kernel from JupyterLab, in the place of its own.
+        """
+        await self.save()
+        await self.page.reload()
+        await self.status(status)
+
     async def write(self, index: int, source: str) -> None:
         """Put ``source`` in the place of what the cell has, as a paste would."""
         await self.cells.nth(index).locator(".cm-content").click()

@@ -80,8 +80,7 @@ async def test_nothing_moves_while_a_run_goes_on_and_a_reloaded_page_shows_its_e
     await turns.wait_until_withheld()
     await book.shows(1, "Turn 2")
     assert await page.evaluate("window.shifted") < 0.1
-    await page.keyboard.press("ControlOrMeta+S")
-    await page.reload()
+    await book.reload("Busy")
     await book.run(2, "%rlm watch")
     await book.shows(2, "Turn 2 · cell 3")
     await shoot("watched")
