@@ -37,6 +37,19 @@ def chromium() -> str | None:
     return next((found for name in names if (found := shutil.which(name))), None)
 
 
+def bwrap() -> str | None:
+    """Where bubblewrap is, if it makes sandboxes here."""
+    from rlm_kernel.environments.bwrap.command import BwrapSpec
+    from rlm_kernel.environments.bwrap.sandbox import try_one
+    from rlm_kernel.errors import RLMError
+
+    try:
+        try_one(BwrapSpec())
+    except RLMError:
+        return None
+    return shutil.which("bwrap")
+
+
 def engine() -> str | None:
     """Where a Docker engine answers, if it does and the SDK is here."""
     from rlm_kernel.environments.docker.client import DEFAULT_ADDRESS, connect
@@ -89,6 +102,7 @@ class Need:
 
 
 NEEDS = {
+    "bwrap": Need(bwrap, "no bubblewrap that makes sandboxes", ("bubblewrap",), ("bwrap",)),
     "browser": Need(chromium, "no chromium on the PATH", ("chromium",)),
     "docker": Need(
         engine,

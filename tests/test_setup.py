@@ -61,13 +61,13 @@ def test_a_missing_browser_fails_where_it_is_required(needy: Path) -> None:
 def test_an_unknown_need_stops_the_tests(needy: Path) -> None:
     code, said = _pytest(needy, "browser,moon")
     assert code != 0
-    assert "RLM_REQUIRE: 'moon' is none of browser" in said
+    assert "RLM_REQUIRE: 'moon' is none of bwrap, browser, " in said
 
 
 def test_setting_up_without_apt_says_what_to_install(needy: Path) -> None:
     code, said = _run(needy, "setup.py")
     assert code == 1
-    assert "this needs apt-get and root: chromium" in said
+    assert "this needs apt-get and root: bubblewrap, chromium" in said
     assert "Traceback" not in said
 
 
@@ -91,3 +91,10 @@ def test_an_engine_that_answers_lets_the_test_run(needy: Path) -> None:
         check=False,
     )
     assert (done.returncode, "1 passed" in done.stdout) == (0, True), done.stdout
+
+
+def test_a_missing_bubblewrap_skips_with_the_reason(needy: Path) -> None:
+    (needy / "test_needy.py").write_text(NEEDY.replace("browser", "bwrap"))
+    code, said = _pytest(needy, "")
+    assert (code, "1 skipped" in said) == (0, True), said
+    assert "no bubblewrap that makes sandboxes" in said

@@ -27,6 +27,8 @@ class KernelConfig:
     history: bool = False
     nursery: bool = True
     sandbox: Mapping[str, Any] = field(default_factory=dict)
+    shared: bool = False
+    """See ``KernelTemplate``."""
     snapshots: str = "off"
     """See ``Settings.snapshots``."""
 
@@ -58,6 +60,7 @@ class KernelTemplate:
             history=history,
             nursery=self.nursery,
             sandbox=self.sandbox,
+            shared=self.shared,
             snapshots=self.snapshots,
         )
 

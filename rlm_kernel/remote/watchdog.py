@@ -19,6 +19,7 @@ import os
 import select
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -136,16 +137,19 @@ class _Keeper:
         return not pid
 
     def _spawn(self, order: dict[str, Any], log: int) -> int:
-        process = subprocess.Popen(
-            order["argv"],
-            cwd=order["cwd"],
-            env={**order["env"], "JPY_PARENT_PID": str(os.getpid())},
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            start_new_session=True,
-            preexec_fn=_die_with_parent,
-        )
+        with socket.socket(socket.AF_UNIX) as pipe:
+            if order["pipe"] is not None:
+                pipe.connect(order["pipe"])
+            process = subprocess.Popen(
+                order["argv"],
+                cwd=order["cwd"],
+                env={**order["env"], "JPY_PARENT_PID": str(os.getpid())},
+                stdin=subprocess.DEVNULL if order["pipe"] is None else pipe.fileno(),
+                stdout=log if order["pipe"] is None else pipe.fileno(),
+                stderr=log,
+                start_new_session=True,
+                preexec_fn=_die_with_parent,
+            )
         os.close(log)
         process.returncode = 0  # it is reaped with all others
         return process.pid

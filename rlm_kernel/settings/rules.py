@@ -10,6 +10,7 @@ from typing import Any
 from ..errors import UsageError
 
 _SIZE = r"0*[1-9]\d*(\.\d+)?[kmg]?b?"
+_BYTES = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
 _TOKEN = r"[A-Za-z0-9!#$%&'*+.^_`|~-]+"
 _OWN_FIELDS = {"model", "messages", "stream", "stream_options", "response_format"}
 _SECRET_VARIABLES = {
@@ -35,6 +36,14 @@ def check_positive(value: float, label: str) -> None:
 def check_size(value: str, label: str) -> None:
     if not re.fullmatch(_SIZE, value, re.IGNORECASE):
         raise UsageError(f"{label}={value!r}: give a size, such as 512m or 2g")
+
+
+def size(text: str, label: str) -> int:
+    """Return the bytes of a size such as 512m or 2g."""
+    text = text.strip()
+    check_size(text, label)
+    number, unit = re.fullmatch(r"([\d.]+)([kmg]?)b?", text.lower()).groups()  # type: ignore[union-attr]
+    return int(float(number) * _BYTES[unit])
 
 
 def check_variables(names: tuple[Any, ...], label: str) -> None:

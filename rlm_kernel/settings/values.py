@@ -26,8 +26,9 @@ CONFIRM = ("off", "first", "always")
 """The cells that a human is asked for, the least strict first."""
 STYLES = ("strong", "small")
 """The names of ``rlm.prompts.STYLES``."""
-ENVIRONMENTS = ("local", "docker", "modal")
-_SANDBOXES = ("docker", "modal")
+ENVIRONMENTS = ("local", "bwrap", "docker", "modal")
+_SANDBOXES = ("bwrap", "docker", "modal")
+_WITH_IMAGES = ("docker", "modal")
 
 _of_lm = partial(declared, group=Group.LM)
 _spoken = partial(_of_lm, faces=Face.EVERY, recorded=True, from_record=True)
@@ -36,6 +37,7 @@ _of_folder = partial(declared, group=Group.FOLDER)
 _of_place = partial(declared, group=Group.PLACE)
 _cells = partial(_of_place, faces=Face.COMMAND | Face.LINE, recorded=True, from_record=True)
 _of_sandbox = partial(_of_place, faces=Face.COMMAND, sandboxes=_SANDBOXES)
+_of_image = partial(_of_sandbox, sandboxes=_WITH_IMAGES)
 _of_modal = partial(_of_sandbox, sandboxes=("modal",))
 
 
@@ -187,10 +189,10 @@ class Settings:
         faces=Face.COMMAND | Face.LINE,
         choices=("auto", "on", "off"),
     )
-    image: str | None = _of_sandbox(
+    image: str | None = _of_image(
         None, "a sandbox's image; by default one is built on first use", from_record=True
     )
-    packages: tuple[str, ...] = _of_sandbox(
+    packages: tuple[str, ...] = _of_image(
         (),
         "Python packages that are put into a sandbox's image",
         metavar="NAMES",
@@ -210,7 +212,7 @@ class Settings:
         from_record=True,
         billed=("modal",),
     )
-    cpus: float = _of_sandbox(
+    cpus: float = _of_image(
         2.0,
         "a sandbox's limit of processor time, in processors",
         metavar="N",
@@ -227,8 +229,8 @@ class Settings:
     )
     tmpfs: str = _of_sandbox(
         "1g",
-        "the size of a container's /work and /tmp, such as 1g",
-        sandboxes=("docker",),
+        "the size of /work and of /tmp in a sandbox of this machine, such as 1g",
+        sandboxes=("bwrap", "docker"),
         metavar="SIZE",
         check=check_size,
         from_record=True,

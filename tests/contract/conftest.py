@@ -1,14 +1,16 @@
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterator
 from functools import partial
 from pathlib import Path
 
 import pytest
-from environments import ENVIRONMENTS, ONE_TRANSPORT, SECONDS, Bench, Opener, bench
+from environments import BWRAP, ENVIRONMENTS, ONE_TRANSPORT, SECONDS, Bench, Opener, bench
 
 from rlm_kernel.repl import repl
 
+WHOLE = os.environ.get("RLM_TEST_CONTRACT") == "whole"
 EITHER_TRANSPORT = {
     "test_contract_calls",
     "test_contract_floods",
@@ -18,6 +20,15 @@ EITHER_TRANSPORT = {
 }
 """The modules of what the two pipes to a sandbox at Modal could do in different ways: messages,
 calls, bytes, interrupts, and whole runs. The others run over one of them."""
+THE_SANDBOXES_OWN = {
+    "test_contract_hostile",
+    "test_contract_isolation",
+    "test_contract_runs",
+    "test_contract_sandbox",
+    "test_contract_snapshots",
+}
+"""The modules of what bubblewrap could do in another way than Docker, whose relay is the same. With
+RLM_TEST_CONTRACT=whole all modules run in its sandboxes."""
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -26,6 +37,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         return
     either = metafunc.module.__name__ in EITHER_TRANSPORT
     chosen = ENVIRONMENTS if either else ONE_TRANSPORT
+    if metafunc.module.__name__ not in THE_SANDBOXES_OWN and not WHOLE:
+        chosen = [each for each in chosen if each is not BWRAP]
     metafunc.parametrize("environment", chosen, indirect=True, scope="module")
 
 

@@ -24,7 +24,9 @@ from rlm_kernel.repl.running_cell import Author, Ran
 from rlm_kernel.settings.limits import CellLimits
 from tests.modals import SERVICE, TRANSPORTS, image, use_plane
 
+BWRAP = pytest.param("bwrap", marks=pytest.mark.needs("bwrap"))
 SANDBOXES = [
+    BWRAP,
     pytest.param("docker", marks=pytest.mark.needs("docker")),
     *(
         pytest.param(f"modal-{each}", marks=() if SERVICE else pytest.mark.needs("plane"))

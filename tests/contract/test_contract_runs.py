@@ -11,6 +11,7 @@ from environments import SANDBOXES, sandbox
 
 from rlm_kernel import RLM, Limits, Result, on_host
 from rlm_kernel.environments.kernel_config import KernelTemplate
+from rlm_kernel.errors import UsageError
 from rlm_kernel.events import KernelRestarted, NodeStarted
 from rlm_kernel.record import trajectory
 from rlm_kernel.replay.replay import replay
@@ -181,7 +182,12 @@ def test_a_child_has_a_sandbox_of_its_own_or_the_roots(
     def turn(messages: list[dict[str, Any]]) -> str:
         return block(look if ": see?" in messages[1]["content"] else start)
 
-    result = ask(ScriptedLM(turn), tmp_path / "run", "root", **place, children=children)
+    lm = ScriptedLM(turn)
+    if (place["environment"], children) == ("bwrap", "shared"):
+        with pytest.raises(UsageError, match="which no child can join"):
+            ask(lm, tmp_path / "run", "root", **place, children=children)
+        return
+    result = ask(lm, tmp_path / "run", "root", **place, children=children)
     assert result.response == found
     check_whole(result)
 

@@ -17,13 +17,13 @@ from ..pipe.carrier import PipedKernel
 from ..pipe.pipe import Pipe
 from ..pipe.programs import command
 from ..pipe.reaper import Reaper
-from ..pipe.sandboxed import SandboxProvisioner
+from ..pipe.vendor import VendorProvisioner
 from . import images, strays
 from .client import connect
 from .container import ContainerSpec, DockerContainer, SharedContainer
 
 
-class DockerProvisioner(SandboxProvisioner):
+class DockerProvisioner(VendorProvisioner):
     """For any Jupyter client, from a kernelspec whose ``kernel_provisioner`` names it.
 
     The container's first process is the relay: it ends with its pipe, and the engine removes the

@@ -12,7 +12,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 from functools import cache
 from pathlib import Path
 
@@ -32,21 +32,31 @@ NEW_S = 60.0
 async def private_folder(
     watched: Callable[[Path], Watchdog] = spawned,
 ) -> AsyncIterator[tuple[Path, Watchdog]]:
-    """Give a folder and the watchdog that deletes it, which ``watched`` starts. Raises
+    """Give what ``kept_folder`` gives, without standing still."""
+    kept = ExitStack()
+    try:
+        yield await to_the_end(asyncio.to_thread(kept.enter_context, kept_folder(watched)))
+    finally:
+        await to_the_end(asyncio.to_thread(kept.close))
+
+
+@contextmanager
+def kept_folder(
+    watched: Callable[[Path], Watchdog] = spawned,
+) -> Iterator[tuple[Path, Watchdog]]:
+    """Give a folder and the watchdog that deletes it, which ``watched`` starts. Blocks. Raises
     ``KernelStartError``."""
     parent = parent_folder()
-    await asyncio.to_thread(_sweep_once, parent)
+    _sweep_once(parent)
     try:
-        # before anything is there that could be left
-        watchdog = await to_the_end(asyncio.to_thread(watched, new_name(parent)))
+        watchdog = watched(new_name(parent))  # before anything is there that could be left
     except OSError as error:
         raise KernelStartError(f"no process can be started: {error}") from error
-    folder = watchdog.folder
     try:
-        with _made(folder):
-            yield folder, watchdog
+        with _made(watchdog.folder):
+            yield watchdog.folder, watchdog
     finally:
-        await to_the_end(asyncio.to_thread(watchdog.close))
+        watchdog.close()
 
 
 def new_name(parent: str | Path) -> Path:

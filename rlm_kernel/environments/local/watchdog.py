@@ -174,16 +174,19 @@ class Watchdog:
         log: Path,
         *,
         may_fork: bool = True,
+        pipe: Path | None = None,
     ) -> WatchedProcess:
         """Start the kernel; what it writes outside of cells goes to ``log``. Raises ``OSError``.
 
         ``may_fork`` says that this command line and these variables are of the nursery's kind.
+        ``pipe`` is a unix socket that its standard input and output are connected to.
         """
         order = {
             "argv": list(argv),
             "env": dict(env),
             "cwd": os.path.abspath(cwd or "."),  # a nursery's is another one than ours
             "log": str(log),
+            "pipe": None if pipe is None else str(pipe),
             "forked": self._forks and may_fork,
         }
         return self._ordered(order)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import itertools
 import random
-import re
 from pathlib import Path
 
 from traitlets import Enum, Float, Int, List, Unicode
@@ -14,22 +13,22 @@ from ...endings import in_daemon_thread
 from ...errors import UsageError
 from ...remote import bootstrap
 from ...settings.limits import Rate
+from ...settings.rules import size
 from ...settings.values import CHOICES, Settings
 from ..owner_tag import host_mark
 from ..pipe.pipe import Pipe
 from ..pipe.programs import source
 from ..pipe.reaper import Reaper
-from ..pipe.sandboxed import SandboxProvisioner
+from ..pipe.vendor import VendorProvisioner
 from .image import ModalImage
 from .sandbox import PATIENCE_S, ModalSandbox, SandboxSpec, SharedSandbox
 from .sdk import HOST_TAG
 
 OWN_USERS = (20_000, 60_000)
 _next = itertools.count(random.randrange(OWN_USERS[1]))  # sandboxes may be on one machine
-SIZES = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
 
 
-class ModalProvisioner(SandboxProvisioner):
+class ModalProvisioner(VendorProvisioner):
     """For any Jupyter client, from a kernelspec whose ``kernel_provisioner`` names it.
 
     The sandbox ends when its relay has gone; what this process leaves behind when it is killed,
@@ -107,7 +106,7 @@ class ModalProvisioner(SandboxProvisioner):
             app=self.app,
             network=self.network != "none",
             cpus=self.cpus,
-            memory=size(self.memory),
+            memory=size(self.memory, "memory"),
             pids=self.pids,
             gpu=self.gpu or None,
             region=self.region or None,
@@ -133,11 +132,3 @@ class ModalProvisioner(SandboxProvisioner):
     @property
     def rate(self) -> Rate:
         return self.sandbox.rate if self.sandbox is not None else Rate()
-
-
-def size(text: str) -> int:
-    """Return the bytes of a size such as 512m or 2g. Raises ``UsageError``."""
-    found = re.fullmatch(r"(\d+(?:\.\d+)?)([kmg]?)b?", text.strip().lower())
-    if found is None:
-        raise UsageError(f"the setting `memory` is {text!r}: write a size, such as 512m or 2g")
-    return int(float(found[1]) * SIZES[found[2]])

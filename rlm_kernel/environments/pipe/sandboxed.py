@@ -1,19 +1,17 @@
-"""A kernel provisioner for a sandbox that some vendor makes: what is the same for all of them."""
+"""A kernel provisioner for a sandbox, whoever makes it: what is the same for all of them."""
 
 from __future__ import annotations
 
 import asyncio
-from abc import abstractmethod
 from typing import Any, ClassVar, Protocol
 
 from jupyter_client.connect import KernelConnectionInfo
-from traitlets import Dict, Enum, Int, List, Unicode
+from traitlets import Dict, Enum, Int, Unicode
 
 from ...errors import KernelStartError, UsageError
 from ...settings.values import CHOICES, Settings
 from .carrier import PipedKernel
 from .provisioner import RelayProvisioner, preamble
-from .reaper import Reaper
 
 NO_MORE_THREADS = "Resource temporarily unavailable"
 """Linux's words for a process or a thread over the limit (EAGAIN of ``clone``)."""
@@ -33,14 +31,11 @@ class Sandbox(Protocol):
 
 
 class SandboxProvisioner(RelayProvisioner):
-    """A subclass makes a ``Sandbox`` in ``open_pipe`` and says by whom its sandboxes are reaped.
+    """A subclass makes a ``Sandbox`` in ``open_pipe``.
 
     What ``Settings`` has too has the same default there and here.
     """
 
-    packages: List[str] = List(
-        Unicode(), config=True, help="What pip installs besides, when the image is built."
-    )
     network = Enum(
         CHOICES["network"],
         default_value=Settings.network,
@@ -56,31 +51,12 @@ class SandboxProvisioner(RelayProvisioner):
         config=True,
         help="Folders or files here to paths inside; they are read-only, or copies.",
     )
-    labels: Dict[str, str] = Dict(
-        key_trait=Unicode(), value_trait=Unicode(), config=True, help="More labels, or tags."
-    )
-    join = Unicode(
-        "",
-        config=True,
-        help="Name of a sandbox of ours that runs: start in it, with its image and limits. That is"
-        " quicker; the kernels in it can reach each other, and end together.",
-    )
 
     vendor: ClassVar[str]
     """The environment's name."""
-    reaper: ClassVar[Reaper]
     sandbox: Sandbox | None = None
     _needed: tuple[str, ...] = ()
     _last_words = ""
-
-    @property
-    @abstractmethod
-    def _selector(self) -> str:
-        """Return the label or tag of all sandboxes of this process, for the reaper."""
-
-    def _watch(self) -> None:
-        """Have them removed if this process cannot."""
-        self.reaper.watch(self._selector)
 
     async def launch_kernel(self, cmd: list[str], **kwargs: Any) -> KernelConnectionInfo:
         """Start it as the base does; the error has what the sandbox wrote last. Raises
@@ -117,13 +93,10 @@ class SandboxProvisioner(RelayProvisioner):
         if sandbox is None:
             return
         self._last_words = sandbox.last_words()
-        try:
-            await asyncio.to_thread(sandbox.close)
-            if not self.join:
-                self.reaper.gone(self._selector)
-        except (KernelStartError, UsageError) as error:
-            # Its pipe is closed: it ends alone, or with whoever runs it.
-            self.log.warning("%s; `rlm clean --env %s` removes what is left", error, self.vendor)
+        await self._remove(sandbox)
+
+    async def _remove(self, sandbox: Sandbox) -> None:
+        await asyncio.to_thread(sandbox.close)
 
     @property
     def sandbox_name(self) -> str:

@@ -8,9 +8,9 @@ from sandboxes import Opener
 
 from rlm_kernel.environments.modal import image
 from rlm_kernel.environments.modal.prices import CORE, GIB, GPUS, per_second
-from rlm_kernel.environments.modal.provisioner import size
 from rlm_kernel.environments.owner_tag import host_mark
 from rlm_kernel.errors import UsageError
+from rlm_kernel.settings.rules import size
 from tests.plane import ControlPlane
 
 pytestmark = pytest.mark.needs("plane")
@@ -94,13 +94,13 @@ def test_a_second_sandbox_asks_neither_for_the_app_nor_for_the_image(
     ("text", "size_in_bytes"), [("512m", 512 << 20), ("2g", 2 << 30), ("1.5G", 3 << 29), ("7", 7)]
 )
 def test_sizes_are_read_as_docker_reads_them(text: str, size_in_bytes: int) -> None:
-    assert size(text) == size_in_bytes
+    assert size(text, "memory") == size_in_bytes
 
 
 @pytest.mark.parametrize("text", ["", "2x", "-1g", "g"])
 def test_what_is_no_size_is_refused(text: str) -> None:
-    with pytest.raises(UsageError, match="write a size, such as 512m or 2g"):
-        size(text)
+    with pytest.raises(UsageError, match="give a size, such as 512m or 2g"):
+        size(text, "memory")
 
 
 def test_the_rate_is_that_of_what_is_set_aside() -> None:
