@@ -10,7 +10,8 @@ from typing import Any, Protocol
 @dataclass(frozen=True, kw_only=True)
 class Evidence:
     """A quote of the context that an answer rests on. It is ``supported`` where it stands there, as
-    the kernel has checked, and else only asserted.
+    the kernel has checked and the host after it, and else only asserted. (Of bytes, tables and
+    pickles the kernel's check is the only one.)
 
     ``start`` and ``end`` are characters and ``line`` counts from 1, all of the part that ``where``
     names: a file, ``[3].title``, or nothing for a text. They are those of its first place, None

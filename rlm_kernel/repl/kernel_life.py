@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from typing import Any, TypeVar
 
 from ..answers import Answer
@@ -13,7 +15,7 @@ from ..endings import at_no_cost
 from ..environments.kernel import Kernel
 from ..errors import KernelDied, KernelStartError
 from ..events import ContextInfo
-from ..inputs.contexts import Source
+from ..inputs.contexts import Source, standing
 from ..settings.limits import Rate
 from .guest_client import GuestClient, KernelSetup, open_guest
 from .guest_requests import GuestRequests
@@ -198,6 +200,13 @@ class KernelLife:
         if name not in self.names:  # the next report of a cell has it
             self.names = [*self.names, name]
         return source
+
+    async def standing(self, answer: Answer | None) -> Answer | None:
+        """Return an answer with its evidence looked for in the context, where that is at hand."""
+        if answer is None or not answer.evidence or self._context is None:
+            return answer
+        evidence = await asyncio.to_thread(standing, answer.evidence, self._context)
+        return replace(answer, evidence=evidence)
 
     async def display(self, name: str) -> dict[str, Any]:
         """See ``Repl.display``."""

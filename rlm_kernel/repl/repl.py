@@ -311,7 +311,9 @@ class Repl(Listener):
         if restarted is not None:
             self._life.gone = restarted
             lost, back_to = await self._life.recover()
-        ended_well = status == "ok" and not timed_out
+        told = cell.told_of(ended_well=status == "ok" and not timed_out)
+        for given in ("answer", "draft"):
+            told[given] = await self._life.standing(told[given])
         return Ran(
             status="timeout" if timed_out and status != "died" else status,
             outputs=outputs,
@@ -324,7 +326,7 @@ class Repl(Listener):
             back_to=back_to,
             lost=lost,
             reply=executed.reply if executed is not None else None,
-            **cell.told_of(ended_well=ended_well),
+            **told,
         )
 
 

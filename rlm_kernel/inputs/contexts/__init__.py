@@ -7,6 +7,7 @@ blocks: a caller on the event loop runs it in a thread.
 from .files import from_path, url_problem
 from .recorded import find
 from .source import Source
+from .standing import standing
 from .values import from_value
 
-__all__ = ["Source", "find", "from_path", "from_value", "url_problem"]
+__all__ = ["Source", "find", "from_path", "from_value", "standing", "url_problem"]

@@ -48,9 +48,8 @@ def _opened(spec: dict[str, Any], path: str) -> tuple[Any, list[str]]:
     if kind == "csv":
         return (read_as_before(text), []) if spec.get("reading") == 1 else read_table(text)
     if kind == "jsonl":
-        lines = (line.rstrip("\r") for line in text.split("\n") if line.strip())
-        return [_json_or_text(line) for line in lines], []
-    return (_json_or_text(text) if kind == "json" else text), []
+        return json_lines(text), []
+    return (json_or_text(text) if kind == "json" else text), []
 
 
 def _decoded(file: Any, encoding: str, errors: str) -> str:
@@ -61,7 +60,14 @@ def _decoded(file: Any, encoding: str, errors: str) -> str:
         return str(data, encoding, errors)
 
 
-def _json_or_text(text: str) -> Any:
+def json_lines(text: str) -> list[Any]:
+    """Return the values of JSON lines; one that is none stands as its text."""
+    lines = (line.rstrip("\r") for line in text.split("\n") if line.strip())
+    return [json_or_text(line) for line in lines]
+
+
+def json_or_text(text: str) -> Any:
+    """Return the value of JSON, or what is none."""
     try:
         return json.loads(text)
     except (ValueError, RecursionError):
