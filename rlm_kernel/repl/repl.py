@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
@@ -264,19 +264,26 @@ class Repl(Listener):
 
     async def _stop(self, executing: asyncio.Task[Executed]) -> None:
         """Interrupt the cell; if it will not end in time, leave ``executing`` cancelled."""
-        await self.interrupt()
-        await asyncio.wait({executing}, timeout=GRACE_SECONDS)
-        if not executing.done():
-            self._life.broken = NO_STOP
+
+        async def ended(seconds: float) -> bool:
+            await asyncio.wait({executing}, timeout=seconds)
+            return executing.done()
+
+        if not await self._interrupted(ended):
             executing.cancel()
         await asyncio.gather(executing, return_exceptions=True)
         await self._requests.stopped(CALLS_SECONDS)
 
-    async def _halt(self) -> None:
-        """End the cell that runs, for whose outcome nobody waits any more."""
-        await self.interrupt()
-        if not await self.kernel.answers(GRACE_SECONDS):
-            self._life.broken = NO_STOP
+    async def _interrupted(self, stopped: Callable[[float], Awaitable[bool]]) -> bool:
+        """Interrupt the cell; return whether it ``stopped`` in so many seconds, or note that the
+        kernel is of no more use. One that goes on is interrupted once more: Python loses an
+        interrupt that comes inside of a callback or a finaliser."""
+        for _ in range(2):
+            await self.interrupt()
+            if await stopped(GRACE_SECONDS / 2):
+                return True
+        self._life.broken = NO_STOP
+        return False
 
     async def _outcome(
         self, executing: asyncio.Task[Executed]
@@ -290,7 +297,7 @@ class Repl(Listener):
         if isinstance(error, KernelDied):
             return "died", None, str(error)
         if error is not None:
-            await self._halt()
+            await self._interrupted(self.kernel.answers)
             raise error
         executed = executing.result()
         return "ok" if executed.ok else "error", executed, None

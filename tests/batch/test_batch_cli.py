@@ -123,7 +123,7 @@ def test_bad_lines_exit_with_2_before_anything_is_asked(
         (("--concurrency", "none"), "--concurrency='none': give a whole number"),
         (("-n", "0"), "concurrency=0: give a whole number of at least 1"),
         (("--total-cost", "x"), "--total-cost='x': give a number"),
-        (("--env", "moon"), "--env='moon': give local or docker"),
+        (("--env", "moon"), "--env='moon': give local or bwrap or docker"),
     ],
 )
 def test_wrong_options_exit_with_2(

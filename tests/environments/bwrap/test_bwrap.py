@@ -169,17 +169,15 @@ def test_an_ordinary_user_needs_no_rights(tmp_path: Path) -> None:
 
 
 def _reachable() -> list[str]:
-    """What makes this Python reachable for a user who cannot read root's home."""
-    options = ["bwrap", "--dev-bind", "/", "/", "--perms", "1777", "--tmpfs", "/tmp"]
-    made: set[str] = set()
-    repository = Path(__file__).parents[3]
-    for path in map(Path, (sys.base_prefix, sys.prefix, str(repository))):
-        if path.is_relative_to(Path.home()):
-            top = str(Path.home())
-            if top not in made:
-                options += ["--perms", "0755", "--tmpfs", top]
-                made.add(top)
-            for parent in reversed(path.relative_to(top).parents[:-1]):
-                options += ["--perms", "0755", "--dir", f"{top}/{parent}"]
-            options += ["--ro-bind", str(path), str(path)]
+    """What makes this Python and this checkout reachable for a user who cannot read root's home."""
+    options = ["bwrap", "--dev-bind", "/", "/", "--perms", "0755", "--tmpfs", str(Path.home())]
+    hidden = [Path.home()]
+    if not Path("/tmp").is_relative_to(Path.home()):
+        options += ["--perms", "1777", "--tmpfs", "/tmp"]
+        hidden.append(Path("/tmp"))
+    for path in (Path(sys.base_prefix), Path(sys.prefix), Path(__file__).parents[3]):
+        for parent in reversed(path.parents):
+            if any(parent.is_relative_to(each) and parent != each for each in hidden):
+                options += ["--perms", "0755", "--dir", str(parent)]
+        options += ["--ro-bind", str(path), str(path)]
     return [*options, "--"]

@@ -114,7 +114,7 @@ def test_what_modal_refuses_is_said_in_its_words(
 @pytest.mark.parametrize(
     ("setting", "value", "said"),
     [
-        ("memory", "2x", "`memory` is '2x': write a size"),
+        ("memory", "2x", "memory='2x': give a size"),
         ("user", "me", "`user` is 'me': write numbers"),
         ("mounts", {"/no/such/folder": "/data"}, "/no/such/folder"),
         ("secrets", ["none-such"], "none-such"),
