@@ -51,6 +51,12 @@ async def to_the_end(work: Coroutine[Any, Any, T]) -> T:
     raise cancelled
 
 
+async def done_within(task: asyncio.Task[Any], seconds: float) -> bool:
+    """Return whether a task has ended in so many seconds, or not yet; it goes on either way."""
+    await asyncio.wait({task}, timeout=seconds)
+    return task.done()
+
+
 async def all_of(works: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
     """Return what all give, in their order, once each has ended; the first error cancels the rest.
 

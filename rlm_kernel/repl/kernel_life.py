@@ -53,6 +53,8 @@ class KernelLife:
             lambda: self.client, lambda: (self._context, self._seed), setup.config.snapshots
         )
         self._context: Source | None = None
+        self._at_hand: Source | None = None
+        """The same, as long as no human's cell may have made another one the kernel's."""
         self._seed: int | None = None
         self._paid_until = time.monotonic()
         self.names: list[str] = []
@@ -162,6 +164,7 @@ class KernelLife:
         self._requests.client, self.broken = client, ""
         self.names, self.variables = list(snapshot.names), list(snapshot.variables)
         self._context, self._seed = snapshot.given
+        self._at_hand = self._context if self._at_hand is self._context else None
         self._begun(client.kernel)
         with at_no_cost("a kernel could not be ended"):
             await before.aclose()
@@ -182,7 +185,7 @@ class KernelLife:
     async def set_context(self, source: Source) -> ContextInfo:
         """See ``Repl.set_context``."""
         await self.revive(context=False)
-        self._context = source
+        self._context = self._at_hand = source
         return await self._ours(self.client.give(source))
 
     async def find(self, name: str) -> None:
@@ -192,6 +195,7 @@ class KernelLife:
     async def adopt(self, name: str) -> tuple[ContextInfo, Source | None]:
         """See ``Repl.adopt``."""
         info, self._context = await self._ours(self.client.adopt(name, self._context))
+        self._at_hand = self._context
         return info, self._context
 
     async def assign(self, name: str, answer: Answer) -> str:
@@ -201,11 +205,15 @@ class KernelLife:
             self.names = [*self.names, name]
         return source
 
+    def may_be_rebound(self) -> None:
+        """Note that a human's cell runs: the context may be another one afterwards."""
+        self._at_hand = None
+
     async def standing(self, answer: Answer | None) -> Answer | None:
         """Return an answer with its evidence looked for in the context, where that is at hand."""
-        if answer is None or not answer.evidence or self._context is None:
+        if answer is None or not answer.evidence or self._at_hand is None:
             return answer
-        evidence = await asyncio.to_thread(standing, answer.evidence, self._context)
+        evidence = await asyncio.to_thread(standing, answer.evidence, self._at_hand)
         return replace(answer, evidence=evidence)
 
     async def display(self, name: str) -> dict[str, Any]:

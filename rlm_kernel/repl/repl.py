@@ -12,10 +12,11 @@ import math
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from typing import Any
 
 from ..answers import Answer
-from ..endings import to_the_end
+from ..endings import done_within, to_the_end
 from ..environments.exchange import OnMessage
 from ..environments.kernel import Executed, Kernel
 from ..environments.messages import Message
@@ -192,7 +193,7 @@ class Repl(Listener):
             await self._life.reopen()
         collector = collector or self.collector()
         allowed = self.held.seconds if seconds is None else seconds
-        running = self._running(cell, allowed if author == "lm" else math.inf, inputs)
+        running = self._running(cell, author, allowed, inputs)
 
         def listen(message: Message) -> None:
             output = collector.add(message["msg_type"], message["content"])
@@ -221,7 +222,7 @@ class Repl(Listener):
         each message that the cell causes, ``collector`` too.
         """
         await self.snapshots.settled()
-        running = self._running(cell, math.inf)
+        running = self._running(cell, "human")
         told = {**request["metadata"], "rlm": running.told("human", **about)}
 
         def listen(message: Message) -> None:
@@ -233,8 +234,13 @@ class Repl(Listener):
         self.snapshots.soon(running, "human", self.names, self.variables)
         return ran
 
-    def _running(self, cell: int, seconds: float, inputs: Sequence[str | None] = ()) -> RunningCell:
+    def _running(
+        self, cell: int, author: Author, seconds: float = 0, inputs: Sequence[str | None] = ()
+    ) -> RunningCell:
         self._runs += 1
+        if author == "human":
+            self._life.may_be_rebound()
+            seconds = math.inf
         return RunningCell(cell, self._runs, self.calls, self.held, seconds=seconds, inputs=inputs)
 
     async def _run(
@@ -264,12 +270,7 @@ class Repl(Listener):
 
     async def _stop(self, executing: asyncio.Task[Executed]) -> None:
         """Interrupt the cell; if it will not end in time, leave ``executing`` cancelled."""
-
-        async def ended(seconds: float) -> bool:
-            await asyncio.wait({executing}, timeout=seconds)
-            return executing.done()
-
-        if not await self._interrupted(ended):
+        if not await self._interrupted(partial(done_within, executing)):
             executing.cancel()
         await asyncio.gather(executing, return_exceptions=True)
         await self._requests.stopped(CALLS_SECONDS)
@@ -319,8 +320,7 @@ class Repl(Listener):
             self._life.gone = restarted
             lost, back_to = await self._life.recover()
         told = cell.told_of(ended_well=status == "ok" and not timed_out)
-        for given in ("answer", "draft"):
-            told[given] = await self._life.standing(told[given])
+        told |= {n: await self._life.standing(told[n]) for n in ("answer", "draft")}
         return Ran(
             status="timeout" if timed_out and status != "died" else status,
             outputs=outputs,

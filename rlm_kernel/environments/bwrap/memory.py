@@ -15,6 +15,8 @@ from contextlib import suppress
 
 LOOK_SECONDS = 0.2
 LATELY_SECONDS = 10.0
+REST = 20
+"""So many times as long as it took nothing is counted again, but where there is much more."""
 PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
@@ -26,6 +28,9 @@ class MemoryBound:
         self._root = root
         self._most = most
         self._ended_at: float | None = None
+        self._again_at = 0.0
+        self._enough = 0
+        """The bytes of pages from which on it is to be counted rightly before that time too."""
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._look, name="rlm-memory", daemon=True)
         self._thread.start()
@@ -43,13 +48,17 @@ class MemoryBound:
         while not self._over.wait(LOOK_SECONDS):
             below = list(_below(self._root))
             # Pages that processes share are counted for each of them: quick, and too much.
-            if sum(map(_resident, below)) > self._most:
-                self._hold(below)
+            pages = sum(map(_resident, below))
+            if pages > self._most and (time.monotonic() > self._again_at or pages > self._enough):
+                self._hold(below, pages)
 
-    def _hold(self, below: list[int]) -> None:
-        """End as many of them as it takes."""
+    def _hold(self, below: list[int], pages: int) -> None:
+        """Count rightly, which takes its time for large processes, and end as many as it takes."""
+        began = time.monotonic()
         used = {pid: _share(pid) for pid in below}
         total = sum(used.values())
+        self._again_at = began + REST * (time.monotonic() - began)
+        self._enough = pages + self._most - total
         for pid in sorted(below, key=lambda pid: self._badness(pid, used[pid]), reverse=True):
             if total <= self._most:
                 return

@@ -103,6 +103,18 @@ for process in started:
     process.communicate("end\\n")
 print(sorted({{process.returncode for process in started}} - {{0}}))
 """
+SHARE = """
+import os, time
+held = bytearray(b"x") * (200 << 20)
+forks = []
+for number in range(8):
+    pid = os.fork()
+    if not pid:
+        time.sleep(1.5)
+        os._exit(0)
+    forks.append(pid)
+print(sorted({os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) for pid in forks}))
+"""
 OWN = (sys.prefix, sys.base_prefix)
 
 
@@ -236,6 +248,11 @@ def test_many_processes_have_the_limit_of_memory_together(opened: Opener) -> Non
         assert place.run(HOLD_TOGETHER.format(processes=2), 90) == "[]"
         assert place.run(HOLD_TOGETHER.format(processes=8), 90) == "[-9]"
         assert place.run("print('alive')") == "alive"
+
+
+def test_memory_that_processes_share_counts_once(opened: Opener) -> None:
+    with opened(memory="600m") as place:
+        assert place.run(SHARE) == "[0]"
 
 
 def test_a_kernel_that_takes_too_much_says_so(opened: Opener) -> None:
