@@ -39,7 +39,7 @@ PAUSE_S = 0.01
 
 
 Given = tuple[Source | None, int | None]
-"""What a kernel was given: its context and its seed."""
+"""The context and the seed of a kernel."""
 
 
 @dataclass
@@ -70,10 +70,10 @@ class Snapshots:
     mode: str = "off"
     kept: list[Snapshot] = field(default_factory=list)
     lost: list[str] = field(default_factory=list)
-    """Why there is none of the last cell, in words."""
+    """The reason in words that there is none of the last cell."""
     taken: int = 0
     seconds: float = 0.0
-    """How long they have taken so far."""
+    """The time that they have taken so far."""
     _since: float = field(default_factory=time.monotonic)
     _last: float = FIRST_S
     _said: bool = False

@@ -1,4 +1,4 @@
-"""What the guest tells, read and checked: an expression's value, a fork, a context."""
+"""Reads and checks the guest's reports: an expression's value, a fork, a context."""
 
 from __future__ import annotations
 

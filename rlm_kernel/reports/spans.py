@@ -100,8 +100,8 @@ class Spans:
         self._around = context.get_current()
         self._model = ""
         self._open: dict[tuple[object, ...], Span] = {}
-        """What goes on: ``()`` the run, then node, node and turn, node and cell, and by its name
-        the call that a child answers."""
+        """The spans that are open: ``()`` the run, then node, node and turn, node and cell, and by
+        its name the call that a child answers."""
         self._turns: dict[str, int] = {}
         self._cells: dict[str, int] = {}
         self._tokens = meter.create_histogram("gen_ai.client.token.usage", unit="{token}")

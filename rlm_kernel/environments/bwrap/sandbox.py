@@ -31,7 +31,7 @@ class SocketPipe:
 
     def __init__(self, connected: socket.socket, find_reason: Callable[[], str]) -> None:
         self.reason = ""
-        """Why it ended; set before ``read`` tells of the end."""
+        """The cause of its end; set before ``read`` tells of the end."""
         self._socket = connected
         self._find_reason = find_reason
         self._closed = threading.Event()

@@ -33,7 +33,7 @@ class ExecPipe:
         self, process: Any, find_reason: Callable[[], str | None], patience_s: float
     ) -> None:
         self.reason = ""
-        """Why it ended; set before ``read`` tells of the end."""
+        """The cause of its end; set before ``read`` tells of the end."""
         self._process = process
         self._find_reason = find_reason
         self._patience_s = patience_s
